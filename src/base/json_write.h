@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* json_write.h: JSON out, streamed into a buffer by whoever knows the shape. */
+#ifndef BELFRY_BASE_JSON_WRITE_H
+#define BELFRY_BASE_JSON_WRITE_H
+
+#include "base/buffer.h"
+#include "base/view.h"
+
+#include <stdint.h>
+
+/* A quoted string: ", \, control characters escaped; invalid UTF-8 becomes U+FFFD; <, > and & become
+ * \u003c, \u003e, \u0026 as Go's encoder writes them (so answers compare byte for byte). */
+void json_string(struct buffer *b, struct view text);
+/* A PromQL value: quoted, "+Inf", "-Inf", "NaN", never an exponent. */
+void json_sample_value(struct buffer *b, double v);
+/* A timestamp in ms as seconds with up to three decimals and no trailing zeros: 1435781451.781 */
+void json_timestamp(struct buffer *b, int64_t ms);
+void json_int(struct buffer *b, int64_t v);
+/* A plain JSON number as Go writes a float64 (NaN and Inf become null). */
+void json_number(struct buffer *b, double v);
+
+#endif
