@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* appender.h: the one way in. What arrives together (a scrape, the results of one rule evaluation, the
+ * series of one (job, instance) in remote write) is a group; one appender writes one group, row by row:
+ *
+ *   group = db_group_open(db, key)                  once per target
+ *   slot = group_slot(group, labels)                once per series, slow; cache it
+ *   appender_begin(&a, group, t)
+ *   appender_sample(&a, slot, value) ...            the hot path: two stores
+ *   appender_commit(&a, flags) or appender_rollback(&a)
+ *
+ * A row becomes visible whole, when the WAL thread has written it. One thread per group at a time. */
+#ifndef BELFRY_STORAGE_APPENDER_H
+#define BELFRY_STORAGE_APPENDER_H
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "model/labels.h"
+#include "model/metric_type.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct db;
+struct group;
+
+#define GROUP_SLOT_NONE UINT32_MAX
+
+/* Finds or makes the group with this key (any bytes that name it, such as job, instance and target
+ * number; kept on disk). Each open group has one user; ERROR_BUSY otherwise. Owned by the caller:
+ * group_close(). */
+MUST_USE bool db_group_open(struct db *db, struct view key, struct group **out, struct error *err);
+/* The group's data stays; slots are no longer valid. NULL is fine. */
+void group_close(struct group *g);
+/* The slot of a series, which is created when new. Valid until group_close() or until
+ * group_generation() changes (slots were renumbered by sealing). ERROR_LIMIT beyond a limit of series. */
+MUST_USE bool group_slot(struct group *g, struct labels ls, uint32_t *slot, struct error *err);
+uint32_t group_generation(const struct group *g);
+/* Gives back slots whose series ended (the line cache dropped them). */
+void group_release_slot(struct group *g, uint32_t slot);
+/* Slots are below this number. */
+uint32_t group_slot_count(const struct group *g);
+
+struct appender {
+    struct group *group;
+    int64_t timestamp_ms;
+    double *values;        /* by slot; the row being written */
+    uint64_t *present;     /* a bit per slot */
+    uint32_t slot_count;   /* room in both; grows in appender_begin and group_slot */
+    uint32_t duplicate_count; /* cells written twice: the first value stayed */
+};
+
+enum appender_flag {
+    /* This row is all there is of the group now: each series of the row before that is missing here
+     * gets a stale marker. */
+    APPENDER_STALE_MISSING = 1,
+    /* Return only when the row is written (remote write, push): not lost by kill -9. */
+    APPENDER_WAIT = 2
+};
+
+/* Begins a row. ERROR_INPUT when the timestamp is not after the group's last row (out of order) or
+ * outside of what is accepted; ERROR_NO_SPACE and ERROR_BUSY when ingest is stopped. */
+MUST_USE bool appender_begin(struct appender *a, struct group *g, int64_t timestamp_ms,
+                             struct error *err);
+/* Sets the cell of a slot < slot_count. When it is set already the first value stays. */
+static inline void appender_sample(struct appender *a, uint32_t slot, double value)
+{
+    uint64_t *word = &a->present[slot >> 6], bit = UINT64_C(1) << (slot & 63);
+    if (UNLIKELY(*word & bit)) {
+        a->duplicate_count++;
+        return;
+    }
+    *word |= bit;
+    a->values[slot] = value;
+}
+/* Takes the row. On error nothing of it is kept. */
+MUST_USE bool appender_commit(struct appender *a, unsigned flags, struct error *err);
+void appender_rollback(struct appender *a);
+
+/* Metadata of a family as the target tells it; kept with the group's job and shown by the API. */
+void group_set_metadata(struct group *g, const struct metric_metadata *m);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* block.h: immutable folders of columns, published by rename. Layout: block.c. */
+#ifndef BELFRY_STORAGE_BLOCK_H
+#define BELFRY_STORAGE_BLOCK_H
+
+#include "storage/cursor.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { BLOCK_ULID_BYTES = 27 }; /* 26 letters and a NUL */
+
+struct block_meta {
+    char ulid[BLOCK_ULID_BYTES];
+    int64_t mint, maxt;          /* samples in [mint, maxt), as in Prometheus' meta.json */
+    uint64_t sample_count, series_count, column_count;
+    uint64_t bytes;              /* of the folder */
+    uint32_t level;              /* 1 = cut from the head */
+};
+
+/* Writing: series in ascending order of labels (labels_compare), each with its columns. */
+struct block_writer;
+MUST_USE bool block_writer_open(struct block_writer **out, const char *dir, int64_t mint, int64_t maxt,
+                                struct error *err);
+/* Borrows all. samples->times ascend. A series without samples is left out. */
+MUST_USE bool block_writer_add(struct block_writer *w, struct labels ls, const struct samples *samples,
+                               struct error *err);
+/* Syncs and publishes; without any sample nothing is published and *meta has sample_count 0.
+ * `w` is gone either way. */
+MUST_USE bool block_writer_finish(struct block_writer *w, struct block_meta *meta, struct error *err);
+void block_writer_discard(struct block_writer *w);
+
+struct block; /* shared, reference counted */
+/* `dir` is the block's own folder. ERROR_CORRUPT names file and offset. */
+MUST_USE bool block_open(struct block **out, const char *dir, struct error *err);
+struct block *block_ref(struct block *b);
+void block_unref(struct block *b);
+const struct block_meta *block_get_meta(const struct block *b);
+
+/* As head_select and so on; a ref is the series' number in the block. */
+MUST_USE bool block_select(struct block *b, const struct select *what, struct label_store *labels,
+                           struct arena *arena, struct series_list *out, struct error *err);
+MUST_USE bool block_label_names(struct block *b, const struct select *what, size_t limit,
+                                struct arena *arena, struct view **out, size_t *count,
+                                struct error *err);
+MUST_USE bool block_label_values(struct block *b, struct view name, const struct select *what,
+                                 size_t limit, struct arena *arena, struct view **out, size_t *count,
+                                 struct error *err);
+struct block_reader;
+struct block_reader *block_reader_new(struct block *b);
+MUST_USE bool block_reader_read(struct block_reader *r, uint64_t ref, int64_t mint, int64_t maxt,
+                                const atomic_bool *cancel, struct samples *out, struct error *err);
+void block_reader_free(struct block_reader *r);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* db.h: the data folder: head, WAL and blocks as one thing that is written by appenders (appender.h),
+ * read by queries (cursor.h) and tended by its keeper thread (cut, retention).
+ *
+ *   lock                 flock: one process
+ *   head/series.log      head/wal/N              see wal.c
+ *   <ULID>/              blocks: meta.json, index, columns; see block.c
+ *   quarantine/          what was damaged, never deleted
+ */
+#ifndef BELFRY_STORAGE_DB_H
+#define BELFRY_STORAGE_DB_H
+
+#include "base/attributes.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/pool.h"
+#include "model/metric_type.h"
+#include "storage/cursor.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct db;
+
+struct db_options {
+    int64_t block_range_ms;          /* 0 = 2 h; rounded to a multiple of a minute */
+    int64_t retention_ms;            /* 0 = 15 d, negative = no limit by time */
+    uint64_t retention_bytes;        /* 0 = no limit */
+    int64_t wal_sync_interval_ms;    /* 0 = 1000; DB_SYNC_EACH, DB_SYNC_OFF */
+    uint64_t wal_segment_bytes;      /* 0 = 128 MiB */
+    size_t series_max;               /* 0 = unlimited; beyond it new series are refused */
+    /* Called from any thread with something an operator should know. May be NULL. */
+    void (*log)(void *arg, bool is_error, const char *event, const char *text);
+    void *log_arg;
+};
+#define DB_SYNC_EACH (-1)
+#define DB_SYNC_OFF (-2)
+
+/* Opens or makes the data folder, replays, starts the WAL and keeper threads. Borrows pool (NULL: no
+ * parallel work). Errors: ERROR_BUSY (locked by another process), ERROR_IO (read only ...),
+ * ERROR_NO_SPACE. Damage is not an error: what can be read is served, the rest goes to quarantine/. */
+MUST_USE bool db_open(struct db **out, const char *dir, const struct db_options *opts,
+                      struct pool *pool, struct error *err);
+/* Writes and syncs what is queued, stops the threads. All groups and views must be gone. */
+MUST_USE bool db_close(struct db *db, struct error *err);
+struct storage_source *db_as_source(struct db *db);
+
+/* Waits until all commits so far are visible (tests, shutdown). */
+void db_flush(struct db *db);
+/* Cuts and applies retention now instead of at the keeper's next look; for tests and admin. */
+MUST_USE bool db_maintain(struct db *db, struct error *err);
+void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_bytes);
+
+/* Numbers for /metrics and status/tsdb. Any thread. */
+struct db_stats {
+    uint64_t head_series, head_chunks, head_groups, head_series_created, head_series_removed;
+    int64_t head_mint, head_maxt;   /* INT64_MAX, INT64_MIN when empty */
+    uint64_t samples_appended, samples_out_of_order, samples_duplicate, samples_too_old;
+    uint64_t stale_markers;
+    uint64_t wal_bytes_written, wal_fsyncs, wal_segment, wal_corruptions, wal_queue_length;
+    uint64_t blocks, blocks_bytes, blocks_cut, blocks_deleted, cut_failures;
+    int64_t lowest_time;
+    double replay_seconds, last_fsync_seconds;
+    uint64_t symbol_table_bytes, disk_bytes;
+    bool ingest_stopped;            /* disk full or failed fsync */
+};
+void db_stats_get(struct db *db, struct db_stats *out);
+
+/* Top lists of status/tsdb over the head. */
+struct db_top_item {
+    struct view name; /* in the arena */
+    uint64_t value;
+};
+struct db_top {
+    struct db_top_item *series_by_metric, *values_by_label, *bytes_by_label, *series_by_pair;
+    size_t series_by_metric_count, values_by_label_count, bytes_by_label_count, series_by_pair_count;
+    uint64_t label_pairs;
+};
+void db_top_get(struct db *db, size_t limit, struct arena *arena, struct db_top *out);
+
+/* Metadata the groups reported: calls back once per distinct (family, type, help, unit). */
+typedef bool (*db_metadata_visit)(void *arg, const struct metric_metadata *m);
+void db_metadata_each(struct db *db, db_metadata_visit visit, void *arg);
+
+#endif
