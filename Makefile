@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# The two commands are `make run` and `make test`; each installs what it lacks (scripts/packages.txt).
+.PHONY: all build run test tidy format bench clean
+
+all: build
+
+build: ## release binaries in build/bin/
+	@scripts/build
+
+run: build ## Belfry watching itself and this host on http://127.0.0.1:9090
+	@exec build/bin/belfry server
+
+test: ## everything: release, sanitizers, fuzz targets, scripts, integration, tidy
+	@scripts/test
+
+tidy: ## layers, banned functions, comments, layout
+	@python3 tests/tidy/tidy.py
+
+format: ## lays the sources out
+	@git ls-files '*.c' '*.h' '*.cc' | xargs clang-format -i
+
+clean:
+	rm -rf build
