@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api.h: Prometheus' HTTP API (/api/v1), health, metrics and the plain page, as routes of a server. What it shows
+ * is lent by whoever wires the process (server/); everything here may be called from several threads at once. */
+#ifndef BELFRY_API_API_H
+#define BELFRY_API_API_H
+
+#include "base/attributes.h"
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "net/http_server.h"
+#include "promql/engine.h"
+#include "storage/cursor.h"
+#include "storage/db.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct scrape_manager;
+struct api;
+
+struct api_flag {
+    const char *name, *value;
+};
+
+/* Everything is borrowed and outlives the api. */
+struct api_options {
+    struct storage_source *source;   /* what queries see */
+    struct engine_options engine;    /* copied; its pool is borrowed */
+    unsigned query_concurrency_max;  /* 0 = 20 */
+    struct db *db;                   /* NULL: no status/tsdb, no metadata */
+    struct scrape_manager *scrape;   /* NULL: no targets */
+
+    /* Appends the running configuration as YAML. NULL: empty. Any thread. */
+    void (*config_text)(void *arg, struct buffer *out);
+    /* When it was loaded, and whether the last reload went well. */
+    bool (*config_state)(void *arg, wall_time *loaded);
+    /* False until queries can be answered: /-/ready and the API say 503. NULL: always ready. */
+    bool (*is_ready)(void *arg);
+    /* Appends an exposition, text 0.0.4. NULL: that path is not there. */
+    void (*metrics)(void *arg, struct buffer *out);
+    void (*host_metrics)(void *arg, struct buffer *out);
+    void *arg;                       /* of the callbacks above */
+
+    const struct api_flag *flags;    /* sorted by name, as status/flags shows them */
+    size_t flag_count;
+    wall_time started;
+    const char *version, *revision, *branch, *build_user, *build_date; /* NULL = "" ; version NULL = ours */
+    const char *storage_retention;   /* "15d", as runtimeinfo shows it; NULL = "" */
+    const char *server_name;         /* host name; NULL = the system's */
+};
+
+/* Copies opts. */
+struct api *api_new(const struct api_options *opts);
+/* Before http_server_start(). */
+void api_add_routes(struct api *api, struct http_server *server);
+/* After the server stopped. NULL is fine. */
+void api_free(struct api *api);
+
+/* Numbers of the API for /metrics. */
+struct api_stats {
+    uint64_t queries_running, queries_waiting, queries_total, queries_failed;
+};
+void api_stats_get(const struct api *api, struct api_stats *out);
+
+#endif

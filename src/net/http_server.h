@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_server.h: an HTTP/1.1 server whose handlers know no HTTP library.
+ *
+ * A handler is an ordinary function: it reads the request, fills the response and returns. Which thread it
+ * runs on is a property of its route: the connection's own (for what never waits), one of two aside threads (for
+ * what reads a little), or the worker pool (for what computes; at most as many at once as the route's gate
+ * lets in). While it runs elsewhere the connection is suspended; a client that goes away, a deadline and the
+ * server's stop all reach it through http_request_set_cancel().
+ *
+ * Large answers are streamed: the handler leaves a function that produces the next piece whenever the client has
+ * taken the one before, so a slow reader costs one piece and not a worker (http_response_stream()).
+ *
+ * Every route names the role it needs; what is not in the table is not there. */
+#ifndef BELFRY_NET_HTTP_SERVER_H
+#define BELFRY_NET_HTTP_SERVER_H
+
+#include "base/attributes.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/pool.h"
+#include "base/view.h"
+#include "net/form.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_server;
+struct http_request;
+struct http_response;
+struct http_gate;
+
+/* Bits; a route that takes GET takes HEAD too. */
+enum http_method {
+    HTTP_GET = 1,
+    HTTP_POST = 2,
+    HTTP_PUT = 4,
+    HTTP_DELETE = 8,
+    HTTP_HEAD = 16,
+    HTTP_OPTIONS = 32
+};
+
+/* Each includes those before it. A route without a role cannot be added. */
+enum http_role { HTTP_ROLE_UNSET, HTTP_ROLE_PUBLIC, HTTP_ROLE_VIEW, HTTP_ROLE_SILENCE, HTTP_ROLE_EDIT,
+                 HTTP_ROLE_ADMIN };
+
+enum http_run {
+    HTTP_RUN_DIRECT, /* on the connection's thread: must not wait for anything */
+    HTTP_RUN_ASIDE,  /* on one of two threads of the server: reads a little, ends soon */
+    HTTP_RUN_POOL    /* on the worker pool, class POOL_QUERY */
+};
+
+typedef void (*http_handler)(void *arg, struct http_request *rq, struct http_response *rs);
+
+struct http_route {
+    unsigned methods;        /* bits of enum http_method */
+    const char *path;        /* "/api/v1/label/{name}/values"; a last segment {name...} takes the rest */
+    const char *name;        /* as metrics call it; NULL = path. Static text, like path */
+    enum http_role role;
+    enum http_run run;
+    http_handler handler;
+    void *arg;               /* borrowed; outlives the server */
+    struct http_gate *gate;  /* NULL = none; HTTP_RUN_POOL only */
+    size_t body_bytes_max;   /* 0 = the server's */
+    bool cors;               /* answers other origins as options.cors_origin allows, and OPTIONS */
+    bool is_page;            /* shown by a browser: security headers (CSP and so on) are added */
+};
+
+/* What one finished request was, for metrics. */
+struct http_observation {
+    const char *handler;     /* the route's name, or "other" */
+    const char *method;      /* "get", ... or "other" */
+    int status;
+    double seconds;          /* from the request line to the last byte handed to the kernel */
+    uint64_t response_bytes; /* of the body, before compression */
+};
+
+struct http_server_options {
+    const char *const *addresses; /* "127.0.0.1:9090", "[::1]:9090", ":9090" (all), "localhost:0" (port chosen) */
+    size_t address_count;
+    struct pool *pool;            /* for HTTP_RUN_POOL; NULL: these run aside */
+    unsigned thread_count;        /* per listener; 0 = 2 */
+    unsigned connections_max;     /* per listener; 0 = 512 */
+    size_t body_bytes_max;        /* of a request; 0 = 10 MiB */
+    size_t response_bytes_max;    /* of an answer that is not streamed; 0 = 64 MiB */
+    int64_t idle_timeout_ms;      /* kept connection without a request; 0 = 5 min */
+    int64_t read_timeout_ms;      /* from the first byte of a request to its last; 0 = 60 s */
+    int64_t write_timeout_ms;     /* a client must take a piece (64 KiB) in this time; 0 = 60 s */
+    int64_t drain_timeout_ms;     /* at stop: for requests in work before they are cancelled; 0 = 5 s */
+    const char *cors_origin;      /* regular expression; NULL = other origins get nothing */
+    enum http_role anonymous_role; /* of clients that are not on loopback; UNSET = view. Loopback: admin */
+    /* Any thread, after each request; must not block. May be NULL. */
+    void (*observe)(void *arg, const struct http_observation *seen);
+    void *observe_arg;
+    /* Any thread: what the HTTP library complains of. May be NULL. */
+    void (*log)(void *arg, const char *text);
+    void *log_arg;
+};
+
+/* Holds listening sockets and routes; answers from http_server_start() on. Borrows opts during the call only (but
+ * pool and the args until close). Errors name the address: ERROR_INPUT (not an address), ERROR_BUSY (in use),
+ * ERROR_IO. */
+MUST_USE bool http_server_open(struct http_server **out, const struct http_server_options *opts,
+                               struct error *err);
+/* Before start only. Two routes must not match the same path and method: the first added wins. */
+void http_server_add_route(struct http_server *s, const struct http_route *route);
+MUST_USE bool http_server_start(struct http_server *s, struct error *err);
+/* Accepts nothing more, lets requests in work finish (drain_timeout_ms), then cancels them and waits for
+ * their handlers; joins all threads. NULL and a server that was never started are fine. */
+void http_server_stop(struct http_server *s);
+/* Stops if needed, then frees. NULL is fine. */
+void http_server_close(struct http_server *s);
+size_t http_server_listener_count(const struct http_server *s);
+/* "127.0.0.1:9090", with the port that was chosen. Borrowed. */
+const char *http_server_address(const struct http_server *s, size_t idx);
+uint16_t http_server_port(const struct http_server *s, size_t idx);
+
+struct http_server_stats {
+    uint64_t connections_open, connections_total, requests_total, requests_in_work, requests_refused,
+        disconnects, write_timeouts, read_timeouts;
+};
+void http_server_stats_get(const struct http_server *s, struct http_server_stats *out);
+
+/* Lets `max` requests in at once; waiting_max more wait in order of arrival, others get 503. */
+struct http_gate *http_gate_new(unsigned max, size_t waiting_max);
+void http_gate_free(struct http_gate *gate); /* after the servers that use it; NULL is fine */
+unsigned http_gate_running(struct http_gate *gate);
+size_t http_gate_waiting(struct http_gate *gate);
+
+/* ---- request: valid until the handler returns (and, when it streams, until the stream is freed). One
+ * thread at a time; everything returned is borrowed for the same time. ---- */
+
+enum http_method http_request_method(const struct http_request *rq);
+struct view http_request_path(const struct http_request *rq); /* as sent, without the query */
+/* "10.1.2.3:5000" */
+const char *http_request_peer(const struct http_request *rq);
+enum http_role http_request_role(const struct http_request *rq);
+/* A capture of the route's path, decoded; empty when there is none of that name. */
+struct view http_request_capture(const struct http_request *rq, const char *name);
+/* Names compare without case. The first of that name; empty when there is none. */
+struct view http_request_header(const struct http_request *rq, const char *name);
+
+/* Parameters: of a form body first, then of the URL; decoded. */
+const struct form_param *http_request_params(const struct http_request *rq, size_t *count);
+/* The first of that name; empty when there is none. */
+struct view http_request_param(const struct http_request *rq, const char *name);
+bool http_request_has_param(const struct http_request *rq, const char *name);
+/* The whole body, at most the route's limit. */
+struct view http_request_body(const struct http_request *rq);
+
+/* When the request line was read: waiting in a queue counts against a query's deadline. */
+int64_t http_request_age_ms(const struct http_request *rq);
+
+enum http_cancel { HTTP_CANCEL_NONE, HTTP_CANCEL_DISCONNECT, HTTP_CANCEL_DEADLINE, HTTP_CANCEL_STOP };
+/* From now on `cancel(arg)` is called, once, when the client goes away, deadline_ms after the request began (0 =
+ * none) or when the server stops; at once when that was so already. It runs on another thread, under a lock: it may
+ * only set a flag. */
+void http_request_set_cancel(struct http_request *rq, void (*cancel)(void *arg), void *arg,
+                             int64_t deadline_ms);
+/* After this returns, the callback is not running and will not be called. Implied by the handler's return. */
+void http_request_clear_cancel(struct http_request *rq);
+enum http_cancel http_request_canceled(const struct http_request *rq);
+
+/* ---- response: filled by the handler, sent when it returns ---- */
+
+void http_response_set_status(struct http_response *rs, int status); /* 200 when never set */
+/* Replaces one of that name. Values with control characters are an assertion: check what comes from outside. */
+void http_response_set_header(struct http_response *rs, const char *name, struct view value);
+/* Static text, such as "application/json". */
+void http_response_set_content_type(struct http_response *rs, const char *type);
+/* What is appended is the body. Past response_bytes_max the answer becomes a 500. */
+struct buffer *http_response_body(struct http_response *rs);
+/* Static bytes as the body, never copied (assets). */
+void http_response_set_static(struct http_response *rs, struct view bytes);
+/* Drops the body and sends one line of text, as Go's http.Error() does. */
+void http_response_error(struct http_response *rs, int status, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+/* Appends the next piece (aim at HTTP_PIECE_BYTES, at most four times that); *more false with the last one.
+ * False: the answer cannot be finished; the connection is cut so that the client sees it. Runs on the handler's
+ * thread for the first piece, then on the connection's: it must not wait. */
+typedef bool (*http_stream_next)(void *arg, struct buffer *out, bool *more);
+enum { HTTP_PIECE_BYTES = 64 * 1024 };
+/* Sends the body so far, then what `next` gives. `release(arg)` is called once, when all is sent or given up, on any
+ * thread. An answer that is whole within the first piece gets a Content-Length, others are chunked. */
+void http_response_stream(struct http_response *rs, http_stream_next next,
+                          void (*release)(void *arg), void *arg);
+
+#endif
