@@ -9,6 +9,8 @@
 
 /* CRC32C (Castagnoli), hardware where there is one; chain with the previous result, 0 to begin. */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t len);
+/* The same without the processor's instruction: what crc32c() is tested against. */
+uint32_t crc32c_portable(uint32_t crc, const void *bytes, size_t len);
 /* XXH3, 64 bit; stable on disk and between processes. */
 uint64_t hash64(const void *bytes, size_t len);
 static inline uint64_t hash64_view(struct view v)

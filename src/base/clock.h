@@ -34,5 +34,6 @@ void clock_test_freeze(wall_time wall, mono_time mono);
 void clock_test_advance_ms(int64_t ms);      /* both */
 void clock_test_jump_wall_ms(int64_t ms);    /* the wall clock alone */
 void clock_test_unfreeze(void);
+bool clock_is_frozen(void);
 
 #endif

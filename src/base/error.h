@@ -53,7 +53,7 @@ bool error_setv(struct error *err, enum error_kind kind, const char *format, va_
 /* The same with a position (line and column from 1). */
 bool error_set_at(struct error *err, enum error_kind kind, uint32_t line, uint32_t column,
                   const char *format, ...) PRINTF_LIKE(5, 6);
-/* "FORMAT: strerror(errno_value)"; kind is ERROR_NO_SPACE for ENOSPC and EDQUOT, else ERROR_IO. */
+/* "FORMAT: no space left on device": strerror(errno_value), begun in lower case; kind is ERROR_NO_SPACE for ENOSPC and EDQUOT, else ERROR_IO. */
 bool error_set_errno(struct error *err, int errno_value, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Puts "FORMAT: " before the message; keeps kind, position and hint. Returns false. */
 bool error_wrap(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -21,12 +21,18 @@ enum { FLOAT_TEXT_BYTES = 352 };
  * (Go's range error), underflow gives 0 or a denormal. The whole text must be used. About 10 ns. */
 MUST_USE bool float_parse(struct view text, double *out);
 
-/* Go's 'f' with precision -1 (PromQL results in JSON): shortest digits that read back, never an
+/* Go's 'f' with precision -1 (scalars in the API, templates): shortest digits that read back, never an
  * exponent; "+Inf", "-Inf", "NaN". Returns the length; not NUL-terminated. About 30 ns. */
 size_t float_format_plain(double v, char out[FLOAT_TEXT_BYTES]);
-/* Go's 'g' with precision -1 (exposition text): exponent when < 1e-4 or >= 1e21, as in "1e+21", "1e-05". */
+/* Go's %v (numbers in printed PromQL): exponent when < 1e-4 or >= 1e21, as in "1e+21", "1e-05". */
 size_t float_format_short(double v, char out[FLOAT_TEXT_BYTES]);
-/* As a label value of le and quantile in Prometheus 3: like short, but integers get ".0" ("1.0"). */
+/* strconv's 'g' with precision -1 (exposition text): exponent when < 1e-4 or >= 1e6, as in
+ * "1e+06", "1.234567e+06", "100000". */
+size_t float_format_general(double v, char out[FLOAT_TEXT_BYTES]);
+/* Sample values in the API's JSON: plain, but with an exponent when < 1e-6 or >= 1e21 ("1e-07"). */
+size_t float_format_json(double v, char out[FLOAT_TEXT_BYTES]);
+/* As a label value of le and quantile in Prometheus 3: like general, but integers get ".0" ("1.0",
+ * "1e+06"). */
 size_t float_format_le(double v, char out[FLOAT_TEXT_BYTES]);
 
 #ifdef __cplusplus

@@ -11,9 +11,12 @@
 /* A quoted string: ", \, control characters escaped; invalid UTF-8 becomes U+FFFD; <, > and & become
  * \u003c, \u003e, \u0026 as Go's encoder writes them (so answers compare byte for byte). */
 void json_string(struct buffer *b, struct view text);
-/* A PromQL value: quoted, "+Inf", "-Inf", "NaN", never an exponent. */
+/* The value of a sample: quoted, "+Inf", "-Inf", "NaN"; an exponent when < 1e-6 or >= 1e21, as Prometheus
+ * writes vectors and matrices. */
 void json_sample_value(struct buffer *b, double v);
-/* A timestamp in ms as seconds with up to three decimals and no trailing zeros: 1435781451.781 */
+/* The value of a scalar result: quoted, never an exponent (there Prometheus does without). */
+void json_scalar_value(struct buffer *b, double v);
+/* A timestamp in ms as seconds, with three decimals unless it is whole: 1435781451.781, 1.500, 2 */
 void json_timestamp(struct buffer *b, int64_t ms);
 void json_int(struct buffer *b, int64_t v);
 /* A plain JSON number as Go writes a float64 (NaN and Inf become null). */

@@ -13,13 +13,17 @@ struct view {
 };
 
 #define VIEW(literal) ((struct view){(literal), sizeof(literal) - 1})
-#define VIEW_INIT(literal) {(literal), sizeof(literal) - 1}
+#define VIEW_INIT(literal)                                                                         \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
 /* For printf's %.*s. */
 #define VIEW_ARGS(v) (int)(v).len, (v).ptr
 
 static inline struct view view_from(const char *text)
 {
-    return (struct view){text, text ? strlen(text) : 0};
+    struct view v = {text, text ? strlen(text) : 0}; /* named: C++ has no compound literals */
+    return v;
 }
 
 static inline bool view_eq(struct view a, struct view b)
@@ -58,7 +62,8 @@ static inline struct view view_slice(struct view a, size_t from, size_t to)
         to = a.len;
     if (from > to)
         from = to;
-    return (struct view){a.ptr ? a.ptr + from : NULL, to - from};
+    struct view v = {a.ptr ? a.ptr + from : NULL, to - from};
+    return v;
 }
 
 #endif
