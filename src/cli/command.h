@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* command.h: the subcommands of belfry: one file each. A command gets the words after its own and
+ * returns the exit status: 0 ok, 1 failure, 2 usage, 3 lint, 4 not ready. Data goes to stdout, messages
+ * to stderr. */
+#ifndef BELFRY_CLI_COMMAND_H
+#define BELFRY_CLI_COMMAND_H
+
+#include "base/error.h"
+
+enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LINT = 3, EXIT_NOT_READY = 4 };
+
+int command_server(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_query(int argc, char **argv);
+int command_test(int argc, char **argv);
+int command_version(int argc, char **argv);
+
+/* Prints "belfry: MESSAGE" and the hint to stderr; returns EXIT_USAGE for ERROR_USAGE, else EXIT_FAILED. */
+int command_fail(const struct error *err);
+/* Prints "belfry: warning: SENTENCE" to stderr. */
+void command_warn(const char *sentence);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* main.c: belfry COMMAND ...; flags alone mean `belfry server`. */
+#include "cli/command.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} COMMANDS[] = {
+    {"server", command_server, "scrape, store and answer queries (also: flags alone)"},
+    {"check", command_check, "check config|metrics: say what is wrong with a file"},
+    {"query", command_query, "query instant|range|series|labels: ask a running server"},
+    {"test", command_test, "test promql FILE...: run PromQL test scripts"},
+    {"version", command_version, "print the version"},
+};
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "Belfry watches services and rings when something is wrong.\n\n"
+                 "Usage: belfry COMMAND [FLAG...]\n\nCommands:\n");
+    for (size_t i = 0; i < ARRAY_COUNT(COMMANDS); i++)
+        fprintf(out, "  %-10s %s\n", COMMANDS[i].name, COMMANDS[i].help);
+    fprintf(out, "\n`belfry COMMAND --help` tells more.\n");
+}
+
+int command_fail(const struct error *err)
+{
+    fprintf(stderr, "belfry: %s\n", err->message);
+    if (err->hint[0])
+        fprintf(stderr, "belfry: hint: %s\n", err->hint);
+    return err->kind == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+void command_warn(const char *sentence)
+{
+    fprintf(stderr, "belfry: warning: %s\n", sentence);
+}
+
+int main(int argc, char **argv)
+{
+    /* Text in and out is UTF-8 and decimal points are points, whatever the environment says. */
+    (void)setlocale(LC_ALL, "C");
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        print_help(stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(word, "--version") == 0)
+        return command_version(0, NULL);
+    if (word[0] == '-')
+        return command_server(argc - 1, argv + 1);
+    for (size_t i = 0; i < ARRAY_COUNT(COMMANDS); i++)
+        if (strcmp(word, COMMANDS[i].name) == 0)
+            return COMMANDS[i].run(argc - 2, argv + 2);
+    fprintf(stderr, "belfry: there is no command \"%s\"\n\n", word);
+    print_help(stderr);
+    return EXIT_USAGE;
+}

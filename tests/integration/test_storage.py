@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks are cut, read together with the head, and go by retention."""
+import glob
+import json
+import time
+
+from harness import Belfry, Target, config, folder, text, wait_for
+
+
+def test_blocks_are_cut_and_the_answer_stays_the_same():
+    """A block range of 2 s makes the keeper cut within seconds; every sample stays where it was."""
+    body = lambda: "".join("m{n=\"%d\"} %d\n" % (n, time.time() * 1000) for n in range(100))
+    with folder() as d, Target(text(body)) as t:
+        flags = ["--storage.tsdb.min-block-duration=2s", "--storage.tsdb.retention.time=1h"]
+        with Belfry(d, config({"t": t.address}, "100ms"), flags=flags) as b:
+            def metas():
+                return [json.load(open(p)) for p in glob.glob(d + "/data/*/meta.json")]
+            wait_for(lambda: len(metas()) >= 2, "two blocks", 30)
+            for m in metas():
+                assert m["stats"]["numSamples"] > 0 and m["stats"]["numSeries"] >= 100 and m["stats"]["numChunks"] > 0
+                assert m["minTime"] < m["maxTime"]
+            at = time.time()
+            before = b.query('m{n="5"}[1m]', time="%.3f" % at)
+            assert len(before[0]["values"]) > 20
+            steps = [y[0] - x[0] for x, y in zip(before[0]["values"], before[0]["values"][1:])]
+            assert max(steps) < 1.5 and min(steps) > 0, steps
+            assert b.stop() == 0
+        with Belfry(d, config({"none": []}), flags=flags) as b:
+            assert b.query('m{n="5"}[1m]', time="%.3f" % at) == before
+
+
+def test_retention_by_time_removes_old_blocks():
+    with folder() as d, Target(text(lambda: "m %d\n" % (time.time() * 1000))) as t:
+        flags = ["--storage.tsdb.min-block-duration=1s", "--storage.tsdb.retention.time=4s"]
+        with Belfry(d, config({"t": t.address}, "100ms"), flags=flags) as b:
+            wait_for(lambda: "belfry_storage_blocks_deleted_total" in b.get("/metrics")[1].decode() and
+                     b.value("belfry_storage_blocks_deleted_total") is None or True, "metrics")
+            time.sleep(12)
+            oldest = min(json.load(open(p))["maxTime"] for p in glob.glob(d + "/data/*/meta.json"))
+            assert time.time() * 1000 - oldest < 10000, "a block that ended %d ms ago is still there" % (time.time() * 1000 - oldest)
