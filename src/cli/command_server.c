@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* command_server.c: belfry server: Prometheus' flags, and what of them reaches server_run(). */
+#include "base/arena.h"
+#include "base/duration.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/flags.h"
+#include "server/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_ADDRESS "127.0.0.1:9090"
+enum { WARNINGS_MAX = 64, WARNING_BYTES = 512 };
+
+struct server_flags {
+    const char *config_file, *data_dir, *cors_origin, *log_level, *log_format, *wal_sync;
+    struct flag_list addresses, features;
+    int64_t retention_ms, block_ms, lookback_ms, query_timeout_ms, read_timeout_ms;
+    uint64_t retention_bytes, segment_bytes, memory_max_bytes;
+    int64_t query_concurrency, samples_max, connections_max, series_max;
+    bool help, version;
+};
+
+/* Words that flags_parse() finds to say before there is a log. Main thread. */
+static char warning_text[WARNINGS_MAX][WARNING_BYTES];
+static const char *warnings[WARNINGS_MAX];
+static size_t warning_count;
+
+static void keep_warning(const char *sentence)
+{
+    if (warning_count == WARNINGS_MAX)
+        return;
+    snprintf(warning_text[warning_count], WARNING_BYTES, "%s", sentence);
+    warnings[warning_count] = warning_text[warning_count];
+    warning_count++;
+}
+
+#define NO_EFFECT(name, kind, why) {name, 0, kind, NULL, NULL, why}
+#define LATER "this version does not have it yet"
+
+/* In the order of Prometheus' own documentation, then ours. */
+static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t max)
+{
+    const struct flag table[] = {
+        {"help", 'h', FLAG_SWITCH, &f->help, NULL, "Show this."},
+        {"version", 0, FLAG_SWITCH, &f->version, NULL, "Show the version."},
+        {"config.file", 0, FLAG_TEXT, &f->config_file, "FILE", "Configuration; default: prometheus.yml here, else built in."},
+        {"web.listen-address", 0, FLAG_LIST, &f->addresses, "ADDRESS", "Where to listen, default " DEFAULT_ADDRESS "; repeatable."},
+        {"web.read-timeout", 0, FLAG_DURATION, &f->read_timeout_ms, "DURATION", "Idle connections end after this long."},
+        {"web.max-connections", 0, FLAG_COUNT, &f->connections_max, "N", "Connections at once, per listener."},
+        {"web.cors.origin", 0, FLAG_TEXT, &f->cors_origin, "REGEX", "Origins that may read answers; anchored."},
+        {"storage.tsdb.path", 0, FLAG_TEXT, &f->data_dir, "FOLDER", "Where the data is."},
+        {"storage.tsdb.retention.time", 0, FLAG_DURATION, &f->retention_ms, "DURATION", "How long samples are kept, from the newest."},
+        {"storage.tsdb.retention.size", 0, FLAG_BYTES, &f->retention_bytes, "BYTES", "Bytes of blocks to keep; 0B: no limit."},
+        {"storage.tsdb.wal-segment-size", 0, FLAG_BYTES, &f->segment_bytes, "BYTES", "Size of a segment of the write-ahead log."},
+        {"storage.tsdb.min-block-duration", 0, FLAG_DURATION, &f->block_ms, "DURATION", "Range of a block, for tests."},
+        {"storage.wal.sync", 0, FLAG_TEXT, &f->wal_sync, "DURATION|off", "Sync at most this long after a commit; 0: before it."},
+        {"storage.series-max", 0, FLAG_COUNT, &f->series_max, "N", "Series in memory; new ones beyond are refused. 0: no limit."},
+        {"query.lookback-delta", 0, FLAG_DURATION, &f->lookback_ms, "DURATION", "How far back a sample is looked for."},
+        {"query.timeout", 0, FLAG_DURATION, &f->query_timeout_ms, "DURATION", "How long a query may take."},
+        {"query.max-concurrency", 0, FLAG_COUNT, &f->query_concurrency, "N", "Queries at once."},
+        {"query.max-samples", 0, FLAG_COUNT, &f->samples_max, "N", "Samples that one query may load."},
+        {"query.max-memory", 0, FLAG_BYTES, &f->memory_max_bytes, "BYTES", "Memory that one query may use."},
+        {"enable-feature", 0, FLAG_LIST, &f->features, "NAME,...", "Experimental features of PromQL; repeatable."},
+        {"log.level", 0, FLAG_TEXT, &f->log_level, "debug|info|warn|error", "What to log."},
+        {"log.format", 0, FLAG_TEXT, &f->log_format, "logfmt|json", "How to log."},
+
+        NO_EFFECT("config.auto-reload-interval", FLAG_TEXT, LATER),
+        NO_EFFECT("auto-gomaxprocs", FLAG_SWITCH, "there is no Go runtime"),
+        NO_EFFECT("auto-gomemlimit", FLAG_SWITCH, "there is no Go runtime"),
+        NO_EFFECT("auto-gomemlimit.ratio", FLAG_TEXT, "there is no Go runtime"),
+        NO_EFFECT("web.config.file", FLAG_TEXT, LATER),
+        NO_EFFECT("web.max-notifications-subscribers", FLAG_TEXT, LATER),
+        NO_EFFECT("web.external-url", FLAG_TEXT, LATER),
+        NO_EFFECT("web.route-prefix", FLAG_TEXT, LATER),
+        NO_EFFECT("web.user-assets", FLAG_TEXT, "Belfry's pages are part of the binary"),
+        NO_EFFECT("web.enable-lifecycle", FLAG_SWITCH, LATER "; reload with SIGHUP, stop with SIGTERM"),
+        NO_EFFECT("web.enable-admin-api", FLAG_SWITCH, LATER),
+        NO_EFFECT("web.enable-remote-write-receiver", FLAG_SWITCH, LATER),
+        NO_EFFECT("web.remote-write-receiver.accepted-protobuf-messages", FLAG_TEXT, LATER),
+        NO_EFFECT("web.enable-otlp-receiver", FLAG_SWITCH, LATER),
+        NO_EFFECT("web.console.templates", FLAG_TEXT, "Belfry has no console templates"),
+        NO_EFFECT("web.console.libraries", FLAG_TEXT, "Belfry has no console templates"),
+        NO_EFFECT("web.page-title", FLAG_TEXT, LATER),
+        NO_EFFECT("storage.tsdb.no-lockfile", FLAG_SWITCH, "the data folder is always locked"),
+        NO_EFFECT("storage.tsdb.max-block-duration", FLAG_TEXT, LATER),
+        NO_EFFECT("storage.tsdb.max-block-chunk-segment-size", FLAG_TEXT, "Belfry's blocks have no chunk segments"),
+        NO_EFFECT("storage.tsdb.head-chunks-write-queue-size", FLAG_TEXT, "Belfry's head has no chunk files"),
+        NO_EFFECT("storage.tsdb.wal-compression", FLAG_SWITCH, "rows are delta coded in the log"),
+        NO_EFFECT("storage.tsdb.wal-compression-type", FLAG_TEXT, "rows are delta coded in the log"),
+        NO_EFFECT("storage.tsdb.delayed-compaction.max-percent", FLAG_TEXT, "blocks are cut by a thread of their own"),
+        NO_EFFECT("storage.tsdb.allow-overlapping-blocks", FLAG_SWITCH, "it is always so"),
+        NO_EFFECT("storage.agent.path", FLAG_TEXT, LATER),
+        NO_EFFECT("storage.agent.wal-compression", FLAG_SWITCH, LATER),
+        NO_EFFECT("storage.agent.retention.min-time", FLAG_TEXT, LATER),
+        NO_EFFECT("storage.agent.retention.max-time", FLAG_TEXT, LATER),
+        NO_EFFECT("storage.agent.no-lockfile", FLAG_SWITCH, LATER),
+        NO_EFFECT("storage.remote.flush-deadline", FLAG_TEXT, LATER),
+        NO_EFFECT("storage.remote.read-sample-limit", FLAG_TEXT, LATER),
+        NO_EFFECT("storage.remote.read-concurrent-limit", FLAG_TEXT, LATER),
+        NO_EFFECT("storage.remote.read-max-bytes-in-frame", FLAG_TEXT, LATER),
+        NO_EFFECT("rules.alert.for-outage-tolerance", FLAG_TEXT, LATER),
+        NO_EFFECT("rules.alert.for-grace-period", FLAG_TEXT, LATER),
+        NO_EFFECT("rules.alert.resend-delay", FLAG_TEXT, LATER),
+        NO_EFFECT("rules.max-concurrent-evals", FLAG_TEXT, LATER),
+        NO_EFFECT("alertmanager.notification-queue-capacity", FLAG_TEXT, LATER),
+        NO_EFFECT("alertmanager.notification-batch-size", FLAG_TEXT, LATER),
+        NO_EFFECT("alertmanager.drain-notification-queue-on-shutdown", FLAG_SWITCH, LATER),
+        NO_EFFECT("scrape.adjust-timestamps", FLAG_SWITCH, "a scrape has one timestamp, the time it was planned for"),
+        NO_EFFECT("scrape.timestamp-tolerance", FLAG_TEXT, "a scrape has one timestamp, the time it was planned for"),
+        NO_EFFECT("scrape.discovery-reload-interval", FLAG_TEXT, LATER),
+        NO_EFFECT("agent", FLAG_SWITCH, LATER),
+    };
+    ASSERT(ARRAY_COUNT(table) <= max);
+    memcpy(out, table, sizeof table);
+    return ARRAY_COUNT(table);
+}
+
+enum { FLAGS_MAX = 96 };
+
+static int compare_flags(const void *a, const void *b)
+{
+    return strcmp(((const struct api_flag *)a)->name, ((const struct api_flag *)b)->name);
+}
+
+/* What status/flags shows: every flag with the value in force. Text in the arena. */
+static size_t flag_values(const struct flag *flags, size_t count, struct arena *arena,
+                          struct api_flag *out)
+{
+    struct buffer text;
+    size_t n = 0;
+    buffer_init(&text, MEM_OTHER, 64 * 1024);
+    for (size_t i = 0; i < count; i++) {
+        if (!flags[i].value || strcmp(flags[i].name, "help") == 0 ||
+            strcmp(flags[i].name, "version") == 0)
+            continue;
+        buffer_reset(&text);
+        flag_value_text(&flags[i], &text);
+        out[n++] = (struct api_flag){flags[i].name, arena_copy(arena, buffer_view(&text)).ptr};
+    }
+    buffer_deinit(&text);
+    qsort(out, n, sizeof *out, compare_flags);
+    return n;
+}
+
+static bool parse_sync(const char *text, int64_t *out, struct error *err)
+{
+    if (strcmp(text, "off") == 0) {
+        *out = DB_SYNC_OFF;
+        return true;
+    }
+    if (!duration_parse(view_from(text), out, err))
+        return error_wrap(err, "flag \"--storage.wal.sync\"");
+    if (*out == 0)
+        *out = DB_SYNC_EACH;
+    return true;
+}
+
+static bool enable_features(const struct flag_list *features, struct engine_options *engine)
+{
+    for (size_t i = 0; i < features->count; i++) {
+        for (const char *word = features->items[i]; *word;) {
+            struct view name = {word, strcspn(word, ",")};
+            if (view_is(name, "promql-experimental-functions")) {
+                engine->parser.experimental_functions = true;
+            } else if (view_is(name, "promql-duration-expr")) {
+                engine->parser.duration_expressions = true;
+            } else if (view_is(name, "promql-extended-range-selectors")) {
+                engine->parser.extended_range_selectors = true;
+            } else if (view_is(name, "promql-delayed-name-removal")) {
+                engine->delayed_name_removal = true;
+            } else {
+                char sentence[WARNING_BYTES];
+                snprintf(sentence, sizeof sentence, "feature \"%.*s\" has no effect: %s",
+                         VIEW_ARGS(name), LATER);
+                keep_warning(sentence);
+            }
+            word += name.len + (word[name.len] == ',');
+        }
+    }
+    return true;
+}
+
+static bool run(struct server_flags *f, const struct flag *flags, size_t count, struct error *err)
+{
+    struct arena arena;
+    struct api_flag values[FLAGS_MAX];
+    arena_init(&arena, MEM_CONFIG, 0);
+    if (f->addresses.count == 0)
+        f->addresses.items[f->addresses.count++] = DEFAULT_ADDRESS;
+    if (!f->config_file && file_exists("prometheus.yml"))
+        f->config_file = "prometheus.yml";
+    struct server_options opts = {
+        .config_path = f->config_file,
+        .data_dir = f->data_dir,
+        .addresses = f->addresses.items,
+        .address_count = f->addresses.count,
+        .db = {.block_range_ms = f->block_ms,
+               .retention_ms = f->retention_ms ? f->retention_ms : -1,
+               .retention_bytes = f->retention_bytes,
+               .wal_segment_bytes = f->segment_bytes,
+               .series_max = (size_t)f->series_max},
+        .engine = {.lookback_ms = f->lookback_ms,
+                   .timeout_ms = f->query_timeout_ms,
+                   .samples_max = f->samples_max,
+                   .memory_max_bytes = f->memory_max_bytes},
+        .query_concurrency_max = (unsigned)f->query_concurrency,
+        .connections_max = (unsigned)f->connections_max,
+        .read_timeout_ms = f->read_timeout_ms,
+        .cors_origin = f->cors_origin,
+        .flags = values,
+        .flag_count = flag_values(flags, count, &arena, values),
+        .log_level = f->log_level,
+        .log_json = strcmp(f->log_format, "json") == 0,
+    };
+    bool ok = parse_sync(f->wal_sync, &opts.db.wal_sync_interval_ms, err) &&
+              enable_features(&f->features, &opts.engine);
+    opts.warnings = warnings;
+    opts.warning_count = warning_count;
+    ok = ok && server_run(&opts, err);
+    arena_deinit(&arena);
+    return ok;
+}
+
+/* Counts that may not be negative or beyond what their field holds. */
+static bool check_counts(const struct server_flags *f, struct error *err)
+{
+    const struct {
+        const char *name;
+        int64_t value, max;
+    } counts[] = {{"query.max-concurrency", f->query_concurrency, 100000},
+                  {"query.max-samples", f->samples_max, INT64_MAX},
+                  {"web.max-connections", f->connections_max, 1000000},
+                  {"storage.series-max", f->series_max, UINT32_MAX}};
+    for (size_t i = 0; i < ARRAY_COUNT(counts); i++)
+        if (counts[i].value < 0 || counts[i].value > counts[i].max)
+            return error_set(err, ERROR_USAGE, "flag \"--%s\": %lld is out of range, expected 0 to %lld",
+                             counts[i].name, (long long)counts[i].value, (long long)counts[i].max);
+    static const char *const LEVELS[] = {"debug", "info", "warn", "error"};
+    for (size_t i = 0; i < ARRAY_COUNT(LEVELS); i++)
+        if (strcmp(f->log_level, LEVELS[i]) == 0)
+            return true;
+    return error_set(err, ERROR_USAGE, "flag \"--log.level\": \"%s\" is no level, expected debug, info, warn or error",
+                     f->log_level);
+}
+
+int command_server(int argc, char **argv)
+{
+    struct error err = {0};
+    struct server_flags f = {.data_dir = "data",
+                             .cors_origin = ".*",
+                             .log_level = "info",
+                             .log_format = "logfmt",
+                             .wal_sync = "1s",
+                             .retention_ms = INT64_C(15) * 24 * 3600 * 1000,
+                             .block_ms = 2 * 3600 * 1000,
+                             .lookback_ms = 5 * 60 * 1000,
+                             .query_timeout_ms = 2 * 60 * 1000,
+                             .read_timeout_ms = 5 * 60 * 1000,
+                             .segment_bytes = 128 << 20,
+                             .query_concurrency = 20,
+                             .samples_max = 50000000,
+                             .connections_max = 512};
+    struct flag flags[FLAGS_MAX];
+    size_t count = server_flag_table(&f, flags, FLAGS_MAX);
+    struct flag_words words;
+    if (!flags_parse(flags, count, argc, argv, &words, keep_warning, &err))
+        return command_fail(&err);
+    if (f.help) {
+        printf("Usage: belfry server [FLAG...]\n\nFlags:\n");
+        flags_print_help(stdout, flags, count);
+        return EXIT_OK;
+    }
+    if (f.version)
+        return command_version(0, NULL);
+    if (words.count) {
+        error_set(&err, ERROR_USAGE, "unexpected word \"%s\"", words.items[0]);
+        return command_fail(&err);
+    }
+    if (!check_counts(&f, &err) || !run(&f, flags, count, &err))
+        return command_fail(&err);
+    return EXIT_OK;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server.h: the process: wires configuration, storage, scraping, queries and HTTP, reloads on SIGHUP and stops on
+ * SIGTERM and SIGINT in this order: scraping, HTTP, storage. Threads and locks: LOCKS.md. */
+#ifndef BELFRY_SERVER_SERVER_H
+#define BELFRY_SERVER_SERVER_H
+
+#include "api/api.h"
+#include "base/attributes.h"
+#include "base/error.h"
+#include "promql/engine.h"
+#include "storage/db.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Everything is borrowed until server_run() returns. */
+struct server_options {
+    const char *config_path;           /* NULL = the built-in configuration: itself and this host */
+    const char *data_dir;
+    const char *const *addresses;      /* at least one; the built-in configuration scrapes the first */
+    size_t address_count;
+    struct db_options db;              /* its log callback is the server's */
+    struct engine_options engine;      /* its pool is the server's */
+    unsigned query_concurrency_max;
+    unsigned connections_max;
+    int64_t read_timeout_ms;
+    const char *cors_origin;
+    const struct api_flag *flags;      /* sorted by name */
+    size_t flag_count;
+    const char *log_level;             /* debug, info, warn, error */
+    bool log_json;                     /* else logfmt */
+    const char *const *warnings;       /* said once the log is open (flags without effect) */
+    size_t warning_count;
+};
+
+/* Runs until a signal ends it. False when it could not start or could not stop cleanly; err says why.
+ * Main thread, once per process: it blocks SIGHUP, SIGTERM and SIGINT for all threads. */
+MUST_USE bool server_run(const struct server_options *opts, struct error *err);
+
+#endif
