@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* command_server.c: belfry server: Prometheus' flags, and what of them reaches server_run(). */
 #include "base/arena.h"
+#include "base/assert.h"
 #include "base/duration.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -159,7 +160,7 @@ static bool parse_sync(const char *text, int64_t *out, struct error *err)
     return true;
 }
 
-static bool enable_features(const struct flag_list *features, struct engine_options *engine)
+static void enable_features(const struct flag_list *features, struct engine_options *engine)
 {
     for (size_t i = 0; i < features->count; i++) {
         for (const char *word = features->items[i]; *word;) {
@@ -181,7 +182,6 @@ static bool enable_features(const struct flag_list *features, struct engine_opti
             word += name.len + (word[name.len] == ',');
         }
     }
-    return true;
 }
 
 static bool run(struct server_flags *f, const struct flag *flags, size_t count, struct error *err)
@@ -216,8 +216,8 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .log_level = f->log_level,
         .log_json = strcmp(f->log_format, "json") == 0,
     };
-    bool ok = parse_sync(f->wal_sync, &opts.db.wal_sync_interval_ms, err) &&
-              enable_features(&f->features, &opts.engine);
+    enable_features(&f->features, &opts.engine);
+    bool ok = parse_sync(f->wal_sync, &opts.db.wal_sync_interval_ms, err);
     opts.warnings = warnings;
     opts.warning_count = warning_count;
     ok = ok && server_run(&opts, err);

@@ -2,6 +2,7 @@
 /* flags.c: see flags.h. Flags are few: they are found by walking the table. */
 #include "cli/flags.h"
 
+#include "base/assert.h"
 #include "base/duration.h"
 #include "base/mem.h"
 

@@ -4,6 +4,7 @@
 #define BELFRY_CLI_QUERY_PRINT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* `data` is the "data" member of an answer of query or query_range. */
