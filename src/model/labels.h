@@ -15,6 +15,8 @@
 
 #define LABEL_NAME "__name__"
 
+enum { LABELS_PARSE_MAX = 1024 }; /* labels that labels_parse takes */
+
 struct label {
     struct view name, value;
 };
@@ -38,6 +40,10 @@ void labels_format(struct buffer *out, struct labels ls);
 /* [a-zA-Z_:][a-zA-Z0-9_:]* and [a-zA-Z_][a-zA-Z0-9_]*: names that need no quotes. */
 bool metric_name_is_legacy(struct view name);
 bool label_name_is_legacy(struct view name);
+/* "text", escaped as Go's strconv.Quote does it. */
+void label_quote(struct buffer *out, struct view text);
+/* Sorts by name; equal names keep their order. The arena lends scratch for long sets. */
+void labels_sort(struct arena *arena, struct label *items, size_t count);
 
 /* Builds a label set in an arena; set and delete in any order, text is borrowed. */
 struct labels_builder {
