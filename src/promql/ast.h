@@ -57,7 +57,7 @@ enum expr_kind {
     EXPR_BINARY,
     EXPR_AGGREGATE,
     EXPR_PAREN,
-    EXPR_DURATION   /* arithmetic on durations inside [] or after offset: 5m * 2, step(), max(a, b) */
+    EXPR_DURATION   /* arithmetic on durations inside [] or after offset: 5m * 2, step(), max_of(a, b) */
 };
 
 struct span {
@@ -113,6 +113,7 @@ struct expr {
     enum expr_kind kind;
     enum value_type type;
     struct span span;
+    uint32_t height;              /* levels of the tree from here, 1 for a leaf; <= PROMQL_HEIGHT_MAX */
     union {
         struct {
             double value;

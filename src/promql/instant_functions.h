@@ -41,6 +41,7 @@ struct bucket_repair {
 double classic_histogram_quantile(double q, struct classic_bucket *buckets, size_t count,
                                   struct bucket_repair *repair);
 /* histogram_fraction: observations in (lower, upper]. Sorts and repairs in place; count > 0. */
-double classic_histogram_fraction(double lower, double upper, struct classic_bucket *buckets, size_t count);
+double classic_histogram_fraction(double lower, double upper, struct classic_bucket *buckets,
+                                  size_t count);
 
 #endif

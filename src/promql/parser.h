@@ -11,12 +11,15 @@
 
 #include <stdbool.h>
 
-enum { PROMQL_QUERY_BYTES_MAX = 64 * 1024, PROMQL_DEPTH_MAX = 256 };
+/* Depth is what is written inside something else: parentheses, arguments, signs. A chain of operators (a or b or
+ * c ...) nests nothing but grows the tree, which everybody walks recursively: height limits that. */
+enum { PROMQL_QUERY_BYTES_MAX = 64 * 1024, PROMQL_DEPTH_MAX = 256, PROMQL_HEIGHT_MAX = 1024 };
 
 struct parser_options {
     bool experimental_functions;  /* allow functions marked so (also limitk, limit_ratio) */
     bool duration_expressions;
     bool extended_range_selectors; /* anchored, smoothed */
+    bool fill_modifiers;           /* fill(), fill_left(), fill_right() between vectors */
 };
 
 struct promql;

@@ -14,12 +14,12 @@
 #include <stdint.h>
 
 struct window {
-    const int64_t *times;   /* ms, ascending, distinct: range_start_ms < t <= range_end_ms */
+    const int64_t *times; /* ms, ascending, distinct: range_start_ms < t <= range_end_ms */
     const double *values;
     size_t count;
     int64_t range_start_ms, range_end_ms; /* after offset and @ */
-    int64_t eval_ms;        /* the step's time, without offset: predict_linear counts from it */
-    double *scratch;        /* count doubles; only quantile_over_time and mad_over_time use it */
+    int64_t eval_ms; /* the step's time, without offset: predict_linear counts from it */
+    double *scratch; /* count doubles; only quantile_over_time and mad_over_time use it */
 };
 
 /* params: the scalar arguments of this step in the order they are written, without the range vector
@@ -31,7 +31,8 @@ typedef bool (*range_function)(const struct window *w, const double *params, dou
  * once, before the loop. */
 range_function range_function_find(enum function_id id);
 /* range_function_find(id)(w, params, out). */
-bool range_function_eval(enum function_id id, const struct window *w, const double *params, double *out);
+bool range_function_eval(enum function_id id, const struct window *w, const double *params,
+                         double *out);
 
 /* May this function see the samples of an anchored / a smoothed selector? (Else the query fails with
  * "anchored modifier can only be used with: ...".) */
@@ -40,7 +41,8 @@ bool range_function_allows_smoothed(enum function_id id);
 /* rate, increase, delta (anchored, smoothed), changes, resets (anchored): `w` holds, besides the samples in the
  * range, the last one at or before range_start_ms within the lookback, and for smoothed the first one after
  * range_end_ms within the lookback. */
-bool range_function_eval_extended(enum function_id id, bool smoothed, const struct window *w, double *out);
+bool range_function_eval_extended(enum function_id id, bool smoothed, const struct window *w,
+                                  double *out);
 
 /* Kahan–Neumaier: add `v` to *sum with compensation *c; the total is *sum + *c. */
 static inline void kahan_add(double v, double *sum, double *c)
