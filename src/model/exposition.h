@@ -34,9 +34,9 @@ struct exposition_parser {
     uint32_t line; /* of the last event, from 1 */
 
     /* The last event. */
-    struct view family, text;  /* TYPE, HELP, UNIT */
+    struct view family, text; /* TYPE, HELP, UNIT */
     enum metric_type type;
-    struct view key;           /* SAMPLE: name{labels} exactly as written, no trailing blanks */
+    struct view key; /* SAMPLE: name{labels} exactly as written, no trailing blanks */
     double value;
     bool has_timestamp;
     int64_t timestamp_ms;
