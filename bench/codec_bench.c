@@ -77,9 +77,11 @@ static void average(struct random *r, double *out)
 }
 
 static const struct kind KINDS[] = {
-    {"idle counter, constant", 37, idle}, {"busy counter", 14, busy},   {"slow counter", 12, slow},
-    {"seconds, 2 decimals", 4, seconds},  {"memory, pages", 8, memory}, {"small gauge", 7, small},
-    {"ratio, 3 decimals", 5, ratio},      {"bucket", 12, bucket},       {"noise, 53 bits", 1, average},
+    {"idle counter, constant", 37, idle}, {"busy counter", 14, busy},
+    {"slow counter", 12, slow},           {"seconds, 2 decimals", 4, seconds},
+    {"memory, pages", 8, memory},         {"small gauge", 7, small},
+    {"ratio, 3 decimals", 5, ratio},      {"bucket", 12, bucket},
+    {"noise, 53 bits", 1, average},
 };
 
 struct result {
@@ -161,7 +163,8 @@ int main(void)
         encode += x.encode_ns * KINDS[i].share / 100;
         decode += x.decode_ns * KINDS[i].share / 100;
     }
-    printf("%-24s %-9s %9.3f %9.1f %9.2f %9.0f\n", "fleet", "", bytes, encode, decode, 1000 / decode);
+    printf("%-24s %-9s %9.3f %9.1f %9.2f %9.0f\n", "fleet", "", bytes, encode, decode,
+           1000 / decode);
     for (unsigned bits = 4; bits <= 32; bits += 4)
         unpack(bits);
     return 0;

@@ -26,7 +26,8 @@ static void try_times(struct view bytes, size_t count)
     struct codec_times c;
     if (!codec_times_open(&c, bytes, count))
         return;
-    int64_t *whole = malloc((count + 1) * sizeof *whole), *part = malloc((count + 1) * sizeof *part);
+    int64_t *whole = malloc((count + 1) * sizeof *whole),
+            *part = malloc((count + 1) * sizeof *part);
     size_t from = count / 3, to = count - count / 4;
     codec_times_decode(&c, 0, count, whole);
     codec_times_decode(&c, from, to, part);

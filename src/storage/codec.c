@@ -115,7 +115,8 @@ static void scratch_reserve(struct codec_scratch *s, size_t count)
 {
     if (s->capacity >= count)
         return;
-    s->values = mem_resize(MEM_BLOCK, s->values, count * 2 * sizeof *s->values); /* and runs' values */
+    s->values =
+        mem_resize(MEM_BLOCK, s->values, count * 2 * sizeof *s->values); /* and runs' values */
     s->integers = mem_resize(MEM_BLOCK, s->integers, count * sizeof *s->integers);
     s->exceptions = mem_resize(MEM_BLOCK, s->exceptions, count * sizeof *s->exceptions);
     s->capacity = count;
@@ -167,7 +168,8 @@ static uint64_t gcd(uint64_t a, uint64_t b)
     return a;
 }
 
-static void exceptions_append(struct buffer *out, const double *in, const uint64_t *places, size_t count)
+static void exceptions_append(struct buffer *out, const double *in, const uint64_t *places,
+                              size_t count)
 {
     struct buffer list;
     buffer_init(&list, MEM_BLOCK, COLUMN_BYTES_MAX);
@@ -360,7 +362,8 @@ unsigned codec_values_encode(struct buffer *out, const double *values, size_t co
         best = runs->len < plain->len ? runs : plain;
     }
     ASSERT(!best->failed && best->len > 0);
-    buffer_append_u8(out, (uint8_t)((uint8_t)best->ptr[0] | (exception_count ? HAS_EXCEPTIONS : 0)));
+    buffer_append_u8(out,
+                     (uint8_t)((uint8_t)best->ptr[0] | (exception_count ? HAS_EXCEPTIONS : 0)));
     if (exception_count)
         exceptions_append(out, values, s->exceptions, exception_count);
     buffer_append(out, best->ptr + 1, best->len - 1);
@@ -433,7 +436,8 @@ static bool body_open(struct codec_values *c, struct reader *r, unsigned codec)
 static bool runs_open(struct codec_values *c, struct reader *r)
 {
     uint64_t run_count = reader_varint(r);
-    if (run_count == 0 || run_count > c->count || !codec_integers_open(&c->runs, r, (size_t)run_count))
+    if (run_count == 0 || run_count > c->count ||
+        !codec_integers_open(&c->runs, r, (size_t)run_count))
         return false;
     uint64_t total = 0;
     for (size_t from = 0; from < run_count; from += AT_ONCE) {
@@ -535,8 +539,7 @@ static bool runs_decode(const struct codec_values *c, size_t from, size_t to, do
     for (size_t first = 0; first < c->number_count && pos < to; first += AT_ONCE) {
         int64_t lengths[AT_ONCE];
         double values[AT_ONCE];
-        size_t n = c->number_count - first < AT_ONCE ? c->number_count - first
-                                                              : AT_ONCE;
+        size_t n = c->number_count - first < AT_ONCE ? c->number_count - first : AT_ONCE;
         codec_integers_decode(&c->runs, first, first + n, lengths);
         if (!body_decode(c, first, first + n, values))
             return false;
@@ -579,7 +582,7 @@ bool codec_values_decode(const struct codec_values *c, size_t from, size_t to, d
 
 const char *codec_values_name(const struct codec_values *c)
 {
-    static const char *const NAMES[VALUE_CODEC_COUNT] = {"constant", "constant", "runs", "integers",
-                                                         "xor", "split"};
+    static const char *const NAMES[VALUE_CODEC_COUNT] = {"constant", "constant", "runs",
+                                                         "integers", "xor",      "split"};
     return NAMES[c->codec];
 }

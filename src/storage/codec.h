@@ -20,8 +20,8 @@
 #include <stdint.h>
 
 enum {
-    CODEC_PACK_COUNT = 128,      /* numbers that share base and width; a multiple of 8 */
-    CODEC_COUNT_MAX = 1 << 24    /* numbers in one column: a sample each half millisecond for 2 h */
+    CODEC_PACK_COUNT = 128,   /* numbers that share base and width; a multiple of 8 */
+    CODEC_COUNT_MAX = 1 << 24 /* numbers in one column: a sample each half millisecond for 2 h */
 };
 
 /* What a column says about its content, without being decoded. */
@@ -79,22 +79,23 @@ unsigned codec_values_encode(struct buffer *out, const double *values, size_t co
                              struct codec_scratch *s);
 
 struct codec_values {
-    struct view exceptions;      /* undecoded; already validated */
+    struct view exceptions; /* undecoded; already validated */
     size_t exception_count;
-    struct codec_integers packed; /* INTEGERS: all; SPLIT: mantissas */
-    struct codec_integers fronts; /* SPLIT: exponents and signs */
+    struct codec_integers packed;   /* INTEGERS: all; SPLIT: mantissas */
+    struct codec_integers fronts;   /* SPLIT: exponents and signs */
     struct view directory, payload; /* XOR: lengths, streams */
-    struct codec_integers runs;  /* RUNS: lengths; the runs' values are in the fields below */
-    size_t count, number_count;  /* numbers in the body: `count`, or the runs */
+    struct codec_integers runs;     /* RUNS: lengths; the runs' values are in the fields below */
+    size_t count, number_count;     /* numbers in the body: `count`, or the runs */
     double constant;
     double divisor, offset, scale; /* value = (packed * divisor + offset) / scale */
-    uint8_t shift;               /* SPLIT: of the mantissas */
-    uint8_t codec, body;         /* enum value_codec of codec.c; body = that of the runs' values */
+    uint8_t shift;                 /* SPLIT: of the mantissas */
+    uint8_t codec, body; /* enum value_codec of codec.c; body = that of the runs' values */
 };
 /* `bytes` must be exactly one column. */
 MUST_USE bool codec_values_open(struct codec_values *c, struct view bytes, size_t count);
 /* False when the bytes turn out to be damaged inside. */
-MUST_USE bool codec_values_decode(const struct codec_values *c, size_t from, size_t to, double *out);
+MUST_USE bool codec_values_decode(const struct codec_values *c, size_t from, size_t to,
+                                  double *out);
 /* The codec's name for statistics: "constant", "runs", "integers", "xor", "split". */
 const char *codec_values_name(const struct codec_values *c);
 

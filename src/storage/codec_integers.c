@@ -203,7 +203,8 @@ void codec_integers_encode(struct buffer *out, const int64_t *in, size_t count)
     size_t packs = (count + CODEC_PACK_COUNT - 1) / CODEC_PACK_COUNT;
     struct buffer directory, payload;
     buffer_init(&directory, MEM_BLOCK, packs * DIRECTORY_ENTRY_BYTES_MAX + 16);
-    buffer_init(&payload, MEM_BLOCK, count * 19 + 16); /* 8 packed, 11 in a patch: never both full */
+    buffer_init(&payload, MEM_BLOCK,
+                count * 19 + 16); /* 8 packed, 11 in a patch: never both full */
     uint64_t first_before = 0;
     for (size_t k = 0; k < packs; k++) {
         size_t from = k * CODEC_PACK_COUNT;
@@ -280,9 +281,8 @@ bool codec_integers_open(struct codec_integers *c, struct reader *r, size_t coun
 /* Eight numbers at a time: the k-th group begins at byte k * width. `src` must have 8 readable bytes
  * after what is read. With a constant width (see below) shifts and offsets are constants: measured
  * 0.4 ns a number, bench/codec_bench.c "unpack". */
-static inline __attribute__((always_inline)) void unpack_groups(const uint8_t *restrict src,
-                                                                size_t groups, unsigned width,
-                                                                uint64_t *restrict out)
+static inline __attribute__((always_inline)) void
+unpack_groups(const uint8_t *restrict src, size_t groups, unsigned width, uint64_t *restrict out)
 {
     uint64_t mask = (UINT64_C(1) << width) - 1;
     for (size_t g = 0; g < groups; g++, src += width, out += 8)
@@ -307,12 +307,15 @@ static NOINLINE void unpack_wide(const uint8_t *src, size_t groups, unsigned wid
 static NOINLINE void unpack(const uint8_t *src, size_t groups, unsigned width, uint64_t *out)
 {
     switch (width) {
-#define W(n) case n: unpack_groups(src, groups, n, out); return;
-    W(1) W(2) W(3) W(4) W(5) W(6) W(7) W(8) W(9) W(10) W(11) W(12) W(13) W(14) W(15) W(16)
-    W(17) W(18) W(19) W(20) W(21) W(22) W(23) W(24) W(32)
+#define W(n)                                                                                       \
+    case n:                                                                                        \
+        unpack_groups(src, groups, n, out);                                                        \
+        return;
+        W(1)
+        W(2) W(3) W(4) W(5) W(6) W(7) W(8) W(9) W(10) W(11) W(12) W(13) W(14) W(15) W(16) W(17)
+            W(18) W(19) W(20) W(21) W(22) W(23) W(24) W(32)
 #undef W
-    case 0:
-        memset(out, 0, groups * 8 * sizeof *out);
+                case 0 : memset(out, 0, groups * 8 * sizeof *out);
         return;
     default:
         if (width <= 57)

@@ -26,7 +26,7 @@ static inline unsigned codec_bit_width(uint64_t v)
 void codec_xor_encode(struct buffer *out, const double *in, size_t count);
 MUST_USE bool codec_xor_open(struct view *directory, struct view *payload, struct reader *r,
                              size_t count);
-MUST_USE bool codec_xor_decode(struct view directory, struct view payload, size_t count, size_t from,
-                               size_t to, double *out);
+MUST_USE bool codec_xor_decode(struct view directory, struct view payload, size_t count,
+                               size_t from, size_t to, double *out);
 
 #endif

@@ -160,8 +160,8 @@ bool codec_xor_open(struct view *directory, struct view *payload, struct reader 
     return !r->failed;
 }
 
-bool codec_xor_decode(struct view directory, struct view payload, size_t count, size_t from, size_t to,
-                      double *out)
+bool codec_xor_decode(struct view directory, struct view payload, size_t count, size_t from,
+                      size_t to, double *out)
 {
     ASSERT(from <= to && to <= count);
     struct reader r = reader_from(directory);

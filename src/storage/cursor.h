@@ -80,6 +80,11 @@ struct storage_reader_ops {
 struct storage_reader {
     const struct storage_reader_ops *ops;
     const atomic_bool *cancel; /* may be NULL; a long read looks at it and gives ERROR_CANCELED */
+    /* Damage on disk does not fail a query: what can be read is served, and this says what was not. A
+     * source raises the count by one per column it had to leave out and keeps the first in words; the
+     * engine shows it as a warning. Zero at the start. */
+    uint64_t lost_count;
+    struct error lost;
 };
 
 /* Something that can be queried. */

@@ -47,6 +47,10 @@ MUST_USE bool head_reader_read(struct head_reader *r, uint64_t ref, int64_t mint
                                const atomic_bool *cancel, struct samples *out, struct error *err);
 void head_reader_free(struct head_reader *r);
 
+/* Before a cut at `cut_ms`: from now on samples < cut_ms are refused (appender_begin: ERROR_INPUT, counted
+ * as too old), and when this returns all rows below it that were taken before are visible: so the block
+ * misses nothing that was acknowledged. Never goes back. Keeper thread. */
+void head_refuse_below(struct head *h, int64_t cut_ms);
 /* After a block that ends at `cut_ms` was published and the views that could need older head data are
  * gone: forgets samples < cut_ms, series without samples since, WAL segments and series-log entries
  * that are no longer needed. Keeper thread. */

@@ -36,22 +36,43 @@ static struct random random_printed(const char *name)
 
 /* --- integers ------------------------------------------------------------------------------------ */
 
-enum shape { SHAPE_CONSTANT, SHAPE_LINE, SHAPE_JITTER, SHAPE_WALK, SHAPE_SPIKES, SHAPE_WILD, SHAPE_COUNT };
+enum shape {
+    SHAPE_CONSTANT,
+    SHAPE_LINE,
+    SHAPE_JITTER,
+    SHAPE_WALK,
+    SHAPE_SPIKES,
+    SHAPE_WILD,
+    SHAPE_COUNT
+};
 
 static void fill_integers(struct random *r, int64_t *out, size_t count, enum shape shape)
 {
-    uint64_t v = random_next(r) >> random_below(r, 64), step = random_next(r) >> random_below(r, 64);
+    uint64_t v = random_next(r) >> random_below(r, 64),
+             step = random_next(r) >> random_below(r, 64);
     unsigned bits = 1 + (unsigned)random_below(r, 60);
     for (size_t i = 0; i < count; i++) {
         uint64_t noise = random_next(r) >> (64 - bits);
         switch (shape) {
-        case SHAPE_CONSTANT: break;
-        case SHAPE_LINE: v += step; break;
-        case SHAPE_JITTER: v += step; break;
-        case SHAPE_WALK: v += noise - (UINT64_C(1) << bits) / 2; break;
-        case SHAPE_SPIKES: v += random_below(r, 50) == 0 ? random_next(r) : 3; break;
-        case SHAPE_WILD: v = random_next(r); break;
-        case SHAPE_COUNT: break;
+        case SHAPE_CONSTANT:
+            break;
+        case SHAPE_LINE:
+            v += step;
+            break;
+        case SHAPE_JITTER:
+            v += step;
+            break;
+        case SHAPE_WALK:
+            v += noise - (UINT64_C(1) << bits) / 2;
+            break;
+        case SHAPE_SPIKES:
+            v += random_below(r, 50) == 0 ? random_next(r) : 3;
+            break;
+        case SHAPE_WILD:
+            v = random_next(r);
+            break;
+        case SHAPE_COUNT:
+            break;
         }
         out[i] = (int64_t)(shape == SHAPE_JITTER ? v + noise % 5 : v);
     }
@@ -171,7 +192,8 @@ static void time_columns_are_small_and_come_back(void **state)
             codec_times_decode(&c, 130, 140, out);
             assert_memory_equal(in + 130, out, 10 * sizeof *in);
         }
-        assert_false(codec_times_open(&c, view_slice(buffer_view(&b), 0, b.len - 1), TIMES[k].count));
+        assert_false(
+            codec_times_open(&c, view_slice(buffer_view(&b), 0, b.len - 1), TIMES[k].count));
         buffer_deinit(&b);
     }
 }
@@ -211,12 +233,17 @@ static size_t check_values(const double *in, size_t count, struct random *r, con
 
 static double special(struct random *r)
 {
-    static const uint64_t BITS[] = {
-        UINT64_C(0x8000000000000000), /* -0 */
-        SAMPLE_NAN_BITS, SAMPLE_STALE_BITS,
-        UINT64_C(0x7ff0000000000000), UINT64_C(0xfff0000000000000), /* infinities */
-        UINT64_C(0xfff8dead0000beef), 1, UINT64_C(0x000fffffffffffff), /* a payload, denormals */
-        UINT64_C(0x7fefffffffffffff), UINT64_C(0x4340000000000001), 0};
+    static const uint64_t BITS[] = {UINT64_C(0x8000000000000000), /* -0 */
+                                    SAMPLE_NAN_BITS,
+                                    SAMPLE_STALE_BITS,
+                                    UINT64_C(0x7ff0000000000000),
+                                    UINT64_C(0xfff0000000000000), /* infinities */
+                                    UINT64_C(0xfff8dead0000beef),
+                                    1,
+                                    UINT64_C(0x000fffffffffffff), /* a payload, denormals */
+                                    UINT64_C(0x7fefffffffffffff),
+                                    UINT64_C(0x4340000000000001),
+                                    0};
     return sample_from_bits(BITS[random_below(r, ARRAY_COUNT(BITS))]);
 }
 
@@ -229,16 +256,34 @@ static void values_of_any_shape_come_back(void **state)
     for (unsigned long i = 0; i < 3000 * scale(); i++) {
         size_t count = i % 4 ? random_below(&r, COUNT_MAX) + 1 : 125 + random_below(&r, 8);
         unsigned shape = (unsigned)random_below(&r, 7), rare = 1 + (unsigned)random_below(&r, 100);
-        double v = (double)(random_next(&r) >> (13 + random_below(&r, 50))), power = pow(10, (double)random_below(&r, 10));
+        double v = (double)(random_next(&r) >> (13 + random_below(&r, 50))),
+               power = pow(10, (double)random_below(&r, 10));
         for (size_t k = 0; k < count; k++) {
             switch (shape) {
-            case 0: v += (double)random_below(&r, 1000); in[k] = v; break;
-            case 1: in[k] = (double)random_below(&r, 100000) / power; break;
-            case 2: v = random_below(&r, 40) ? v : (double)random_below(&r, 50) / power; in[k] = v; break;
-            case 3: in[k] = random_unit(&r); break;
-            case 4: in[k] = sample_from_bits(random_next(&r)); break;
-            case 5: v = random_below(&r, 20) ? v : random_unit(&r); in[k] = v; break;
-            default: in[k] = (double)random_below(&r, 1 << 20) * 4096; break;
+            case 0:
+                v += (double)random_below(&r, 1000);
+                in[k] = v;
+                break;
+            case 1:
+                in[k] = (double)random_below(&r, 100000) / power;
+                break;
+            case 2:
+                v = random_below(&r, 40) ? v : (double)random_below(&r, 50) / power;
+                in[k] = v;
+                break;
+            case 3:
+                in[k] = random_unit(&r);
+                break;
+            case 4:
+                in[k] = sample_from_bits(random_next(&r));
+                break;
+            case 5:
+                v = random_below(&r, 20) ? v : random_unit(&r);
+                in[k] = v;
+                break;
+            default:
+                in[k] = (double)random_below(&r, 1 << 20) * 4096;
+                break;
             }
             if (i % 3 == 0 && random_below(&r, rare) == 0)
                 in[k] = i % 2 ? sample_stale() : special(&r);
@@ -248,23 +293,74 @@ static void values_of_any_shape_come_back(void **state)
 }
 
 enum { N = 480 };
-static double v_zero(size_t i) { return 0 * (double)i; }
-static double v_pi(size_t i) { return 3.14159 + 0 * (double)i; }
-static double v_minus_zero(size_t i) { return i < N ? -0.0 : 0; }
-static double v_stale(size_t i) { return i < N ? sample_stale() : 0; }
-static double v_counter(size_t i) { return (double)(1000000 + 37 * i + i * i % 5); }
-static double v_line(size_t i) { return (double)(1000000 + 37 * i); }
-static double v_reset(size_t i) { return (double)(i < 300 ? 9000000000 + 100 * i : i); }
-static double v_pages(size_t i) { return 8e9 + (double)(i * 7919 % 101) * 4096; }
-static double v_decimals(size_t i) { return (double)(4000 + i * 7919 % 64) / 100; }
-static double v_steps(size_t i) { return (double)(i / 100); }
-static double v_ends(size_t i) { return i < 470 ? (double)(1000 + 5 * i) : sample_stale(); }
-static double v_a_nan(size_t i) { return i == 77 ? NAN : (double)(1000 + 5 * i); }
-static double v_an_inf(size_t i) { return i == 200 ? INFINITY : (double)(1000 + 5 * i); }
-static double v_noise(size_t i) { return sin((double)i * (double)i); }
-static double v_float(size_t i) { return (float)(2.5 + sin((double)i * (double)i)); }
-static double v_noise_pairs(size_t i) { return 1 + sin((double)(i / 2)); }
-static double v_noise_runs(size_t i) { return sin((double)(i / 60)); }
+static double v_zero(size_t i)
+{
+    return 0 * (double)i;
+}
+static double v_pi(size_t i)
+{
+    return 3.14159 + 0 * (double)i;
+}
+static double v_minus_zero(size_t i)
+{
+    return i < N ? -0.0 : 0;
+}
+static double v_stale(size_t i)
+{
+    return i < N ? sample_stale() : 0;
+}
+static double v_counter(size_t i)
+{
+    return (double)(1000000 + 37 * i + i * i % 5);
+}
+static double v_line(size_t i)
+{
+    return (double)(1000000 + 37 * i);
+}
+static double v_reset(size_t i)
+{
+    return (double)(i < 300 ? 9000000000 + 100 * i : i);
+}
+static double v_pages(size_t i)
+{
+    return 8e9 + (double)(i * 7919 % 101) * 4096;
+}
+static double v_decimals(size_t i)
+{
+    return (double)(4000 + i * 7919 % 64) / 100;
+}
+static double v_steps(size_t i)
+{
+    return (double)(i / 100);
+}
+static double v_ends(size_t i)
+{
+    return i < 470 ? (double)(1000 + 5 * i) : sample_stale();
+}
+static double v_a_nan(size_t i)
+{
+    return i == 77 ? NAN : (double)(1000 + 5 * i);
+}
+static double v_an_inf(size_t i)
+{
+    return i == 200 ? INFINITY : (double)(1000 + 5 * i);
+}
+static double v_noise(size_t i)
+{
+    return sin((double)i * (double)i);
+}
+static double v_float(size_t i)
+{
+    return (float)(2.5 + sin((double)i * (double)i));
+}
+static double v_noise_pairs(size_t i)
+{
+    return 1 + sin((double)(i / 2));
+}
+static double v_noise_runs(size_t i)
+{
+    return sin((double)(i / 60));
+}
 
 #define ALL (CODEC_FLAG_INTEGER | CODEC_FLAG_NO_RESET | CODEC_FLAG_NO_GAP)
 static const struct {
@@ -274,7 +370,8 @@ static const struct {
     unsigned flags;
 } COLUMNS[] = {
     {"all zero", "constant", v_zero, 2, ALL | CODEC_FLAG_CONSTANT},
-    {"one decimal", "constant", v_pi, 9, CODEC_FLAG_CONSTANT | CODEC_FLAG_NO_RESET | CODEC_FLAG_NO_GAP},
+    {"one decimal", "constant", v_pi, 9,
+     CODEC_FLAG_CONSTANT | CODEC_FLAG_NO_RESET | CODEC_FLAG_NO_GAP},
     {"minus zero", "constant", v_minus_zero, 9,
      CODEC_FLAG_CONSTANT | CODEC_FLAG_NO_RESET | CODEC_FLAG_NO_GAP},
     {"only markers", "constant", v_stale, 500, ALL - CODEC_FLAG_NO_GAP + CODEC_FLAG_CONSTANT},
