@@ -41,8 +41,14 @@ enum http_method {
 };
 
 /* Each includes those before it. A route without a role cannot be added. */
-enum http_role { HTTP_ROLE_UNSET, HTTP_ROLE_PUBLIC, HTTP_ROLE_VIEW, HTTP_ROLE_SILENCE, HTTP_ROLE_EDIT,
-                 HTTP_ROLE_ADMIN };
+enum http_role {
+    HTTP_ROLE_UNSET,
+    HTTP_ROLE_PUBLIC,
+    HTTP_ROLE_VIEW,
+    HTTP_ROLE_SILENCE,
+    HTTP_ROLE_EDIT,
+    HTTP_ROLE_ADMIN
+};
 
 enum http_run {
     HTTP_RUN_DIRECT, /* on the connection's thread: must not wait for anything */
@@ -53,42 +59,44 @@ enum http_run {
 typedef void (*http_handler)(void *arg, struct http_request *rq, struct http_response *rs);
 
 struct http_route {
-    unsigned methods;        /* bits of enum http_method */
-    const char *path;        /* "/api/v1/label/{name}/values"; a last segment {name...} takes the rest */
-    const char *name;        /* as metrics call it; NULL = path. Static text, like path */
+    unsigned methods; /* bits of enum http_method */
+    const char *path; /* "/api/v1/label/{name}/values" */
+    const char *name; /* as metrics call it; NULL = path. Static text, like path */
     enum http_role role;
     enum http_run run;
     http_handler handler;
-    void *arg;               /* borrowed; outlives the server */
-    struct http_gate *gate;  /* NULL = none; HTTP_RUN_POOL only */
-    size_t body_bytes_max;   /* 0 = the server's */
-    bool cors;               /* answers other origins as options.cors_origin allows, and OPTIONS */
-    bool is_page;            /* shown by a browser: security headers (CSP and so on) are added */
+    void *arg;              /* borrowed; outlives the server */
+    struct http_gate *gate; /* NULL = none; HTTP_RUN_POOL only */
+    size_t body_bytes_max;  /* 0 = the server's */
+    bool cors;              /* answers other origins as options.cors_origin allows, and OPTIONS */
+    bool is_page;           /* shown by a browser: security headers (CSP and so on) are added */
 };
 
 /* What one finished request was, for metrics. */
 struct http_observation {
-    const char *handler;     /* the route's name, or "other" */
-    const char *method;      /* "get", ... or "other" */
+    const char *handler; /* the route's name, or "other" */
+    const char *method;  /* "get", ... or "other" */
     int status;
     double seconds;          /* from the request line to the last byte handed to the kernel */
     uint64_t response_bytes; /* of the body, before compression */
 };
 
 struct http_server_options {
-    const char *const *addresses; /* "127.0.0.1:9090", "[::1]:9090", ":9090" (all), "localhost:0" (port chosen) */
+    const char *const
+        *addresses; /* "127.0.0.1:9090", "[::1]:9090", ":9090" (all), "localhost:0" (port chosen) */
     size_t address_count;
-    struct pool *pool;            /* for HTTP_RUN_POOL; NULL: these run aside */
-    unsigned thread_count;        /* per listener; 0 = 2 */
-    unsigned connections_max;     /* per listener; 0 = 512 */
-    size_t body_bytes_max;        /* of a request; 0 = 10 MiB */
-    size_t response_bytes_max;    /* of an answer that is not streamed; 0 = 64 MiB */
-    int64_t idle_timeout_ms;      /* kept connection without a request; 0 = 5 min */
-    int64_t read_timeout_ms;      /* from the first byte of a request to its last; 0 = 60 s */
-    int64_t write_timeout_ms;     /* a client must take a piece (64 KiB) in this time; 0 = 60 s */
-    int64_t drain_timeout_ms;     /* at stop: for requests in work before they are cancelled; 0 = 5 s */
-    const char *cors_origin;      /* regular expression; NULL = other origins get nothing */
-    enum http_role anonymous_role; /* of clients that are not on loopback; UNSET = view. Loopback: admin */
+    struct pool *pool;         /* for HTTP_RUN_POOL; NULL: these run aside */
+    unsigned thread_count;     /* per listener; 0 = 2 */
+    unsigned connections_max;  /* per listener; 0 = 512 */
+    size_t body_bytes_max;     /* of a request; 0 = 10 MiB */
+    size_t response_bytes_max; /* of an answer that is not streamed; 0 = 64 MiB */
+    int64_t idle_timeout_ms;   /* kept connection without a request; 0 = 5 min */
+    int64_t read_timeout_ms;   /* from the first byte of a request to its last; 0 = 60 s */
+    int64_t write_timeout_ms;  /* a client must take a piece (64 KiB) in this time; 0 = 60 s */
+    int64_t drain_timeout_ms; /* at stop: for requests in work before they are cancelled; 0 = 5 s */
+    const char *cors_origin;  /* regular expression; NULL = other origins get nothing */
+    enum http_role
+        anonymous_role; /* of clients that are not on loopback; UNSET = view. Loopback: admin */
     /* Any thread, after each request; must not block. May be NULL. */
     void (*observe)(void *arg, const struct http_observation *seen);
     void *observe_arg;
@@ -116,8 +124,8 @@ const char *http_server_address(const struct http_server *s, size_t idx);
 uint16_t http_server_port(const struct http_server *s, size_t idx);
 
 struct http_server_stats {
-    uint64_t connections_open, connections_total, requests_total, requests_in_work, requests_refused,
-        disconnects, write_timeouts, read_timeouts;
+    uint64_t connections_open, connections_total, requests_total, requests_in_work,
+        requests_refused, disconnects, write_timeouts, read_timeouts;
 };
 void http_server_stats_get(const struct http_server *s, struct http_server_stats *out);
 
@@ -151,7 +159,12 @@ struct view http_request_body(const struct http_request *rq);
 /* When the request line was read: waiting in a queue counts against a query's deadline. */
 int64_t http_request_age_ms(const struct http_request *rq);
 
-enum http_cancel { HTTP_CANCEL_NONE, HTTP_CANCEL_DISCONNECT, HTTP_CANCEL_DEADLINE, HTTP_CANCEL_STOP };
+enum http_cancel {
+    HTTP_CANCEL_NONE,
+    HTTP_CANCEL_DISCONNECT,
+    HTTP_CANCEL_DEADLINE,
+    HTTP_CANCEL_STOP
+};
 /* From now on `cancel(arg)` is called, once, when the client goes away, deadline_ms after the request began (0 =
  * none) or when the server stops; at once when that was so already. It runs on another thread, under a lock: it may
  * only set a flag. */

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_connection.c: what MHD calls: a connection's begin and end, a request's line, headers, body and end. */
+#include "base/assert.h"
+#include "net/http_private.h"
+
+#include <netdb.h>
+#include <stdio.h>
+
+static void connection_open(struct http_server *s, struct MHD_Connection *mhd, void **context)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    ASSERT(info != NULL);
+    struct http_connection *c = mem_alloc_zero(MEM_HTTP, 1, sizeof *c);
+    c->server = s;
+    c->fd = info->connect_fd;
+    *context = c;
+    atomic_fetch_add_explicit(&s->connections_total, 1, memory_order_relaxed);
+    governor_add_connection(c);
+}
+
+void http_on_connection(void *cls, struct MHD_Connection *mhd, void **context,
+                        enum MHD_ConnectionNotificationCode what)
+{
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        connection_open(cls, mhd, context);
+        return;
+    }
+    struct http_connection *c = *context;
+    if (c == NULL)
+        return;
+    governor_remove_connection(c);
+    mem_free(MEM_HTTP, c);
+    *context = NULL;
+}
+
+static void peer_name(struct http_request *rq)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(rq->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    char host[INET6_ADDRSTRLEN], port[8];
+    const struct sockaddr *sa = info ? info->client_addr : NULL;
+    bool v6 = sa && sa->sa_family == AF_INET6;
+    socklen_t bytes = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    if (sa == NULL || getnameinfo(sa, bytes, host, sizeof host, port, sizeof port,
+                                  NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return; /* stays empty */
+    (void)snprintf(rq->peer, sizeof rq->peer, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "",
+                   port);
+}
+
+void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+    struct http_server *s = cls;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    ASSERT(info != NULL && info->socket_context != NULL);
+    struct http_request *rq = mem_alloc_zero(MEM_HTTP, 1, sizeof *rq);
+    rq->server = s;
+    rq->connection = info->socket_context;
+    rq->mhd = mhd;
+    rq->began = clock_mono();
+    rq->method_name = "other";
+    arena_init(&rq->arena, MEM_HTTP, HTTP_REQUEST_ARENA_BYTES_MAX);
+    rq->target = arena_copy(&rq->arena, view_from(target));
+    peer_name(rq);
+    response_init(&rq->response, rq);
+    atomic_fetch_add_explicit(&s->requests_total, 1, memory_order_relaxed);
+    governor_begin_request(rq->connection, rq);
+    return rq;
+}
+
+/* Answers before the body was read: MHD closes the connection afterwards. */
+static enum MHD_Result request_refuse(struct http_request *rq)
+{
+    atomic_fetch_add_explicit(&rq->server->requests_refused, 1, memory_order_relaxed);
+    http_response_set_header(&rq->response, "Connection", VIEW("close"));
+    response_prepare(&rq->response);
+    return response_queue(&rq->response);
+}
+
+/* A chunked body says its size only as it comes. MHD takes an answer only at the end of it, so some is
+ * dropped to be able to say 413; who goes on is cut off. */
+static enum MHD_Result request_receive(struct http_request *rq, const char *bytes, size_t *len)
+{
+    size_t room = rq->body_bytes_max - rq->body.len;
+    if (*len > room || rq->body_bytes_dropped) {
+        rq->body_bytes_dropped += *len;
+        if (rq->body_bytes_dropped > rq->body_bytes_max + HTTP_PIECE_BYTES)
+            return MHD_NO;
+    } else {
+        buffer_append(&rq->body, bytes, *len);
+        if (rq->body.failed)
+            return MHD_NO;
+    }
+    *len = 0;
+    return MHD_YES;
+}
+
+enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+                                const char *method, const char *version, const char *upload,
+                                size_t *upload_bytes, void **context)
+{
+    (void)cls;
+    (void)mhd;
+    (void)url; /* cut at the query; on_target saw it whole */
+    struct http_request *rq = *context;
+    switch (rq->state) {
+    case REQUEST_NEW:
+        if (!request_check(rq, method, version))
+            return request_refuse(rq);
+        rq->state = REQUEST_RECEIVING;
+        return MHD_YES;
+    case REQUEST_RECEIVING:
+        if (*upload_bytes)
+            return request_receive(rq, upload, upload_bytes);
+        if (rq->body_bytes_dropped) {
+            http_response_error(&rq->response, 413, "request body of more than %zu bytes",
+                                rq->body_bytes_max);
+            return request_refuse(rq);
+        }
+        return request_dispatch(rq);
+    case REQUEST_DONE:
+        return response_queue(&rq->response);
+    case REQUEST_WORKING: /* woken without reason: MHD waits again */
+        return MHD_YES;
+    case REQUEST_SENDING:
+        break;
+    }
+    return MHD_NO;
+}
+
+static void observe(const struct http_request *rq)
+{
+    const struct http_server *s = rq->server;
+    if (s->options.observe == NULL)
+        return;
+    const struct http_route *route = rq->route;
+    struct http_observation seen = {
+        .handler = route == NULL ? "other"
+                   : route->name ? route->name
+                                 : route->path,
+        .method = rq->method_name,
+        .status = rq->response.status,
+        .seconds = (double)(clock_mono().ns - rq->began.ns) / 1e9,
+        .response_bytes = rq->response.body_bytes,
+    };
+    s->options.observe(s->options.observe_arg, &seen);
+}
+
+void http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                       enum MHD_RequestTerminationCode why)
+{
+    (void)cls;
+    (void)mhd;
+    (void)why;
+    struct http_request *rq = *context;
+    if (rq == NULL)
+        return;
+    *context = NULL;
+    ASSERT(rq->state != REQUEST_WORKING);
+    response_deinit(&rq->response); /* releases its stream */
+    observe(rq);
+    governor_end_request(rq->connection);
+    buffer_deinit(&rq->body);
+    arena_deinit(&rq->arena);
+    mem_free(MEM_HTTP, rq);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_dispatch.c: from the end of the request to its handler, on the thread that the route names, and back.
+ *
+ * The connection is suspended before its job is queued and resumed by the job's last step but one, so the
+ * handler owns the request while it runs. http_server_stop() counts jobs, not requests: the count falls after
+ * the resume, when nothing of the request is touched any more. */
+#include "base/assert.h"
+#include "net/http_private.h"
+
+static void set_cors(struct http_request *rq)
+{
+    const struct http_server *s = rq->server;
+    struct http_response *rs = &rq->response;
+    struct view origin = http_request_header(rq, "Origin");
+    if (origin.len == 0 || s->cors_origin == NULL)
+        return;
+    http_response_set_header(rs, "Access-Control-Allow-Headers",
+                             VIEW("Accept, Authorization, Content-Type, Origin"));
+    http_response_set_header(rs, "Access-Control-Allow-Methods", VIEW("GET, POST, OPTIONS"));
+    http_response_set_header(rs, "Access-Control-Expose-Headers", VIEW("Date"));
+    http_response_set_header(rs, "Vary", VIEW("Origin"));
+    if (s->cors_any)
+        http_response_set_header(rs, "Access-Control-Allow-Origin", VIEW("*"));
+    else if (regex_match(s->cors_origin, origin))
+        http_response_set_header(rs, "Access-Control-Allow-Origin", origin);
+}
+
+static void set_page_headers(struct http_response *rs)
+{
+    http_response_set_header(rs, "Content-Security-Policy",
+                             VIEW("default-src 'none'; script-src 'self'; style-src 'self'; "
+                                  "img-src 'self'; connect-src 'self'; form-action 'self'; "
+                                  "frame-ancestors 'none'; base-uri 'none'"));
+    http_response_set_header(rs, "X-Frame-Options", VIEW("DENY"));
+    http_response_set_header(rs, "Referrer-Policy", VIEW("same-origin"));
+    http_response_set_header(rs, "Cross-Origin-Opener-Policy", VIEW("same-origin"));
+}
+
+static void run_handler(struct http_request *rq)
+{
+    const struct http_route *route = rq->route;
+    struct http_response *rs = &rq->response;
+    if (route->cors)
+        set_cors(rq);
+    if (route->is_page)
+        set_page_headers(rs);
+    if (rq->method == HTTP_OPTIONS)
+        http_response_set_status(rs, 204);
+    else if (http_request_canceled(rq) != HTTP_CANCEL_NONE)
+        http_response_error(rs, http_request_canceled(rq) == HTTP_CANCEL_STOP ? 503 : 499,
+                            "the request was canceled while it waited");
+    else if (request_parse_params(rq))
+        route->handler(route->arg, rq, rs);
+    http_request_clear_cancel(rq);
+    response_prepare(rs);
+}
+
+static void finish_job(struct http_request *rq)
+{
+    struct http_server *s = rq->server;
+    governor_set_phase(rq->connection, CONNECTION_SENDING);
+    rq->state = REQUEST_DONE;
+    MHD_resume_connection(rq->mhd); /* rq may be gone from here on */
+    governor_job_done(s);
+}
+
+static bool submit(struct http_request *rq);
+
+static void run_job(void *arg)
+{
+    struct http_request *rq = arg;
+    struct http_gate *gate = rq->route->gate;
+    run_handler(rq);
+    finish_job(rq);
+    struct http_request *next = gate ? gate_leave(gate) : NULL;
+    while (next && !submit(next)) {
+        finish_job(next);
+        next = gate_leave(gate);
+    }
+}
+
+/* False: nobody takes it, and its response says so. */
+static bool submit(struct http_request *rq)
+{
+    struct error err;
+    struct http_server *s = rq->server;
+    struct pool *pool =
+        rq->route->run == HTTP_RUN_POOL && s->options.pool ? s->options.pool : s->aside;
+    if (pool_submit(pool, POOL_QUERY, run_job, rq, &err))
+        return true;
+    http_response_error(&rq->response, 503, "the server is busy: too many requests are waiting");
+    response_prepare(&rq->response);
+    return false;
+}
+
+static void dispatch_job(struct http_request *rq)
+{
+    struct http_gate *gate = rq->route->gate;
+    bool refused = false;
+    rq->state = REQUEST_WORKING;
+    governor_set_phase(rq->connection, CONNECTION_WORKING);
+    MHD_suspend_connection(rq->mhd);
+    if (gate && !gate_enter(gate, rq, &refused) && !refused)
+        return; /* waits; another thread may have it already */
+    if (refused) {
+        http_response_error(&rq->response, 503, "the server is busy: too many queries are waiting");
+        response_prepare(&rq->response);
+        finish_job(rq);
+        return;
+    }
+    while (rq && !submit(rq)) {
+        finish_job(rq);
+        rq = gate ? gate_leave(gate) : NULL;
+    }
+}
+
+enum MHD_Result request_dispatch(struct http_request *rq)
+{
+    ASSERT(rq->route != NULL);
+    if (rq->route->run != HTTP_RUN_DIRECT && rq->method != HTTP_OPTIONS) {
+        dispatch_job(rq);
+        return MHD_YES;
+    }
+    run_handler(rq);
+    return response_queue(&rq->response);
+}

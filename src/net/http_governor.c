@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_governor.c: one thread that watches what MHD does not: a suspended connection's client (POLLRDHUP every
+ * 50 ms), requests that trickle in or answers that trickle out, deadlines of handlers.
+ *
+ * A descriptor in the list is open: MHD closes it only after http_on_connection() took it out, under the same
+ * mutex. So shutdown() and poll() below, both without waiting, never reach somebody else's descriptor. */
+#include "base/assert.h"
+#include "net/http_private.h"
+
+enum { TICK_MS = 50, TICK_LONG_MS = 500 };
+
+static void cancel_locked(struct http_request *rq, enum http_cancel why)
+{
+    if (atomic_load_explicit(&rq->canceled, memory_order_relaxed) != HTTP_CANCEL_NONE)
+        return;
+    atomic_store_explicit(&rq->canceled, (int)why, memory_order_relaxed);
+    if (rq->cancel) {
+        void (*cancel)(void *) = rq->cancel;
+        rq->cancel = NULL;
+        cancel(rq->cancel_arg);
+    }
+}
+
+static void cut_if_late_locked(struct http_server *s, struct http_connection *c, mono_time now)
+{
+    if (c->deadline.ns == 0 || now.ns < c->deadline.ns)
+        return;
+    if (c->phase == CONNECTION_SENDING)
+        atomic_fetch_add_explicit(&s->write_timeouts, 1, memory_order_relaxed);
+    else if (c->phase == CONNECTION_READING)
+        atomic_fetch_add_explicit(&s->read_timeouts, 1, memory_order_relaxed);
+    c->phase = CONNECTION_CUT;
+    c->deadline.ns = 0;
+    (void)shutdown(c->fd, SHUT_RDWR); /* fails only when the client was faster */
+}
+
+/* Deadlines, and the list of descriptors to poll. Returns their number. */
+static size_t scan_locked(struct http_server *s, mono_time now)
+{
+    struct governor *g = &s->governor;
+    size_t count = 0;
+    g->polls =
+        mem_grow(MEM_HTTP, g->polls, &g->poll_capacity, g->connection_count + 1, sizeof *g->polls);
+    g->polled = mem_grow(MEM_HTTP, g->polled, &g->polled_capacity, g->connection_count + 1,
+                         sizeof(struct http_connection *));
+    for (struct http_connection *c = g->first; c; c = c->next) {
+        if (c->phase != CONNECTION_WORKING) {
+            cut_if_late_locked(s, c, now);
+            continue;
+        }
+        struct http_request *rq = c->request;
+        if (rq->cancel_deadline.ns && now.ns >= rq->cancel_deadline.ns)
+            cancel_locked(rq, HTTP_CANCEL_DEADLINE);
+        if (c->hung_up)
+            continue;
+        g->polls[count] = (struct pollfd){.fd = c->fd, .events = POLLRDHUP};
+        g->polled[count++] = c;
+    }
+    return count;
+}
+
+static void look_locked(struct http_server *s)
+{
+    struct governor *g = &s->governor;
+    size_t count = scan_locked(s, clock_mono());
+    if (count == 0 || poll(g->polls, count, 0) <= 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (!(g->polls[i].revents & (POLLRDHUP | POLLHUP | POLLERR)))
+            continue;
+        g->polled[i]->hung_up = true;
+        atomic_fetch_add_explicit(&s->disconnects, 1, memory_order_relaxed);
+        cancel_locked(g->polled[i]->request, HTTP_CANCEL_DISCONNECT);
+    }
+}
+
+static void *governor_run(void *arg)
+{
+    struct http_server *s = arg;
+    struct governor *g = &s->governor;
+    mutex_lock(&g->mutex);
+    while (!g->stop) {
+        look_locked(s);
+        g->sleeps_long = g->working_count == 0;
+        if (g->connection_count == 0)
+            cond_wait(&g->wake, &g->mutex);
+        else
+            (void)cond_wait_until(
+                &g->wake, &g->mutex, /* either way it looks again */
+                mono_add_ms(clock_mono(), g->sleeps_long ? TICK_LONG_MS : TICK_MS));
+        g->sleeps_long = false;
+    }
+    mutex_unlock(&g->mutex);
+    return NULL;
+}
+
+bool governor_start(struct http_server *s, struct error *err)
+{
+    s->governor.running = thread_start(&s->governor.thread, "http-governor", governor_run, s, err);
+    return s->governor.running;
+}
+
+void governor_stop(struct http_server *s)
+{
+    struct governor *g = &s->governor;
+    if (!g->running)
+        return;
+    mutex_lock(&g->mutex);
+    g->stop = true;
+    cond_signal(&g->wake);
+    mutex_unlock(&g->mutex);
+    thread_join(g->thread);
+    g->running = false;
+    mem_free(MEM_HTTP, g->polls);
+    mem_free(MEM_HTTP, g->polled);
+    g->polls = NULL;
+    g->polled = NULL;
+    g->poll_capacity = g->polled_capacity = 0;
+}
+
+static void wake_locked(struct governor *g)
+{
+    if (g->sleeps_long) {
+        g->sleeps_long = false;
+        cond_signal(&g->wake);
+    }
+}
+
+static void set_phase_locked(struct http_connection *c, enum connection_phase phase)
+{
+    const struct http_server_options *o = &c->server->options;
+    int64_t timeout_ms = 0;
+    if (phase == CONNECTION_IDLE)
+        timeout_ms = o->idle_timeout_ms;
+    else if (phase == CONNECTION_READING)
+        timeout_ms = o->read_timeout_ms;
+    else if (phase == CONNECTION_SENDING)
+        timeout_ms = o->write_timeout_ms;
+    if (c->phase == CONNECTION_CUT)
+        return;
+    c->phase = phase;
+    c->deadline = timeout_ms ? mono_add_ms(clock_mono(), timeout_ms) : (mono_time){0};
+}
+
+void governor_add_connection(struct http_connection *c)
+{
+    struct governor *g = &c->server->governor;
+    mutex_lock(&g->mutex);
+    /* Before its first request a connection has no longer than a request may take to arrive. */
+    set_phase_locked(c, CONNECTION_READING);
+    c->next = g->first;
+    if (g->first)
+        g->first->previous = c;
+    g->first = c;
+    if (g->connection_count++ == 0)
+        wake_locked(g);
+    mutex_unlock(&g->mutex);
+}
+
+void governor_remove_connection(struct http_connection *c)
+{
+    struct governor *g = &c->server->governor;
+    mutex_lock(&g->mutex);
+    if (c->previous)
+        c->previous->next = c->next;
+    else
+        g->first = c->next;
+    if (c->next)
+        c->next->previous = c->previous;
+    g->connection_count--;
+    mutex_unlock(&g->mutex);
+}
+
+void governor_set_phase(struct http_connection *c, enum connection_phase phase)
+{
+    struct governor *g = &c->server->governor;
+    mutex_lock(&g->mutex);
+    if (phase == CONNECTION_WORKING) {
+        ASSERT(c->request != NULL);
+        g->working_count++;
+        c->hung_up = false;
+        wake_locked(g);
+    }
+    set_phase_locked(c, phase);
+    mutex_unlock(&g->mutex);
+}
+
+void governor_begin_request(struct http_connection *c, struct http_request *rq)
+{
+    struct governor *g = &c->server->governor;
+    mutex_lock(&g->mutex);
+    c->request = rq;
+    g->request_count++;
+    set_phase_locked(c, CONNECTION_READING);
+    mutex_unlock(&g->mutex);
+}
+
+void governor_end_request(struct http_connection *c)
+{
+    struct governor *g = &c->server->governor;
+    mutex_lock(&g->mutex);
+    ASSERT(g->request_count > 0 && c->phase != CONNECTION_WORKING);
+    c->request = NULL;
+    g->request_count--;
+    set_phase_locked(c, CONNECTION_IDLE);
+    cond_broadcast(&g->changed);
+    mutex_unlock(&g->mutex);
+}
+
+void governor_job_done(struct http_server *s)
+{
+    struct governor *g = &s->governor;
+    mutex_lock(&g->mutex);
+    ASSERT(g->working_count > 0);
+    g->working_count--;
+    cond_broadcast(&g->changed);
+    mutex_unlock(&g->mutex);
+}
+
+void governor_cancel_all(struct http_server *s)
+{
+    struct governor *g = &s->governor;
+    mutex_lock(&g->mutex);
+    for (struct http_connection *c = g->first; c; c = c->next)
+        if (c->request)
+            cancel_locked(c->request, HTTP_CANCEL_STOP);
+    mutex_unlock(&g->mutex);
+}
+
+bool governor_wait(struct http_server *s, bool only_working, mono_time deadline)
+{
+    struct governor *g = &s->governor;
+    bool in_time = true;
+    mutex_lock(&g->mutex);
+    while (in_time && (only_working ? g->working_count : g->request_count) > 0) {
+        if (deadline.ns == 0)
+            cond_wait(&g->changed, &g->mutex);
+        else
+            in_time = cond_wait_until(&g->changed, &g->mutex, deadline);
+    }
+    mutex_unlock(&g->mutex);
+    return in_time;
+}
+
+void http_request_set_cancel(struct http_request *rq, void (*cancel)(void *arg), void *arg,
+                             int64_t deadline_ms)
+{
+    struct governor *g = &rq->server->governor;
+    mutex_lock(&g->mutex);
+    if (atomic_load_explicit(&rq->canceled, memory_order_relaxed) != HTTP_CANCEL_NONE) {
+        cancel(arg);
+    } else {
+        rq->cancel = cancel;
+        rq->cancel_arg = arg;
+        rq->cancel_deadline = deadline_ms ? mono_add_ms(rq->began, deadline_ms) : (mono_time){0};
+    }
+    mutex_unlock(&g->mutex);
+}
+
+void http_request_clear_cancel(struct http_request *rq)
+{
+    struct governor *g = &rq->server->governor;
+    mutex_lock(&g->mutex);
+    rq->cancel = NULL;
+    rq->cancel_deadline.ns = 0;
+    mutex_unlock(&g->mutex);
+}
+
+enum http_cancel http_request_canceled(const struct http_request *rq)
+{
+    return (enum http_cancel)atomic_load_explicit(&rq->canceled, memory_order_relaxed);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_private.h: what the files of the HTTP server share.
+ *
+ * A request's life, and who calls what:
+ *
+ *   on_target (request line)   READING     connection thread
+ *   on_request, first call     checked, routed, role; refused at once or
+ *   on_request, body           RECEIVING
+ *   on_request, end of body    handler here (DIRECT), or WORKING: connection suspended, job on a pool
+ *   job ends                   DONE        pool thread; resumes the connection
+ *   on_request, once more      SENDING     connection thread, pieces pulled by MHD
+ *   on_completed               freed
+ *
+ * Connections are in one list under the governor's mutex, which also guards phase, deadlines and the cancel
+ * callback; everything else of a request belongs to the thread that has it in the picture above. */
+#ifndef BELFRY_NET_HTTP_PRIVATE_H
+#define BELFRY_NET_HTTP_PRIVATE_H
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/regex.h"
+#include "base/thread.h"
+#include "net/http_server.h"
+
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <zlib.h>
+
+enum {
+    HTTP_TARGET_BYTES_MAX = 64 * 1024, /* spec/reliability.md: 414 above */
+    HTTP_CONNECTION_BYTES_MAX =
+        112 * 1024, /* MHD's pool: the longest target, and 48 KiB of headers */
+    HTTP_SEGMENTS_MAX = 16,
+    HTTP_CAPTURES_MAX = 4,
+    HTTP_HEADERS_MAX = 100,
+    HTTP_RESPONSE_HEADERS_MAX = 24,
+    HTTP_GZIP_BYTES_MIN = 1024,
+    HTTP_REQUEST_ARENA_BYTES_MAX = 64 << 20
+};
+
+enum connection_phase {
+    CONNECTION_IDLE,
+    CONNECTION_READING,
+    CONNECTION_WORKING,
+    CONNECTION_SENDING,
+    CONNECTION_CUT
+};
+
+struct http_connection {
+    struct http_server *server; /* constant */
+    int fd;                     /* constant; open while the connection is in the list */
+
+    /* Governor's mutex. */
+    struct http_connection *previous, *next;
+    enum connection_phase phase;
+    mono_time deadline;           /* of the phase; WORKING has none */
+    struct http_request *request; /* NULL between requests */
+    bool hung_up;                 /* seen while WORKING: polled no more */
+};
+
+struct response_header {
+    const char *name;
+    struct view value; /* NUL-terminated */
+};
+
+struct http_response {
+    struct http_request *request;
+    int status;
+    const char *content_type;
+    struct response_header headers[HTTP_RESPONSE_HEADERS_MAX];
+    size_t header_count;
+    struct buffer body;      /* whole, or the piece that is being sent */
+    struct view static_body; /* when ptr is not NULL */
+    http_stream_next next;   /* NULL once everything was produced */
+    void (*release)(void *arg);
+    void *arg;
+    bool is_gzip, gzip_open, ended, broken;
+    z_stream gzip;
+    struct buffer packed; /* gzip: what of the body is sent */
+    size_t sent_bytes;    /* of body or packed */
+    uint64_t body_bytes;  /* before compression, of all pieces */
+};
+
+enum request_state {
+    REQUEST_NEW,
+    REQUEST_RECEIVING,
+    REQUEST_WORKING,
+    REQUEST_DONE,
+    REQUEST_SENDING
+};
+
+struct http_request {
+    struct http_server *server;
+    struct http_connection *connection;
+    struct MHD_Connection *mhd;
+    struct arena arena;
+    enum request_state state;
+    mono_time began;
+    enum http_method method;
+    const char *method_name; /* static: for metrics */
+    bool method_known, accepts_gzip, is_http_1_0;
+    struct view target, path, query;
+    const struct http_route *route;          /* NULL: refused before there was one */
+    struct view segments[HTTP_SEGMENTS_MAX]; /* decoded */
+    size_t segment_count;
+    enum http_role role;
+    struct buffer body;
+    size_t body_bytes_max, body_bytes_dropped;
+    struct form params;
+    char peer[INET6_ADDRSTRLEN + 10];
+    struct http_request *gate_next; /* gate's mutex */
+    struct http_response response;
+
+    /* Governor's mutex. */
+    void (*cancel)(void *arg);
+    void *cancel_arg;
+    mono_time cancel_deadline; /* ns 0 = none */
+    _Atomic int canceled;      /* enum http_cancel; read anywhere, written under the mutex */
+};
+
+struct listener {
+    struct MHD_Daemon *daemon;
+    int fd;
+    uint16_t port;
+    char address[80];
+};
+
+struct governor {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;    /* for the governor */
+    pthread_cond_t changed; /* for http_server_stop(): a request ended */
+    pthread_t thread;
+    bool running, stop, sleeps_long;
+    struct http_connection *first;
+    size_t connection_count, request_count, working_count;
+    struct pollfd *polls;
+    struct http_connection **polled;
+    size_t poll_capacity, polled_capacity;
+};
+
+struct http_server {
+    struct http_server_options options; /* defaults filled in */
+    struct listener *listeners;
+    size_t listener_count;
+    struct http_route *routes;
+    size_t route_count, route_capacity;
+    struct regex *cors_origin; /* NULL = none */
+    bool cors_any;
+    struct pool *aside;
+    struct governor governor;
+    bool started;
+    _Atomic bool stopping;
+    _Atomic uint64_t connections_total, requests_total, requests_refused, disconnects,
+        write_timeouts, read_timeouts;
+};
+
+/* http_server.c: MHD's callbacks are in http_connection.c */
+void http_on_connection(void *cls, struct MHD_Connection *mhd, void **context,
+                        enum MHD_ConnectionNotificationCode what);
+void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+                                const char *method, const char *version, const char *upload,
+                                size_t *upload_bytes, void **context);
+void http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                       enum MHD_RequestTerminationCode why);
+
+/* http_request.c: what the first bytes say. False: the response holds the refusal. */
+bool request_check(struct http_request *rq, const char *method, const char *version);
+bool request_parse_params(struct http_request *rq);
+
+/* http_route.c */
+bool route_find(struct http_request *rq); /* false: 404 or 405 is in the response */
+
+/* http_dispatch.c: hands the request to its thread. */
+enum MHD_Result request_dispatch(struct http_request *rq);
+
+/* http_gate.c: true when rq may run now; false when it waits (*refused false) or cannot. */
+bool gate_enter(struct http_gate *gate, struct http_request *rq, bool *refused);
+/* The request that may run next in the place of the one that ended, or NULL. */
+struct http_request *gate_leave(struct http_gate *gate);
+
+/* http_response.c */
+void response_init(struct http_response *rs, struct http_request *rq);
+void response_deinit(struct http_response *rs);
+/* On the handler's thread: produces the first piece and compresses. */
+void response_prepare(struct http_response *rs);
+/* On the connection's thread. */
+enum MHD_Result response_queue(struct http_response *rs);
+
+/* http_governor.c */
+MUST_USE bool governor_start(struct http_server *s, struct error *err);
+void governor_stop(struct http_server *s);
+void governor_add_connection(struct http_connection *c);
+void governor_remove_connection(struct http_connection *c);
+void governor_set_phase(struct http_connection *c, enum connection_phase phase);
+void governor_begin_request(struct http_connection *c, struct http_request *rq);
+void governor_end_request(struct http_connection *c);
+/* A job left its connection behind: the last thing it does. */
+void governor_job_done(struct http_server *s);
+void governor_cancel_all(struct http_server *s);
+/* Waits until no request is there (or, only_working, none is in a job); false at the deadline. */
+bool governor_wait(struct http_server *s, bool only_working, mono_time deadline);
+
+#endif

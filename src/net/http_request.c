@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_request.c: what a request says, and the refusal of those that say two things at once. The library
+ * accepts some requests that a proxy before us may read differently (two lengths, a length beside chunks, a
+ * coding it does not know): served, they would let one client put words into another's mouth. */
+#include "base/assert.h"
+#include "base/utf8.h"
+#include "net/http_private.h"
+
+#include <strings.h>
+
+static bool view_eq_nocase(struct view a, const char *text)
+{
+    return a.len == strlen(text) && strncasecmp(a.ptr, text, a.len) == 0;
+}
+
+enum http_method http_request_method(const struct http_request *rq)
+{
+    return rq->method;
+}
+
+struct view http_request_path(const struct http_request *rq)
+{
+    return rq->path;
+}
+
+const char *http_request_peer(const struct http_request *rq)
+{
+    return rq->peer;
+}
+
+enum http_role http_request_role(const struct http_request *rq)
+{
+    return rq->role;
+}
+
+struct view http_request_body(const struct http_request *rq)
+{
+    return buffer_view(&rq->body);
+}
+
+int64_t http_request_age_ms(const struct http_request *rq)
+{
+    return mono_ms_since(rq->began);
+}
+
+const struct form_param *http_request_params(const struct http_request *rq, size_t *count)
+{
+    *count = rq->params.count;
+    return rq->params.items;
+}
+
+static const struct form_param *find_param(const struct http_request *rq, const char *name)
+{
+    for (size_t i = 0; i < rq->params.count; i++)
+        if (view_is(rq->params.items[i].name, name))
+            return &rq->params.items[i];
+    return NULL;
+}
+
+struct view http_request_param(const struct http_request *rq, const char *name)
+{
+    const struct form_param *param = find_param(rq, name);
+    return param ? param->value : (struct view){"", 0};
+}
+
+bool http_request_has_param(const struct http_request *rq, const char *name)
+{
+    return find_param(rq, name) != NULL;
+}
+
+struct view http_request_header(const struct http_request *rq, const char *name)
+{
+    const char *value = NULL;
+    size_t len = 0;
+    if (MHD_lookup_connection_value_n(rq->mhd, MHD_HEADER_KIND, name, strlen(name), &value, &len) ==
+            MHD_NO ||
+        value == NULL)
+        return (struct view){"", 0};
+    return (struct view){value, len};
+}
+
+/* ---- headers ---- */
+
+struct header_scan {
+    unsigned count, lengths, codings, hosts;
+    struct view length, coding;
+    const char *bad;
+};
+
+static bool is_token(struct view name)
+{
+    static const char OTHERS[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.ptr[i];
+        bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!alnum && (c == 0 || strchr(OTHERS, c) == NULL))
+            return false;
+    }
+    return name.len > 0;
+}
+
+static bool has_control(struct view text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return true;
+    }
+    return false;
+}
+
+static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_bytes, const char *value, size_t value_bytes)
+{
+    (void)kind;
+    struct header_scan *scan = cls;
+    struct view n = {name, name_bytes}, v = {value ? value : "", value ? value_bytes : 0};
+    scan->count++;
+    if (!is_token(n))
+        scan->bad = "a header's name has a character that is not allowed";
+    else if (has_control(v))
+        scan->bad = "a header has a control character";
+    if (view_eq_nocase(n, "content-length")) {
+        scan->lengths++;
+        scan->length = v;
+    } else if (view_eq_nocase(n, "transfer-encoding")) {
+        scan->codings++;
+        scan->coding = v;
+    } else if (view_eq_nocase(n, "host")) {
+        scan->hosts++;
+    }
+    return MHD_YES;
+}
+
+/* Digits only: "+5", "5, 5" and "0x5" are read in several ways. */
+static bool length_parse(struct view text, uint64_t *out)
+{
+    *out = 0;
+    if (text.len == 0 || text.len > 18)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+        *out = *out * 10 + (uint64_t)(text.ptr[i] - '0');
+    }
+    return true;
+}
+
+static const char *scan_verdict(const struct header_scan *scan, bool is_http_1_0, uint64_t *length)
+{
+    *length = 0;
+    if (scan->bad)
+        return scan->bad;
+    if (scan->lengths > 1)
+        return "more than one Content-Length header";
+    if (scan->lengths && scan->codings)
+        return "Content-Length beside Transfer-Encoding";
+    if (scan->codings > 1 || (scan->codings && !view_eq_nocase(scan->coding, "chunked")))
+        return "Transfer-Encoding other than chunked";
+    if (scan->codings && is_http_1_0)
+        return "Transfer-Encoding in HTTP/1.0";
+    if (scan->lengths && !length_parse(scan->length, length))
+        return "Content-Length is not a number";
+    if (scan->hosts > 1)
+        return "more than one Host header";
+    return NULL;
+}
+
+static bool check_headers(struct http_request *rq, uint64_t *length)
+{
+    struct header_scan scan = {0};
+    (void)MHD_get_connection_values_n(rq->mhd, MHD_HEADER_KIND, scan_header,
+                                      &scan); /* their number */
+    const char *bad = scan_verdict(&scan, rq->is_http_1_0, length);
+    if (bad) {
+        http_response_error(&rq->response, 400, "400 Bad Request: %s", bad);
+        return false;
+    }
+    if (scan.count > HTTP_HEADERS_MAX) {
+        http_response_error(&rq->response, 431, "more than %d headers", HTTP_HEADERS_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* ---- request line ---- */
+
+static void set_method(struct http_request *rq, const char *method)
+{
+    static const struct {
+        const char *text;
+        enum http_method method;
+        const char *name;
+    } METHODS[] = {{"GET", HTTP_GET, "get"},    {"POST", HTTP_POST, "post"},
+                   {"PUT", HTTP_PUT, "put"},    {"DELETE", HTTP_DELETE, "delete"},
+                   {"HEAD", HTTP_HEAD, "head"}, {"OPTIONS", HTTP_OPTIONS, "options"}};
+    rq->method_name = "other";
+    for (size_t i = 0; i < ARRAY_COUNT(METHODS); i++) {
+        if (view_is(view_from(method), METHODS[i].text)) {
+            rq->method = METHODS[i].method;
+            rq->method_name = METHODS[i].name;
+            rq->method_known = true;
+        }
+    }
+}
+
+static bool bad_path(struct http_request *rq, const char *why)
+{
+    http_response_error(&rq->response, 400, "400 Bad Request: %s", why);
+    return false;
+}
+
+static bool split_path(struct http_request *rq)
+{
+    if (rq->target.len > HTTP_TARGET_BYTES_MAX) {
+        http_response_error(&rq->response, 414, "request target is longer than %d bytes",
+                            HTTP_TARGET_BYTES_MAX);
+        return false;
+    }
+    const char *mark = memchr(rq->target.ptr, '?', rq->target.len);
+    size_t path_bytes = mark ? (size_t)(mark - rq->target.ptr) : rq->target.len;
+    rq->path = view_slice(rq->target, 0, path_bytes);
+    rq->query = mark ? view_slice(rq->target, path_bytes + 1, rq->target.len) : VIEW("");
+    if (rq->path.len == 0 || rq->path.ptr[0] != '/')
+        return bad_path(rq, "the target must begin with a slash");
+    size_t pos = 1;
+    for (;;) {
+        const char *slash = memchr(rq->path.ptr + pos, '/', rq->path.len - pos);
+        size_t end = slash ? (size_t)(slash - rq->path.ptr) : rq->path.len;
+        struct view segment;
+        struct error err;
+        if (!form_decode(&rq->arena, view_slice(rq->path, pos, end), false, &segment, &err))
+            return bad_path(rq, err.message);
+        if (has_control(segment) || !utf8_is_valid(segment))
+            return bad_path(rq, "the path is not UTF-8 text");
+        if (rq->segment_count == HTTP_SEGMENTS_MAX) {
+            http_response_error(&rq->response, 404, "404 page not found");
+            return false;
+        }
+        rq->segments[rq->segment_count++] = segment;
+        if (slash == NULL)
+            return true;
+        pos = end + 1;
+    }
+}
+
+/* ---- who is it ---- */
+
+static bool peer_is_loopback(const struct sockaddr *sa)
+{
+    if (sa->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr) >> 24 == 127;
+    if (sa->sa_family != AF_INET6)
+        return false;
+    const struct in6_addr *a = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(a) || (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] == 127);
+}
+
+static bool check_role(struct http_request *rq)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(rq->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    bool loopback = info && info->client_addr && peer_is_loopback(info->client_addr);
+    rq->role = loopback ? HTTP_ROLE_ADMIN : rq->server->options.anonymous_role;
+    if (rq->role >= rq->route->role)
+        return true;
+    http_response_error(&rq->response, 403, "403 Forbidden");
+    return false;
+}
+
+/* "gzip", "gzip;q=0.5", "*"; not "gzip;q=0". */
+static bool gzip_accepted(struct view header)
+{
+    for (size_t pos = 0; pos < header.len;) {
+        const char *comma = memchr(header.ptr + pos, ',', header.len - pos);
+        size_t end = comma ? (size_t)(comma - header.ptr) : header.len;
+        struct view item = view_slice(header, pos, end);
+        while (item.len && item.ptr[0] == ' ')
+            item = view_slice(item, 1, item.len);
+        if (item.len >= 4 && strncasecmp(item.ptr, "gzip", 4) == 0 &&
+            (item.len == 4 || item.ptr[4] == ';' || item.ptr[4] == ' '))
+            return memmem(item.ptr, item.len, "q=0", 3) == NULL ||
+                   memmem(item.ptr, item.len, "q=0.", 4) != NULL;
+        pos = end + 1;
+    }
+    return false;
+}
+
+static bool check_body(struct http_request *rq, uint64_t length)
+{
+    size_t max =
+        rq->route->body_bytes_max ? rq->route->body_bytes_max : rq->server->options.body_bytes_max;
+    rq->body_bytes_max = max;
+    if (length > max) {
+        http_response_error(&rq->response, 413, "request body of %llu bytes, at most %zu allowed",
+                            (unsigned long long)length, max);
+        return false;
+    }
+    buffer_init(&rq->body, MEM_HTTP, max);
+    return true;
+}
+
+bool request_check(struct http_request *rq, const char *method, const char *version)
+{
+    uint64_t length;
+    set_method(rq, method);
+    rq->is_http_1_0 = view_is(view_from(version), "HTTP/1.0");
+    if (!rq->is_http_1_0 && !view_is(view_from(version), "HTTP/1.1")) {
+        http_response_error(&rq->response, 505, "505 HTTP Version Not Supported");
+        return false;
+    }
+    if (!check_headers(rq, &length) || !split_path(rq) || !route_find(rq) || !check_role(rq) ||
+        !check_body(rq, length))
+        return false;
+    if (atomic_load(&rq->server->stopping)) {
+        http_response_error(&rq->response, 503, "the server is stopping");
+        return false;
+    }
+    rq->accepts_gzip = gzip_accepted(http_request_header(rq, "Accept-Encoding"));
+    return true;
+}
+
+bool request_parse_params(struct http_request *rq)
+{
+    struct error err;
+    struct view type = http_request_header(rq, "Content-Type");
+    static const char FORM[] = "application/x-www-form-urlencoded";
+    bool has_form =
+        type.len >= sizeof FORM - 1 && strncasecmp(type.ptr, FORM, sizeof FORM - 1) == 0;
+    if ((has_form && !form_parse(&rq->arena, buffer_view(&rq->body), &rq->params, &err)) ||
+        !form_parse(&rq->arena, rq->query, &rq->params, &err)) {
+        http_response_error(&rq->response, 400, "error parsing form values: %s", err.message);
+        return false;
+    }
+    return true;
+}
