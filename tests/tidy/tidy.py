@@ -76,6 +76,8 @@ def check_banned():
     for path in files(".c", ".h", ".cc"):
         code = without_comments(text_of(path))
         for name, instead in BANNED.items():
+            if name == "strtod" and path.startswith("src/instrument/"):
+                continue  # libbelfry has libc only
             for m in re.finditer(r"(?<![\w>.])%s\s*\(" % name, code):
                 yield path, line_of(code, m.start()), "%s() is banned: use %s" % (name, instead)
         if path.startswith("src/") and not path.startswith(HEAP_ALLOWED):
