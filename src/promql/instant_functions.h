@@ -9,6 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Go's math.Max and math.Min, which clamp, min_of and max_of use: NaN if either is, but an infinity in their direction
+ * wins; -0 is below +0. */
+double number_max(double a, double b);
+double number_min(double a, double b);
+
 /* Is it one of: abs ceil floor exp ln log2 log10 sqrt sgn, the trigonometric ones, deg, rad, round, clamp*, and
  * the date functions? (With no argument the date functions are applied to time().) */
 bool instant_function_exists(enum function_id id);

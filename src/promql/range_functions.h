@@ -7,6 +7,8 @@
 #ifndef BELFRY_PROMQL_RANGE_FUNCTIONS_H
 #define BELFRY_PROMQL_RANGE_FUNCTIONS_H
 
+#include "base/attributes.h"
+#include "base/error.h"
 #include "promql/ast.h"
 
 #include <stdbool.h>
@@ -33,6 +35,11 @@ range_function range_function_find(enum function_id id);
 /* range_function_find(id)(w, params, out). */
 bool range_function_eval(enum function_id id, const struct window *w, const double *params,
                          double *out);
+
+/* The scalars of double_exponential_smoothing must be in (0, 1): ERROR_EXECUTION in Prometheus' words. Other functions
+ * take any. */
+MUST_USE bool range_function_check_params(enum function_id id, const double *params,
+                                          struct error *err);
 
 /* May this function see the samples of an anchored / a smoothed selector? (Else the query fails with
  * "anchored modifier can only be used with: ...".) */
