@@ -38,7 +38,8 @@ struct view arena_copy(struct arena *arena, struct view bytes);
 struct view arena_printf(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Moves an array to a place with room for at least `need` items (doubling); the old one is dead
  * until the arena is. Updates *capacity. */
-void *arena_grow(struct arena *arena, void *array, size_t *capacity, size_t need, size_t item_bytes);
+void *arena_grow(struct arena *arena, void *array, size_t *capacity, size_t need,
+                 size_t item_bytes);
 
 #define ARENA_NEW(arena, type) ((type *)arena_alloc_zero((arena), 1, sizeof(type)))
 #define ARENA_ARRAY(arena, type, count) ((type *)arena_alloc_zero((arena), (count), sizeof(type)))

@@ -31,8 +31,8 @@ static inline mono_time mono_add_ms(mono_time t, int64_t ms)
 
 /* Tests only: from now on both clocks stand still and move by these calls. */
 void clock_test_freeze(wall_time wall, mono_time mono);
-void clock_test_advance_ms(int64_t ms);      /* both */
-void clock_test_jump_wall_ms(int64_t ms);    /* the wall clock alone */
+void clock_test_advance_ms(int64_t ms);   /* both */
+void clock_test_jump_wall_ms(int64_t ms); /* the wall clock alone */
 void clock_test_unfreeze(void);
 bool clock_is_frozen(void);
 

@@ -15,18 +15,18 @@
 /* kind, name in logs, HTTP status */
 #define ERROR_KINDS(X)                                                                             \
     X(ERROR_NONE, "none", 200)                                                                     \
-    X(ERROR_INPUT, "bad_data", 400)        /* what somebody gave us is wrong */                    \
-    X(ERROR_USAGE, "usage", 400)           /* command line */                                      \
+    X(ERROR_INPUT, "bad_data", 400) /* what somebody gave us is wrong */                           \
+    X(ERROR_USAGE, "usage", 400)    /* command line */                                             \
     X(ERROR_FORBIDDEN, "forbidden", 403)                                                           \
     X(ERROR_NOT_FOUND, "not_found", 404)                                                           \
-    X(ERROR_TOO_LARGE, "too_large", 413)   /* over a limit of size */                              \
-    X(ERROR_EXECUTION, "execution", 422)   /* a query that is well formed but cannot be answered */\
-    X(ERROR_LIMIT, "limit", 422)           /* over a budget of samples or memory */                \
-    X(ERROR_BUSY, "busy", 429)             /* try again later */                                   \
-    X(ERROR_CANCELED, "canceled", 499)     /* the client went away or somebody cancelled */        \
+    X(ERROR_TOO_LARGE, "too_large", 413) /* over a limit of size */                                \
+    X(ERROR_EXECUTION, "execution", 422) /* a query that is well formed but cannot be answered */  \
+    X(ERROR_LIMIT, "limit", 422)         /* over a budget of samples or memory */                  \
+    X(ERROR_BUSY, "busy", 429)           /* try again later */                                     \
+    X(ERROR_CANCELED, "canceled", 499)   /* the client went away or somebody cancelled */          \
     X(ERROR_INTERNAL, "internal", 500)                                                             \
-    X(ERROR_IO, "io", 500)                 /* the environment failed; errno is in the message */   \
-    X(ERROR_CORRUPT, "corrupt", 500)       /* bytes on disk are not what we wrote */               \
+    X(ERROR_IO, "io", 500)           /* the environment failed; errno is in the message */         \
+    X(ERROR_CORRUPT, "corrupt", 500) /* bytes on disk are not what we wrote */                     \
     X(ERROR_NO_SPACE, "no_space", 503)                                                             \
     X(ERROR_TIMEOUT, "timeout", 503)                                                               \
     X(ERROR_UNAVAILABLE, "unavailable", 503)

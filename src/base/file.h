@@ -70,8 +70,18 @@ MUST_USE bool file_lock(struct file **out, const char *path, struct error *err);
 /* Fault injection, tests only. The hook sees each operation before it happens and returns 0 to let it
  * be, or an errno to fail with; for FILE_OP_WRITE it may lower *bytes to tear the write. */
 enum file_op {
-    FILE_OP_OPEN, FILE_OP_READ, FILE_OP_WRITE, FILE_OP_SYNC, FILE_OP_RENAME, FILE_OP_REMOVE,
-    FILE_OP_TRUNCATE, FILE_OP_MKDIR, FILE_OP_CLOSE, FILE_OP_DIR_SYNC, FILE_OP_RESERVE, FILE_OP_MAP
+    FILE_OP_OPEN,
+    FILE_OP_READ,
+    FILE_OP_WRITE,
+    FILE_OP_SYNC,
+    FILE_OP_RENAME,
+    FILE_OP_REMOVE,
+    FILE_OP_TRUNCATE,
+    FILE_OP_MKDIR,
+    FILE_OP_CLOSE,
+    FILE_OP_DIR_SYNC,
+    FILE_OP_RESERVE,
+    FILE_OP_MAP
 };
 typedef int (*file_fault_hook)(void *arg, enum file_op op, const char *path, size_t *bytes);
 void file_test_set_hook(file_fault_hook hook, void *arg); /* NULL = none */

@@ -15,9 +15,9 @@
 #define MAP_NONE UINT32_MAX
 
 struct map {
-    uint32_t *items;     /* MAP_NONE = empty */
-    uint32_t *hashes;    /* low 32 bits, to skip most comparisons and to grow without the keys */
-    size_t capacity;     /* power of two or 0 */
+    uint32_t *items;  /* MAP_NONE = empty */
+    uint32_t *hashes; /* low 32 bits, to skip most comparisons and to grow without the keys */
+    size_t capacity;  /* power of two or 0 */
     size_t count;
     enum mem_account account;
 };

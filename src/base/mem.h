@@ -14,9 +14,9 @@
 #define MEM_ACCOUNTS(X)                                                                            \
     X(MEM_OTHER, "other")                                                                          \
     X(MEM_CONFIG, "config")                                                                        \
-    X(MEM_LABELS, "labels")   /* symbols, shapes and label sets of the head */                     \
-    X(MEM_INDEX, "index")     /* postings, hash index */                                           \
-    X(MEM_HEAD, "head")       /* groups: tiles, strips, extents */                                 \
+    X(MEM_LABELS, "labels") /* symbols, shapes and label sets of the head */                       \
+    X(MEM_INDEX, "index")   /* postings, hash index */                                             \
+    X(MEM_HEAD, "head")     /* groups: tiles, strips, extents */                                   \
     X(MEM_WAL, "wal")                                                                              \
     X(MEM_BLOCK, "block")                                                                          \
     X(MEM_SCRAPE, "scrape")                                                                        \
@@ -46,7 +46,8 @@ void mem_free(enum mem_account account, void *ptr);
 char *mem_copy_string(enum mem_account account, struct view text);
 /* Grows an array geometrically so that it holds at least `need` items; returns the new array and
  * updates *capacity. */
-void *mem_grow(enum mem_account account, void *array, size_t *capacity, size_t need, size_t item_bytes);
+void *mem_grow(enum mem_account account, void *array, size_t *capacity, size_t need,
+               size_t item_bytes);
 
 /* Bytes allocated now under this account (usable sizes, as malloc rounds them). */
 int64_t mem_account_bytes(enum mem_account account);

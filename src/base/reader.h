@@ -14,13 +14,14 @@
 struct reader {
     const uint8_t *ptr; /* start of the input */
     size_t len, pos;
-    bool failed;        /* sticks */
-    size_t failed_pos;  /* where, when failed */
+    bool failed;       /* sticks */
+    size_t failed_pos; /* where, when failed */
 };
 
 static inline struct reader reader_from(struct view bytes)
 {
-    return (struct reader){(const uint8_t *)bytes.ptr, bytes.len, 0, false, 0};
+    /* Never NULL, to which not even 0 may be added. */
+    return (struct reader){(const uint8_t *)(bytes.ptr ? bytes.ptr : ""), bytes.len, 0, false, 0};
 }
 static inline size_t reader_left(const struct reader *r)
 {

@@ -51,7 +51,10 @@ static const struct {
     {"a literal block", "a: |\n  x\n  y\n", "{a: \"x\ny\n\"}"},
     {"a folded block", "a: >-\n  x\n  y\n", "{a: \"x y\"}"},
     {"carriage returns", "a: 1\r\nb: 2\r\n", "{a: 1, b: 2}"},
-    {"a byte order mark", "\xef\xbb\xbf" "a: 1\n", "{a: 1}"},
+    {"a byte order mark",
+     "\xef\xbb\xbf"
+     "a: 1\n",
+     "{a: 1}"},
     {"aliases", "a: &x [1]\nb: *x\n", "{a: [1], b: [1]}"},
     {"an anchor said again", "a: &x 1\nb: &x 2\nc: *x\n", "{a: 1, b: 2, c: 2}"},
     {"an alias as a key", "a: &x k\n*x : 2\n", "{a: k, k: 2}"},
@@ -86,15 +89,20 @@ static const struct {
     const char *message;
 } ERRORS[] = {
     {"a tab", "a:\n\tb: 1\n", 2, 1, "a tab indents this line; YAML allows blanks only"},
-    {"a tab behind blanks", "a:\n  b: 1\n  \tc: 2\n", 3, 1, "a tab indents this line; YAML allows blanks only"},
+    {"a tab behind blanks", "a:\n  b: 1\n  \tc: 2\n", 3, 1,
+     "a tab indents this line; YAML allows blanks only"},
     {"a key twice", "a: 1\nb: 2\n\"a\": 3\n", 3, 1, "field \"a\" is set twice, first in line 1"},
-    {"a key twice in flow", "{x: {a: 1, a: 2}}", 1, 12, "field \"a\" is set twice, first in line 1"},
+    {"a key twice in flow", "{x: {a: 1, a: 2}}", 1, 12,
+     "field \"a\" is set twice, first in line 1"},
     {"an unknown alias", "a: *nobody\n", 1, 4, "unknown anchor \"nobody\""},
     {"an anchor in itself", "a: &x [*x]\n", 1, 8, "anchor \"x\" contains itself"},
-    {"two documents", "a: 1\n---\nb: 2\n", 2, 1, "a second document begins here; one file holds one document"},
+    {"two documents", "a: 1\n---\nb: 2\n", 2, 1,
+     "a second document begins here; one file holds one document"},
     {"a list as a key", "? [a]\n: 1\n", 1, 3, "a field's name must be a string, not a list"},
-    {"a merge of a scalar", "<<: 1\n", 1, 5, "map merge requires map or sequence of maps as the value"},
-    {"bad base64", "a: !!binary \"/w==$1\"\n", 1, 13, "!!binary value contains invalid base64 data"},
+    {"a merge of a scalar", "<<: 1\n", 1, 5,
+     "map merge requires map or sequence of maps as the value"},
+    {"bad base64", "a: !!binary \"/w==$1\"\n", 1, 13,
+     "!!binary value contains invalid base64 data"},
     {"bad UTF-8", "a: 1\nb: \xff\n", 2, 4, "the text is not valid UTF-8"},
     {"an unclosed list", "a: [1, 2\nb: 3\n", 0, 0, NULL},
     {"an unclosed quote", "a: \"x\n", 0, 0, NULL},
@@ -202,13 +210,43 @@ static const struct {
     char type; /* n null, b bool, i int, f float only, s string */
     double value;
 } SCALARS[] = {
-    {"", 'n', 0}, {"~", 'n', 0}, {"null", 'n', 0}, {"Null", 'n', 0}, {"nULL", 's', 0}, {"'null'", 's', 0},
-    {"yes", 'b', 1}, {"on", 'b', 1}, {"On", 'b', 1}, {"y", 'b', 1}, {"TRUE", 'b', 1}, {"no", 'b', 0}, {"off", 'b', 0},
-    {"oFF", 's', 0}, {"\"true\"", 's', 0}, {"0", 'i', 0}, {"15", 'i', 15}, {"-3", 'i', -3}, {"+3", 'i', 3},
-    {"0x1F", 'i', 31}, {"0b101", 'i', 5}, {"0o17", 'i', 15}, {"017", 'i', 15}, {"1_000", 'i', 1000}, {"09", 'f', 9},
-    {"1.5", 'f', 1.5}, {"-1e3", 'f', -1000}, {".5", 'f', 0.5}, {".inf", 'f', __builtin_inf()}, {"inf", 's', 0}, {"nan", 's', 0},
-    {"0x1p3", 's', 0}, {"9223372036854775807", 'i', 9223372036854775807.0}, {"9223372036854775808", 'f', 9223372036854775808.0},
-    {"10s", 's', 0}, {"1.2.3", 's', 0}, {"e5", 's', 0},
+    {"", 'n', 0},
+    {"~", 'n', 0},
+    {"null", 'n', 0},
+    {"Null", 'n', 0},
+    {"nULL", 's', 0},
+    {"'null'", 's', 0},
+    {"yes", 'b', 1},
+    {"on", 'b', 1},
+    {"On", 'b', 1},
+    {"y", 'b', 1},
+    {"TRUE", 'b', 1},
+    {"no", 'b', 0},
+    {"off", 'b', 0},
+    {"oFF", 's', 0},
+    {"\"true\"", 's', 0},
+    {"0", 'i', 0},
+    {"15", 'i', 15},
+    {"-3", 'i', -3},
+    {"+3", 'i', 3},
+    {"0x1F", 'i', 31},
+    {"0b101", 'i', 5},
+    {"0o17", 'i', 15},
+    {"017", 'i', 15},
+    {"1_000", 'i', 1000},
+    {"09", 'f', 9},
+    {"1.5", 'f', 1.5},
+    {"-1e3", 'f', -1000},
+    {".5", 'f', 0.5},
+    {".inf", 'f', __builtin_inf()},
+    {"inf", 's', 0},
+    {"nan", 's', 0},
+    {"0x1p3", 's', 0},
+    {"9223372036854775807", 'i', 9223372036854775807.0},
+    {"9223372036854775808", 'f', 9223372036854775808.0},
+    {"10s", 's', 0},
+    {"1.2.3", 's', 0},
+    {"e5", 's', 0},
 };
 
 static void scalars_mean_what_yaml_1_1_says(void **state)
@@ -223,28 +261,65 @@ static void scalars_mean_what_yaml_1_1_says(void **state)
         bool boolean = false;
         int64_t integer = 0;
         double number = 0;
-        char type = yaml_is_null(node)                ? 'n'
-                    : yaml_as_bool(node, &boolean)    ? 'b'
-                    : yaml_as_int(node, &integer)     ? 'i'
-                    : yaml_as_float(node, &number)    ? 'f'
-                                                      : 's';
-        double value = type == 'b' ? boolean : type == 'i' ? (double)integer : type == 'f' ? number : 0;
+        char type = yaml_is_null(node)             ? 'n'
+                    : yaml_as_bool(node, &boolean) ? 'b'
+                    : yaml_as_int(node, &integer)  ? 'i'
+                    : yaml_as_float(node, &number) ? 'f'
+                                                   : 's';
+        double value = type == 'b'   ? boolean
+                       : type == 'i' ? (double)integer
+                       : type == 'f' ? number
+                                     : 0;
         if (type != SCALARS[i].type || value != SCALARS[i].value)
             fail_msg("%s: got %c %g", SCALARS[i].in, type, value);
         uint64_t natural;
-        assert_true(yaml_as_uint(node, &natural) == ((type == 'i' && integer >= 0) || !strcmp(SCALARS[i].in, "9223372036854775808")));
+        assert_true(
+            yaml_as_uint(node, &natural) ==
+            ((type == 'i' && integer >= 0) || !strcmp(SCALARS[i].in, "9223372036854775808")));
     }
 }
 
 static const struct {
     const char *in, *out;
 } STRINGS[] = {
-    {"", "\"\""}, {"abc", "abc"}, {"a b", "a b"}, {"localhost:9090", "localhost:9090"}, {"/metrics", "/metrics"},
-    {"123", "\"123\""}, {"1.5", "\"1.5\""}, {"true", "\"true\""}, {"on", "\"on\""}, {"null", "\"null\""}, {"~", "\"~\""},
-    {"1:30", "\"1:30\""}, {"2024-01-02", "\"2024-01-02\""}, {"1.2.3.4:9093", "1.2.3.4:9093"}, {"[x]", "'[x]'"}, {"- x", "'- x'"}, {"-x", "-x"},
-    {"a: b", "'a: b'"}, {"a #b", "'a #b'"}, {"a#b", "a#b"}, {"'", "''''"}, {"it's", "it's"}, {"a\tb", "\"a\\tb\""},
-    {" a", "' a'"}, {"a ", "'a '"}, {"*", "'*'"}, {"<secret>", "<secret>"}, {"(.*)", "(.*)"}, {"$1", "$1"}, {"a\nb", "|-\n  a\n  b"},
-    {"a\nb\n", "|\n  a\n  b"}, {"測試", "測試"}, {"\x7f", "\"\\x7F\""}, {"1h30m", "1h30m"}, {";", ";"}, {",", "','"}, {":x", "':x'"}, {"x:", "'x:'"},
+    {"", "\"\""},
+    {"abc", "abc"},
+    {"a b", "a b"},
+    {"localhost:9090", "localhost:9090"},
+    {"/metrics", "/metrics"},
+    {"123", "\"123\""},
+    {"1.5", "\"1.5\""},
+    {"true", "\"true\""},
+    {"on", "\"on\""},
+    {"null", "\"null\""},
+    {"~", "\"~\""},
+    {"1:30", "\"1:30\""},
+    {"2024-01-02", "\"2024-01-02\""},
+    {"1.2.3.4:9093", "1.2.3.4:9093"},
+    {"[x]", "'[x]'"},
+    {"- x", "'- x'"},
+    {"-x", "-x"},
+    {"a: b", "'a: b'"},
+    {"a #b", "'a #b'"},
+    {"a#b", "a#b"},
+    {"'", "''''"},
+    {"it's", "it's"},
+    {"a\tb", "\"a\\tb\""},
+    {" a", "' a'"},
+    {"a ", "'a '"},
+    {"*", "'*'"},
+    {"<secret>", "<secret>"},
+    {"(.*)", "(.*)"},
+    {"$1", "$1"},
+    {"a\nb", "|-\n  a\n  b"},
+    {"a\nb\n", "|\n  a\n  b"},
+    {"測試", "測試"},
+    {"\x7f", "\"\\x7F\""},
+    {"1h30m", "1h30m"},
+    {";", ";"},
+    {",", "','"},
+    {":x", "':x'"},
+    {"x:", "'x:'"},
 };
 
 static void written_strings_are_read_back(void **state)
@@ -256,7 +331,8 @@ static void written_strings_are_read_back(void **state)
         yaml_write_string(&out, view_from(STRINGS[i].in), 0);
         struct view written = view_slice(buffer_view(&out), 3, out.len);
         if (!view_is(written, STRINGS[i].out))
-            fail_msg("\"%s\": got %.*s, expected %s", STRINGS[i].in, VIEW_ARGS(written), STRINGS[i].out);
+            fail_msg("\"%s\": got %.*s, expected %s", STRINGS[i].in, VIEW_ARGS(written),
+                     STRINGS[i].out);
         buffer_append_byte(&out, '\n');
         struct error err = {0};
         const struct yaml_node *root;
