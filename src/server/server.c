@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server.c: see server.h. The life of the process, from the top:
+ *
+ *   log -> configuration -> listening sockets -> storage (replay) -> API and routes -> HTTP answers
+ *       -> scraping -> ready -> signals ... -> scraping ends -> HTTP ends -> storage closes -> log closes
+ *
+ * Sockets are opened before the data folder is touched, so that a second server on one port fails without harm; clients
+ * that connect during a replay wait in the backlog. */
+#include "server/server.h"
+
+#include "base/duration.h"
+#include "base/thread.h"
+#include "ingest/config.h"
+#include "ingest/scrape.h"
+#include "net/http_server.h"
+#include "server/running_config.h"
+#include "server/self_metrics.h"
+
+#include <belfry/log.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { POOL_QUEUE_MAX = 10000, LOG_TEXT_BYTES = 2048 };
+
+struct server {
+    const struct server_options *opts;
+    belfry_log *log;
+    struct running_config config;
+    struct pool *pool;
+    struct db *db;
+    struct scrape_manager *scrape;
+    struct http_server *http;
+    struct api *api;
+    struct self_metrics *metrics;
+    char retention[96];
+    atomic_bool ready; /* main writes, any thread reads; relaxed: it guards nothing */
+};
+
+/* --- what others call us with: any thread --- */
+
+static void on_event(void *arg, bool is_error, const char *event, const char *text)
+{
+    struct server *s = arg;
+    if (is_error)
+        belfry_log_error(s->log, event, BELFRY_STR("detail", text));
+    else
+        belfry_log_info(s->log, event, BELFRY_STR("detail", text));
+}
+
+static void on_http_complaint(void *arg, const char *text)
+{
+    struct server *s = arg;
+    belfry_log_debug(s->log, "http", BELFRY_STR("detail", text));
+}
+
+static void on_request(void *arg, const struct http_observation *seen)
+{
+    struct server *s = arg;
+    self_metrics_observe_request(s->metrics, seen);
+}
+
+static void give_config_text(void *arg, struct buffer *out)
+{
+    struct server *s = arg;
+    struct config *config = running_config_get(&s->config);
+    config_print_yaml(config, out);
+    config_unref(config);
+}
+
+static bool give_config_state(void *arg, wall_time *loaded)
+{
+    struct server *s = arg;
+    return running_config_state(&s->config, loaded);
+}
+
+static bool give_ready(void *arg)
+{
+    struct server *s = arg;
+    return atomic_load_explicit(&s->ready, memory_order_relaxed);
+}
+
+static void give_metrics(void *arg, struct buffer *out)
+{
+    struct server *s = arg;
+    self_metrics_write(s->metrics, out);
+}
+
+static void give_host_metrics(void *arg, struct buffer *out)
+{
+    struct server *s = arg;
+    self_metrics_write_host(s->metrics, out);
+}
+
+/* --- configuration --- */
+
+static void log_config_warnings(struct server *s, const struct config *config)
+{
+    for (size_t i = 0; i < config->warnings.count; i++)
+        belfry_log_warn(s->log, "config_warning",
+                        BELFRY_STRN("detail", config->warnings.items[i].ptr,
+                                    config->warnings.items[i].len));
+}
+
+/* Flags come first; what they do not say the file may. */
+static void apply_retention(struct server *s, const struct config *config)
+{
+    const struct config_storage *storage = config->storage;
+    int64_t time_ms = s->opts->db.retention_ms;
+    uint64_t bytes = s->opts->db.retention_bytes;
+    if (storage->retention_time_ms > 0)
+        time_ms = storage->retention_time_ms;
+    if (storage->retention_size_bytes > 0)
+        bytes = (uint64_t)storage->retention_size_bytes;
+    if (storage->retention_time_ms > 0 || storage->retention_size_bytes > 0)
+        db_set_retention(s->db, time_ms, bytes);
+}
+
+static void reload(struct server *s)
+{
+    struct error err = {0};
+    struct config *config;
+    if (!running_config_read(&s->config, &config, &err)) {
+        running_config_failed(&s->config);
+        belfry_log_error(s->log, "config_error", BELFRY_STR("detail", err.message),
+                         BELFRY_STR("hint", err.hint[0] ? err.hint : NULL),
+                         BELFRY_STR("consequence", "the running configuration stays"));
+        return;
+    }
+    log_config_warnings(s, config);
+    apply_retention(s, config);
+    scrape_manager_apply(s->scrape, config);
+    belfry_log_info(s->log, "config_loaded",
+                    BELFRY_STR("file", s->config.path ? s->config.path : "built in"),
+                    BELFRY_UINT("scrape_jobs", config->scrape_configs.count));
+    running_config_set(&s->config, config);
+}
+
+/* --- start --- */
+
+static bool open_log(struct server *s, struct error *err)
+{
+    belfry_log_options options = {.fd = STDERR_FILENO,
+                                  .format = s->opts->log_json ? BELFRY_LOG_JSON : BELFRY_LOG_LOGFMT};
+    if (!belfry_log_level_parse(s->opts->log_level, &options.level))
+        return error_set(err, ERROR_USAGE, "log level \"%s\" is not known", s->opts->log_level);
+    s->log = belfry_log_open(&options);
+    if (!s->log)
+        return error_set(err, ERROR_IO, "could not start the log's thread");
+    belfry_log_info(s->log, "starting", BELFRY_STR("version", BELFRY_VERSION),
+                    BELFRY_INT("pid", getpid()));
+    for (size_t i = 0; i < s->opts->warning_count; i++)
+        belfry_log_warn(s->log, "flag_warning", BELFRY_STR("detail", s->opts->warnings[i]));
+    return true;
+}
+
+static bool open_http(struct server *s, struct error *err)
+{
+    struct http_server_options options = {.addresses = s->opts->addresses,
+                                          .address_count = s->opts->address_count,
+                                          .pool = s->pool,
+                                          .connections_max = s->opts->connections_max,
+                                          .idle_timeout_ms = s->opts->read_timeout_ms,
+                                          .cors_origin = s->opts->cors_origin,
+                                          .observe = on_request,
+                                          .observe_arg = s,
+                                          .log = on_http_complaint,
+                                          .log_arg = s};
+    return http_server_open(&s->http, &options, err);
+}
+
+static bool load_config(struct server *s, struct error *err)
+{
+    struct config *config;
+    running_config_init(&s->config, s->opts->config_path, http_server_address(s->http, 0));
+    if (!running_config_read(&s->config, &config, err))
+        return false;
+    log_config_warnings(s, config);
+    running_config_set(&s->config, config);
+    return true;
+}
+
+static bool open_storage(struct server *s, struct error *err)
+{
+    struct db_options options = s->opts->db;
+    mono_time began = clock_mono();
+    options.log = on_event;
+    options.log_arg = s;
+    if (!db_open(&s->db, s->opts->data_dir, &options, s->pool, err))
+        return false;
+    struct config *config = running_config_get(&s->config);
+    apply_retention(s, config);
+    config_unref(config);
+    struct db_stats stats;
+    db_stats_get(s->db, &stats);
+    belfry_log_info(s->log, "storage_open", BELFRY_STR("folder", s->opts->data_dir),
+                    BELFRY_UINT("series", stats.head_series), BELFRY_UINT("blocks", stats.blocks),
+                    BELFRY_INT("ms", mono_ms_since(began)));
+    return true;
+}
+
+/* "15d", "15d or 10GiB", as runtimeinfo shows it. */
+static void describe_retention(struct server *s)
+{
+    char time[DURATION_TEXT_BYTES] = "";
+    uint64_t bytes = s->opts->db.retention_bytes;
+    if (s->opts->db.retention_ms > 0)
+        duration_format(s->opts->db.retention_ms, time);
+    if (bytes)
+        snprintf(s->retention, sizeof s->retention, "%s%s%lluMiB", time, *time ? " or " : "",
+                 (unsigned long long)(bytes >> 20));
+    else
+        snprintf(s->retention, sizeof s->retention, "%s", time);
+}
+
+static bool start_http(struct server *s, wall_time started, struct error *err)
+{
+    struct engine_options engine = s->opts->engine;
+    engine.pool = s->pool;
+    describe_retention(s);
+    struct api_options options = {.source = db_as_source(s->db),
+                                  .engine = engine,
+                                  .query_concurrency_max = s->opts->query_concurrency_max,
+                                  .db = s->db,
+                                  .scrape = s->scrape,
+                                  .config_text = give_config_text,
+                                  .config_state = give_config_state,
+                                  .is_ready = give_ready,
+                                  .metrics = give_metrics,
+                                  .host_metrics = give_host_metrics,
+                                  .arg = s,
+                                  .flags = s->opts->flags,
+                                  .flag_count = s->opts->flag_count,
+                                  .started = started,
+                                  .storage_retention = s->retention};
+    s->api = api_new(&options);
+    struct self_metrics_sources sources = {.db = s->db,
+                                           .scrape = s->scrape,
+                                           .api = s->api,
+                                           .http = s->http,
+                                           .config = &s->config,
+                                           .log = s->log,
+                                           .query_concurrency_max = s->opts->query_concurrency_max};
+    self_metrics_attach(s->metrics, &sources);
+    api_add_routes(s->api, s->http);
+    return http_server_start(s->http, err);
+}
+
+static bool start(struct server *s, struct error *err)
+{
+    wall_time started = clock_wall();
+    struct scrape_options scrape = {.log = on_event, .log_arg = s};
+    if (!pool_start(&s->pool, 0, POOL_QUEUE_MAX, err) || !self_metrics_new(&s->metrics, err) ||
+        !open_http(s, err) || !load_config(s, err) || !open_storage(s, err) ||
+        !scrape_manager_start(&s->scrape, s->db, &scrape, err) || !start_http(s, started, err))
+        return false;
+    struct config *config = running_config_get(&s->config);
+    scrape_manager_apply(s->scrape, config);
+    config_unref(config);
+    atomic_store_explicit(&s->ready, true, memory_order_relaxed);
+    for (size_t i = 0; i < http_server_listener_count(s->http); i++)
+        belfry_log_info(s->log, "listening", BELFRY_STR("address", http_server_address(s->http, i)));
+    char page[128];
+    snprintf(page, sizeof page, "http://%s", s->config.built_in_target);
+    belfry_log_info(s->log, "ready", BELFRY_STR("page", page));
+    return true;
+}
+
+/* --- end --- */
+
+/* In reverse; what was never started is NULL. */
+static bool stop(struct server *s, struct error *err)
+{
+    atomic_store_explicit(&s->ready, false, memory_order_relaxed);
+    scrape_manager_stop(s->scrape);
+    http_server_stop(s->http);
+    if (s->metrics)
+        self_metrics_detach(s->metrics);
+    http_server_close(s->http);
+    api_free(s->api);
+    bool ok = !s->db || db_close(s->db, err);
+    self_metrics_free(s->metrics);
+    pool_stop(s->pool);
+    return ok;
+}
+
+static void wait_for_end(struct server *s, const sigset_t *signals)
+{
+    for (;;) {
+        int number = sigwaitinfo(signals, NULL);
+        if (number == SIGHUP) {
+            reload(s);
+        } else if (number > 0) {
+            belfry_log_info(s->log, "stopping", BELFRY_STR("signal", strsignal(number)));
+            return;
+        }
+    }
+}
+
+bool server_run(const struct server_options *opts, struct error *err)
+{
+    sigset_t signals;
+    struct server s = {.opts = opts};
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a client that goes away is an error of one write */
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit too: it is told as a full disk is */
+    if (!open_log(&s, err))
+        return false;
+    bool ok = start(&s, err);
+    if (ok)
+        wait_for_end(&s, &signals);
+    struct error stop_err = {0};
+    if (!stop(&s, &stop_err) && ok) {
+        *err = stop_err;
+        ok = false;
+    }
+    if (ok)
+        belfry_log_info(s.log, "stopped", BELFRY_UINT("log_lines_dropped", belfry_log_dropped(s.log)));
+    if (s.config.config || s.http)
+        running_config_deinit(&s.config);
+    belfry_log_close(s.log);
+    return ok;
+}
