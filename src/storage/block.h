@@ -12,22 +12,23 @@ enum { BLOCK_ULID_BYTES = 27 }; /* 26 letters and a NUL */
 
 struct block_meta {
     char ulid[BLOCK_ULID_BYTES];
-    int64_t mint, maxt;          /* samples in [mint, maxt), as in Prometheus' meta.json */
+    int64_t mint, maxt; /* samples in [mint, maxt), as in Prometheus' meta.json */
     uint64_t sample_count, series_count, column_count;
-    uint64_t bytes;              /* of the folder */
-    uint32_t level;              /* 1 = cut from the head */
+    uint64_t bytes; /* of the folder */
+    uint32_t level; /* 1 = cut from the head */
 };
 
 /* Writing: series in ascending order of labels (labels_compare), each with its columns. */
 struct block_writer;
-MUST_USE bool block_writer_open(struct block_writer **out, const char *dir, int64_t mint, int64_t maxt,
-                                struct error *err);
+MUST_USE bool block_writer_open(struct block_writer **out, const char *dir, int64_t mint,
+                                int64_t maxt, struct error *err);
 /* Borrows all. samples->times ascend. A series without samples is left out. */
-MUST_USE bool block_writer_add(struct block_writer *w, struct labels ls, const struct samples *samples,
-                               struct error *err);
+MUST_USE bool block_writer_add(struct block_writer *w, struct labels ls,
+                               const struct samples *samples, struct error *err);
 /* Syncs and publishes; without any sample nothing is published and *meta has sample_count 0.
  * `w` is gone either way. */
-MUST_USE bool block_writer_finish(struct block_writer *w, struct block_meta *meta, struct error *err);
+MUST_USE bool block_writer_finish(struct block_writer *w, struct block_meta *meta,
+                                  struct error *err);
 void block_writer_discard(struct block_writer *w);
 
 struct block; /* shared, reference counted */
@@ -44,8 +45,8 @@ MUST_USE bool block_label_names(struct block *b, const struct select *what, size
                                 struct arena *arena, struct view **out, size_t *count,
                                 struct error *err);
 MUST_USE bool block_label_values(struct block *b, struct view name, const struct select *what,
-                                 size_t limit, struct arena *arena, struct view **out, size_t *count,
-                                 struct error *err);
+                                 size_t limit, struct arena *arena, struct view **out,
+                                 size_t *count, struct error *err);
 struct block_reader;
 struct block_reader *block_reader_new(struct block *b);
 MUST_USE bool block_reader_read(struct block_reader *r, uint64_t ref, int64_t mint, int64_t maxt,

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* block_meta_fuzz.c: bytes as a block's meta.json. What is accepted has a time range and a name. */
+#include "base/assert.h"
+#include "storage/block_private.h"
+#include "storage/ulid.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct block_meta meta;
+    struct error err;
+    if (block_meta_parse((struct view){(const char *)data, size}, &meta, &err))
+        ASSERT(meta.mint < meta.maxt && ulid_is_valid(meta.ulid));
+    else
+        ASSERT(err.kind == ERROR_CORRUPT && err.message[0] != '\0');
+    return 0;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* block_meta.c: meta.json, in the shape of Prometheus' (tools read it), version 1. */
+#include "base/buffer.h"
+#include "base/file.h"
+#include "storage/block_private.h"
+#include "storage/ulid.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+
+enum { META_BYTES_MAX = 1 << 20, META_VERSION = 1 };
+
+bool block_path(char out[BLOCK_PATH_BYTES_MAX], const char *dir, const char *name,
+                struct error *err)
+{
+    int len = snprintf(out, BLOCK_PATH_BYTES_MAX, "%s/%s", dir, name);
+    if (len < 0 || len >= BLOCK_PATH_BYTES_MAX)
+        return error_set(err, ERROR_INPUT, "path \"%.200s...\" is longer than %d bytes", dir,
+                         BLOCK_PATH_BYTES_MAX - 1);
+    return true;
+}
+
+bool block_meta_write(const char *path, const struct block_meta *meta, struct error *err)
+{
+    struct buffer b;
+    struct file *f = NULL;
+    buffer_init(&b, MEM_BLOCK, META_BYTES_MAX);
+    buffer_printf(&b,
+                  "{\n\t\"ulid\": \"%s\",\n\t\"minTime\": %" PRId64 ",\n\t\"maxTime\": %" PRId64
+                  ",\n"
+                  "\t\"stats\": {\n\t\t\"numSamples\": %" PRIu64 ",\n\t\t\"numSeries\": %" PRIu64
+                  ",\n\t\t\"numChunks\": %" PRIu64 "\n\t},\n"
+                  "\t\"compaction\": {\n\t\t\"level\": %" PRIu32
+                  ",\n\t\t\"sources\": [\n\t\t\t\"%s\"\n\t\t]\n\t},\n\t\"version\": %d\n}\n",
+                  meta->ulid, meta->mint, meta->maxt, meta->sample_count, meta->series_count,
+                  meta->column_count, meta->level, meta->ulid, META_VERSION);
+    bool ok =
+        file_create(&f, path, err) && file_write_all(f, buffer_view(&b), err) && file_sync(f, err);
+    if (ok)
+        ok = file_close(f, err);
+    else
+        file_discard(f);
+    buffer_deinit(&b);
+    return ok;
+}
+
+static bool integer_get(const json_t *object, const char *key, int64_t *out)
+{
+    const json_t *v = json_object_get(object, key);
+    *out = json_integer_value(v);
+    return json_is_integer(v);
+}
+
+static bool count_get(const json_t *object, const char *key, uint64_t *out)
+{
+    int64_t v;
+    bool ok = integer_get(object, key, &v) && v >= 0;
+    *out = (uint64_t)v;
+    return ok;
+}
+
+static bool meta_parse(const json_t *root, struct block_meta *meta, struct error *err)
+{
+    const json_t *stats = json_object_get(root, "stats");
+    const json_t *compaction = json_object_get(root, "compaction");
+    const char *ulid = json_string_value(json_object_get(root, "ulid"));
+    int64_t version;
+    uint64_t level;
+    if (!integer_get(root, "version", &version))
+        return error_set(err, ERROR_CORRUPT, "meta.json has no \"version\"");
+    if (version != META_VERSION)
+        return error_set(err, ERROR_CORRUPT, "meta.json has version %" PRId64 ", known here is %d",
+                         version, META_VERSION);
+    if (!ulid || !ulid_is_valid(ulid))
+        return error_set(err, ERROR_CORRUPT, "meta.json has no valid \"ulid\"");
+    memcpy(meta->ulid, ulid, BLOCK_ULID_BYTES);
+    if (!integer_get(root, "minTime", &meta->mint) || !integer_get(root, "maxTime", &meta->maxt) ||
+        meta->mint >= meta->maxt)
+        return error_set(err, ERROR_CORRUPT, "meta.json has no valid \"minTime\" and \"maxTime\"");
+    if (!count_get(stats, "numSamples", &meta->sample_count) ||
+        !count_get(stats, "numSeries", &meta->series_count) ||
+        !count_get(stats, "numChunks", &meta->column_count))
+        return error_set(err, ERROR_CORRUPT, "meta.json has no valid \"stats\"");
+    if (!count_get(compaction, "level", &level) || level > 100)
+        return error_set(err, ERROR_CORRUPT, "meta.json has no valid \"compaction\"");
+    meta->level = (uint32_t)level;
+    return true;
+}
+
+bool block_meta_parse(struct view text, struct block_meta *meta, struct error *err)
+{
+    json_error_t json_error;
+    *meta = (struct block_meta){0};
+    json_t *root =
+        json_loadb(text.len ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &json_error);
+    bool ok = root ? meta_parse(root, meta, err)
+                   : error_set(err, ERROR_CORRUPT, "meta.json is no JSON at line %d: %s",
+                               json_error.line, json_error.text);
+    json_decref(root);
+    return ok;
+}
+
+bool block_meta_read(const char *path, struct block_meta *meta, struct error *err)
+{
+    struct buffer b;
+    buffer_init(&b, MEM_BLOCK, META_BYTES_MAX);
+    bool ok = file_read_all(path, &b, err) && block_meta_parse(buffer_view(&b), meta, err);
+    buffer_deinit(&b);
+    return ok;
+}

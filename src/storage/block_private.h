@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* block_private.h: what the block's files share: names of files, meta.json. */
+#ifndef BELFRY_STORAGE_BLOCK_PRIVATE_H
+#define BELFRY_STORAGE_BLOCK_PRIVATE_H
+
+#include "storage/block.h"
+#include "storage/index.h"
+
+#define BLOCK_COLUMNS_MAGIC "BLFCOL01" /* the version is in it */
+enum { BLOCK_COLUMNS_MAGIC_BYTES = 8, BLOCK_CRC_BYTES = 4, BLOCK_PATH_BYTES_MAX = 4096 };
+
+struct block {
+    _Atomic uint32_t refs;
+    struct block_meta meta; /* constant after block_open() */
+    struct index index;     /* borrows `mapped` */
+    struct view mapped;
+    struct file *columns; /* read with file_read_at(): any thread */
+};
+
+/* dir/name; false with ERROR_INPUT when it is too long. */
+MUST_USE bool block_path(char out[BLOCK_PATH_BYTES_MAX], const char *dir, const char *name,
+                         struct error *err);
+/* meta.json (block_meta.c). */
+MUST_USE bool block_meta_write(const char *path, const struct block_meta *meta, struct error *err);
+MUST_USE bool block_meta_parse(struct view text, struct block_meta *meta, struct error *err);
+MUST_USE bool block_meta_read(const char *path, struct block_meta *meta, struct error *err);
+
+/* Which series match (block_select.c). Calls back for each, ascending; it stops when `visit` says no,
+ * which is no error of block_each(). */
+typedef bool (*block_visit)(void *arg, uint32_t number, const struct index_series *series);
+MUST_USE bool block_each(struct block *b, const struct select *what, block_visit visit, void *arg,
+                         struct error *err);
+
+#endif
