@@ -26,11 +26,11 @@ struct api_flag {
 
 /* Everything is borrowed and outlives the api. */
 struct api_options {
-    struct storage_source *source;   /* what queries see */
-    struct engine_options engine;    /* copied; its pool is borrowed */
-    unsigned query_concurrency_max;  /* 0 = 20 */
-    struct db *db;                   /* NULL: no status/tsdb, no metadata */
-    struct scrape_manager *scrape;   /* NULL: no targets */
+    struct storage_source *source;  /* what queries see */
+    struct engine_options engine;   /* copied; its pool is borrowed */
+    unsigned query_concurrency_max; /* 0 = 20 */
+    struct db *db;                  /* NULL: no status/tsdb, no metadata */
+    struct scrape_manager *scrape;  /* NULL: no targets */
 
     /* Appends the running configuration as YAML. NULL: empty. Any thread. */
     void (*config_text)(void *arg, struct buffer *out);
@@ -41,14 +41,15 @@ struct api_options {
     /* Appends an exposition, text 0.0.4. NULL: that path is not there. */
     void (*metrics)(void *arg, struct buffer *out);
     void (*host_metrics)(void *arg, struct buffer *out);
-    void *arg;                       /* of the callbacks above */
+    void *arg; /* of the callbacks above */
 
-    const struct api_flag *flags;    /* sorted by name, as status/flags shows them */
+    const struct api_flag *flags; /* sorted by name, as status/flags shows them */
     size_t flag_count;
     wall_time started;
-    const char *version, *revision, *branch, *build_user, *build_date; /* NULL = "" ; version NULL = ours */
-    const char *storage_retention;   /* "15d", as runtimeinfo shows it; NULL = "" */
-    const char *server_name;         /* host name; NULL = the system's */
+    const char *version, *revision, *branch, *build_user,
+        *build_date;               /* NULL = "" ; version NULL = ours */
+    const char *storage_retention; /* "15d", as runtimeinfo shows it; NULL = "" */
+    const char *server_name;       /* host name; NULL = the system's */
 };
 
 /* Copies opts. */

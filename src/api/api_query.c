@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api_query.c: query, query_range, format_query. The answer is written from the result where it lies, piece by
+ * piece as the client takes it: the query (and its arena) lives until the last one. */
+#include "api/api_private.h"
+#include "base/assert.h"
+#include "base/json_write.h"
+#include "promql/parser.h"
+
+/* Where the writing of an answer is. */
+struct answer {
+    struct query *query;
+    const struct query_result *result;
+    size_t series, point; /* the next to write */
+    bool began, with_stats;
+    double queue_seconds;
+};
+
+static void metric_write(struct buffer *b, const struct label_store *store, labels_id id)
+{
+    uint32_t count;
+    const symbol_id *names = label_store_shape_names(store, label_store_shape(store, id), &count);
+    const symbol_id *values = label_store_values(store, id);
+    buffer_append_literal(b, "{\"metric\":{");
+    for (uint32_t i = 0; i < count; i++) {
+        if (i)
+            buffer_append_byte(b, ',');
+        json_string(b, label_store_text(store, names[i]));
+        buffer_append_byte(b, ':');
+        json_string(b, label_store_text(store, values[i]));
+    }
+    buffer_append_byte(b, '}');
+}
+
+static void point_write(struct buffer *b, int64_t ms, double value)
+{
+    buffer_append_byte(b, '[');
+    json_timestamp(b, ms);
+    buffer_append_byte(b, ',');
+    json_sample_value(b, value);
+    buffer_append_byte(b, ']');
+}
+
+/* Points of the current series until the piece is full. True when the series is whole. */
+static bool points_write(struct answer *a, struct buffer *b, const struct result_series *s)
+{
+    while (a->point < s->count) {
+        if (b->len >= HTTP_PIECE_BYTES)
+            return false;
+        if (a->point)
+            buffer_append_byte(b, ',');
+        point_write(b, s->times[a->point], s->values[a->point]);
+        a->point++;
+    }
+    return true;
+}
+
+/* True when all series are written. */
+static bool series_write(struct answer *a, struct buffer *b)
+{
+    const struct query_result *r = a->result;
+    while (a->series < r->series_count) {
+        const struct result_series *s = &r->series[a->series];
+        if (b->len >= HTTP_PIECE_BYTES)
+            return false;
+        if (a->point == 0) {
+            if (a->series)
+                buffer_append_byte(b, ',');
+            metric_write(b, r->labels, s->labels);
+            if (r->type == VALUE_MATRIX)
+                buffer_append_literal(b, ",\"values\":[");
+            else
+                buffer_append_literal(b, ",\"value\":");
+        }
+        if (!points_write(a, b, s))
+            return false;
+        if (r->type == VALUE_MATRIX)
+            buffer_append_byte(b, ']');
+        buffer_append_byte(b, '}');
+        a->series++;
+        a->point = 0;
+    }
+    return true;
+}
+
+static void timing_write(struct buffer *b, const char *name, double seconds)
+{
+    buffer_printf(b, "\"%s\":", name);
+    json_number(b, seconds);
+}
+
+static void stats_write(struct buffer *b, const struct answer *a)
+{
+    struct query_stats s = query_get_stats(a->query);
+    buffer_append_literal(b, ",\"stats\":{\"timings\":{");
+    timing_write(b, "evalTotalTime", (double)(s.prepare_ns + s.eval_ns) / 1e9);
+    buffer_append_literal(b, ",\"resultSortTime\":0,"); /* results come sorted */
+    timing_write(b, "queryPreparationTime", (double)s.prepare_ns / 1e9);
+    buffer_append_byte(b, ',');
+    timing_write(b, "innerEvalTime", (double)s.eval_ns / 1e9);
+    buffer_append_byte(b, ',');
+    timing_write(b, "execQueueTime", a->queue_seconds);
+    buffer_append_byte(b, ',');
+    timing_write(b, "execTotalTime", (double)s.total_ns / 1e9 + a->queue_seconds);
+    buffer_printf(b, "},\"samples\":{\"totalQueryableSamples\":%lld,\"peakSamples\":%lld}}",
+                  (long long)s.samples_read, (long long)s.peak_samples);
+}
+
+static void head_write(struct answer *a, struct buffer *b)
+{
+    const struct query_result *r = a->result;
+    buffer_printf(b, "{\"status\":\"success\",\"data\":{\"resultType\":\"%s\",\"result\":",
+                  value_type_json(r->type));
+    if (r->type == VALUE_SCALAR) {
+        point_write(b, r->scalar_time_ms, r->scalar);
+    } else if (r->type == VALUE_STRING) {
+        buffer_append_byte(b, '[');
+        json_timestamp(b, r->scalar_time_ms);
+        buffer_append_byte(b, ',');
+        json_string(b, r->string);
+        buffer_append_byte(b, ']');
+    } else {
+        buffer_append_byte(b, '[');
+    }
+}
+
+static bool answer_next(void *arg, struct buffer *b, bool *more)
+{
+    struct answer *a = arg;
+    const struct query_result *r = a->result;
+    if (!a->began)
+        head_write(a, b);
+    a->began = true;
+    if (r->type == VALUE_VECTOR || r->type == VALUE_MATRIX) {
+        if (!series_write(a, b)) {
+            *more = true;
+            return true;
+        }
+        buffer_append_byte(b, ']');
+    }
+    if (a->with_stats)
+        stats_write(b, a);
+    buffer_append_byte(b, '}');
+    api_string_list(b, "warnings", r->warnings, r->warning_count);
+    api_string_list(b, "infos", r->infos, r->info_count);
+    buffer_append_byte(b, '}');
+    *more = false;
+    return true;
+}
+
+static void answer_free(void *arg)
+{
+    struct answer *a = arg;
+    query_free(a->query);
+    mem_free(MEM_QUERY, a);
+}
+
+static void cancel_query(void *arg)
+{
+    query_cancel(arg);
+}
+
+/* Runs and answers. Takes q. */
+static void evaluate(struct api *api, struct http_request *rq, struct http_response *rs,
+                     struct query *q, int64_t queued_ms)
+{
+    struct error err;
+    http_request_set_cancel(rq, cancel_query, q, 0); /* the engine watches the deadline */
+    bool ok = query_run(q, &err);
+    http_request_clear_cancel(rq);
+    atomic_fetch_add_explicit(&api->queries_total, 1, memory_order_relaxed);
+    if (!ok) {
+        atomic_fetch_add_explicit(&api->queries_failed, 1, memory_order_relaxed);
+        query_free(q);
+        api_error(rs, &err);
+        return;
+    }
+    struct answer *a = mem_alloc_zero(MEM_QUERY, 1, sizeof *a);
+    a->query = q;
+    a->result = query_get_result(q);
+    a->with_stats = http_request_param(rq, "stats").len > 0;
+    a->queue_seconds = (double)queued_ms / 1000;
+    http_response_set_content_type(rs, "application/json");
+    http_response_stream(rs, answer_next, answer_free, a);
+}
+
+/* timeout, lookback_delta, limit. False: the error is in rs. *queued_ms is what of the timeout is gone. */
+static bool common_params(struct api *api, struct http_request *rq, struct http_response *rs,
+                          struct query_params *p, int64_t *queued_ms)
+{
+    struct error err;
+    struct view timeout = http_request_param(rq, "timeout"),
+                lookback = http_request_param(rq, "lookback_delta");
+    int64_t engine_ms = api->options.engine.timeout_ms ? api->options.engine.timeout_ms : 120000;
+    p->timeout_ms = engine_ms;
+    if (timeout.len) {
+        if (!api_duration_parse(timeout, &p->timeout_ms, &err)) {
+            api_error_param(rs, "timeout", &err);
+            return false;
+        }
+        if (p->timeout_ms > engine_ms)
+            p->timeout_ms = engine_ms;
+    }
+    if (lookback.len && !api_duration_parse(lookback, &p->lookback_ms, &err)) {
+        (void)error_wrap(&err, "error parsing lookback delta duration"); /* always false */
+        api_error(rs, &err);
+        return false;
+    }
+    if (p->lookback_ms < 0)
+        p->lookback_ms = 0;
+    *queued_ms = http_request_age_ms(rq);
+    if (*queued_ms >= p->timeout_ms) {
+        (void)error_set(&err, ERROR_TIMEOUT, "query timed out in query queue"); /* always false */
+        api_error(rs, &err);
+        return false;
+    }
+    p->timeout_ms -= *queued_ms;
+    return true;
+}
+
+static bool limit_param(struct http_request *rq, struct http_response *rs, struct query_params *p)
+{
+    struct error err;
+    if (api_limit_parse(http_request_param(rq, "limit"), &p->series_max, &err))
+        return true;
+    api_error_param(rs, "limit", &err);
+    return false;
+}
+
+static void query(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    struct error err;
+    struct query *q;
+    struct query_params p = {.instant = true, .start_ms = clock_wall().ms};
+    int64_t queued_ms;
+    struct view time = http_request_param(rq, "time");
+    if (!limit_param(rq, rs, &p))
+        return;
+    if (time.len && !api_time_parse(time, &p.start_ms, &err)) {
+        (void)error_wrap(&err, "invalid time value for 'time'"); /* always false */
+        api_error_param(rs, "time", &err);
+        return;
+    }
+    p.end_ms = p.start_ms;
+    if (!common_params(api, rq, rs, &p, &queued_ms))
+        return;
+    if (!query_new(&q, api->options.source, &api->options.engine, http_request_param(rq, "query"),
+                   &p, &err)) {
+        api_error_param(rs, "query", &err);
+        return;
+    }
+    evaluate(api, rq, rs, q, queued_ms);
+}
+
+/* start, end, step. Returns the name of the bad one, with err set; "" for an error without a name. */
+static const char *range_params(struct http_request *rq, struct query_params *p, struct error *err)
+{
+    if (!api_time_parse(http_request_param(rq, "start"), &p->start_ms, err))
+        return "start";
+    if (!api_time_parse(http_request_param(rq, "end"), &p->end_ms, err))
+        return "end";
+    if (p->end_ms < p->start_ms) {
+        (void)error_set(err, ERROR_INPUT, "end timestamp must not be before start time");
+        return "end";
+    }
+    if (!api_duration_parse(http_request_param(rq, "step"), &p->step_ms, err))
+        return "step";
+    if (p->step_ms <= 0) {
+        (void)error_set(err, ERROR_INPUT,
+                        "zero or negative query resolution step widths are not accepted. Try a "
+                        "positive integer");
+        return "step";
+    }
+    if ((p->end_ms - p->start_ms) / p->step_ms > API_POINTS_MAX) {
+        (void)error_set(
+            err, ERROR_INPUT,
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing "
+            "the query resolution (?step=XX)");
+        return "";
+    }
+    return NULL;
+}
+
+static void query_range(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    struct error err;
+    struct query *q;
+    struct query_params p = {0};
+    int64_t queued_ms;
+    if (!limit_param(rq, rs, &p))
+        return;
+    const char *bad = range_params(rq, &p, &err);
+    if (bad && bad[0])
+        api_error_param(rs, bad, &err);
+    else if (bad)
+        api_error(rs, &err);
+    if (bad || !common_params(api, rq, rs, &p, &queued_ms))
+        return;
+    if (!query_new(&q, api->options.source, &api->options.engine, http_request_param(rq, "query"),
+                   &p, &err)) {
+        api_error_param(rs, "query", &err);
+        return;
+    }
+    evaluate(api, rq, rs, q, queued_ms);
+}
+
+static void format_query(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    struct error err;
+    struct promql *parsed;
+    if (!promql_parse(http_request_param(rq, "query"), &api->options.engine.parser, &parsed,
+                      &err)) {
+        api_error_param(rs, "query", &err);
+        return;
+    }
+    struct buffer text;
+    buffer_init(&text, MEM_QUERY, 16 << 20);
+    promql_print_pretty(&text, promql_root(parsed));
+    json_string(api_begin(rs), buffer_view(&text));
+    api_end(rs);
+    if (text.failed) {
+        (void)error_set(&err, ERROR_TOO_LARGE,
+                        "the formatted query is too long"); /* always false */
+        api_error(rs, &err);
+    }
+    buffer_deinit(&text);
+    promql_free(parsed);
+}
+
+void api_query_routes(struct api *api, struct http_server *server)
+{
+    struct http_route route = {.methods = HTTP_GET | HTTP_POST,
+                               .role = HTTP_ROLE_VIEW,
+                               .run = HTTP_RUN_POOL,
+                               .gate = api->gate,
+                               .cors = true};
+    route.path = "/api/v1/query";
+    api_add(api, server, route, query, false);
+    route.path = "/api/v1/query_range";
+    api_add(api, server, route, query_range, false);
+    route.path = "/api/v1/format_query";
+    route.run = HTTP_RUN_ASIDE;
+    route.gate = NULL;
+    api_add(api, server, route, format_query, false);
+}

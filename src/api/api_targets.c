@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api_targets.c: targets and scrape_pools, from a snapshot of the scrape manager. */
+#include "api/api_private.h"
+#include "base/duration.h"
+#include "base/json_write.h"
+#include "ingest/scrape.h"
+
+static void duration_write(struct buffer *b, const char *name, int64_t ms)
+{
+    char text[DURATION_TEXT_BYTES];
+    size_t len = duration_format(ms, text);
+    api_field_string(b, name, (struct view){text, len});
+}
+
+static void active_write(struct buffer *b, const struct scrape_target_info *t)
+{
+    buffer_append_literal(b, "{\"discoveredLabels\":");
+    api_labels(b, t->discovered_labels);
+    buffer_append_literal(b, ",\"labels\":");
+    api_labels(b, t->labels);
+    buffer_append_byte(b, ',');
+    api_field_string(b, "scrapePool", t->pool);
+    buffer_append_byte(b, ',');
+    api_field_string(b, "scrapeUrl", t->url);
+    buffer_append_byte(b, ',');
+    api_field_string(b, "globalUrl", t->url);
+    buffer_append_byte(b, ',');
+    api_field_string(b, "lastError", t->last_error);
+    buffer_append_literal(b, ",\"lastScrape\":");
+    api_time_format(b, t->last_scrape.ms ? t->last_scrape.ms : INT64_MIN);
+    buffer_append_literal(b, ",\"lastScrapeDuration\":");
+    json_number(b, t->last_duration_seconds);
+    buffer_append_byte(b, ',');
+    api_field_string(b, "health", view_from(scrape_health_name(t->health)));
+    buffer_append_byte(b, ',');
+    duration_write(b, "scrapeInterval", t->interval_ms);
+    buffer_append_byte(b, ',');
+    duration_write(b, "scrapeTimeout", t->timeout_ms);
+    buffer_append_byte(b, '}');
+}
+
+static void dropped_write(struct buffer *b, const struct scrape_target_info *t)
+{
+    buffer_append_literal(b, "{\"discoveredLabels\":");
+    api_labels(b, t->discovered_labels);
+    buffer_append_byte(b, ',');
+    api_field_string(b, "scrapePool", t->pool);
+    buffer_append_byte(b, '}');
+}
+
+/* Writes those of `targets` that are (not) dropped and of this pool ("" = all), as a JSON list. */
+static void list_write(struct buffer *b, const struct scrape_targets *targets, bool dropped,
+                       struct view pool)
+{
+    bool first = true;
+    buffer_append_byte(b, '[');
+    for (size_t i = 0; i < targets->count; i++) {
+        const struct scrape_target_info *t = &targets->items[i];
+        if (t->dropped != dropped || (pool.len && !view_eq(pool, t->pool)))
+            continue;
+        if (!first)
+            buffer_append_byte(b, ',');
+        first = false;
+        if (dropped)
+            dropped_write(b, t);
+        else
+            active_write(b, t);
+    }
+    buffer_append_byte(b, ']');
+}
+
+static void targets(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    struct arena arena;
+    struct scrape_targets all = {0};
+    struct view state = http_request_param(rq, "state"),
+                pool = http_request_param(rq, "scrapePool");
+    bool show_active = state.len == 0 || view_is(state, "any") || view_is(state, "active");
+    bool show_dropped = state.len == 0 || view_is(state, "any") || view_is(state, "dropped");
+    const struct scrape_targets none = {0};
+    arena_init(&arena, MEM_HTTP, 0);
+    scrape_targets_get(api->options.scrape, &arena, &all);
+    struct buffer *b = api_begin(rs);
+    buffer_append_literal(b, "{\"activeTargets\":");
+    list_write(b, show_active ? &all : &none, false, pool);
+    buffer_append_literal(b, ",\"droppedTargets\":");
+    list_write(b, show_dropped ? &all : &none, true, pool);
+    buffer_append_literal(b, ",\"droppedTargetCounts\":{");
+    for (size_t i = 0; i < all.pool_count; i++) {
+        if (i)
+            buffer_append_byte(b, ',');
+        json_string(b, all.pools[i].name);
+        buffer_append_byte(b, ':');
+        json_int(b, (int64_t)all.pools[i].dropped_count);
+    }
+    buffer_append_literal(b, "}}");
+    api_end(rs);
+    scrape_targets_release(&all);
+    arena_deinit(&arena);
+}
+
+static void scrape_pools(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    (void)rq;
+    struct arena arena;
+    struct scrape_targets all = {0};
+    arena_init(&arena, MEM_HTTP, 0);
+    scrape_targets_get(api->options.scrape, &arena, &all);
+    struct buffer *b = api_begin(rs);
+    buffer_append_literal(b, "{\"scrapePools\":[");
+    for (size_t i = 0; i < all.pool_count; i++) {
+        if (i)
+            buffer_append_byte(b, ',');
+        json_string(b, all.pools[i].name);
+    }
+    buffer_append_literal(b, "]}");
+    api_end(rs);
+    scrape_targets_release(&all);
+    arena_deinit(&arena);
+}
+
+void api_targets_routes(struct api *api, struct http_server *server)
+{
+    if (api->options.scrape == NULL)
+        return;
+    struct http_route route = {
+        .methods = HTTP_GET, .role = HTTP_ROLE_VIEW, .run = HTTP_RUN_ASIDE, .cors = true};
+    route.path = "/api/v1/targets";
+    api_add(api, server, route, targets, false);
+    route.path = "/api/v1/scrape_pools";
+    api_add(api, server, route, scrape_pools, false);
+}
