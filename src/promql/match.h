@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* match.h: binary operators between two instant vectors. */
+#ifndef BELFRY_PROMQL_MATCH_H
+#define BELFRY_PROMQL_MATCH_H
+
+#include "promql/operator.h"
+
+/* x is an EXPR_BINARY between vectors. Both take left and right; NULL on error. */
+struct operator* operator_match(struct operator* left, struct operator* right, const struct expr *x,
+                                struct error *err);
+/* and, or, unless. */
+struct operator* operator_set(struct operator* left, struct operator* right, const struct expr *x,
+                              struct error *err);
+
+#endif

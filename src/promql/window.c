@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* window.c: bounds of windows, and functions that slide over them.
+ *
+ * Which way a function goes is decided once per series:
+ *   rate, increase, delta      O(1) per step: first, last, and a running sum of what counter resets lost
+ *   min, max                   O(1) per step: prefixes and suffixes of blocks (van Herk; Gil and Werman)
+ *   quantile                   a sorted window, edited as samples come and go
+ *   count, last, present       bounds alone
+ *   everything else            range_functions.h, per window
+ * Stale markers are taken out before (not for instant selectors, where the last sample decides). */
+#include "promql/window.h"
+
+#include "base/assert.h"
+#include "model/sample.h"
+#include "promql/instant_functions.h"
+#include "promql/range_functions.h"
+
+#include <math.h>
+
+#if defined(__GNUC__) && !defined(__clang__)
+#define VECTORIZE                                                                                  \
+    __attribute__((optimize("O3"))) /* gcc's -O2 leaves loops of unknown length alone */
+#else
+#define VECTORIZE
+#endif
+
+/* The part of rate, increase and delta that depends on times alone. */
+struct extrapolation {
+    double *interval;          /* seconds between first and last sample */
+    double *to_start, *to_end; /* seconds to extrapolate, before the counter's zero is considered */
+    double *factor;            /* (interval + to_start + to_end) / interval [/ range] */
+};
+
+struct window_scratch {
+    /* Bounds of the series before, valid for the next with the same owner and times_id. */
+    const void *owner;
+    uint64_t times_id;
+    size_t count;
+    uint32_t *lo, *hi; /* per step: samples [lo, hi) */
+    uint32_t steps_capacity;
+    uint32_t width_max; /* the longest window */
+    bool has_extrapolation;
+    struct extrapolation extra;
+
+    /* The series without its stale markers. */
+    int64_t *times;
+    double *values;
+    size_t samples_capacity;
+    double *work; /* 2 * samples_capacity doubles */
+};
+
+void window_scratch_free(struct window_scratch *s)
+{
+    if (!s)
+        return;
+    mem_free(MEM_QUERY, s->lo);
+    mem_free(MEM_QUERY, s->extra.interval);
+    mem_free(MEM_QUERY, s->times);
+    mem_free(MEM_QUERY, s->values);
+    mem_free(MEM_QUERY, s->work);
+    mem_free(MEM_QUERY, s);
+}
+
+static struct window_scratch *scratch_get(struct worker *w, uint32_t steps)
+{
+    struct window_scratch *s = w->window;
+    if (!s)
+        s = w->window = mem_alloc_zero(MEM_QUERY, 1, sizeof *s);
+    if (s->steps_capacity < steps) {
+        mem_free(MEM_QUERY, s->lo);
+        mem_free(MEM_QUERY, s->extra.interval);
+        s->lo = mem_alloc(MEM_QUERY, 2 * (size_t)steps * sizeof *s->lo);
+        s->hi = s->lo + steps;
+        s->extra.interval = mem_alloc(MEM_QUERY, 4 * (size_t)steps * sizeof(double));
+        s->extra.to_start = s->extra.interval + steps;
+        s->extra.to_end = s->extra.to_start + steps;
+        s->extra.factor = s->extra.to_end + steps;
+        s->steps_capacity = steps;
+        s->owner = NULL;
+    }
+    return s;
+}
+
+static void scratch_reserve_samples(struct window_scratch *s, size_t count)
+{
+    if (s->samples_capacity >= count)
+        return;
+    size_t capacity = count + count / 2;
+    mem_free(MEM_QUERY, s->times);
+    mem_free(MEM_QUERY, s->values);
+    mem_free(MEM_QUERY, s->work);
+    s->times = mem_alloc(MEM_QUERY, capacity * sizeof *s->times);
+    s->values = mem_alloc(MEM_QUERY, capacity * sizeof *s->values);
+    s->work = mem_alloc(MEM_QUERY, 2 * capacity * sizeof *s->work);
+    s->samples_capacity = capacity;
+}
+
+/* --- bounds --- */
+
+static uint32_t bounds_find(const struct window_frame *f, const int64_t *restrict times,
+                            size_t count, uint32_t *restrict lo, uint32_t *restrict hi)
+{
+    uint32_t from = 0, to = 0, width_max = 0;
+    for (uint32_t s = 0; s < f->grid.steps; s++) {
+        int64_t end = frame_end(f, s), start = end - f->range_ms;
+        while (to < count && times[to] <= end)
+            to++;
+        while (from < to && times[from] <= start)
+            from++;
+        lo[s] = from;
+        hi[s] = to;
+        width_max = to - from > width_max ? to - from : width_max;
+    }
+    return width_max;
+}
+
+/* Bounds of `samples`, from the series before when it had the same times. */
+static void bounds_get(struct window_scratch *s, const void *owner, const struct window_frame *f,
+                       const struct samples *samples)
+{
+    if (samples->times_id && s->owner == owner && s->times_id == samples->times_id &&
+        s->count == samples->count)
+        return;
+    s->width_max = bounds_find(f, samples->times, samples->count, s->lo, s->hi);
+    s->owner = samples->times_id ? owner : NULL;
+    s->times_id = samples->times_id;
+    s->count = samples->count;
+    s->has_extrapolation = false;
+}
+
+/* --- instant selectors --- */
+
+static void last_fill(const struct window_scratch *s, uint32_t steps, const double *restrict in,
+                      double *restrict out, uint64_t *restrict presence)
+{
+    for (uint32_t i = 0; i < steps; i++) {
+        if (s->hi[i] == s->lo[i])
+            continue;
+        double v = in[s->hi[i] - 1];
+        if (UNLIKELY(sample_is_stale(v)))
+            continue;
+        out[i] = v;
+        presence_set(presence, i);
+    }
+}
+
+static void last_time_fill(const struct window_scratch *s, uint32_t steps, const struct samples *in,
+                           double *restrict out, uint64_t *restrict presence)
+{
+    for (uint32_t i = 0; i < steps; i++) {
+        if (s->hi[i] == s->lo[i] || sample_is_stale(in->values[s->hi[i] - 1]))
+            continue;
+        out[i] = (double)in->times[s->hi[i] - 1] / 1000;
+        presence_set(presence, i);
+    }
+}
+
+/* --- rate, increase, delta --- */
+
+/* Only what times decide; see extrapolatedRate in Prometheus' promql/functions.go for the formula. */
+static void extrapolation_compute(struct window_scratch *s, const struct window_frame *f,
+                                  const int64_t *times, bool is_rate)
+{
+    struct extrapolation *x = &s->extra;
+    double range_seconds = (double)f->range_ms / 1000;
+    for (uint32_t i = 0; i < f->grid.steps; i++) {
+        if (s->hi[i] - s->lo[i] < 2)
+            continue;
+        int64_t first = times[s->lo[i]], last = times[s->hi[i] - 1];
+        int64_t end = frame_end(f, i), start = end - f->range_ms;
+        double interval = (double)(last - first) / 1000;
+        double average = interval / (double)(s->hi[i] - s->lo[i] - 1);
+        double to_start = (double)(first - start) / 1000;
+        double to_end = (double)(end - last) / 1000;
+        if (to_start >= average * 1.1)
+            to_start = average / 2;
+        if (to_end >= average * 1.1)
+            to_end = average / 2;
+        x->interval[i] = interval;
+        x->to_start[i] = to_start;
+        x->to_end[i] = to_end;
+        double factor = (interval + to_start + to_end) / interval;
+        x->factor[i] = is_rate ? factor / range_seconds : factor;
+    }
+    s->has_extrapolation = true;
+}
+
+/* Ascending, without a NaN: no reset, no stale marker. */
+VECTORIZE static bool values_ascend(const double *restrict v, size_t count)
+{
+    uint64_t broken = 0;
+    for (size_t i = 1; i < count; i++)
+        broken |= (uint64_t) !(v[i] >= v[i - 1]);
+    return !broken;
+}
+
+VECTORIZE static bool values_have_nan(const double *restrict v, size_t count)
+{
+    uint64_t nan = 0;
+    for (size_t i = 0; i < count; i++)
+        nan |= (uint64_t)(v[i] != v[i]);
+    return nan != 0;
+}
+
+/* lost[i]: the sum of the values that resets up to sample i threw away. */
+static void resets_sum(const double *restrict v, size_t count, double *restrict lost)
+{
+    double sum = 0;
+    lost[0] = 0;
+    for (size_t i = 1; i < count; i++) {
+        if (v[i] < v[i - 1])
+            sum += v[i - 1];
+        lost[i] = sum;
+    }
+}
+
+/* `lost` NULL = no resets. */
+static void rate_fill(const struct window_scratch *s, const struct window_frame *f,
+                      const double *restrict v, const double *restrict lost, bool is_counter,
+                      bool is_rate, double *restrict out, uint64_t *restrict presence)
+{
+    const struct extrapolation *x = &s->extra;
+    double range_seconds = (double)f->range_ms / 1000;
+    for (uint32_t i = 0; i < f->grid.steps; i++) {
+        uint32_t lo = s->lo[i], hi = s->hi[i];
+        if (hi - lo < 2)
+            continue;
+        double first = v[lo], result = v[hi - 1] - first;
+        if (lost)
+            result += lost[hi - 1] - lost[lo];
+        double factor = x->factor[i];
+        /* A counter cannot have been below zero: never extrapolate past where it would have been. */
+        if (is_counter && result > 0 && first >= 0 &&
+            first * x->interval[i] < x->to_start[i] * result) {
+            double to_zero = x->interval[i] * (first / result);
+            factor = (x->interval[i] + to_zero + x->to_end[i]) / x->interval[i];
+            if (is_rate)
+                factor /= range_seconds;
+        }
+        out[i] = result * factor;
+        presence_set(presence, i);
+    }
+}
+
+static void rate_apply(struct window_scratch *s, const struct window_frame *f,
+                       enum function_id function, const struct samples *in, bool ascends,
+                       double *out, uint64_t *presence)
+{
+    bool is_counter = function != FUNCTION_DELTA, is_rate = function == FUNCTION_RATE;
+    const double *lost = NULL;
+    if (is_counter && !ascends && in->count) {
+        scratch_reserve_samples(s, in->count);
+        resets_sum(in->values, in->count, s->work);
+        lost = s->work;
+    }
+    if (!s->has_extrapolation)
+        extrapolation_compute(s, f, in->times, is_rate);
+    rate_fill(s, f, in->values, lost, is_counter, is_rate, out, presence);
+}
+
+/* --- min, max --- */
+
+/* Blocks as long as the longest window: each window lies in at most two, so it is the suffix of one and the
+ * prefix of the next. A window inside one block (short ones, at the edges) is walked. */
+static void extreme_fill(const struct window_scratch *s, uint32_t steps, const double *restrict v,
+                         size_t count, double sign, double *restrict prefix,
+                         double *restrict suffix, double *restrict out, uint64_t *restrict presence)
+{
+    size_t block = s->width_max;
+    for (size_t b = 0; b < count; b += block) {
+        size_t end = b + block < count ? b + block : count;
+        double best = -INFINITY;
+        for (size_t i = b; i < end; i++) {
+            best = sign * v[i] > best ? sign * v[i] : best;
+            prefix[i] = best;
+        }
+        best = -INFINITY;
+        for (size_t i = end; i-- > b;) {
+            best = sign * v[i] > best ? sign * v[i] : best;
+            suffix[i] = best;
+        }
+    }
+    for (uint32_t i = 0; i < steps; i++) {
+        uint32_t lo = s->lo[i], hi = s->hi[i];
+        if (lo == hi)
+            continue;
+        double best;
+        if (lo / block != (hi - 1) / block) {
+            best = suffix[lo] > prefix[hi - 1] ? suffix[lo] : prefix[hi - 1];
+        } else {
+            best = sign * v[lo];
+            for (uint32_t k = lo + 1; k < hi; k++)
+                best = sign * v[k] > best ? sign * v[k] : best;
+        }
+        out[i] = sign * best;
+        presence_set(presence, i);
+    }
+}
+
+/* --- quantile --- */
+
+static size_t sorted_place(const double *sorted, size_t count, double v)
+{
+    size_t lo = 0, hi = count;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (sorted[mid] < v)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static double sorted_quantile(double q, const double *sorted, size_t count)
+{
+    if (isnan(q))
+        return NAN;
+    if (q < 0)
+        return -INFINITY;
+    if (q > 1)
+        return INFINITY;
+    double n = (double)count, rank = q * (n - 1);
+    double lower = fmax(0, floor(rank)), upper = fmin(n - 1, lower + 1);
+    double weight = rank - floor(rank);
+    return sorted[(size_t)lower] * (1 - weight) + sorted[(size_t)upper] * weight;
+}
+
+static void quantile_fill(const struct window_scratch *s, uint32_t steps, const double *restrict v,
+                          const double *restrict q, double *restrict sorted, double *restrict out,
+                          uint64_t *restrict presence)
+{
+    uint32_t from = 0, to = 0; /* sorted holds v[from..to) */
+    size_t count = 0;
+    for (uint32_t i = 0; i < steps; i++) {
+        uint32_t lo = s->lo[i], hi = s->hi[i];
+        if (lo >= to) { /* nothing in common with the window before */
+            from = to = lo;
+            count = 0;
+        }
+        for (; from < lo; from++) {
+            size_t at = sorted_place(sorted, count, v[from]);
+            memmove(sorted + at, sorted + at + 1, (count - at - 1) * sizeof *sorted);
+            count--;
+        }
+        for (; to < hi; to++) {
+            size_t at = sorted_place(sorted, count, v[to]);
+            memmove(sorted + at + 1, sorted + at, (count - at) * sizeof *sorted);
+            sorted[at] = v[to];
+            count++;
+        }
+        if (!count)
+            continue;
+        out[i] = sorted_quantile(q[i], sorted, count);
+        presence_set(presence, i);
+    }
+}
+
+/* --- the rest --- */
+
+static void count_fill(const struct window_scratch *s, uint32_t steps, bool present_only,
+                       double *restrict out, uint64_t *restrict presence)
+{
+    for (uint32_t i = 0; i < steps; i++) {
+        if (s->hi[i] == s->lo[i])
+            continue;
+        out[i] = present_only ? 1 : (double)(s->hi[i] - s->lo[i]);
+        presence_set(presence, i);
+    }
+}
+
+static void sum_fill(const struct window_scratch *s, uint32_t steps, const double *restrict v,
+                     double *restrict out, uint64_t *restrict presence)
+{
+    for (uint32_t i = 0; i < steps; i++) {
+        if (s->hi[i] == s->lo[i])
+            continue;
+        double sum = 0, c = 0;
+        for (uint32_t k = s->lo[i]; k < s->hi[i]; k++)
+            kahan_add(v[k], &sum, &c);
+        out[i] = isinf(sum) ? sum : sum + c;
+        presence_set(presence, i);
+    }
+}
+
+static void generic_fill(struct window_scratch *s, const struct window_frame *f,
+                         const struct window_call *call, const struct samples *in, double *out,
+                         uint64_t *presence)
+{
+    range_function function = range_function_find(call->function);
+    ASSERT(function != NULL);
+    scratch_reserve_samples(s, in->count);
+    double params[4];
+    ASSERT(call->param_count <= ARRAY_COUNT(params));
+    for (uint32_t i = 0; i < f->grid.steps; i++) {
+        if (s->hi[i] == s->lo[i])
+            continue;
+        int64_t end = frame_end(f, i);
+        struct window window = {.times = in->times + s->lo[i],
+                                .values = in->values + s->lo[i],
+                                .count = s->hi[i] - s->lo[i],
+                                .range_start_ms = end - f->range_ms,
+                                .range_end_ms = end,
+                                .eval_ms = grid_time(&f->grid, i),
+                                .scratch = s->work};
+        for (uint32_t p = 0; p < call->param_count; p++)
+            params[p] = call->params[p][i];
+        if (function(&window, params, &out[i]))
+            presence_set(presence, i);
+    }
+}
+
+/* anchored, smoothed: the window also holds the last sample before it, and smoothed the first one after. */
+static void extended_fill(struct window_scratch *s, const struct window_frame *f,
+                          const struct window_call *call, const struct samples *in, double *out,
+                          uint64_t *presence)
+{
+    uint32_t from = 0, to = 0;
+    for (uint32_t i = 0; i < f->grid.steps; i++) {
+        int64_t end = frame_end(f, i), start = end - f->range_ms;
+        while (to < in->count && in->times[to] <= end)
+            to++;
+        while (from < to && in->times[from] <= start)
+            from++;
+        uint32_t lo = from, hi = to;
+        if (lo > 0 && in->times[lo - 1] > start - call->lookback_ms)
+            lo--;
+        if (call->smoothed && hi < in->count && in->times[hi] <= end + call->lookback_ms)
+            hi++;
+        if (lo == hi)
+            continue;
+        struct window window = {.times = in->times + lo,
+                                .values = in->values + lo,
+                                .count = hi - lo,
+                                .range_start_ms = start,
+                                .range_end_ms = end,
+                                .eval_ms = grid_time(&f->grid, i),
+                                .scratch = s->work};
+        if (range_function_eval_extended(call->function, call->smoothed, &window, &out[i]))
+            presence_set(presence, i);
+    }
+}
+
+/* Takes the stale markers out into the scratch; the result has times of its own. */
+static struct samples without_stale(struct window_scratch *s, const struct samples *in)
+{
+    scratch_reserve_samples(s, in->count);
+    size_t kept = 0;
+    for (size_t i = 0; i < in->count; i++) {
+        if (sample_is_stale(in->values[i]))
+            continue;
+        s->times[kept] = in->times[i];
+        s->values[kept++] = in->values[i];
+    }
+    if (kept == in->count)
+        return *in;
+    return (struct samples){.times = s->times, .values = s->values, .count = kept};
+}
+
+static void function_apply(struct window_scratch *s, const struct window_frame *f,
+                           const struct window_call *call, const struct samples *in, bool has_nan,
+                           double *out, uint64_t *presence)
+{
+    uint32_t steps = f->grid.steps;
+    switch (call->function) {
+    case FUNCTION_RATE:
+    case FUNCTION_INCREASE:
+    case FUNCTION_DELTA:
+        rate_apply(s, f, call->function, in, !has_nan && values_ascend(in->values, in->count), out,
+                   presence);
+        return;
+    case FUNCTION_COUNT_OVER_TIME:
+    case FUNCTION_PRESENT_OVER_TIME:
+        count_fill(s, steps, call->function == FUNCTION_PRESENT_OVER_TIME, out, presence);
+        return;
+    case FUNCTION_LAST_OVER_TIME:
+        last_fill(s, steps, in->values, out, presence);
+        return;
+    case FUNCTION_SUM_OVER_TIME:
+        sum_fill(s, steps, in->values, out, presence);
+        return;
+    case FUNCTION_MIN_OVER_TIME:
+    case FUNCTION_MAX_OVER_TIME:
+        if (has_nan || s->width_max == 0)
+            break;
+        scratch_reserve_samples(s, in->count);
+        extreme_fill(s, steps, in->values, in->count,
+                     call->function == FUNCTION_MAX_OVER_TIME ? 1 : -1, s->work,
+                     s->work + in->count, out, presence);
+        return;
+    case FUNCTION_QUANTILE_OVER_TIME:
+        if (has_nan)
+            break;
+        scratch_reserve_samples(s, in->count);
+        quantile_fill(s, steps, in->values, call->params[0], s->work, out, presence);
+        return;
+    default:
+        break;
+    }
+    generic_fill(s, f, call, in, out, presence);
+}
+
+void window_apply(struct worker *w, const void *owner, const struct window_frame *frame,
+                  const struct window_call *call, const struct samples *samples, double *values,
+                  uint64_t *presence)
+{
+    struct window_scratch *s = scratch_get(w, frame->grid.steps);
+    if (call->kind == WINDOW_LAST || call->kind == WINDOW_LAST_TIME) {
+        bounds_get(s, owner, frame, samples);
+        if (call->kind == WINDOW_LAST)
+            last_fill(s, frame->grid.steps, samples->values, values, presence);
+        else
+            last_time_fill(s, frame->grid.steps, samples, values, presence);
+        return;
+    }
+    struct samples in = *samples;
+    bool has_nan = values_have_nan(in.values, in.count);
+    if (UNLIKELY(has_nan))
+        in = without_stale(s, samples);
+    if (call->extended) {
+        extended_fill(s, frame, call, &in, values, presence);
+        return;
+    }
+    bounds_get(s, owner, frame, &in);
+    if (call->kind == WINDOW_PRESENT)
+        count_fill(s, frame->grid.steps, true, values, presence);
+    else
+        function_apply(s, frame, call, &in, has_nan, values, presence);
+}
