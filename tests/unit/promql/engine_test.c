@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* engine_test.c: queries over a small memory source, answers as Prometheus 3 gives them. */
-#include <cmocka.h>
+#include "base/attributes.h"
+#include "engine_fixture.h"
+#include "model/sample.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "engine_fixture.h"
-
-#include "base/attributes.h"
-#include "model/sample.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 /* Ten minutes at 15 s; requests grow, load stands still, gone ends with a stale marker at 60 s. */
 static const struct fixture_series SERIES[] = {
