@@ -169,6 +169,14 @@ static inline void variance_merge(double n, double mean, double squares, double 
     *to_n = total;
 }
 
+static void sums_merge(uint32_t steps, const struct cells *from, struct cells *to)
+{
+    EACH_PRESENT(steps, from->presence, {
+        kahan_add(from->lanes[0][s], &to->lanes[0][s], &to->lanes[1][s]);
+        to->lanes[1][s] += isinf(to->lanes[0][s]) ? 0 : from->lanes[1][s];
+    });
+}
+
 static void cells_merge(const struct aggregation *a, uint32_t steps, const struct cells *from,
                         struct cells *to)
 {
@@ -176,14 +184,12 @@ static void cells_merge(const struct aggregation *a, uint32_t steps, const struc
     for (uint32_t i = 0; i < presence_words(steps); i++)
         to->presence[i] |= from->presence[i];
     switch (a->op) {
-    case AGGREGATE_AVG:
-        EACH_PRESENT(steps, from->presence, t[2][s] += f[2][s]);
-        /* fallthrough */
     case AGGREGATE_SUM:
-        EACH_PRESENT(steps, from->presence, {
-            kahan_add(f[0][s], &t[0][s], &t[1][s]);
-            t[1][s] += isinf(t[0][s]) ? 0 : f[1][s];
-        });
+        sums_merge(steps, from, to);
+        break;
+    case AGGREGATE_AVG:
+        sums_merge(steps, from, to);
+        EACH_PRESENT(steps, from->presence, t[2][s] += f[2][s]);
         break;
     case AGGREGATE_COUNT:
         EACH_PRESENT(steps, from->presence, t[0][s] += f[0][s]);

@@ -168,7 +168,7 @@ const char *eval_number_text(double v, char text[64])
 struct batch_buffer {
     struct batch_buffer *next;
     size_t bytes; /* of data */
-    _Alignas(64) char data[];
+    _Alignas(16) char data[];
 };
 
 static struct batch_buffer *buffer_take(struct eval *e, size_t bytes)

@@ -8,7 +8,7 @@
 #include "promql/binary.h"
 #include "promql/match_private.h"
 
-enum { NOBODY = UINT32_MAX }; /* a side that fill() stands in for */
+#define NOBODY UINT32_MAX /* a side that fill() stands in for */
 
 /* (many, one) -> result series. */
 struct pair {
