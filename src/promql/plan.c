@@ -10,6 +10,7 @@
 #include "promql/aggregate.h"
 #include "promql/binary.h"
 #include "promql/duration_expr.h"
+#include "promql/instant_functions.h"
 #include "promql/match.h"
 #include "promql/operator_function.h"
 #include "promql/operator_map.h"
@@ -435,6 +436,18 @@ static const double *scalar_call(struct eval *e, const struct expr *x, const str
         double *out = ARENA_ARRAY(e->arena, double, grid->steps);
         for (uint32_t s = 0; s < grid->steps; s++)
             out[s] = (double)grid_time(grid, s) / 1000;
+        return out;
+    }
+    case FUNCTION_MIN_OF:
+    case FUNCTION_MAX_OF: {
+        const double *a = plan_scalar(e, x->u.call.args[0], grid, err);
+        const double *b = a ? plan_scalar(e, x->u.call.args[1], grid, err) : NULL;
+        if (!b)
+            return NULL;
+        double *out = ARENA_ARRAY(e->arena, double, grid->steps);
+        bool min = x->u.call.function->id == FUNCTION_MIN_OF;
+        for (uint32_t s = 0; s < grid->steps; s++)
+            out[s] = min ? number_min(a[s], b[s]) : number_max(a[s], b[s]);
         return out;
     }
     case FUNCTION_SCALAR: {

@@ -288,11 +288,18 @@ static bool quantile_over_time(const struct window *w, const double *params, dou
     return true;
 }
 
+/* The median of the distances to the median; a NaN makes it unknown. */
 static bool mad_over_time(const struct window *w, const double *params, double *out)
 {
     if (w->count == 0)
         return false;
-    memcpy(w->scratch, w->values, w->count * sizeof *w->values);
+    for (size_t i = 0; i < w->count; i++) {
+        w->scratch[i] = w->values[i];
+        if (isnan(w->values[i])) {
+            *out = NAN;
+            return true;
+        }
+    }
     double median = quantile_of_values(0.5, w->scratch, w->count);
     for (size_t i = 0; i < w->count; i++)
         w->scratch[i] = fabs(w->values[i] - median);

@@ -72,6 +72,7 @@ static const struct {
     {FUNCTION_QUANTILE_OVER_TIME, 4, {4, 1, 3, 2}, 0, -5, 45, {-1}, -INFINITY},
     {FUNCTION_QUANTILE_OVER_TIME, 4, {4, 1, 3, 2}, 0, -5, 45, {NAN}, NAN},
     {FUNCTION_MAD_OVER_TIME, 5, {1, 1, 2, 4, 10}, 0, -5, 45, {0}, 1},
+    {FUNCTION_MAD_OVER_TIME, 4, {1, 2, NAN, 4}, 0, -5, 45, {0}, NAN},
     {FUNCTION_DERIV, 4, {0, 10, 20, 30}, 0, -5, 35, {0}, 1},
     {FUNCTION_DERIV, 3, {5, 5, 5}, 0, -5, 35, {0}, 0},
     {FUNCTION_DERIV, 3, {INFINITY, INFINITY, INFINITY}, 0, -5, 35, {0}, NAN},
