@@ -199,6 +199,31 @@ static bool tab_error(struct builder *b, uint32_t line)
                         "a tab indents this line; YAML allows blanks only");
 }
 
+/* libfyaml 0.7.12 stumbles over a dash with nothing behind it in a list that is not indented ("a:\n-\n"), which YAML
+ * allows. The last such line before the error is where a person should look. */
+static bool empty_item_error(struct builder *b, uint32_t error_line)
+{
+    uint32_t line = 1, found_line = 0, found_column = 0;
+    for (size_t pos = 0; pos < b->text.len && line < error_line; line++) {
+        const char *end = memchr(b->text.ptr + pos, '\n', b->text.len - pos);
+        size_t stop = end ? (size_t)(end - b->text.ptr) : b->text.len, from = pos, last = stop;
+        while (from < stop && b->text.ptr[from] == ' ')
+            from++;
+        while (last > from && strchr(" \r", b->text.ptr[last - 1]))
+            last--;
+        if (last == from + 1 && b->text.ptr[from] == '-') {
+            found_line = line;
+            found_column = (uint32_t)(from - pos) + 1;
+        } else if (last > from && b->text.ptr[from] != '#') {
+            found_line = 0;
+        }
+        pos = stop + 1;
+    }
+    if (found_line == 0)
+        return true;
+    return error_set_at(b->err, ERROR_INPUT, found_line, found_column, "this item of a list is empty");
+}
+
 /* What libfyaml found wrong. Its first error is the cause, the others its echo. */
 static bool parse_error(struct builder *b)
 {
@@ -214,6 +239,8 @@ static bool parse_error(struct builder *b)
         return tab_error(b, line - 1);
     if (line_has_leading_tab(b->text, line + 1))
         return tab_error(b, line + 1);
+    if (strstr(found->msg, "expected node content") && !empty_item_error(b, line))
+        return false;
     return error_set_at(b->err, ERROR_INPUT, line, column, "%s", found->msg);
 }
 

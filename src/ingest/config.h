@@ -261,6 +261,7 @@ struct config_alertmanager {
     struct config_target_groups static_configs;
     struct config_discoveries discoveries;
     struct config_relabel_rules relabel_configs, alert_relabel_configs;
+    const struct yaml_node *sigv4; /* as written; NULL: none */
 };
 struct config_alertmanagers {
     struct config_alertmanager *items;

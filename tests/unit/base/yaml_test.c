@@ -106,6 +106,7 @@ static const struct {
     {"bad UTF-8", "a: 1\nb: \xff\n", 2, 4, "the text is not valid UTF-8"},
     {"an unclosed list", "a: [1, 2\nb: 3\n", 0, 0, NULL},
     {"an unclosed quote", "a: \"x\n", 0, 0, NULL},
+    {"an empty item", "a:\n-\n# end\n", 2, 1, "this item of a list is empty"},
     {"wrong indentation", "a: 1\n b: 2\n", 0, 0, NULL},
     {"an unknown escape", "a: \"\\q\"\n", 0, 0, NULL},
 };
