@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine_bench.c: nanoseconds per sample of the shapes that dashboards are made of, over series in memory:
+ * engine_bench [SERIES] [WORKERS]. Six hours at 15 s; values grow by a random step, with a reset now and then. */
+#include "base/arena.h"
+#include "base/assert.h"
+#include "base/attributes.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "promql/engine.h"
+#include "storage/memory_source.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SAMPLES = 1440, STEP_MS = 15000, HANDLERS = 20, CODES = 5 };
+
+static const struct {
+    const char *text;
+    int64_t range_ms, step_ms; /* step 0 = instant */
+} SHAPES[] = {
+    {"x_total", 3600000, 15000},
+    {"rate(x_total[5m])", 6 * 3600000, 60000},
+    {"sum(rate(x_total[5m]))", 6 * 3600000, 60000},
+    {"sum by (instance) (rate(x_total[5m]))", 6 * 3600000, 60000},
+    {"sum by (instance, handler, code) (rate(x_total[5m]))", 3600000, 30000},
+    {"topk(5, sum by (instance, handler) (rate(x_total[5m])))", 6 * 3600000, 60000},
+    {"avg_over_time(x_total[5m])", 6 * 3600000, 60000},
+    {"max_over_time(x_total[1h])", 6 * 3600000, 60000},
+    {"quantile_over_time(0.9, x_total[30m])", 6 * 3600000, 60000},
+    {"sum(rate(x_total{code=\"1\"}[5m])) / sum(rate(x_total[5m]))", 6 * 3600000, 60000},
+    {"1 - x_total / y_total", 6 * 3600000, 60000},
+    {"sum by (h) (label_replace(rate(x_total[5m]), \"h\", \"$1\", \"instance\", \"([^:]+):.*\"))",
+     3600000, 15000},
+    {"max_over_time(sum by (instance) (rate(x_total[5m]))[30m:1m])", 3600000, 60000},
+    {"histogram_quantile(0.9, sum by (instance, le) (rate(x_total[5m])))", 3600000, 15000},
+    {"sum(count_over_time(x_total[6h]))", 0, 0},
+    {"sum by (code) (increase(x_total[6h]))", 0, 0},
+    {"count by (__name__) ({instance!=\"\"})", 0, 0},
+};
+
+static void fill(struct memory_source *m, const char *name, unsigned series_count,
+                 struct random *random)
+{
+    for (unsigned i = 0; i < series_count; i++) {
+        struct arena arena;
+        struct labels labels;
+        struct error err;
+        char text[256];
+        snprintf(text, sizeof text,
+                 "%s{instance=\"host-%u:9100\",handler=\"/%u\",code=\"%u\",le=\"%u\"}", name,
+                 i / (HANDLERS * CODES), i / CODES % HANDLERS, i % CODES, i % CODES);
+        arena_init(&arena, MEM_OTHER, 0);
+        ASSERT(labels_parse(&arena, view_from(text), &labels, &err));
+        double v = 0;
+        for (int k = 0; k < SAMPLES; k++) {
+            memory_source_add(m, labels, (int64_t)k * STEP_MS, v);
+            v += (double)(random_below(random, 100));
+            if (random_below(random, 5000) == 0)
+                v = 0;
+        }
+        arena_deinit(&arena);
+    }
+}
+
+static void measure(struct memory_source *m, struct pool *pool, size_t idx)
+{
+    int64_t end = (int64_t)(SAMPLES - 1) * STEP_MS;
+    struct engine_options options = {.pool = pool};
+    struct query_params params = {.start_ms = end - SHAPES[idx].range_ms,
+                                  .end_ms = end,
+                                  .step_ms = SHAPES[idx].step_ms,
+                                  .instant = SHAPES[idx].step_ms == 0};
+    int64_t best = INT64_MAX;
+    struct query_stats stats = {0};
+    for (int round = 0; round < 3; round++) {
+        struct query *q;
+        struct error err;
+        ASSERT(query_new(&q, memory_source_as_source(m), &options, view_from(SHAPES[idx].text),
+                         &params, &err));
+        if (!query_run(q, &err)) {
+            printf("%-72s %s\n", SHAPES[idx].text, err.message);
+            query_free(q);
+            return;
+        }
+        stats = query_get_stats(q);
+        best = stats.total_ns < best ? stats.total_ns : best;
+        query_free(q);
+    }
+    printf("%-72s %8.2f ms  %6.2f ns/sample  %8" PRId64 "k samples\n", SHAPES[idx].text,
+           (double)best / 1e6, (double)best / (double)stats.samples_read,
+           stats.samples_read / 1000);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned series = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 2000;
+    unsigned workers = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 0;
+    struct memory_source *m = memory_source_new();
+    struct random random;
+    random_seed(&random, 1);
+    fill(m, "x_total", series, &random);
+    fill(m, "y_total", series, &random);
+    struct pool *pool = NULL;
+    struct error err;
+    if (workers && !pool_start(&pool, workers, 1000, &err))
+        return 1;
+    for (size_t i = 0; i < ARRAY_COUNT(SHAPES); i++)
+        measure(m, pool, i);
+    pool_stop(pool);
+    memory_source_free(m);
+    return 0;
+}
