@@ -381,6 +381,10 @@ struct operator*
     x = expr_unwrap(x);
     if (!eval_check(e, err))
         return NULL;
+    if (x->type == VALUE_SCALAR) { /* a subquery takes scalars too: time()[5m:1m] */
+        const double *values = plan_scalar(e, x, grid, err);
+        return values ? operator_scalar_vector(e, grid, values) : NULL;
+    }
     if (grid->steps > 1 && expr_is_step_invariant(x)) {
         struct grid one = {.start_ms = grid->start_ms, .step_ms = grid->step_ms, .steps = 1};
         struct operator* child = plan_vector(e, x, &one, err);
