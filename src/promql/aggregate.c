@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-void groups_find(struct groups *out, const struct operator* child, const struct expr *x)
+void groups_find(struct groups *out, const struct operation *child, const struct expr *x)
 {
     struct eval *e = child->eval;
     struct label_filter filter;
@@ -59,8 +59,8 @@ static bool param_check(struct eval *e, const struct expr *x, const double *para
     return true;
 }
 
-struct operator* operator_aggregate(struct operator* child, const struct expr *x,
-                                    const double *param, struct error *err)
+struct operation *operator_aggregate(struct operation *child, const struct expr *x,
+                                     const double *param, struct error *err)
 {
     if (param && !param_check(child->eval, x, param, child->grid.steps, err))
         return NULL;

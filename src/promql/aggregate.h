@@ -7,8 +7,8 @@
 
 /* x is an EXPR_AGGREGATE. Takes child. `param`: one value per step (k, quantile, ratio), else NULL.
  * NULL on error. */
-struct operator* operator_aggregate(struct operator* child, const struct expr *x,
-                                    const double *param, struct error *err);
+struct operation *operator_aggregate(struct operation *child, const struct expr *x,
+                                     const double *param, struct error *err);
 
 /* Which group each series of an operator belongs to. */
 struct groups {
@@ -17,18 +17,18 @@ struct groups {
     labels_id *labels; /* per group */
     bool *drop_name;   /* per group, or NULL */
 };
-void groups_find(struct groups *out, const struct operator* child, const struct expr *x);
+void groups_find(struct groups *out, const struct operation *child, const struct expr *x);
 
 /* The kinds, by file: aggregate_fold.c, aggregate_rank.c, aggregate_values.c. Each takes child. */
-struct operator* aggregate_fold(struct operator* child, const struct expr *x,
-                                const struct groups *groups, struct error *err);
-struct operator* aggregate_rank(struct operator* child, const struct expr *x,
-                                const struct groups *groups, const double *param,
-                                struct error *err);
-struct operator* aggregate_quantile(struct operator* child, const struct expr *x,
-                                    const struct groups *groups, const double *param,
-                                    struct error *err);
-struct operator* aggregate_count_values(struct operator* child, const struct expr *x,
-                                        const struct groups *groups, struct error *err);
+struct operation *aggregate_fold(struct operation *child, const struct expr *x,
+                                 const struct groups *groups, struct error *err);
+struct operation *aggregate_rank(struct operation *child, const struct expr *x,
+                                 const struct groups *groups, const double *param,
+                                 struct error *err);
+struct operation *aggregate_quantile(struct operation *child, const struct expr *x,
+                                     const struct groups *groups, const double *param,
+                                     struct error *err);
+struct operation *aggregate_count_values(struct operation *child, const struct expr *x,
+                                         const struct groups *groups, struct error *err);
 
 #endif

@@ -23,7 +23,7 @@ struct cells {
 
 struct aggregation {
     struct fold fold;
-    struct operator* child;
+    struct operation *child;
     enum aggregate_op op;
     uint32_t lanes;
     const struct groups *groups;
@@ -390,8 +390,8 @@ static bool averages_rescale(struct aggregation *a, struct error *err)
     return true;
 }
 
-struct operator* aggregate_fold(struct operator* child, const struct expr *x,
-                                const struct groups *groups, struct error *err)
+struct operation *aggregate_fold(struct operation *child, const struct expr *x,
+                                 const struct groups *groups, struct error *err)
 {
     struct eval *e = child->eval;
     struct aggregation a = {.fold = {aggregation_digest, aggregation_merge, aggregation_drop},

@@ -17,7 +17,7 @@ struct ranked {
 
 struct ranking {
     struct fold fold;
-    struct operator* child;
+    struct operation *child;
     enum aggregate_op op;
     const struct groups *groups;
     const double *k;    /* per step */
@@ -186,10 +186,10 @@ static void rows_number(struct ranking *r)
             r->row_of_series[i] = next++;
 }
 
-static struct operator* ranking_result(struct ranking *r, struct error *err)
+static struct operation *ranking_result(struct ranking *r, struct error *err)
 {
     struct eval *e = r->child->eval;
-    const struct operator* child = r->child;
+    const struct operation *child = r->child;
     uint32_t steps = child->grid.steps;
     double sign = r->op == AGGREGATE_BOTTOMK ? -1 : 1;
     struct matrix *m = matrix_new(e, r->row_count, steps, err);
@@ -216,7 +216,7 @@ static struct operator* ranking_result(struct ranking *r, struct error *err)
             }
     if (!matrix_count(e, m, err))
         return NULL;
-    struct operator* op = operator_from_matrix(e, &child->grid, m, labels, drop_name);
+    struct operation *op = operator_from_matrix(e, &child->grid, m, labels, drop_name);
     op->ordered = steps == 1 && r->op != AGGREGATE_LIMITK;
     return op;
 }
@@ -224,12 +224,12 @@ static struct operator* ranking_result(struct ranking *r, struct error *err)
 /* --- limit_ratio --- */
 
 struct ratio {
-    struct operator op;
-    struct operator* child;
+    struct operation op;
+    struct operation *child;
     const double *ratios;
 };
 
-static bool ratio_morsel(struct operator* op, uint32_t idx, struct worker *w, struct batch *out)
+static bool ratio_morsel(struct operation *op, uint32_t idx, struct worker *w, struct batch *out)
 {
     struct ratio *r = (struct ratio *)op;
     if (!operator_morsel(r->child, idx, w, out))
@@ -244,14 +244,14 @@ static bool ratio_morsel(struct operator* op, uint32_t idx, struct worker *w, st
     return batch_count(w, out);
 }
 
-static void ratio_release(struct operator* op)
+static void ratio_release(struct operation *op)
 {
     operator_release(((struct ratio *)op)->child);
 }
 
 static const struct operator_ops RATIO_OPS = {ratio_morsel, ratio_release};
 
-static struct operator* operator_limit_ratio(struct operator* child, const double *ratios)
+static struct operation *operator_limit_ratio(struct operation *child, const double *ratios)
 {
     struct ratio *r = ARENA_NEW(child->eval->arena, struct ratio);
     operator_init(&r->op, &RATIO_OPS, child->eval, &child->grid);
@@ -261,8 +261,9 @@ static struct operator* operator_limit_ratio(struct operator* child, const doubl
     return &r->op;
 }
 
-struct operator* aggregate_rank(struct operator* child, const struct expr *x,
-                                const struct groups *groups, const double *param, struct error *err)
+struct operation *aggregate_rank(struct operation *child, const struct expr *x,
+                                 const struct groups *groups, const double *param,
+                                 struct error *err)
 {
     if (x->u.aggregate.op == AGGREGATE_LIMIT_RATIO)
         return operator_limit_ratio(child, param);
@@ -271,7 +272,7 @@ struct operator* aggregate_rank(struct operator* child, const struct expr *x,
                         .op = x->u.aggregate.op,
                         .groups = groups,
                         .k = param};
-    struct operator* out = NULL;
+    struct operation *out = NULL;
     bool ok = ranking_open(&r, err) && operator_fold(child, &r.fold, err);
     operator_release(child);
     if (ok) {

@@ -13,14 +13,14 @@
 /* --- quantile --- */
 
 struct quantile {
-    struct operator op;
+    struct operation op;
     struct matrix *matrix;   /* of the child */
     const double *q;         /* per step */
     uint32_t *members_first; /* per group, +1: its series in members */
     uint32_t *members;
 };
 
-static bool quantile_morsel(struct operator* op, uint32_t idx, struct worker *w, struct batch *out)
+static bool quantile_morsel(struct operation *op, uint32_t idx, struct worker *w, struct batch *out)
 {
     struct quantile *q = (struct quantile *)op;
     uint32_t first = op->morsel_first[idx], count = op->morsel_first[idx + 1] - first;
@@ -44,7 +44,7 @@ static bool quantile_morsel(struct operator* op, uint32_t idx, struct worker *w,
     return batch_count(w, out);
 }
 
-static void quantile_release(struct operator* op)
+static void quantile_release(struct operation *op)
 {
     struct quantile *q = (struct quantile *)op;
     matrix_free(op->eval, q->matrix);
@@ -53,9 +53,9 @@ static void quantile_release(struct operator* op)
 
 static const struct operator_ops QUANTILE_OPS = {quantile_morsel, quantile_release};
 
-struct operator* aggregate_quantile(struct operator* child, const struct expr *x,
-                                    const struct groups *groups, const double *param,
-                                    struct error *err)
+struct operation *aggregate_quantile(struct operation *child, const struct expr *x,
+                                     const struct groups *groups, const double *param,
+                                     struct error *err)
 {
     struct eval *e = child->eval;
     struct quantile *q = ARENA_NEW(e->arena, struct quantile);
@@ -167,8 +167,8 @@ static struct matrix *values_count(struct value_counts *c, const struct matrix *
     return matrix_count(c->eval, out, err) ? out : NULL;
 }
 
-struct operator* aggregate_count_values(struct operator* child, const struct expr *x,
-                                        const struct groups *groups, struct error *err)
+struct operation *aggregate_count_values(struct operation *child, const struct expr *x,
+                                         const struct groups *groups, struct error *err)
 {
     struct eval *e = child->eval;
     struct view name = expr_unwrap(x->u.aggregate.param)->u.string;

@@ -191,7 +191,7 @@ static bool run_matrix(struct eval *e, struct result_builder *r, const struct ex
         return false;
     if (inner.steps == 0)
         return true;
-    struct operator* op = plan_vector(e, root->u.subquery.inner, &inner, err);
+    struct operation *op = plan_vector(e, root->u.subquery.inner, &inner, err);
     if (op)
         op->ordered = false;
     return op && result_from_operator(r, op, err);
@@ -215,7 +215,7 @@ static bool run_root(struct eval *e, struct result_builder *r, const struct expr
         break;
     }
     r->out->type = e->instant ? VALUE_VECTOR : VALUE_MATRIX;
-    struct operator* op = plan_vector(e, root, &e->grid, err);
+    struct operation *op = plan_vector(e, root, &e->grid, err);
     return op && result_from_operator(r, op, err);
 }
 

@@ -316,13 +316,13 @@ void eval_deinit(struct eval *e)
 
 /* --- operators --- */
 
-void operator_init(struct operator* op, const struct operator_ops *ops, struct eval *e,
+void operator_init(struct operation *op, const struct operator_ops *ops, struct eval *e,
                    const struct grid *grid)
 {
-    *op = (struct operator){.ops = ops, .eval = e, .grid = *grid, .users = 1};
+    *op = (struct operation){.ops = ops, .eval = e, .grid = *grid, .users = 1};
 }
 
-void operator_cut(struct operator* op)
+void operator_cut(struct operation *op)
 {
     uint32_t each = MORSEL_POINTS_MAX / op->grid.steps;
     each = each < 1 ? 1 : each > MORSEL_SERIES_MAX ? MORSEL_SERIES_MAX : each;
@@ -333,7 +333,7 @@ void operator_cut(struct operator* op)
     op->morsel_first[op->morsel_count] = op->series_count;
 }
 
-void operator_inherit(struct operator* op, const struct operator* child)
+void operator_inherit(struct operation *op, const struct operation *child)
 {
     op->series_count = child->series_count;
     op->labels = child->labels;
@@ -342,7 +342,7 @@ void operator_inherit(struct operator* op, const struct operator* child)
     op->morsel_first = child->morsel_first;
 }
 
-void operator_release(struct operator* op)
+void operator_release(struct operation *op)
 {
     ASSERT(op->users > 0);
     if (--op->users == 0 && op->ops->release)
@@ -358,7 +358,7 @@ void operator_release(struct operator* op)
 enum { FOLD_WINDOW = 64 };
 
 struct fold_run {
-    struct operator* op; /* constant */
+    struct operation *op; /* constant */
     struct fold *fold;
 
     pthread_mutex_t mutex; /* guards the rest */
@@ -440,7 +440,7 @@ static void fold_call(void *arg, size_t i, unsigned worker)
     mutex_unlock(&r->mutex);
 }
 
-bool operator_fold(struct operator* op, struct fold *f, struct error *err)
+bool operator_fold(struct operation *op, struct fold *f, struct error *err)
 {
     struct fold_run r = {.op = op, .fold = f, .failed_idx = UINT32_MAX};
     mutex_init(&r.mutex);
@@ -471,7 +471,7 @@ static bool materialise_digest(struct fold *f, struct worker *w, uint32_t idx, s
     return true;
 }
 
-struct matrix *operator_materialise(struct operator* op, struct error *err)
+struct matrix *operator_materialise(struct operation *op, struct error *err)
 {
     struct materialise m = {.fold = {.digest = materialise_digest}};
     m.matrix = matrix_new(op->eval, op->series_count, op->grid.steps, err);

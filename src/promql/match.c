@@ -12,8 +12,8 @@
 
 /* --- signatures and labels --- */
 
-void signatures_find(struct signatures *s, const struct operator* left,
-                     const struct operator* right, const struct vector_matching *m)
+void signatures_find(struct signatures *s, const struct operation *left,
+                     const struct operation *right, const struct vector_matching *m)
 {
     struct eval *e = left->eval;
     struct label_filter filter;
@@ -90,8 +90,8 @@ labels_id match_labels_get(struct match_labels *l, labels_id many, labels_id one
 /* --- the streaming join --- */
 
 struct join {
-    struct operator op;
-    struct operator* many;
+    struct operation op;
+    struct operation *many;
     struct matrix *one;
     bool swapped; /* many is the right operand */
     enum binary_op binary;
@@ -114,7 +114,7 @@ static void join_row(const struct join *j, const double *many, const uint64_t *m
         memmove(out, left, steps * sizeof *out);
 }
 
-static bool join_morsel(struct operator* op, uint32_t idx, struct worker *w, struct batch *out)
+static bool join_morsel(struct operation *op, uint32_t idx, struct worker *w, struct batch *out)
 {
     struct join *j = (struct join *)op;
     uint32_t first = op->morsel_first[idx], count = op->morsel_first[idx + 1] - first;
@@ -133,7 +133,7 @@ static bool join_morsel(struct operator* op, uint32_t idx, struct worker *w, str
     return batch_count(w, out);
 }
 
-static void join_release(struct operator* op)
+static void join_release(struct operation *op)
 {
     struct join *j = (struct join *)op;
     operator_release(j->many);
@@ -144,7 +144,7 @@ static void join_release(struct operator* op)
 static const struct operator_ops JOIN_OPS = {join_morsel, join_release};
 
 /* Series of `one` by signature; false when one has several. */
-static bool partners_find(struct eval *e, const struct operator* one, const uint32_t *one_sig,
+static bool partners_find(struct eval *e, const struct operation *one, const uint32_t *one_sig,
                           uint32_t sig_count, uint32_t **out)
 {
     uint32_t *partner = *out = ARENA_ARRAY(e->arena, uint32_t, (size_t)sig_count + 1);
@@ -158,7 +158,7 @@ static bool partners_find(struct eval *e, const struct operator* one, const uint
 }
 
 /* One to one: at most one series of many for each signature that has a partner. */
-static bool many_is_single(struct eval *e, const struct operator* many, const uint32_t *many_sig,
+static bool many_is_single(struct eval *e, const struct operation *many, const uint32_t *many_sig,
                            uint32_t sig_count, const uint32_t *partner)
 {
     bool *seen = ARENA_ARRAY(e->arena, bool, (size_t)sig_count + 1);
@@ -173,11 +173,11 @@ static bool many_is_single(struct eval *e, const struct operator* many, const ui
 }
 
 /* Who matches whom, and the labels of the results. */
-static void join_pair(struct join *j, const struct operator* one, const uint32_t *many_sig,
+static void join_pair(struct join *j, const struct operation *one, const uint32_t *many_sig,
                       const uint32_t *partner, const struct expr *x)
 {
-    struct operator* op = & j->op;
-    const struct operator* many = j->many;
+    struct operation *op = &j->op;
+    const struct operation *many = j->many;
     struct eval *e = op->eval;
     struct match_labels labels;
     match_labels_init(&labels, e, x);
@@ -210,9 +210,9 @@ static void join_pair(struct join *j, const struct operator* one, const uint32_t
     match_labels_deinit(&labels);
 }
 
-static struct operator* join_open(struct operator* many, struct operator* one,
-                                  const uint32_t *many_sig, const uint32_t *partner, bool swapped,
-                                  const struct expr *x, bool *ambiguous, struct error *err)
+static struct operation *join_open(struct operation *many, struct operation *one,
+                                   const uint32_t *many_sig, const uint32_t *partner, bool swapped,
+                                   const struct expr *x, bool *ambiguous, struct error *err)
 {
     struct eval *e = many->eval;
     struct join *j = ARENA_NEW(e->arena, struct join);
@@ -230,8 +230,8 @@ static struct operator* join_open(struct operator* many, struct operator* one,
     return j->one ? &j->op : NULL;
 }
 
-struct operator* operator_match(struct operator* left, struct operator* right, const struct expr *x,
-                                struct error *err)
+struct operation *operator_match(struct operation *left, struct operation *right,
+                                 const struct expr *x, struct error *err)
 {
     struct eval *e = left->eval;
     const struct vector_matching *m = x->u.binary.matching;
@@ -243,7 +243,7 @@ struct operator* operator_match(struct operator* left, struct operator* right, c
     struct signatures sigs;
     signatures_find(&sigs, left, right, m);
     bool swapped = m->card == CARD_ONE_TO_MANY;
-    struct operator* many = swapped ? right : left, *one = swapped ? left : right;
+    struct operation *many = swapped ? right : left, *one = swapped ? left : right;
     const uint32_t *many_sig = swapped ? sigs.right : sigs.left;
     const uint32_t *one_sig = swapped ? sigs.left : sigs.right;
     uint32_t *partner;
@@ -251,7 +251,7 @@ struct operator* operator_match(struct operator* left, struct operator* right, c
                    !partners_find(e, one, one_sig, sigs.index.count, &partner) ||
                    (m->card == CARD_ONE_TO_ONE &&
                     !many_is_single(e, many, many_sig, sigs.index.count, partner));
-    struct operator* out = NULL;
+    struct operation *out = NULL;
     if (!by_step)
         out = join_open(many, one, many_sig, partner, swapped, x, &by_step, err);
     if (by_step)

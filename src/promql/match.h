@@ -6,10 +6,10 @@
 #include "promql/operator.h"
 
 /* x is an EXPR_BINARY between vectors. Both take left and right; NULL on error. */
-struct operator* operator_match(struct operator* left, struct operator* right, const struct expr *x,
-                                struct error *err);
+struct operation *operator_match(struct operation *left, struct operation *right,
+                                 const struct expr *x, struct error *err);
 /* and, or, unless. */
-struct operator* operator_set(struct operator* left, struct operator* right, const struct expr *x,
-                              struct error *err);
+struct operation *operator_set(struct operation *left, struct operation *right,
+                               const struct expr *x, struct error *err);
 
 #endif

@@ -12,16 +12,16 @@ struct signatures {
     struct label_index index; /* number -> the labels of the match group */
     uint32_t *left, *right;   /* per series */
 };
-void signatures_find(struct signatures *s, const struct operator* left,
-                     const struct operator* right, const struct vector_matching *m);
+void signatures_find(struct signatures *s, const struct operation *left,
+                     const struct operation *right, const struct vector_matching *m);
 void signatures_deinit(struct signatures *s);
 
 /* match_steps.c: matching decided step by step, for sides in which several series share a signature, and for fill
  * modifiers. `many` is the left side unless swapped. Takes both. */
-struct operator* match_by_step(struct operator* many, struct operator* one,
-                               const uint32_t *many_sig, const uint32_t *one_sig,
-                               const struct label_index *groups, bool swapped, const struct expr *x,
-                               struct error *err);
+struct operation *match_by_step(struct operation *many, struct operation *one,
+                                const uint32_t *many_sig, const uint32_t *one_sig,
+                                const struct label_index *groups, bool swapped,
+                                const struct expr *x, struct error *err);
 
 /* The labels of a result. */
 struct match_labels {

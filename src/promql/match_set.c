@@ -9,7 +9,7 @@
 /* Which steps some series of each signature is there. */
 struct signature_bits {
     struct fold fold;
-    struct operator* op;
+    struct operation *op;
     const uint32_t *sig;
     uint64_t *bits; /* words per signature; arena */
     uint32_t words;
@@ -44,7 +44,7 @@ static bool bits_merge(struct fold *f, struct worker *w, uint32_t idx, void *par
     return true;
 }
 
-static uint64_t *signature_bits_new(struct operator* op, uint32_t sig_count)
+static uint64_t *signature_bits_new(struct operation *op, uint32_t sig_count)
 {
     return ARENA_ARRAY(op->eval->arena, uint64_t,
                        (size_t)sig_count * presence_words(op->grid.steps) + 1);
@@ -53,14 +53,14 @@ static uint64_t *signature_bits_new(struct operator* op, uint32_t sig_count)
 /* --- left masked by right --- */
 
 struct mask {
-    struct operator op;
-    struct operator* child;
+    struct operation op;
+    struct operation *child;
     const uint32_t *sig; /* per series of child */
     const uint64_t *bits;
     bool keep; /* where bits are set; else where they are not */
 };
 
-static bool mask_morsel(struct operator* op, uint32_t idx, struct worker *w, struct batch *out)
+static bool mask_morsel(struct operation *op, uint32_t idx, struct worker *w, struct batch *out)
 {
     struct mask *m = (struct mask *)op;
     if (!operator_morsel(m->child, idx, w, out))
@@ -74,15 +74,15 @@ static bool mask_morsel(struct operator* op, uint32_t idx, struct worker *w, str
     return batch_count(w, out);
 }
 
-static void mask_release(struct operator* op)
+static void mask_release(struct operation *op)
 {
     operator_release(((struct mask *)op)->child);
 }
 
 static const struct operator_ops MASK_OPS = {mask_morsel, mask_release};
 
-static struct operator*
-    operator_mask(struct operator* child, const uint32_t *sig, const uint64_t *bits, bool keep)
+static struct operation *operator_mask(struct operation *child, const uint32_t *sig,
+                                       const uint64_t *bits, bool keep)
 {
     struct mask *m = ARENA_NEW(child->eval->arena, struct mask);
     operator_init(&m->op, &MASK_OPS, child->eval, &child->grid);
@@ -97,11 +97,11 @@ static struct operator*
 /* --- one after the other --- */
 
 struct concat {
-    struct operator op;
-    struct operator* first, *second;
+    struct operation op;
+    struct operation *first, *second;
 };
 
-static bool concat_morsel(struct operator* op, uint32_t idx, struct worker *w, struct batch *out)
+static bool concat_morsel(struct operation *op, uint32_t idx, struct worker *w, struct batch *out)
 {
     struct concat *c = (struct concat *)op;
     if (idx < c->first->morsel_count)
@@ -112,7 +112,7 @@ static bool concat_morsel(struct operator* op, uint32_t idx, struct worker *w, s
     return true;
 }
 
-static void concat_release(struct operator* op)
+static void concat_release(struct operation *op)
 {
     struct concat *c = (struct concat *)op;
     operator_release(c->first);
@@ -121,7 +121,7 @@ static void concat_release(struct operator* op)
 
 static const struct operator_ops CONCAT_OPS = {concat_morsel, concat_release};
 
-static void concat_names(struct operator* op, const struct operator* a, const struct operator* b)
+static void concat_names(struct operation *op, const struct operation *a, const struct operation *b)
 {
     if (!a->drop_name && !b->drop_name)
         return;
@@ -132,11 +132,11 @@ static void concat_names(struct operator* op, const struct operator* a, const st
         op->drop_name[a->series_count + i] = b->drop_name[i];
 }
 
-static struct operator* operator_concat(struct operator* a, struct operator* b)
+static struct operation *operator_concat(struct operation *a, struct operation *b)
 {
     struct eval *e = a->eval;
     struct concat *c = ARENA_NEW(e->arena, struct concat);
-    struct operator* op = & c->op;
+    struct operation *op = &c->op;
     operator_init(op, &CONCAT_OPS, e, &a->grid);
     c->first = a;
     c->second = b;
@@ -158,8 +158,8 @@ static struct operator* operator_concat(struct operator* a, struct operator* b)
 
 /* --- the operators --- */
 
-static struct operator* set_or(struct operator* left, struct operator* right,
-                               const struct signatures *sigs, struct error *err)
+static struct operation *set_or(struct operation *left, struct operation *right,
+                                const struct signatures *sigs, struct error *err)
 {
     struct eval *e = left->eval;
     struct matrix *m = operator_materialise(left, err);
@@ -170,17 +170,17 @@ static struct operator* set_or(struct operator* left, struct operator* right,
     for (uint32_t i = 0; i < m->series_count; i++)
         for (uint32_t k = 0; k < m->words; k++)
             bits[(size_t)sigs->left[i] * m->words + k] |= matrix_presence(m, i)[k];
-    struct operator* kept = operator_from_matrix(e, &left->grid, m, left->labels, left->drop_name);
-    struct operator* rest = operator_mask(right, sigs->right, bits, false);
+    struct operation *kept = operator_from_matrix(e, &left->grid, m, left->labels, left->drop_name);
+    struct operation *rest = operator_mask(right, sigs->right, bits, false);
     return operator_merge(operator_concat(kept, rest), err);
 }
 
-struct operator* operator_set(struct operator* left, struct operator* right, const struct expr *x,
-                              struct error *err)
+struct operation *operator_set(struct operation *left, struct operation *right,
+                               const struct expr *x, struct error *err)
 {
     struct signatures sigs;
     signatures_find(&sigs, left, right, x->u.binary.matching);
-    struct operator* out = NULL;
+    struct operation *out = NULL;
     if (x->u.binary.op == OP_OR) {
         out = set_or(left, right, &sigs, err);
     } else {

@@ -24,7 +24,7 @@ struct step_match {
     struct eval *eval;
     const struct expr *x;
     const struct vector_matching *matching;
-    const struct operator* many_op, *one_op;
+    const struct operation *many_op, *one_op;
     struct matrix *many, *one, *out; /* out is NULL in the first pass */
     const uint32_t *many_sig, *one_sig;
     const struct label_index *groups;
@@ -212,10 +212,10 @@ static bool *rows_drop_name(struct step_match *m)
     return out;
 }
 
-struct operator* match_by_step(struct operator* many, struct operator* one,
-                               const uint32_t *many_sig, const uint32_t *one_sig,
-                               const struct label_index *groups, bool swapped, const struct expr *x,
-                               struct error *err)
+struct operation *match_by_step(struct operation *many, struct operation *one,
+                                const uint32_t *many_sig, const uint32_t *one_sig,
+                                const struct label_index *groups, bool swapped,
+                                const struct expr *x, struct error *err)
 {
     struct eval *e = many->eval;
     const struct vector_matching *v = x->u.binary.matching;
@@ -245,7 +245,7 @@ struct operator* match_by_step(struct operator* many, struct operator* one,
     bool ok = m.one && passes_run(&m, &many->grid, err);
     matrix_free(e, m.many);
     matrix_free(e, m.one);
-    struct operator* out = NULL;
+    struct operation *out = NULL;
     if (ok)
         out = operator_from_matrix(e, &many->grid, m.out, m.rows.ids, rows_drop_name(&m));
     mem_free(MEM_QUERY, m.pairs.items);

@@ -158,15 +158,14 @@ struct eval {
     size_t series_selected; /* query thread */
 };
 
-struct operator;
+struct operation;
 struct operator_ops {
     /* Any worker, after the operator was opened. On success *out is the caller's; on error w->error. */
-    bool (*morsel)(struct operator* op, uint32_t idx, struct worker *w, struct batch *out);
+    bool (*morsel)(struct operation *op, uint32_t idx, struct worker *w, struct batch *out);
     /* Query thread: nobody asks for batches any more; gives back what is large. May be NULL. */
-    void (*release)(struct operator* op);
+    void (*release)(struct operation *op);
 };
-struct operator
-{
+struct operation {
     const struct operator_ops *ops;
     struct eval *eval;
     struct grid grid;
@@ -178,19 +177,19 @@ struct operator
     uint32_t users;         /* operators that still want batches */
     bool ordered;           /* an instant result in this order of series is meant so (sort, topk) */
 };
-MUST_USE static inline bool operator_morsel(struct operator* op, uint32_t idx, struct worker *w,
+MUST_USE static inline bool operator_morsel(struct operation *op, uint32_t idx, struct worker *w,
                                             struct batch *out)
 {
     return op->ops->morsel(op, idx, w, out);
 }
-void operator_init(struct operator* op, const struct operator_ops *ops, struct eval *e,
+void operator_init(struct operation *op, const struct operator_ops *ops, struct eval *e,
                    const struct grid *grid);
 /* Cuts series_count into morsels for the operator's number of steps. */
-void operator_cut(struct operator* op);
+void operator_cut(struct operation *op);
 /* The child's series, labels and morsels. */
-void operator_inherit(struct operator* op, const struct operator* child);
+void operator_inherit(struct operation *op, const struct operation *child);
 /* One user fewer. */
-void operator_release(struct operator* op);
+void operator_release(struct operation *op);
 
 /* Limits. Each returns false with *err set. */
 MUST_USE bool eval_check(struct eval *e, struct error *err); /* deadline and cancellation */
@@ -234,20 +233,20 @@ struct fold {
     /* When a fold fails, partials that were not merged end here. NULL = nothing to free. */
     void (*drop)(struct fold *f, void *partial);
 };
-MUST_USE bool operator_fold(struct operator* op, struct fold *f, struct error *err);
+MUST_USE bool operator_fold(struct operation *op, struct fold *f, struct error *err);
 /* Every series of op in one matrix. NULL on error. */
-struct matrix *operator_materialise(struct operator* op, struct error *err);
+struct matrix *operator_materialise(struct operation *op, struct error *err);
 
 /* operator_matrix.c: operators over kept series. Each takes `labels` (arena) as it is. */
-struct operator* operator_from_matrix(struct eval *e, const struct grid *grid, struct matrix *m,
-                                      labels_id *labels, bool *drop_name);
+struct operation *operator_from_matrix(struct eval *e, const struct grid *grid, struct matrix *m,
+                                       labels_id *labels, bool *drop_name);
 /* One step's values for every step of `grid`. NULL on error. Releases the child. */
-struct operator*
-    operator_broadcast(struct operator* child, const struct grid *grid, struct error *err);
+struct operation *operator_broadcast(struct operation *child, const struct grid *grid,
+                                     struct error *err);
 /* If several series have the same labels, merges them: legal while no step has two. Else `op` itself.
  * NULL on error. Releases the child. */
-struct operator* operator_merge(struct operator* op, struct error *err);
+struct operation *operator_merge(struct operation *op, struct error *err);
 /* No series at all. */
-struct operator* operator_empty(struct eval *e, const struct grid *grid);
+struct operation *operator_empty(struct eval *e, const struct grid *grid);
 
 #endif

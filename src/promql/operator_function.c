@@ -13,7 +13,7 @@
 
 /* --- scalar --- */
 
-const double *vector_to_scalar(struct operator* child, struct error *err)
+const double *vector_to_scalar(struct operation *child, struct error *err)
 {
     struct matrix *m = operator_materialise(child, err);
     operator_release(child);
@@ -93,8 +93,8 @@ static labels_id absent_labels(struct eval *e, const struct expr *argument)
     return label_store_add(e->labels, labels_builder_finish(&b));
 }
 
-struct operator*
-    operator_absent(struct operator* child, const struct expr *argument, struct error *err)
+struct operation *operator_absent(struct operation *child, const struct expr *argument,
+                                  struct error *err)
 {
     struct eval *e = child->eval;
     struct grid grid = child->grid;
@@ -135,13 +135,13 @@ static bool label_name_check(struct view name, const char *what, const char *fun
 
 /* The child with one label set to another value in every series. */
 struct relabel {
-    struct operator* out;
+    struct operation *out;
     struct view name;
     symbol_id name_symbol;
     struct arena scratch;
 };
 
-static void relabel_begin(struct relabel *r, struct operator* child, struct view name)
+static void relabel_begin(struct relabel *r, struct operation *child, struct view name)
 {
     struct eval *e = child->eval;
     r->out = operator_map(child, &(struct map_call){.kind = MAP_LABELS});
@@ -173,7 +173,7 @@ static void relabel_set(struct relabel *r, uint32_t series, labels_id from, stru
     r->out->labels[series] = label_store_add(e->labels, labels_builder_finish(&b));
 }
 
-static struct operator* relabel_end(struct relabel *r, struct error *err)
+static struct operation *relabel_end(struct relabel *r, struct error *err)
 {
     arena_deinit(&r->scratch);
     return operator_merge(r->out, err);
@@ -181,8 +181,8 @@ static struct operator* relabel_end(struct relabel *r, struct error *err)
 
 enum { LABEL_VALUE_BYTES_MAX = 1 << 20 };
 
-struct operator*
-    operator_label_replace(struct operator* child, const struct expr *call, struct error *err)
+struct operation *operator_label_replace(struct operation *child, const struct expr *call,
+                                         struct error *err)
 {
     struct eval *e = child->eval;
     struct view destination = string_arg(call, 1), replacement = string_arg(call, 2);
@@ -224,8 +224,8 @@ struct operator*
     return relabel_end(&r, err);
 }
 
-struct operator*
-    operator_label_join(struct operator* child, const struct expr *call, struct error *err)
+struct operation *operator_label_join(struct operation *child, const struct expr *call,
+                                      struct error *err)
 {
     struct eval *e = child->eval;
     struct view destination = string_arg(call, 1), separator = string_arg(call, 2);

@@ -7,21 +7,22 @@
 #include "promql/operator.h"
 
 /* scalar(): per step the only value, else NaN. In the arena. */
-const double *vector_to_scalar(struct operator* child, struct error *err);
+const double *vector_to_scalar(struct operation *child, struct error *err);
 /* absent(), absent_over_time(): 1 where child has nothing; `argument` gives the labels. */
-struct operator*
-    operator_absent(struct operator* child, const struct expr *argument, struct error *err);
+struct operation *operator_absent(struct operation *child, const struct expr *argument,
+                                  struct error *err);
 /* The rest of the call's arguments are string literals. */
-struct operator*
-    operator_label_replace(struct operator* child, const struct expr *call, struct error *err);
-struct operator*
-    operator_label_join(struct operator* child, const struct expr *call, struct error *err);
+struct operation *operator_label_replace(struct operation *child, const struct expr *call,
+                                         struct error *err);
+struct operation *operator_label_join(struct operation *child, const struct expr *call,
+                                      struct error *err);
 /* sort, sort_desc, sort_by_label, sort_by_label_desc. */
-struct operator* operator_sort(struct operator* child, const struct expr *call, struct error *err);
+struct operation *operator_sort(struct operation *child, const struct expr *call,
+                                struct error *err);
 /* histogram_quantile, histogram_fraction: per step one or two parameters. histogram_quantiles: `quantiles` > 0 of
  * them, each in params, told apart by label `label`. */
-struct operator* operator_histogram(struct operator* child, const struct expr *call,
-                                    const double *const *params, uint32_t quantiles,
-                                    struct view label, struct error *err);
+struct operation *operator_histogram(struct operation *child, const struct expr *call,
+                                     const double *const *params, uint32_t quantiles,
+                                     struct view label, struct error *err);
 
 #endif

@@ -18,7 +18,7 @@ struct bucket_series {
 };
 
 struct histograms {
-    struct operator op;
+    struct operation op;
     struct matrix *matrix; /* of the child */
     const double *const *params;
     uint32_t quantiles; /* rows per histogram */
@@ -71,7 +71,8 @@ static void histogram_row(struct histograms *h, uint32_t group, uint32_t which,
     }
 }
 
-static bool histogram_morsel(struct operator* op, uint32_t idx, struct worker *w, struct batch *out)
+static bool histogram_morsel(struct operation *op, uint32_t idx, struct worker *w,
+                             struct batch *out)
 {
     struct histograms *h = (struct histograms *)op;
     uint32_t first = op->morsel_first[idx], count = op->morsel_first[idx + 1] - first;
@@ -87,7 +88,7 @@ static bool histogram_morsel(struct operator* op, uint32_t idx, struct worker *w
     return batch_count(w, out);
 }
 
-static void histogram_release(struct operator* op)
+static void histogram_release(struct operation *op)
 {
     struct histograms *h = (struct histograms *)op;
     matrix_free(op->eval, h->matrix);
@@ -118,7 +119,7 @@ static void bound_tell(struct histograms *h, labels_id labels, struct view bound
 }
 
 /* Sorts series into histograms. Their labels come out as groups' ids. */
-static void histograms_find(struct histograms *h, const struct operator* child,
+static void histograms_find(struct histograms *h, const struct operation *child,
                             struct label_index *groups)
 {
     struct eval *e = child->eval;
@@ -158,9 +159,9 @@ static labels_id labels_with(struct eval *e, labels_id id, struct view name, str
     return label_store_add(e->labels, labels_builder_finish(&b));
 }
 
-struct operator* operator_histogram(struct operator* child, const struct expr *call,
-                                    const double *const *params, uint32_t quantiles,
-                                    struct view label, struct error *err)
+struct operation *operator_histogram(struct operation *child, const struct expr *call,
+                                     const double *const *params, uint32_t quantiles,
+                                     struct view label, struct error *err)
 {
     struct eval *e = child->eval;
     struct histograms *h = ARENA_NEW(e->arena, struct histograms);

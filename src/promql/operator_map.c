@@ -8,8 +8,8 @@
 #include "promql/label_ops.h"
 
 struct map_operator {
-    struct operator op;
-    struct operator* child;
+    struct operation op;
+    struct operation *child;
     struct map_call call;
 };
 
@@ -70,7 +70,7 @@ static void map_row(const struct map_operator *m, double *values, uint64_t *pres
     }
 }
 
-static bool map_morsel(struct operator* op, uint32_t idx, struct worker *w, struct batch *out)
+static bool map_morsel(struct operation *op, uint32_t idx, struct worker *w, struct batch *out)
 {
     struct map_operator *m = (struct map_operator *)op;
     if (!operator_morsel(m->child, idx, w, out))
@@ -81,14 +81,14 @@ static bool map_morsel(struct operator* op, uint32_t idx, struct worker *w, stru
     return true;
 }
 
-static void map_release(struct operator* op)
+static void map_release(struct operation *op)
 {
     operator_release(((struct map_operator *)op)->child);
 }
 
 static const struct operator_ops MAP_OPS = {map_morsel, map_release};
 
-struct operator* operator_map(struct operator* child, const struct map_call *call)
+struct operation *operator_map(struct operation *child, const struct map_call *call)
 {
     struct map_operator *m = ARENA_NEW(child->eval->arena, struct map_operator);
     operator_init(&m->op, &MAP_OPS, child->eval, &child->grid);
@@ -98,10 +98,10 @@ struct operator* operator_map(struct operator* child, const struct map_call *cal
     return &m->op;
 }
 
-struct operator* operator_drop_name(struct operator* op, struct error *err)
+struct operation *operator_drop_name(struct operation *op, struct error *err)
 {
     struct eval *e = op->eval;
-    struct operator* out = operator_map(op, &(struct map_call){.kind = MAP_LABELS});
+    struct operation *out = operator_map(op, &(struct map_call){.kind = MAP_LABELS});
     if (e->delayed_name_removal) {
         out->drop_name = ARENA_ARRAY(e->arena, bool, (size_t)op->series_count + 1);
         memset(out->drop_name, true, op->series_count);
@@ -114,11 +114,11 @@ struct operator* operator_drop_name(struct operator* op, struct error *err)
 /* --- vector(scalar) --- */
 
 struct scalar_vector {
-    struct operator op;
+    struct operation op;
     const double *values;
 };
 
-static bool scalar_vector_morsel(struct operator* op, uint32_t idx, struct worker *w,
+static bool scalar_vector_morsel(struct operation *op, uint32_t idx, struct worker *w,
                                  struct batch *out)
 {
     if (!batch_new(w, 0, 1, op->grid.steps, out))
@@ -130,8 +130,8 @@ static bool scalar_vector_morsel(struct operator* op, uint32_t idx, struct worke
 
 static const struct operator_ops SCALAR_VECTOR_OPS = {scalar_vector_morsel, NULL};
 
-struct operator*
-    operator_scalar_vector(struct eval *e, const struct grid *grid, const double *values)
+struct operation *operator_scalar_vector(struct eval *e, const struct grid *grid,
+                                         const double *values)
 {
     struct scalar_vector *v = ARENA_NEW(e->arena, struct scalar_vector);
     operator_init(&v->op, &SCALAR_VECTOR_OPS, e, grid);

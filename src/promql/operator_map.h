@@ -22,12 +22,12 @@ struct map_call {
     const double *scalar; /* a value per step */
 };
 /* Labels, flags and morsels of the child. Takes it. */
-struct operator* operator_map(struct operator* child, const struct map_call *call);
+struct operation *operator_map(struct operation *child, const struct map_call *call);
 /* The result of a function that drops the metric's name: now, or marked when names go at the end; then
  * merged where labels became equal. Takes op; NULL on error. */
-struct operator* operator_drop_name(struct operator* op, struct error *err);
+struct operation *operator_drop_name(struct operation *op, struct error *err);
 /* One series without labels: vector(). `values`: one per step, borrowed. */
-struct operator*
-    operator_scalar_vector(struct eval *e, const struct grid *grid, const double *values);
+struct operation *operator_scalar_vector(struct eval *e, const struct grid *grid,
+                                         const double *values);
 
 #endif

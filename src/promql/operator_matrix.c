@@ -9,11 +9,11 @@
 /* --- kept series --- */
 
 struct matrix_operator {
-    struct operator op;
+    struct operation op;
     struct matrix *matrix;
 };
 
-static bool matrix_morsel(struct operator* op, uint32_t idx, struct worker *w, struct batch *out)
+static bool matrix_morsel(struct operation *op, uint32_t idx, struct worker *w, struct batch *out)
 {
     const struct matrix *m = ((struct matrix_operator *)op)->matrix;
     uint32_t first = op->morsel_first[idx], count = op->morsel_first[idx + 1] - first;
@@ -24,7 +24,7 @@ static bool matrix_morsel(struct operator* op, uint32_t idx, struct worker *w, s
     return batch_count(w, out);
 }
 
-static void matrix_release(struct operator* op)
+static void matrix_release(struct operation *op)
 {
     struct matrix_operator *m = (struct matrix_operator *)op;
     matrix_free(op->eval, m->matrix);
@@ -33,8 +33,8 @@ static void matrix_release(struct operator* op)
 
 static const struct operator_ops MATRIX_OPS = {matrix_morsel, matrix_release};
 
-struct operator* operator_from_matrix(struct eval *e, const struct grid *grid, struct matrix *m,
-                                      labels_id *labels, bool *drop_name)
+struct operation *operator_from_matrix(struct eval *e, const struct grid *grid, struct matrix *m,
+                                       labels_id *labels, bool *drop_name)
 {
     ASSERT(m->steps == grid->steps);
     struct matrix_operator *op = ARENA_NEW(e->arena, struct matrix_operator);
@@ -47,15 +47,15 @@ struct operator* operator_from_matrix(struct eval *e, const struct grid *grid, s
     return &op->op;
 }
 
-static bool empty_morsel(struct operator* op, uint32_t idx, struct worker *w, struct batch *out)
+static bool empty_morsel(struct operation *op, uint32_t idx, struct worker *w, struct batch *out)
 {
     UNREACHABLE(); /* it has no morsels */
 }
 static const struct operator_ops EMPTY_OPS = {empty_morsel, NULL};
 
-struct operator* operator_empty(struct eval *e, const struct grid *grid)
+struct operation *operator_empty(struct eval *e, const struct grid *grid)
 {
-    struct operator* op = ARENA_NEW(e->arena, struct operator);
+    struct operation *op = ARENA_NEW(e->arena, struct operation);
     operator_init(op, &EMPTY_OPS, e, grid);
     operator_cut(op);
     return op;
@@ -64,12 +64,13 @@ struct operator* operator_empty(struct eval *e, const struct grid *grid)
 /* --- one step for all --- */
 
 struct broadcast {
-    struct operator op;
-    struct operator* child; /* its grid has one step; its morsels are ours when our rows fit */
+    struct operation op;
+    struct operation *child; /* its grid has one step; its morsels are ours when our rows fit */
     struct matrix *matrix;
 };
 
-static bool broadcast_morsel(struct operator* op, uint32_t idx, struct worker *w, struct batch *out)
+static bool broadcast_morsel(struct operation *op, uint32_t idx, struct worker *w,
+                             struct batch *out)
 {
     const struct matrix *m = ((struct broadcast *)op)->matrix;
     uint32_t first = op->morsel_first[idx], count = op->morsel_first[idx + 1] - first;
@@ -86,7 +87,7 @@ static bool broadcast_morsel(struct operator* op, uint32_t idx, struct worker *w
     return batch_count(w, out);
 }
 
-static void broadcast_release(struct operator* op)
+static void broadcast_release(struct operation *op)
 {
     struct broadcast *b = (struct broadcast *)op;
     matrix_free(op->eval, b->matrix);
@@ -95,8 +96,8 @@ static void broadcast_release(struct operator* op)
 
 static const struct operator_ops BROADCAST_OPS = {broadcast_morsel, broadcast_release};
 
-struct operator*
-    operator_broadcast(struct operator* child, const struct grid *grid, struct error *err)
+struct operation *operator_broadcast(struct operation *child, const struct grid *grid,
+                                     struct error *err)
 {
     ASSERT(child->grid.steps == 1);
     struct broadcast *b = ARENA_NEW(child->eval->arena, struct broadcast);
@@ -116,7 +117,7 @@ struct operator*
 
 struct merge {
     struct fold fold;
-    struct operator* child;
+    struct operation *child;
     const uint32_t *target; /* per series of the child */
     struct matrix *matrix;
 };
@@ -169,7 +170,7 @@ static bool merge_merge(struct fold *f, struct worker *w, uint32_t idx, void *pa
     return ok;
 }
 
-struct operator* operator_merge(struct operator* op, struct error *err)
+struct operation *operator_merge(struct operation *op, struct error *err)
 {
     struct eval *e = op->eval;
     if (labels_are_distinct(op->labels, op->series_count))

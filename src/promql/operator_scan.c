@@ -37,7 +37,7 @@ static uint32_t counter_names_add(struct counter_names *c, struct arena *arena, 
 /* Names beyond this are not looked at: annotations are for people. */
 enum { COUNTER_SUSPECTS_MAX = 64 };
 
-static void counter_names_find(struct counter_names *c, const struct operator* op)
+static void counter_names_find(struct counter_names *c, const struct operation *op)
 {
     struct eval *e = op->eval;
     size_t capacity = 0;
@@ -59,8 +59,8 @@ static void counter_names_find(struct counter_names *c, const struct operator* o
     c->told = (_Atomic bool *)ARENA_ARRAY(e->arena, _Atomic bool, (size_t)c->count + 1);
 }
 
-static void counter_names_check(struct counter_names *c, const struct operator* op, uint32_t series,
-                                struct span where, const uint64_t *presence)
+static void counter_names_check(struct counter_names *c, const struct operation *op,
+                                uint32_t series, struct span where, const uint64_t *presence)
 {
     uint32_t number = c->of_series[series];
     if (!number || !presence_count(presence, presence_words(op->grid.steps)) ||
@@ -82,7 +82,7 @@ static bool call_wants_counter(const struct window_call *call)
 /* --- selectors --- */
 
 struct scan {
-    struct operator op;
+    struct operation op;
     struct series_list series;
     struct window_frame frame;
     struct window_call call;
@@ -123,7 +123,7 @@ static bool scan_rows(struct scan *s, struct worker *w, struct batch *out, int64
     return ok;
 }
 
-static bool scan_morsel(struct operator* op, uint32_t idx, struct worker *w, struct batch *out)
+static bool scan_morsel(struct operation *op, uint32_t idx, struct worker *w, struct batch *out)
 {
     struct scan *s = (struct scan *)op;
     uint32_t first = op->morsel_first[idx];
@@ -140,9 +140,9 @@ static bool scan_morsel(struct operator* op, uint32_t idx, struct worker *w, str
 
 static const struct operator_ops SCAN_OPS = {scan_morsel, NULL};
 
-struct operator* operator_scan(struct eval *e, const struct selector *selector, struct span where,
-                               const struct window_frame *frame, const struct window_call *call,
-                               struct error *err)
+struct operation *operator_scan(struct eval *e, const struct selector *selector, struct span where,
+                                const struct window_frame *frame, const struct window_call *call,
+                                struct error *err)
 {
     struct scan *s = ARENA_NEW(e->arena, struct scan);
     operator_init(&s->op, &SCAN_OPS, e, &frame->grid);
@@ -175,8 +175,8 @@ struct operator* operator_scan(struct eval *e, const struct selector *selector, 
 /* --- subqueries --- */
 
 struct subquery {
-    struct operator op;
-    struct operator* inner;
+    struct operation op;
+    struct operation *inner;
     struct window_frame frame;
     struct window_call call;
     struct counter_names names;
@@ -206,7 +206,7 @@ static struct samples subquery_samples(const struct subquery *q, struct worker *
     return (struct samples){.times = out_times, .values = out_values, .count = count};
 }
 
-static bool subquery_morsel(struct operator* op, uint32_t idx, struct worker *w, struct batch *out)
+static bool subquery_morsel(struct operation *op, uint32_t idx, struct worker *w, struct batch *out)
 {
     struct subquery *q = (struct subquery *)op;
     struct batch in;
@@ -226,15 +226,16 @@ static bool subquery_morsel(struct operator* op, uint32_t idx, struct worker *w,
     return ok && batch_count(w, out);
 }
 
-static void subquery_release(struct operator* op)
+static void subquery_release(struct operation *op)
 {
     operator_release(((struct subquery *)op)->inner);
 }
 
 static const struct operator_ops SUBQUERY_OPS = {subquery_morsel, subquery_release};
 
-struct operator* operator_subquery(struct operator* inner, struct span where,
-                                   const struct window_frame *frame, const struct window_call *call)
+struct operation *operator_subquery(struct operation *inner, struct span where,
+                                    const struct window_frame *frame,
+                                    const struct window_call *call)
 {
     struct eval *e = inner->eval;
     struct subquery *q = ARENA_NEW(e->arena, struct subquery);

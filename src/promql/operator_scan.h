@@ -8,12 +8,12 @@
 
 /* A selector's series; labels as stored. `where` is the place that annotations name. `call` is copied, with
  * its parameters borrowed. NULL on error. */
-struct operator* operator_scan(struct eval *e, const struct selector *selector, struct span where,
-                               const struct window_frame *frame, const struct window_call *call,
-                               struct error *err);
+struct operation *operator_scan(struct eval *e, const struct selector *selector, struct span where,
+                                const struct window_frame *frame, const struct window_call *call,
+                                struct error *err);
 /* The windows of `frame` over what `inner` gives on its own grid. Takes `inner`. */
-struct operator* operator_subquery(struct operator* inner, struct span where,
-                                   const struct window_frame *frame,
-                                   const struct window_call *call);
+struct operation *operator_subquery(struct operation *inner, struct span where,
+                                    const struct window_frame *frame,
+                                    const struct window_call *call);
 
 #endif

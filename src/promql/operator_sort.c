@@ -88,8 +88,8 @@ static int keys_compare(const void *left, const void *right)
     return label_store_compare(s->eval->labels, s->labels[a->series], s->labels[b->series]);
 }
 
-static struct operator* sorted_operator(struct operator* child, const struct sorting *sorting,
-                                        struct matrix *in, struct error *err)
+static struct operation *sorted_operator(struct operation *child, const struct sorting *sorting,
+                                         struct matrix *in, struct error *err)
 {
     struct eval *e = child->eval;
     struct sort_key *keys = ARENA_ARRAY(e->arena, struct sort_key, (size_t)in->series_count + 1);
@@ -113,12 +113,12 @@ static struct operator* sorted_operator(struct operator* child, const struct sor
     }
     if (!matrix_count(e, m, err))
         return NULL;
-    struct operator* op = operator_from_matrix(e, &child->grid, m, labels, drop_name);
+    struct operation *op = operator_from_matrix(e, &child->grid, m, labels, drop_name);
     op->ordered = true;
     return op;
 }
 
-struct operator* operator_sort(struct operator* child, const struct expr *call, struct error *err)
+struct operation *operator_sort(struct operation *child, const struct expr *call, struct error *err)
 {
     struct eval *e = child->eval;
     if (child->grid.steps > 1) {
@@ -140,7 +140,7 @@ struct operator* operator_sort(struct operator* child, const struct expr *call, 
             label_store_find_symbol(e->labels, expr_unwrap(call->u.call.args[1 + i])->u.string);
     s.names = names;
     struct matrix *in = operator_materialise(child, err);
-    struct operator* out = in ? sorted_operator(child, &s, in, err) : NULL;
+    struct operation *out = in ? sorted_operator(child, &s, in, err) : NULL;
     matrix_free(e, in);
     operator_release(child);
     return out;

@@ -234,8 +234,8 @@ bool plan_time_bounds(struct eval *e, const struct expr *x, const struct grid *g
 
 /* --- leaves --- */
 
-struct operator* plan_range_call(struct eval *e, const struct expr *range, const struct grid *grid,
-                                 struct window_call *call, struct error *err)
+struct operation *plan_range_call(struct eval *e, const struct expr *range, const struct grid *grid,
+                                  struct window_call *call, struct error *err)
 {
     struct window_frame frame;
     range = expr_unwrap(range);
@@ -253,12 +253,12 @@ struct operator* plan_range_call(struct eval *e, const struct expr *range, const
         return NULL;
     if (inner_grid.steps == 0)
         return operator_empty(e, grid);
-    struct operator* inner = plan_vector(e, range->u.subquery.inner, &inner_grid, err);
+    struct operation *inner = plan_vector(e, range->u.subquery.inner, &inner_grid, err);
     return inner ? operator_subquery(inner, range->span, &frame, call) : NULL;
 }
 
-static struct operator*
-    plan_selector(struct eval *e, const struct expr *x, const struct grid *grid, struct error *err)
+static struct operation *plan_selector(struct eval *e, const struct expr *x,
+                                       const struct grid *grid, struct error *err)
 {
     struct window_frame frame;
     struct window_call call = {.kind = WINDOW_LAST};
@@ -269,8 +269,8 @@ static struct operator*
 
 /* --- binary --- */
 
-static struct operator* plan_vector_scalar(struct eval *e, const struct expr *x,
-                                           const struct grid *grid, struct error *err)
+static struct operation *plan_vector_scalar(struct eval *e, const struct expr *x,
+                                            const struct grid *grid, struct error *err)
 {
     bool scalar_left = x->u.binary.left->type == VALUE_SCALAR;
     const struct expr *vector = scalar_left ? x->u.binary.right : x->u.binary.left;
@@ -284,21 +284,21 @@ static struct operator* plan_vector_scalar(struct eval *e, const struct expr *x,
         return NULL;
     if (call.binary == OP_TRIM_LOWER || call.binary == OP_TRIM_UPPER)
         return operator_empty(e, grid); /* defined for native histograms only */
-    struct operator* child = plan_vector(e, vector, grid, err);
+    struct operation *child = plan_vector(e, vector, grid, err);
     if (!child)
         return NULL;
-    struct operator* out = operator_map(child, &call);
+    struct operation *out = operator_map(child, &call);
     bool drops = !binary_is_comparison(call.binary) || call.return_bool;
     return drops ? operator_drop_name(out, err) : out;
 }
 
-static struct operator*
-    plan_binary(struct eval *e, const struct expr *x, const struct grid *grid, struct error *err)
+static struct operation *plan_binary(struct eval *e, const struct expr *x, const struct grid *grid,
+                                     struct error *err)
 {
     if (x->u.binary.left->type == VALUE_SCALAR || x->u.binary.right->type == VALUE_SCALAR)
         return plan_vector_scalar(e, x, grid, err);
-    struct operator* left = plan_vector(e, x->u.binary.left, grid, err);
-    struct operator* right = left ? plan_vector(e, x->u.binary.right, grid, err) : NULL;
+    struct operation *left = plan_vector(e, x->u.binary.left, grid, err);
+    struct operation *right = left ? plan_vector(e, x->u.binary.right, grid, err) : NULL;
     if (!right)
         return NULL;
     if (binary_is_set(x->u.binary.op))
@@ -312,7 +312,7 @@ struct shared_operators {
     struct shared_operators *next;
     struct view text;
     struct grid grid;
-    struct operator* op;
+    struct operation *op;
 };
 
 static struct view printed(struct eval *e, const struct expr *x)
@@ -325,7 +325,7 @@ static struct view printed(struct eval *e, const struct expr *x)
     return text;
 }
 
-static struct operator* shared_find(struct eval *e, struct view text, const struct grid *grid)
+static struct operation *shared_find(struct eval *e, struct view text, const struct grid *grid)
 {
     for (struct shared_operators *s = e->shared; s; s = s->next)
         if (text.len && view_eq(s->text, text) && s->grid.start_ms == grid->start_ms &&
@@ -335,18 +335,18 @@ static struct operator* shared_find(struct eval *e, struct view text, const stru
 }
 
 static void shared_add(struct eval *e, struct view text, const struct grid *grid,
-                       struct operator* op)
+                       struct operation *op)
 {
     struct shared_operators *s = ARENA_NEW(e->arena, struct shared_operators);
     *s = (struct shared_operators){e->shared, text, *grid, op};
     e->shared = s;
 }
 
-static struct operator*
-    plan_aggregate(struct eval *e, const struct expr *x, const struct grid *grid, struct error *err)
+static struct operation *plan_aggregate(struct eval *e, const struct expr *x,
+                                        const struct grid *grid, struct error *err)
 {
     struct view text = printed(e, x);
-    struct operator* found = shared_find(e, text, grid);
+    struct operation *found = shared_find(e, text, grid);
     if (found) {
         found->users++;
         return found;
@@ -357,8 +357,8 @@ static struct operator*
         if (!param)
             return NULL;
     }
-    struct operator* child = plan_vector(e, x->u.aggregate.inner, grid, err);
-    struct operator* op = child ? operator_aggregate(child, x, param, err) : NULL;
+    struct operation *child = plan_vector(e, x->u.aggregate.inner, grid, err);
+    struct operation *op = child ? operator_aggregate(child, x, param, err) : NULL;
     if (op)
         shared_add(e, text, grid, op);
     return op;
@@ -366,17 +366,17 @@ static struct operator*
 
 /* --- vectors --- */
 
-static struct operator*
-    plan_unary(struct eval *e, const struct expr *x, const struct grid *grid, struct error *err)
+static struct operation *plan_unary(struct eval *e, const struct expr *x, const struct grid *grid,
+                                    struct error *err)
 {
-    struct operator* child = plan_vector(e, x->u.unary.inner, grid, err);
+    struct operation *child = plan_vector(e, x->u.unary.inner, grid, err);
     if (!child || !x->u.unary.negative)
         return child;
     return operator_drop_name(operator_map(child, &(struct map_call){.kind = MAP_NEGATE}), err);
 }
 
-struct operator*
-    plan_vector(struct eval *e, const struct expr *x, const struct grid *grid, struct error *err)
+struct operation *plan_vector(struct eval *e, const struct expr *x, const struct grid *grid,
+                              struct error *err)
 {
     x = expr_unwrap(x);
     if (!eval_check(e, err))
@@ -387,7 +387,7 @@ struct operator*
     }
     if (grid->steps > 1 && expr_is_step_invariant(x)) {
         struct grid one = {.start_ms = grid->start_ms, .step_ms = grid->step_ms, .steps = 1};
-        struct operator* child = plan_vector(e, x, &one, err);
+        struct operation *child = plan_vector(e, x, &one, err);
         return child ? operator_broadcast(child, grid, err) : NULL;
     }
     switch (x->kind) {
@@ -455,7 +455,7 @@ static const double *scalar_call(struct eval *e, const struct expr *x, const str
         return out;
     }
     case FUNCTION_SCALAR: {
-        struct operator* child = plan_vector(e, x->u.call.args[0], grid, err);
+        struct operation *child = plan_vector(e, x->u.call.args[0], grid, err);
         return child ? vector_to_scalar(child, err) : NULL;
     }
     default:

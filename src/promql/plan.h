@@ -7,14 +7,14 @@
 #include "promql/window.h"
 
 /* An instant vector on `grid`. NULL on error. What it opens may already have been evaluated (operator.h). */
-struct operator*
-    plan_vector(struct eval *e, const struct expr *x, const struct grid *grid, struct error *err);
+struct operation *plan_vector(struct eval *e, const struct expr *x, const struct grid *grid,
+                              struct error *err);
 /* A scalar: one value per step, in the arena. NULL on error. */
 const double *plan_scalar(struct eval *e, const struct expr *x, const struct grid *grid,
                           struct error *err);
 /* A call that gives a vector (plan_call.c). */
-struct operator*
-    plan_call(struct eval *e, const struct expr *x, const struct grid *grid, struct error *err);
+struct operation *plan_call(struct eval *e, const struct expr *x, const struct grid *grid,
+                            struct error *err);
 
 /* Without parentheses around. */
 const struct expr *expr_unwrap(const struct expr *x);
@@ -35,8 +35,8 @@ MUST_USE bool plan_subquery_grid(struct eval *e, const struct expr *x,
 MUST_USE bool plan_range_frame(struct eval *e, const struct expr *x, const struct grid *grid,
                                struct window_frame *out, struct error *err);
 /* A function over a range vector argument, on `grid`; labels keep their names. NULL on error. */
-struct operator* plan_range_call(struct eval *e, const struct expr *range, const struct grid *grid,
-                                 struct window_call *call, struct error *err);
+struct operation *plan_range_call(struct eval *e, const struct expr *range, const struct grid *grid,
+                                  struct window_call *call, struct error *err);
 /* All times that evaluating x on `grid` may read. */
 MUST_USE bool plan_time_bounds(struct eval *e, const struct expr *x, const struct grid *grid,
                                int64_t *mint, int64_t *maxt, struct error *err);

@@ -84,8 +84,8 @@ static bool check_smoothing(const struct window_call *call, const struct grid *g
     return true;
 }
 
-static struct operator* plan_range_function(struct eval *e, const struct expr *x,
-                                            const struct grid *grid, struct error *err)
+static struct operation *plan_range_function(struct eval *e, const struct expr *x,
+                                             const struct grid *grid, struct error *err)
 {
     enum function_id id = x->u.call.function->id;
     const struct expr *range = expr_unwrap(arg_of_type(x, VALUE_MATRIX));
@@ -98,27 +98,27 @@ static struct operator* plan_range_function(struct eval *e, const struct expr *x
         check_quantile(e, params[0], grid->steps, x->u.call.args[0]->span);
     if (id == FUNCTION_DOUBLE_EXPONENTIAL_SMOOTHING && !check_smoothing(&call, grid, err))
         return NULL;
-    struct operator* op = plan_range_call(e, range, grid, &call, err);
+    struct operation *op = plan_range_call(e, range, grid, &call, err);
     if (!op || id == FUNCTION_LAST_OVER_TIME || id == FUNCTION_FIRST_OVER_TIME)
         return op; /* these two give samples of the series itself */
     return operator_drop_name(op, err);
 }
 
-static struct operator*
-    plan_absent(struct eval *e, const struct expr *x, const struct grid *grid, struct error *err)
+static struct operation *plan_absent(struct eval *e, const struct expr *x, const struct grid *grid,
+                                     struct error *err)
 {
     const struct expr *argument = expr_unwrap(x->u.call.args[0]);
     struct window_call call = {.kind = WINDOW_PRESENT};
-    struct operator* child = x->u.call.function->id == FUNCTION_ABSENT
-        ? plan_vector(e, argument, grid, err)
-        : plan_range_call(e, argument, grid, &call, err);
+    struct operation *child = x->u.call.function->id == FUNCTION_ABSENT
+                                  ? plan_vector(e, argument, grid, err)
+                                  : plan_range_call(e, argument, grid, &call, err);
     return child ? operator_absent(child, argument, err) : NULL;
 }
 
 /* --- functions of values --- */
 
 /* Date functions without an argument look at the evaluation time. */
-static struct operator* vector_of_time(struct eval *e, const struct grid *grid)
+static struct operation *vector_of_time(struct eval *e, const struct grid *grid)
 {
     double *times = ARENA_ARRAY(e->arena, double, grid->steps);
     for (uint32_t s = 0; s < grid->steps; s++)
@@ -134,8 +134,8 @@ static const double *constant(struct eval *e, const struct grid *grid, double v)
     return out;
 }
 
-static struct operator* plan_instant_function(struct eval *e, const struct expr *x,
-                                              const struct grid *grid, struct error *err)
+static struct operation *plan_instant_function(struct eval *e, const struct expr *x,
+                                               const struct grid *grid, struct error *err)
 {
     struct map_call call = {.kind = MAP_FUNCTION, .function = x->u.call.function->id};
     uint32_t count = 0;
@@ -145,16 +145,16 @@ static struct operator* plan_instant_function(struct eval *e, const struct expr 
         call.params[0] = constant(e, grid, 1);
     if (x->u.call.arg_count == 0)
         return operator_map(vector_of_time(e, grid), &call);
-    struct operator* child = plan_vector(e, x->u.call.args[0], grid, err);
+    struct operation *child = plan_vector(e, x->u.call.args[0], grid, err);
     return child ? operator_drop_name(operator_map(child, &call), err) : NULL;
 }
 
 /* timestamp() of a selector itself is the time of the sample, else the time of the step. */
-static struct operator*
-    plan_timestamp(struct eval *e, const struct expr *x, const struct grid *grid, struct error *err)
+static struct operation *plan_timestamp(struct eval *e, const struct expr *x,
+                                        const struct grid *grid, struct error *err)
 {
     const struct expr *argument = expr_unwrap(x->u.call.args[0]);
-    struct operator* op;
+    struct operation *op;
     if (argument->kind == EXPR_SELECTOR) {
         struct window_frame frame;
         struct window_call call = {.kind = WINDOW_LAST_TIME};
@@ -169,8 +169,8 @@ static struct operator*
     return op ? operator_drop_name(op, err) : NULL;
 }
 
-static struct operator*
-    plan_histogram(struct eval *e, const struct expr *x, const struct grid *grid, struct error *err)
+static struct operation *plan_histogram(struct eval *e, const struct expr *x,
+                                        const struct grid *grid, struct error *err)
 {
     enum function_id id = x->u.call.function->id;
     const double **params = ARENA_ARRAY(e->arena, const double *, (size_t)x->u.call.arg_count + 1);
@@ -181,7 +181,7 @@ static struct operator*
         check_quantile(e, params[0], grid->steps, x->u.call.args[0]->span);
     for (uint32_t i = 0; id == FUNCTION_HISTOGRAM_QUANTILES && i < count; i++)
         check_quantile(e, params[i], grid->steps, x->u.call.args[2 + i]->span);
-    struct operator* child = plan_vector(e, arg_of_type(x, VALUE_VECTOR), grid, err);
+    struct operation *child = plan_vector(e, arg_of_type(x, VALUE_VECTOR), grid, err);
     if (!child)
         return NULL;
     struct view label = {0};
@@ -192,21 +192,21 @@ static struct operator*
 }
 
 /* Functions of native histograms see no float. */
-static struct operator* plan_native_only(struct eval *e, const struct expr *x,
-                                         const struct grid *grid, struct error *err)
+static struct operation *plan_native_only(struct eval *e, const struct expr *x,
+                                          const struct grid *grid, struct error *err)
 {
-    struct operator* child = plan_vector(e, x->u.call.args[0], grid, err);
+    struct operation *child = plan_vector(e, x->u.call.args[0], grid, err);
     if (!child)
         return NULL;
     operator_release(child);
     return operator_empty(e, grid);
 }
 
-struct operator*
-    plan_call(struct eval *e, const struct expr *x, const struct grid *grid, struct error *err)
+struct operation *plan_call(struct eval *e, const struct expr *x, const struct grid *grid,
+                            struct error *err)
 {
     enum function_id id = x->u.call.function->id;
-    struct operator* child;
+    struct operation *child;
     switch (id) {
     case FUNCTION_ABSENT:
     case FUNCTION_ABSENT_OVER_TIME:

@@ -40,7 +40,7 @@ static void *block_new(struct result_builder *r, size_t bytes, struct error *err
 struct collect {
     struct fold fold;
     struct result_builder *builder;
-    struct operator* op;
+    struct operation *op;
     const int64_t *grid_times;
     struct result_series *series;
 };
@@ -129,12 +129,12 @@ static void series_finish(struct result_builder *r, struct result_series *series
 }
 
 /* Names that were to go at the end of the query go now. */
-static struct operator* names_removed(struct operator* op, struct error *err)
+static struct operation *names_removed(struct operation *op, struct error *err)
 {
     if (!op->drop_name)
         return op;
     struct eval *e = op->eval;
-    struct operator* out = operator_map(op, &(struct map_call){.kind = MAP_LABELS});
+    struct operation *out = operator_map(op, &(struct map_call){.kind = MAP_LABELS});
     labels_id *bare = labels_drop_name(e, op->labels, op->series_count);
     labels_id *labels = ARENA_ARRAY(e->arena, labels_id, (size_t)op->series_count + 1);
     for (uint32_t i = 0; i < op->series_count; i++)
@@ -152,7 +152,7 @@ static const int64_t *grid_times(struct eval *e, const struct grid *grid)
     return times;
 }
 
-bool result_from_operator(struct result_builder *r, struct operator* op, struct error *err)
+bool result_from_operator(struct result_builder *r, struct operation *op, struct error *err)
 {
     struct eval *e = r->eval;
     bool keep_order = op->ordered && e->instant;

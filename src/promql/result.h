@@ -20,7 +20,7 @@ struct result_builder {
 void result_blocks_free(struct result_block *blocks);
 
 /* Each fills out->series. `op` is taken. */
-MUST_USE bool result_from_operator(struct result_builder *r, struct operator* op,
+MUST_USE bool result_from_operator(struct result_builder *r, struct operation *op,
                                    struct error *err);
 MUST_USE bool result_from_scalars(struct result_builder *r, const double *values,
                                   struct error *err);
