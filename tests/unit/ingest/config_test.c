@@ -2,6 +2,7 @@
 #include "ingest/config.h"
 
 #include "base/file.h"
+#include "ingest/config_check.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -392,6 +393,128 @@ static void it_is_shown_with_defaults_and_without_secrets(void **state)
     buffer_deinit(&out);
 }
 
+/* --- files --- */
+
+struct folder {
+    char path[64];
+};
+
+static void folder_write(const struct folder *f, const char *name, const char *text)
+{
+    char path[256];
+    struct error err = {0};
+    snprintf(path, sizeof(path), "%s/%s", f->path, name);
+    if (!file_replace(path, view_from(text), &err))
+        fail_msg("%s", err.message);
+}
+
+static void folder_open(struct folder *f)
+{
+    snprintf(f->path, sizeof(f->path), "/tmp/belfry-config-XXXXXX");
+    assert_non_null(mkdtemp(f->path));
+}
+
+static void folder_close(struct folder *f)
+{
+    struct error err = {0};
+    assert_true(dir_remove(f->path, &err));
+}
+
+static struct config *folder_load(const struct folder *f, const char *name, struct error *err)
+{
+    char path[256];
+    struct config *config = NULL;
+    snprintf(path, sizeof(path), "%s/%s", f->path, name);
+    bool ok = config_load_file(path, &config, err);
+    assert_true(ok == (config != NULL));
+    return config;
+}
+
+static void jobs_come_from_other_files_too(void **state)
+{
+    struct folder f;
+    struct error err = {0};
+    char expected[512];
+    folder_open(&f);
+    folder_write(&f, "main.yml", "global: {scrape_interval: 7s}\nscrape_config_files: ['jobs-*.yml', none-*.yml]\nscrape_configs:\n- job_name: m\n");
+    folder_write(&f, "jobs-1.yml", "scrape_configs:\n- job_name: a\n  bearer_token_file: t\n");
+    folder_write(&f, "jobs-2.yml", "scrape_configs:\n- job_name: b\n");
+    struct config *c = folder_load(&f, "main.yml", &err);
+    if (!c)
+        fail_msg("%s", err.message);
+    assert_int_equal(c->scrape_configs.count, 3);
+    assert_int_equal(c->main_jobs.count, 1);
+    assert_true(view_is(c->scrape_configs.items[1].job_name, "a"));
+    assert_int_equal(c->scrape_configs.items[1].scrape_interval_ms, 7000);
+    snprintf(expected, sizeof(expected), "%s/t", f.path);
+    assert_true(view_is(c->scrape_configs.items[1].http.authorization->credentials_file, expected));
+    config_unref(c);
+
+    folder_write(&f, "jobs-2.yml", "scrape_configs:\n- job_name: m\n");
+    assert_null(folder_load(&f, "main.yml", &err));
+    snprintf(expected, sizeof(expected), "%s/jobs-2.yml:2:13: found multiple scrape configs with job name \"m\", first found in %s/main.yml",
+             f.path, f.path);
+    assert_string_equal(err.message, expected);
+
+    folder_write(&f, "jobs-2.yml", "global: {}\n");
+    assert_null(folder_load(&f, "main.yml", &err));
+    snprintf(expected, sizeof(expected), "%s/jobs-2.yml:1:1: field \"global\" is not known in a file of scrape jobs", f.path);
+    assert_string_equal(err.message, expected);
+    folder_close(&f);
+}
+
+static void a_missing_file_and_a_folder_are_errors(void **state)
+{
+    struct folder f;
+    struct error err = {0};
+    folder_open(&f);
+    assert_null(folder_load(&f, "nowhere.yml", &err));
+    assert_int_equal(err.kind, ERROR_NOT_FOUND);
+    assert_non_null(strstr(err.message, "nowhere.yml"));
+    assert_null(folder_load(&f, ".", &err));
+    folder_close(&f);
+}
+
+static void checking_says_what_promtool_says(void **state)
+{
+    struct folder f;
+    char path[256], expected[1024];
+    struct buffer out, errors;
+    folder_open(&f);
+    buffer_init(&out, MEM_OTHER, 1 << 16);
+    buffer_init(&errors, MEM_OTHER, 1 << 16);
+    snprintf(path, sizeof(path), "%s/c.yml", f.path);
+
+    folder_write(&f, "c.yml", "scrape_configs:\n- job_name: a\n");
+    assert_true(config_check(path, false, &out, &errors));
+    snprintf(expected, sizeof(expected), "Checking %s\n SUCCESS: %s is valid prometheus config file syntax\n\n", path, path);
+    assert_true(view_is(buffer_view(&out), expected));
+    assert_int_equal(errors.len, 0);
+
+    buffer_reset(&out);
+    folder_write(&f, "c.yml", "scrape_configs:\n- job_name: a\n  bearer_token_file: nope\n");
+    assert_true(config_check(path, true, &out, &errors)); /* syntax only */
+    buffer_reset(&out);
+    assert_false(config_check(path, false, &out, &errors));
+    snprintf(expected, sizeof(expected),
+             "  FAILED: scrape config with job name \"a\": authorization credentials or bearer token file \"%s/nope\" does not exist\n", f.path);
+    assert_true(view_is(buffer_view(&errors), expected));
+    snprintf(expected, sizeof(expected), "Checking %s\n\n", path);
+    assert_true(view_is(buffer_view(&out), expected));
+
+    buffer_reset(&out);
+    buffer_reset(&errors);
+    folder_write(&f, "r.yml", "groups: []\n");
+    folder_write(&f, "c.yml", "rule_files: [r.yml, 'x*.yml']\n");
+    assert_true(config_check(path, false, &out, &errors));
+    snprintf(expected, sizeof(expected), "Checking %s\n  SUCCESS: 1 rule files found\n SUCCESS: %s is valid prometheus config file syntax\n\n",
+             path, path);
+    assert_true(view_is(buffer_view(&out), expected));
+    buffer_deinit(&out);
+    buffer_deinit(&errors);
+    folder_close(&f);
+}
+
 /* --- the official files --- */
 
 /* What has been reached: the numbers may only go up. */
@@ -456,6 +579,9 @@ int main(void)
         cmocka_unit_test(what_has_no_effect_warns),
         cmocka_unit_test(references_keep_a_configuration),
         cmocka_unit_test(it_is_shown_with_defaults_and_without_secrets),
+        cmocka_unit_test(jobs_come_from_other_files_too),
+        cmocka_unit_test(a_missing_file_and_a_folder_are_errors),
+        cmocka_unit_test(checking_says_what_promtool_says),
         cmocka_unit_test(the_official_files_are_judged_rightly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
