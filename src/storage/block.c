@@ -54,13 +54,32 @@ static bool columns_open(struct block *b, const char *dir, struct error *err)
     return true;
 }
 
+/* A folder that a newer version wrote is no damage: its index says so too, so that no flipped letter of
+ * meta.json passes for it. ERROR_UNAVAILABLE then, ERROR_CORRUPT otherwise. */
+static bool newer_check(const char *dir, struct error *err)
+{
+    char path[BLOCK_PATH_BYTES_MAX], magic[8];
+    struct file *f = NULL;
+    bool newer = err->kind == ERROR_UNAVAILABLE && block_path(path, dir, "index", NULL) &&
+                 file_open_read(&f, path, NULL) && file_read_at(f, 0, magic, sizeof magic, NULL) &&
+                 memcmp(magic, "BLFIDX", 6) == 0 && memcmp(magic, "BLFIDX01", 8) != 0;
+    file_discard(f);
+    if (err->kind == ERROR_UNAVAILABLE && !newer)
+        err->kind = ERROR_CORRUPT;
+    return false;
+}
+
 bool block_open(struct block **out, const char *dir, struct error *err)
 {
     char path[BLOCK_PATH_BYTES_MAX];
     struct block *b = mem_alloc_zero(MEM_BLOCK, 1, sizeof *b);
     *out = NULL;
     atomic_init(&b->refs, 1);
-    if (!block_path(path, dir, "meta.json", err) || !block_meta_read(path, &b->meta, err) ||
+    struct error ignored;
+    if (!err)
+        err = &ignored;
+    if (!block_path(path, dir, "meta.json", err) ||
+        (!block_meta_read(path, &b->meta, err) && !newer_check(dir, err)) ||
         !block_path(path, dir, "index", err) || !file_map(&b->mapped, path, err) ||
         !index_open(&b->index, b->mapped, err) || !meta_check(&b->meta, &b->index, err) ||
         !columns_open(b, dir, err)) {
@@ -93,6 +112,11 @@ void block_unref(struct block *b)
     if (b->mapped.ptr)
         file_unmap(b->mapped);
     mem_free(MEM_BLOCK, b);
+}
+
+bool block_damage_is_news(struct block *b)
+{
+    return !atomic_exchange_explicit(&b->damage_seen, true, memory_order_relaxed);
 }
 
 const struct block_meta *block_get_meta(const struct block *b)

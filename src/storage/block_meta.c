@@ -69,8 +69,9 @@ static bool meta_parse(const json_t *root, struct block_meta *meta, struct error
     if (!integer_get(root, "version", &version))
         return error_set(err, ERROR_CORRUPT, "meta.json has no \"version\"");
     if (version != META_VERSION)
-        return error_set(err, ERROR_CORRUPT, "meta.json has version %" PRId64 ", known here is %d",
-                         version, META_VERSION);
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "meta.json has version %" PRId64 ", known here is %d", version,
+                         META_VERSION);
     if (!ulid || !ulid_is_valid(ulid))
         return error_set(err, ERROR_CORRUPT, "meta.json has no valid \"ulid\"");
     memcpy(meta->ulid, ulid, BLOCK_ULID_BYTES);

@@ -11,11 +11,18 @@ enum { BLOCK_COLUMNS_MAGIC_BYTES = 8, BLOCK_CRC_BYTES = 4, BLOCK_PATH_BYTES_MAX 
 
 struct block {
     _Atomic uint32_t refs;
-    struct block_meta meta; /* constant after block_open() */
-    struct index index;     /* borrows `mapped` */
+    atomic_bool damage_seen; /* relaxed: see block_damage_is_news() */
+    struct block_meta meta;  /* constant after block_open() */
+    struct index index;      /* borrows `mapped` */
     struct view mapped;
     struct file *columns; /* read with file_read_at(): any thread */
 };
+
+/* True once per block: damage is logged once and not by every query. Any thread. */
+bool block_damage_is_news(struct block *b);
+/* A number that no other window of decoded times in this process has (struct samples, times_id). Its top
+ * bit keeps it apart from the head's. Any thread. */
+uint64_t block_times_id_next(void);
 
 /* dir/name; false with ERROR_INPUT when it is too long. */
 MUST_USE bool block_path(char out[BLOCK_PATH_BYTES_MAX], const char *dir, const char *name,

@@ -33,9 +33,7 @@ struct block_reader {
     size_t values_capacity;
 };
 
-/* Each window of each decoded time column gets a number of its own in the process; the top bit keeps
- * them apart from the head's. */
-static uint64_t times_id_next(void)
+uint64_t block_times_id_next(void)
 {
     static _Atomic uint64_t last; /* relaxed: only distinct */
     return UINT64_C(1) << 63 | (atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1);
@@ -183,7 +181,7 @@ static void window_find(struct block_reader *r, int64_t mint, int64_t maxt)
     r->to = maxt == INT64_MAX ? r->times_count : times_at_least(r->times, r->times_count, maxt + 1);
     if (r->to < r->from)
         r->to = r->from;
-    r->times_id = times_id_next();
+    r->times_id = block_times_id_next();
 }
 
 bool block_reader_read(struct block_reader *r, uint64_t ref, int64_t mint, int64_t maxt,

@@ -61,6 +61,8 @@ struct db_stats {
     uint64_t blocks, blocks_bytes, blocks_cut, blocks_deleted, cut_failures;
     int64_t lowest_time;
     double replay_seconds, last_fsync_seconds;
+    uint64_t columns_damaged;       /* reads that had to leave a column out */
+    uint64_t blocks_quarantined;    /* at the last start */
     uint64_t symbol_table_bytes, disk_bytes;
     bool ingest_stopped;            /* disk full or failed fsync */
 };

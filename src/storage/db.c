@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* db.c: the life of the data folder, and what is in force of it. Opening: take the lock, remove what was
+ * never finished (names ending in .tmp), open the blocks, move what is damaged to quarantine/, then the
+ * head, which drops what blocks already hold. Queries: db_view.c. Cutting and retention: keeper.c. */
+#include "storage/db.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "storage/db_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LOG_BYTES = 2048 };
+static const int64_t BLOCK_RANGE_DEFAULT_MS = INT64_C(2) * 3600 * 1000;
+static const int64_t RETENTION_DEFAULT_MS = INT64_C(15) * 24 * 3600 * 1000;
+static const int64_t MINUTE_MS = 60 * 1000;
+
+void db_log(struct db *db, bool is_error, const char *event, const char *format, ...)
+{
+    char text[LOG_BYTES];
+    va_list args;
+    if (!db->options.log)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    db->options.log(db->options.log_arg, is_error, event, text);
+}
+
+/* --- states --------------------------------------------------------------------------------------- */
+
+struct db_state *db_state_pin(struct db *db)
+{
+    mutex_lock(&db->view_mutex);
+    struct db_state *state = db->current;
+    state->refs++;
+    mutex_unlock(&db->view_mutex);
+    return state;
+}
+
+void db_state_unref(struct db *db, struct db_state *state)
+{
+    mutex_lock(&db->view_mutex);
+    ASSERT(state->refs > 0);
+    bool gone = --state->refs == 0;
+    if (gone) {
+        ASSERT(state != db->current);
+        if (state->previous)
+            state->previous->next = state->next;
+        else
+            db->states = state->next;
+        if (state->next)
+            state->next->previous = state->previous;
+    }
+    mutex_unlock(&db->view_mutex);
+    if (!gone)
+        return;
+    for (size_t i = 0; i < state->block_count; i++)
+        block_unref(state->blocks[i]);
+    mem_free(MEM_BLOCK, state);
+    keeper_wake(db); /* the head may be able to forget now */
+}
+
+void db_state_publish(struct db *db, struct block *const *blocks, size_t count, int64_t floor_ms)
+{
+    struct db_state *state = mem_alloc_zero(MEM_BLOCK, 1, sizeof *state + count * sizeof *blocks);
+    state->refs = 1;
+    state->floor_ms = floor_ms;
+    state->block_count = count;
+    for (size_t i = 0; i < count; i++)
+        state->blocks[i] = block_ref(blocks[i]);
+    mutex_lock(&db->view_mutex);
+    struct db_state *before = db->current;
+    ASSERT(!before || before->floor_ms <= floor_ms);
+    state->next = db->states;
+    if (db->states)
+        db->states->previous = state;
+    db->states = state;
+    db->current = state;
+    mutex_unlock(&db->view_mutex);
+    if (before)
+        db_state_unref(db, before);
+}
+
+int64_t db_state_floor_min(struct db *db)
+{
+    int64_t least = INT64_MAX;
+    mutex_lock(&db->view_mutex);
+    for (const struct db_state *s = db->states; s; s = s->next)
+        least = s->floor_ms < least ? s->floor_ms : least;
+    mutex_unlock(&db->view_mutex);
+    return least;
+}
+
+/* --- open ----------------------------------------------------------------------------------------- */
+
+struct opening {
+    struct db *db;
+    struct block **blocks;
+    size_t count, capacity;
+    struct error *err;
+    bool ok;
+};
+
+/* Moves DIR/name to DIR/quarantine/name, or name.2, name.3 ... when that was there before. */
+static bool quarantine(struct db *db, const char *name, struct error *err)
+{
+    char from[DB_PATH_BYTES_MAX], dir[DB_PATH_BYTES_MAX], to[DB_PATH_BYTES_MAX];
+    char numbered[ULID_BYTES + 16];
+    if (!block_path(from, db->dir, name, err) || !block_path(dir, db->dir, "quarantine", err) ||
+        !dir_create(dir, err) || !block_path(to, dir, name, err))
+        return false;
+    for (int i = 2; file_exists(to) && i < 1000; i++) {
+        (void)snprintf(numbered, sizeof numbered, "%.26s.%d", name, i);
+        if (!block_path(to, dir, numbered, err))
+            return false;
+    }
+    return file_publish(from, to, err);
+}
+
+static bool open_block(struct opening *o, const char *name)
+{
+    struct db *db = o->db;
+    char path[DB_PATH_BYTES_MAX];
+    struct error problem = {0};
+    struct block *b;
+    if (!block_path(path, db->dir, name, o->err))
+        return false;
+    if (block_open(&b, path, &problem)) {
+        o->blocks = mem_grow(MEM_BLOCK, o->blocks, &o->capacity, o->count + 1, sizeof *o->blocks);
+        o->blocks[o->count++] = b;
+        return true;
+    }
+    /* Only what is wrong with the bytes is put aside: a failing disk must not empty the folder. */
+    if (problem.kind != ERROR_CORRUPT && problem.kind != ERROR_NOT_FOUND) {
+        if (o->err)
+            *o->err = problem;
+        return false;
+    }
+    if (!quarantine(db, name, o->err))
+        return error_wrap(o->err, "could not put damaged block \"%s\" into quarantine", path);
+    db->quarantined++;
+    db_log(db, true, "block_quarantined",
+           "%s; it was moved to \"%s/quarantine\" and its samples are not served", problem.message,
+           db->dir);
+    return true;
+}
+
+static bool open_visit(void *arg, const char *name, bool is_dir)
+{
+    struct opening *o = arg;
+    char path[DB_PATH_BYTES_MAX], ulid[ULID_BYTES];
+    size_t len = strlen(name);
+    if (!is_dir || len < ULID_BYTES - 1)
+        return true;
+    memcpy(ulid, name, ULID_BYTES - 1);
+    ulid[ULID_BYTES - 1] = '\0';
+    if (!ulid_is_valid(ulid))
+        return true;
+    if (len == ULID_BYTES - 1)
+        o->ok = open_block(o, name);
+    else if (strcmp(name + ULID_BYTES - 1, ".tmp") == 0)
+        o->ok = block_path(path, o->db->dir, name, o->err) && dir_remove(path, o->err);
+    return o->ok;
+}
+
+static int block_order(const void *a, const void *b)
+{
+    const struct block_meta *x = block_get_meta(*(struct block *const *)a);
+    const struct block_meta *y = block_get_meta(*(struct block *const *)b);
+    if (x->mint != y->mint)
+        return x->mint < y->mint ? -1 : 1;
+    return strcmp(x->ulid, y->ulid);
+}
+
+static bool open_blocks(struct db *db, struct error *err)
+{
+    struct opening o = {.db = db, .err = err, .ok = true};
+    bool ok = dir_list(db->dir, open_visit, &o, err) && o.ok;
+    int64_t floor = INT64_MIN;
+    if (ok) {
+        if (o.count > 0)
+            qsort(o.blocks, o.count, sizeof *o.blocks, block_order);
+        for (size_t i = 0; i < o.count; i++) {
+            int64_t maxt = block_get_meta(o.blocks[i])->maxt;
+            floor = maxt > floor ? maxt : floor;
+        }
+        db->truncated_ms = floor;
+        db_state_publish(db, o.blocks, o.count, floor);
+    }
+    for (size_t i = 0; i < o.count; i++)
+        block_unref(o.blocks[i]);
+    mem_free(MEM_BLOCK, o.blocks);
+    return ok;
+}
+
+static void options_apply(struct db *db, const struct db_options *opts)
+{
+    if (opts)
+        db->options = *opts;
+    int64_t range =
+        db->options.block_range_ms > 0 ? db->options.block_range_ms : BLOCK_RANGE_DEFAULT_MS;
+    db->block_range_ms = range < MINUTE_MS ? MINUTE_MS : range / MINUTE_MS * MINUTE_MS;
+    db_set_retention(db, db->options.retention_ms, db->options.retention_bytes);
+}
+
+static bool lock_take(struct db *db, struct error *err)
+{
+    char path[DB_PATH_BYTES_MAX];
+    if (!block_path(path, db->dir, "lock", err) || !dir_create(db->dir, err))
+        return false;
+    if (file_lock(&db->lock, path, err))
+        return true;
+    if (err && err->kind == ERROR_BUSY) {
+        error_set(err, ERROR_BUSY, "data folder \"%s\" is in use by another process", db->dir);
+        error_hint(err, "stop that process, or name another folder with --storage.tsdb.path");
+        return false;
+    }
+    return error_wrap(err, "cannot use data folder \"%s\"", db->dir);
+}
+
+static void release(struct db *db)
+{
+    if (db->current) {
+        struct db_state *last = db->current;
+        ASSERT(last->refs == 1 && !last->next && !last->previous); /* all views are gone */
+        db->current = NULL;
+        db_state_unref(db, last);
+    }
+    file_discard(db->lock);
+    mutex_deinit(&db->view_mutex);
+    mutex_deinit(&db->wake_mutex);
+    mutex_deinit(&db->keeper_mutex);
+    cond_deinit(&db->wake);
+    mem_free(MEM_BLOCK, db);
+}
+
+bool db_open(struct db **out, const char *dir, const struct db_options *opts, struct pool *pool,
+             struct error *err)
+{
+    *out = NULL;
+    if (strlen(dir) >= DB_PATH_BYTES_MAX / 2)
+        return error_set(err, ERROR_INPUT, "the path of the data folder is longer than %d bytes",
+                         DB_PATH_BYTES_MAX / 2);
+    struct db *db = mem_alloc_zero(MEM_BLOCK, 1, sizeof *db);
+    mutex_init(&db->view_mutex);
+    mutex_init(&db->wake_mutex);
+    mutex_init(&db->keeper_mutex);
+    cond_init(&db->wake);
+    db->source.pin = db_view_pin;
+    memcpy(db->dir, dir, strlen(dir) + 1);
+    options_apply(db, opts);
+    if (!lock_take(db, err) || !open_blocks(db, err) ||
+        !head_open(&db->head, db->dir, db->current->floor_ms, &db->options, pool, err)) {
+        release(db);
+        return false;
+    }
+    if (!keeper_start(db, err)) {
+        struct error ignored;
+        if (!head_close(db->head, &ignored))
+            error_hint(err, "and then: %s", ignored.message);
+        release(db);
+        return false;
+    }
+    *out = db;
+    return true;
+}
+
+bool db_close(struct db *db, struct error *err)
+{
+    if (!db)
+        return true;
+    keeper_stop(db);
+    bool ok = head_close(db->head, err);
+    release(db);
+    return ok;
+}
+
+struct storage_source *db_as_source(struct db *db)
+{
+    return &db->source;
+}
+
+/* --- the rest ------------------------------------------------------------------------------------- */
+
+bool db_group_open(struct db *db, struct view key, struct group **out, struct error *err)
+{
+    return head_group_open(db->head, key, out, err);
+}
+
+void db_flush(struct db *db)
+{
+    head_flush(db->head);
+}
+
+void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_bytes)
+{
+    atomic_store_explicit(&db->retention_ms,
+                          retention_ms == 0 ? RETENTION_DEFAULT_MS : retention_ms,
+                          memory_order_relaxed);
+    atomic_store_explicit(&db->retention_bytes, retention_bytes, memory_order_relaxed);
+}
+
+static uint64_t load(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void db_stats_get(struct db *db, struct db_stats *out)
+{
+    *out = (struct db_stats){.head_mint = INT64_MAX, .head_maxt = INT64_MIN};
+    head_stats_get(db->head, out);
+    struct db_state *state = db_state_pin(db);
+    out->lowest_time = out->head_mint;
+    out->blocks = state->block_count;
+    for (size_t i = 0; i < state->block_count; i++) {
+        const struct block_meta *meta = block_get_meta(state->blocks[i]);
+        out->blocks_bytes += meta->bytes;
+        out->lowest_time = meta->mint < out->lowest_time ? meta->mint : out->lowest_time;
+    }
+    db_state_unref(db, state);
+    out->blocks_cut = load(&db->blocks_cut);
+    out->blocks_deleted = load(&db->blocks_deleted);
+    out->cut_failures = load(&db->cut_failures);
+    out->columns_damaged = load(&db->columns_damaged);
+    out->blocks_quarantined = db->quarantined;
+    out->disk_bytes = dir_bytes(db->dir);
+}
+
+void db_top_get(struct db *db, size_t limit, struct arena *arena, struct db_top *out)
+{
+    head_top_get(db->head, limit, arena, out);
+}
+
+void db_metadata_each(struct db *db, db_metadata_visit visit, void *arg)
+{
+    head_metadata_each(db->head, visit, arg);
+}

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* db_view.c: what a query sees: one state of the folder and a pin of the head, joined.
+ *
+ * Series with the same labels have the same id in the query's label store, so joining is a table by id.
+ * A joined series lists its parts; its address is its `ref`, in the arena that the query gave. Order is
+ * the head's first, then what only blocks have, block by block: so neighbours share timestamps.
+ *
+ * Damage does not fail a query: a part that is damaged is left out, counted, logged once per block, and
+ * said in the reader's `lost`, which the engine shows as a warning. An I/O error is none of that: it
+ * fails the query, which may succeed when tried again. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "storage/db_private.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { SOURCE_HEAD = UINT32_MAX };
+
+struct part {
+    uint32_t source; /* a block's place in the state, or SOURCE_HEAD */
+    uint64_t ref;
+};
+
+struct joined {
+    uint32_t part_count;
+    struct part parts[]; /* blocks by time, then the head */
+};
+
+struct db_view {
+    struct storage_view base; /* first */
+    struct db *db;
+    struct db_state *state;
+    struct head_view *head; /* NULL: the query ends before the head begins */
+};
+
+/* --- select --------------------------------------------------------------------------------------- */
+
+static bool overlaps(const struct block *b, int64_t mint, int64_t maxt)
+{
+    const struct block_meta *meta = block_get_meta((struct block *)b);
+    return meta->mint <= maxt && mint < meta->maxt;
+}
+
+struct joining {
+    struct arena scratch;
+    struct series_list *lists; /* of the blocks, then the head's */
+    size_t list_count;
+    uint32_t *places; /* by labels id: place in out + 1 */
+};
+
+static bool select_all(struct db_view *v, const struct select *what, struct label_store *labels,
+                       struct joining *j, struct error *err)
+{
+    j->list_count = v->state->block_count + 1;
+    j->lists = ARENA_ARRAY(&j->scratch, struct series_list, j->list_count);
+    for (size_t i = 0; i < v->state->block_count; i++)
+        if (overlaps(v->state->blocks[i], what->mint, what->maxt) &&
+            !block_select(v->state->blocks[i], what, labels, &j->scratch, &j->lists[i], err))
+            return false;
+    return !v->head ||
+           head_select(v->head, what, labels, &j->scratch, &j->lists[j->list_count - 1], err);
+}
+
+/* Counts the parts of each series; out->items get labels in order, and part counts for now as ref. */
+static void join_count(struct joining *j, struct series_list *out)
+{
+    for (size_t n = 0; n < j->list_count; n++) {
+        const struct series_list *list = &j->lists[n == 0 ? j->list_count - 1 : n - 1];
+        for (size_t i = 0; i < list->count; i++) {
+            uint32_t *place = &j->places[list->items[i].labels.n];
+            if (*place == 0) {
+                out->items[out->count++] = (struct series_ref){list->items[i].labels, 0};
+                *place = (uint32_t)out->count;
+            }
+            out->items[*place - 1].ref++;
+        }
+    }
+}
+
+static void join_fill(struct db_view *v, struct joining *j, struct arena *arena,
+                      struct series_list *out)
+{
+    for (size_t i = 0; i < out->count; i++) {
+        size_t parts = (size_t)out->items[i].ref;
+        struct joined *joined =
+            arena_alloc(arena, sizeof *joined + parts * sizeof joined->parts[0]);
+        joined->part_count = 0;
+        out->items[i].ref = (uint64_t)(uintptr_t)joined;
+    }
+    for (size_t n = 0; n < j->list_count; n++) {
+        uint32_t source = n < v->state->block_count ? (uint32_t)n : SOURCE_HEAD;
+        for (size_t i = 0; i < j->lists[n].count; i++) {
+            const struct series_ref *item = &j->lists[n].items[i];
+            struct series_ref *series = &out->items[j->places[item->labels.n] - 1];
+            struct joined *joined = (struct joined *)(uintptr_t)series->ref;
+            joined->parts[joined->part_count++] = (struct part){source, item->ref};
+        }
+    }
+}
+
+static bool db_view_select(struct storage_view *base, const struct select *what,
+                           struct label_store *labels, struct arena *arena, struct series_list *out,
+                           struct error *err)
+{
+    struct db_view *v = (struct db_view *)base;
+    struct joining j = {0};
+    size_t total = 0;
+    *out = (struct series_list){0};
+    arena_init(&j.scratch, MEM_QUERY, 0);
+    bool ok = select_all(v, what, labels, &j, err);
+    for (size_t i = 0; ok && i < j.list_count; i++)
+        total += j.lists[i].count;
+    if (ok && total > 0) {
+        j.places = ARENA_ARRAY(&j.scratch, uint32_t, label_store_labels_count(labels));
+        out->items = arena_alloc(arena, total * sizeof *out->items);
+        join_count(&j, out);
+        join_fill(v, &j, arena, out);
+    }
+    arena_deinit(&j.scratch);
+    if (ok && what->series_max > 0 && out->count > what->series_max)
+        return error_set(err, ERROR_LIMIT, "the query selects more than %zu series",
+                         what->series_max);
+    return ok;
+}
+
+/* --- names and values ----------------------------------------------------------------------------- */
+
+static int text_order(const void *a, const void *b)
+{
+    return view_cmp(*(const struct view *)a, *(const struct view *)b);
+}
+
+struct texts {
+    struct view *items;
+    size_t count, capacity;
+};
+
+static void texts_add(struct texts *t, struct arena *arena, const struct view *items, size_t count)
+{
+    if (count == 0)
+        return;
+    t->items = arena_grow(arena, t->items, &t->capacity, t->count + count, sizeof *t->items);
+    memcpy(t->items + t->count, items, count * sizeof *items);
+    t->count += count;
+}
+
+/* Sorted, each once, at most `limit` (0 = all). The first `limit` of each source hold the first of all. */
+static void texts_finish(struct texts *t, size_t limit, struct view **out, size_t *count)
+{
+    size_t kept = 0;
+    if (t->count > 1)
+        qsort(t->items, t->count, sizeof *t->items, text_order);
+    for (size_t i = 0; i < t->count && (limit == 0 || kept < limit); i++)
+        if (i == 0 || !view_eq(t->items[i], t->items[kept - 1]))
+            t->items[kept++] = t->items[i];
+    *out = t->items;
+    *count = kept;
+}
+
+/* `name` NULL: names, else values of it. */
+static bool list_texts(struct db_view *v, const struct view *name, const struct select *what,
+                       size_t limit, struct arena *arena, struct view **out, size_t *count,
+                       struct error *err)
+{
+    struct texts texts = {0};
+    struct view *items;
+    size_t n;
+    for (size_t i = 0; i < v->state->block_count; i++) {
+        struct block *b = v->state->blocks[i];
+        if (!overlaps(b, what->mint, what->maxt))
+            continue;
+        if (!(name ? block_label_values(b, *name, what, limit, arena, &items, &n, err)
+                   : block_label_names(b, what, limit, arena, &items, &n, err)))
+            return false;
+        texts_add(&texts, arena, items, n);
+    }
+    if (v->head) {
+        if (!(name ? head_label_values(v->head, *name, what, limit, arena, &items, &n, err)
+                   : head_label_names(v->head, what, limit, arena, &items, &n, err)))
+            return false;
+        texts_add(&texts, arena, items, n);
+    }
+    texts_finish(&texts, limit, out, count);
+    return true;
+}
+
+static bool db_view_label_names(struct storage_view *base, const struct select *what, size_t limit,
+                                struct arena *arena, struct view **out, size_t *count,
+                                struct error *err)
+{
+    return list_texts((struct db_view *)base, NULL, what, limit, arena, out, count, err);
+}
+
+static bool db_view_label_values(struct storage_view *base, struct view name,
+                                 const struct select *what, size_t limit, struct arena *arena,
+                                 struct view **out, size_t *count, struct error *err)
+{
+    return list_texts((struct db_view *)base, &name, what, limit, arena, out, count, err);
+}
+
+/* --- read ----------------------------------------------------------------------------------------- */
+
+struct piece { /* what one part gave */
+    struct samples samples;
+    size_t next;
+};
+
+struct db_reader {
+    struct storage_reader base; /* first */
+    struct db_view *view;
+    struct head_reader *head;
+    struct block_reader **blocks; /* by place in the state; made at first use */
+    struct piece *pieces;
+    size_t piece_count, piece_capacity;
+
+    int64_t *times; /* joined */
+    double *values;
+    const struct histogram **histograms;
+    int64_t *start_times;
+    size_t times_capacity, values_capacity, histograms_capacity, start_times_capacity;
+    uint64_t *joined_ids; /* the times_id of the pieces whose times are in `times` now */
+    size_t joined_count, joined_capacity;
+    uint64_t times_id;
+};
+
+static bool read_part(struct db_reader *r, const struct part *part, int64_t mint, int64_t maxt,
+                      struct samples *out, struct error *err)
+{
+    struct db_view *v = r->view;
+    if (part->source == SOURCE_HEAD) {
+        if (!r->head)
+            r->head = head_reader_new(v->head);
+        return head_reader_read(r->head, part->ref, mint, maxt, r->base.cancel, out, err);
+    }
+    struct block *b = v->state->blocks[part->source];
+    *out = (struct samples){0};
+    if (!overlaps(b, mint, maxt))
+        return true;
+    if (!r->blocks[part->source])
+        r->blocks[part->source] = block_reader_new(b);
+    return block_reader_read(r->blocks[part->source], part->ref, mint, maxt, r->base.cancel, out,
+                             err);
+}
+
+static void note_lost(struct db_reader *r, const struct part *part, const struct error *problem)
+{
+    struct db *db = r->view->db;
+    if (r->base.lost_count++ == 0)
+        r->base.lost = *problem;
+    atomic_fetch_add_explicit(&db->columns_damaged, 1, memory_order_relaxed);
+    if (part->source == SOURCE_HEAD || block_damage_is_news(r->view->state->blocks[part->source]))
+        db_log(db, true, "column_damaged", "%s; queries leave its samples out", problem->message);
+}
+
+/* Fills r->pieces with what is not empty, in the order of their first sample. */
+static bool pieces_read(struct db_reader *r, const struct joined *joined, int64_t mint,
+                        int64_t maxt, struct error *err)
+{
+    r->pieces =
+        mem_grow(MEM_QUERY, r->pieces, &r->piece_capacity, joined->part_count, sizeof *r->pieces);
+    r->piece_count = 0;
+    for (uint32_t i = 0; i < joined->part_count; i++) {
+        struct samples got;
+        struct error problem = {0};
+        if (!read_part(r, &joined->parts[i], mint, maxt, &got, &problem)) {
+            if (problem.kind != ERROR_CORRUPT) {
+                if (err)
+                    *err = problem;
+                return false;
+            }
+            note_lost(r, &joined->parts[i], &problem);
+            continue;
+        }
+        if (got.count == 0)
+            continue;
+        size_t place = r->piece_count++;
+        for (; place > 0 && got.times[0] < r->pieces[place - 1].samples.times[0]; place--)
+            r->pieces[place] = r->pieces[place - 1];
+        r->pieces[place] = (struct piece){got, 0};
+    }
+    return true;
+}
+
+static bool pieces_disjoint(const struct db_reader *r)
+{
+    for (size_t i = 1; i < r->piece_count; i++) {
+        const struct samples *a = &r->pieces[i - 1].samples, *b = &r->pieces[i].samples;
+        if (a->times[a->count - 1] >= b->times[0])
+            return false;
+    }
+    return true;
+}
+
+/* True when the pieces' times are those that lie joined in r->times already. */
+static bool times_known(struct db_reader *r)
+{
+    bool same = r->times_id != 0 && r->joined_count == r->piece_count, all = true;
+    r->joined_ids = mem_grow(MEM_QUERY, r->joined_ids, &r->joined_capacity, r->piece_count,
+                             sizeof *r->joined_ids);
+    for (size_t i = 0; i < r->piece_count; i++) {
+        uint64_t id = r->pieces[i].samples.times_id;
+        same = same && r->joined_ids[i] == id;
+        all = all && id != 0;
+        r->joined_ids[i] = id;
+    }
+    r->joined_count = r->piece_count;
+    if (!same || !all)
+        r->times_id = all ? block_times_id_next() : 0;
+    return same && all;
+}
+
+/* Room in the joined arrays; which lanes there are depends on the pieces. */
+static void lanes_reserve(struct db_reader *r, size_t total, struct samples *out)
+{
+    bool histograms = false, start_times = true;
+    for (size_t i = 0; i < r->piece_count; i++) {
+        histograms |= r->pieces[i].samples.histograms != NULL;
+        start_times &= r->pieces[i].samples.start_times != NULL;
+    }
+    r->times = mem_grow(MEM_QUERY, r->times, &r->times_capacity, total, sizeof *r->times);
+    r->values = mem_grow(MEM_QUERY, r->values, &r->values_capacity, total, sizeof *r->values);
+    *out = (struct samples){.times = r->times, .values = r->values, .count = total};
+    if (histograms) {
+        r->histograms = mem_grow(MEM_QUERY, r->histograms, &r->histograms_capacity, total,
+                                 sizeof *r->histograms);
+        out->histograms = r->histograms;
+    }
+    if (start_times) {
+        r->start_times = mem_grow(MEM_QUERY, r->start_times, &r->start_times_capacity, total,
+                                  sizeof *r->start_times);
+        out->start_times = r->start_times;
+    }
+}
+
+/* Copies count samples of `from`, beginning at `first`, to place `at` of the joined arrays. */
+static void lanes_copy(struct db_reader *r, const struct samples *out, size_t at,
+                       const struct samples *from, size_t first, size_t count, bool times)
+{
+    if (times)
+        memcpy(r->times + at, from->times + first, count * sizeof *r->times);
+    memcpy(r->values + at, from->values + first, count * sizeof *r->values);
+    if (out->histograms) {
+        for (size_t i = 0; i < count; i++)
+            r->histograms[at + i] = from->histograms ? from->histograms[first + i] : NULL;
+    }
+    if (out->start_times)
+        memcpy(r->start_times + at, from->start_times + first, count * sizeof *r->start_times);
+}
+
+static void pieces_concatenate(struct db_reader *r, size_t total, struct samples *out)
+{
+    bool known = times_known(r);
+    size_t at = 0;
+    lanes_reserve(r, total, out);
+    for (size_t i = 0; i < r->piece_count; i++) {
+        const struct samples *s = &r->pieces[i].samples;
+        lanes_copy(r, out, at, s, 0, s->count, !known);
+        at += s->count;
+    }
+    out->times_id = r->times_id;
+}
+
+/* Pieces that overlap: by time; of two samples with one timestamp that of the piece which begins first
+ * stays. */
+static void pieces_merge(struct db_reader *r, size_t total, struct samples *out)
+{
+    size_t at = 0;
+    r->times_id = 0;
+    lanes_reserve(r, total, out);
+    for (;;) {
+        struct piece *first = NULL;
+        for (size_t i = 0; i < r->piece_count; i++) {
+            struct piece *p = &r->pieces[i];
+            if (p->next < p->samples.count &&
+                (!first || p->samples.times[p->next] < first->samples.times[first->next]))
+                first = p;
+        }
+        if (!first)
+            break;
+        if (at == 0 || r->times[at - 1] != first->samples.times[first->next])
+            lanes_copy(r, out, at++, &first->samples, first->next, 1, true);
+        first->next++;
+    }
+    out->count = at;
+}
+
+static bool db_reader_read(struct storage_reader *base, uint64_t ref, int64_t mint, int64_t maxt,
+                           struct samples *out, struct error *err)
+{
+    struct db_reader *r = (struct db_reader *)base;
+    const struct joined *joined = (const struct joined *)(uintptr_t)ref;
+    size_t total = 0;
+    if (!pieces_read(r, joined, mint, maxt, err))
+        return false;
+    for (size_t i = 0; i < r->piece_count; i++)
+        total += r->pieces[i].samples.count;
+    if (r->piece_count == 0)
+        *out = (struct samples){0};
+    else if (r->piece_count == 1)
+        *out = r->pieces[0].samples;
+    else if (pieces_disjoint(r))
+        pieces_concatenate(r, total, out);
+    else
+        pieces_merge(r, total, out);
+    return true;
+}
+
+static void db_reader_free(struct storage_reader *base)
+{
+    struct db_reader *r = (struct db_reader *)base;
+    head_reader_free(r->head);
+    for (size_t i = 0; i < r->view->state->block_count; i++)
+        block_reader_free(r->blocks[i]);
+    mem_free(MEM_QUERY, r->blocks);
+    mem_free(MEM_QUERY, r->pieces);
+    mem_free(MEM_QUERY, r->times);
+    mem_free(MEM_QUERY, r->values);
+    mem_free(MEM_QUERY, r->histograms);
+    mem_free(MEM_QUERY, r->start_times);
+    mem_free(MEM_QUERY, r->joined_ids);
+    mem_free(MEM_QUERY, r);
+}
+
+static const struct storage_reader_ops READER_OPS = {.read = db_reader_read,
+                                                     .free = db_reader_free};
+
+static struct storage_reader *db_view_reader_new(struct storage_view *base, struct error *err)
+{
+    struct db_view *v = (struct db_view *)base;
+    struct db_reader *r = mem_alloc_zero(MEM_QUERY, 1, sizeof *r);
+    r->base.ops = &READER_OPS;
+    r->view = v;
+    r->blocks = mem_alloc_zero(MEM_QUERY, v->state->block_count + 1, sizeof(struct block_reader *));
+    return &r->base;
+}
+
+/* --- pin and release ------------------------------------------------------------------------------ */
+
+static void db_view_release(struct storage_view *base)
+{
+    struct db_view *v = (struct db_view *)base;
+    if (v->head)
+        head_view_release(v->head);
+    db_state_unref(v->db, v->state);
+    mem_free(MEM_QUERY, v);
+}
+
+static const struct storage_view_ops VIEW_OPS = {.select = db_view_select,
+                                                 .label_names = db_view_label_names,
+                                                 .label_values = db_view_label_values,
+                                                 .reader_new = db_view_reader_new,
+                                                 .release = db_view_release};
+
+struct storage_view *db_view_pin(struct storage_source *source, int64_t mint, int64_t maxt,
+                                 struct error *err)
+{
+    struct db *db = (struct db *)source;
+    struct db_view *v = mem_alloc_zero(MEM_QUERY, 1, sizeof *v);
+    v->base.ops = &VIEW_OPS;
+    v->db = db;
+    /* The state first: while it lives the head forgets nothing above its floor. */
+    v->state = db_state_pin(db);
+    if (maxt >= v->state->floor_ms)
+        v->head = head_pin(db->head, v->state->floor_ms);
+    return &v->base;
+}

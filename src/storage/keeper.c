@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keeper.c: the thread that tends the folder, and the same work on demand (db_maintain).
+ *
+ * A cut:   1. head_refuse_below(cut): nothing more is taken into the range, all that was is visible
+ *          2. pin the head, write the range into a block, open it
+ *          3. publish the new state: the block is in, the head's floor is at the cut
+ *          4. when no query holds an older state: head_truncate(cut)
+ * Queries go on throughout; whichever state a query holds, each sample is in exactly one place of it.
+ * If 2 fails, nothing is changed but that the range is closed to late rows: it is tried again, at longer
+ * and longer intervals. If the process ends between 2 and 4, the head drops at its start what the block
+ * has. While 4 waits for a query, no further cut begins, so the head's oldest time is always true.
+ *
+ * Retention counts from the newest stored sample, not from the clock: neither old data nor a clock that
+ * jumps deletes anything by itself. A sample from the future could; so for a day after the wall clock has
+ * moved by more than an hour against the monotonic one, at most one block goes per look. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "storage/db_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    LOOK_INTERVAL_MS = 30 * 1000,
+    CUTS_PER_LOOK_MAX = 64,
+    RETRY_MS = 15 * 1000,
+    RETRY_DOUBLINGS = 7
+};
+static const int64_t CLOCK_JUMP_MS = INT64_C(3600) * 1000;
+static const int64_t CAREFUL_MS = INT64_C(24) * 3600 * 1000;
+
+/* --- cut ------------------------------------------------------------------------------------------ */
+
+static void truncate_head(struct db *db)
+{
+    struct error err;
+    int64_t floor = db_state_floor_min(db);
+    if (floor <= db->truncated_ms)
+        return;
+    if (!head_truncate(db->head, floor, &err)) {
+        /* The block has these samples and no query looks for them in the head: only space is lost. */
+        db_log(db, true, "head_truncate_failed", "%s", err.message);
+        return;
+    }
+    db->truncated_ms = floor;
+}
+
+struct cut {
+    struct db *db;
+    int64_t mint, maxt; /* [mint, maxt) */
+    struct label_store *labels;
+    struct arena arena;
+    struct head_view *view;
+    struct head_reader *reader;
+    struct block_writer *writer;
+};
+
+static int ref_order(const void *a, const void *b, void *labels)
+{
+    return label_store_compare(labels, ((const struct series_ref *)a)->labels,
+                               ((const struct series_ref *)b)->labels);
+}
+
+static bool cut_series(struct cut *c, const struct series_list *list, struct error *err)
+{
+    struct arena scratch;
+    bool ok = true;
+    arena_init(&scratch, MEM_BLOCK, 0);
+    for (size_t i = 0; ok && i < list->count; i++) {
+        struct samples samples;
+        arena_reset(&scratch);
+        ok = head_reader_read(c->reader, list->items[i].ref, c->mint, c->maxt - 1, &c->db->stopping,
+                              &samples, err) &&
+             block_writer_add(c->writer,
+                              label_store_labels(c->labels, list->items[i].labels, &scratch),
+                              &samples, err);
+        if (ok && atomic_load_explicit(&c->db->stopping, memory_order_relaxed))
+            ok = error_set(err, ERROR_CANCELED, "the database is closing");
+    }
+    arena_deinit(&scratch);
+    return ok;
+}
+
+/* Writes [mint, maxt) of the head as a block; *meta has sample_count 0 when there is nothing. */
+static bool cut_write(struct cut *c, struct block_meta *meta, struct error *err)
+{
+    struct select all = {.mint = c->mint, .maxt = c->maxt - 1};
+    struct series_list list;
+    if (!head_select(c->view, &all, c->labels, &c->arena, &list, err))
+        return false;
+    if (list.count > 1)
+        qsort_r(list.items, list.count, sizeof *list.items, ref_order, c->labels);
+    if (!block_writer_open(&c->writer, c->db->dir, c->mint, c->maxt, err))
+        return false;
+    if (!cut_series(c, &list, err)) {
+        block_writer_discard(c->writer);
+        return false;
+    }
+    return block_writer_finish(c->writer, meta, err);
+}
+
+/* Opens the block that was just written; it must not stay when that fails, for it will be cut again. */
+static bool cut_open(struct db *db, const struct block_meta *meta, struct block **out,
+                     struct error *err)
+{
+    char path[DB_PATH_BYTES_MAX];
+    struct error ignored;
+    *out = NULL;
+    if (meta->sample_count == 0)
+        return true;
+    if (!block_path(path, db->dir, meta->ulid, err))
+        return false;
+    if (block_open(out, path, err))
+        return true;
+    if (!dir_remove(path, &ignored))
+        error_hint(err, "\"%s\" holds samples twice: remove it", path);
+    return false;
+}
+
+static void state_add(struct db *db, struct block *b, int64_t floor_ms)
+{
+    struct db_state *before = db_state_pin(db);
+    struct block **blocks =
+        mem_alloc(MEM_BLOCK, (before->block_count + 1) * sizeof(struct block *));
+    size_t count = 0, place = 0;
+    while (b && place < before->block_count &&
+           block_get_meta(before->blocks[place])->mint <= block_get_meta(b)->mint)
+        place++;
+    for (size_t i = 0; i < before->block_count; i++) {
+        if (b && i == place)
+            blocks[count++] = b;
+        blocks[count++] = before->blocks[i];
+    }
+    if (b && place == before->block_count)
+        blocks[count++] = b;
+    db_state_publish(db, blocks, count, floor_ms);
+    mem_free(MEM_BLOCK, blocks);
+    db_state_unref(db, before);
+}
+
+static bool cut_range(struct db *db, int64_t mint, int64_t maxt, struct error *err)
+{
+    struct cut c = {.db = db, .mint = mint, .maxt = maxt};
+    struct block_meta meta;
+    struct block *b = NULL;
+    head_refuse_below(db->head, maxt);
+    arena_init(&c.arena, MEM_BLOCK, 0);
+    c.labels = label_store_new(MEM_BLOCK, 0);
+    c.view = head_pin(db->head, mint);
+    c.reader = head_reader_new(c.view);
+    bool ok = cut_write(&c, &meta, err) && cut_open(db, &meta, &b, err);
+    head_reader_free(c.reader);
+    head_view_release(c.view);
+    label_store_free(c.labels);
+    arena_deinit(&c.arena);
+    if (!ok)
+        return error_wrap(err, "could not cut a block of [%" PRId64 ", %" PRId64 ")", mint, maxt);
+    state_add(db, b, maxt);
+    if (b) {
+        atomic_fetch_add_explicit(&db->blocks_cut, 1, memory_order_relaxed);
+        db_log(db, false, "block_cut",
+               "block %s: %" PRIu64 " series, %" PRIu64 " samples, %" PRIu64 " bytes", meta.ulid,
+               meta.series_count, meta.sample_count, block_get_meta(b)->bytes);
+    }
+    block_unref(b);
+    return true;
+}
+
+/* The next range to cut, when the head spans more than one and a half. */
+static bool cut_due(struct db *db, int64_t *mint, int64_t *maxt)
+{
+    int64_t first, last, range = db->block_range_ms;
+    head_time_range(db->head, &first, &last);
+    first = first < db->truncated_ms ? db->truncated_ms : first;
+    if (first > last || (uint64_t)last - (uint64_t)first <= (uint64_t)range + (uint64_t)range / 2)
+        return false;
+    int64_t into = first % range; /* of a multiple of the range; before 1970 too */
+    into = into < 0 ? into + range : into;
+    *mint = first < INT64_MIN + range ? first : first - into;
+    *mint = *mint < db->truncated_ms ? db->truncated_ms : *mint;
+    *maxt = first + (range - into); /* <= last: the span is longer than a range */
+    return true;
+}
+
+static bool cut_all(struct db *db, struct error *err)
+{
+    int64_t mint, maxt;
+    truncate_head(db);
+    for (int i = 0; i < CUTS_PER_LOOK_MAX; i++) {
+        struct db_state *state = db_state_pin(db);
+        int64_t floor = state->floor_ms;
+        db_state_unref(db, state);
+        if (db->truncated_ms != floor || !cut_due(db, &mint, &maxt))
+            break;
+        if (!cut_range(db, mint, maxt, err))
+            return false;
+        truncate_head(db);
+    }
+    return true;
+}
+
+/* --- retention ------------------------------------------------------------------------------------ */
+
+/* Has the wall clock moved against the monotonic one lately? */
+static bool clock_jumped(struct db *db)
+{
+    mono_time now = clock_mono();
+    int64_t offset = clock_wall().ms - now.ns / 1000000;
+    int64_t moved = db->clock_known ? offset - db->clock_offset_ms : 0;
+    if (moved > CLOCK_JUMP_MS || moved < -CLOCK_JUMP_MS) {
+        db->careful_until = mono_add_ms(now, CAREFUL_MS);
+        db_log(db, false, "clock_jumped",
+               "the wall clock moved by %" PRId64
+               " s: retention deletes one block at a time for a day",
+               moved / 1000);
+    }
+    db->clock_known = true;
+    db->clock_offset_ms = offset;
+    return now.ns < db->careful_until.ns;
+}
+
+static int64_t newest_sample(struct db *db, const struct db_state *state)
+{
+    int64_t first, newest;
+    head_time_range(db->head, &first, &newest);
+    for (size_t i = 0; i < state->block_count; i++) {
+        int64_t last = block_get_meta(state->blocks[i])->maxt - 1;
+        newest = last > newest ? last : newest;
+    }
+    return newest;
+}
+
+/* How many blocks must go, from the oldest on: those that end before the time limit, then as many as it
+ * takes to be below the limit of size. */
+static size_t retention_count(struct db *db, const struct db_state *state)
+{
+    int64_t retention_ms = atomic_load_explicit(&db->retention_ms, memory_order_relaxed);
+    uint64_t bytes_max = atomic_load_explicit(&db->retention_bytes, memory_order_relaxed),
+             bytes = 0;
+    int64_t newest = newest_sample(db, state);
+    char head_dir[DB_PATH_BYTES_MAX];
+    size_t count = 0;
+    if (retention_ms > 0 && newest >= INT64_MIN + retention_ms)
+        while (count < state->block_count &&
+               block_get_meta(state->blocks[count])->maxt <= newest - retention_ms)
+            count++;
+    if (bytes_max == 0 || !block_path(head_dir, db->dir, "head", NULL))
+        return count;
+    bytes = dir_bytes(head_dir);
+    for (size_t i = count; i < state->block_count; i++)
+        bytes += block_get_meta(state->blocks[i])->bytes;
+    for (; count < state->block_count && bytes > bytes_max; count++)
+        bytes -= block_get_meta(state->blocks[count])->bytes;
+    return count;
+}
+
+/* Under another name it is gone for the next start; queries that hold it go on reading. */
+static bool block_retire(struct db *db, const struct block_meta *meta, struct error *err)
+{
+    char from[DB_PATH_BYTES_MAX], to[DB_PATH_BYTES_MAX], name[ULID_BYTES + sizeof ".tmp"];
+    (void)snprintf(name, sizeof name, "%s.tmp", meta->ulid);
+    if (!block_path(from, db->dir, meta->ulid, err) || !block_path(to, db->dir, name, err))
+        return false;
+    return file_publish(from, to, err) || error_wrap(err, "could not delete block \"%s\"", from);
+}
+
+static void block_erase(struct db *db, const struct block_meta *meta)
+{
+    char path[DB_PATH_BYTES_MAX], name[ULID_BYTES + sizeof ".tmp"];
+    struct error err;
+    (void)snprintf(name, sizeof name, "%s.tmp", meta->ulid);
+    if (!block_path(path, db->dir, name, &err) || !dir_remove(path, &err))
+        db_log(db, true, "block_delete_failed", "%s; it will be tried again at the next start",
+               err.message);
+    else
+        db_log(db, false, "block_deleted", "block %s: past the retention", meta->ulid);
+}
+
+static bool retention_apply(struct db *db, struct error *err)
+{
+    struct db_state *state = db_state_pin(db);
+    size_t count = retention_count(db, state), gone = 0;
+    bool careful = clock_jumped(db), ok = true;
+    if (careful && count > 1)
+        count = 1;
+    while (gone < count && (ok = block_retire(db, block_get_meta(state->blocks[gone]), err)))
+        gone++;
+    if (gone > 0) {
+        db_state_publish(db, state->blocks + gone, state->block_count - gone, state->floor_ms);
+        for (size_t i = 0; i < gone; i++)
+            block_erase(db, block_get_meta(state->blocks[i]));
+        atomic_fetch_add_explicit(&db->blocks_deleted, gone, memory_order_relaxed);
+    }
+    db_state_unref(db, state);
+    return ok;
+}
+
+/* --- when ----------------------------------------------------------------------------------------- */
+
+static void cut_failed(struct db *db, const struct error *err)
+{
+    uint64_t doublings =
+        db->cut_failures_row < RETRY_DOUBLINGS ? db->cut_failures_row : RETRY_DOUBLINGS;
+    int64_t wait_ms = (int64_t)RETRY_MS << doublings; /* to 32 minutes */
+    if (err->kind == ERROR_CANCELED)
+        return;
+    db->cut_failures_row++;
+    db->cut_not_before = mono_add_ms(clock_mono(), wait_ms);
+    atomic_fetch_add_explicit(&db->cut_failures, 1, memory_order_relaxed);
+    db_log(db, true, "cut_failed", "%s; the data stays in the head, next try in %" PRId64 " s",
+           err->message, wait_ms / 1000);
+}
+
+/* Both parts are tried: a full disk is when retention is needed most. */
+static bool maintain_locked(struct db *db, bool now, struct error *err)
+{
+    struct error cut_error = {0}, retention_error = {0};
+    bool cut_ok = true, retention_ok;
+    if (now || clock_mono().ns >= db->cut_not_before.ns) {
+        cut_ok = cut_all(db, &cut_error);
+        if (cut_ok)
+            db->cut_failures_row = 0;
+        else
+            cut_failed(db, &cut_error);
+    }
+    retention_ok = retention_apply(db, &retention_error);
+    if (!retention_ok)
+        db_log(db, true, "retention_failed", "%s", retention_error.message);
+    truncate_head(db);
+    if (err && !(cut_ok && retention_ok))
+        *err = cut_ok ? retention_error : cut_error;
+    return cut_ok && retention_ok;
+}
+
+bool db_maintain(struct db *db, struct error *err)
+{
+    mutex_lock(&db->keeper_mutex);
+    bool ok = maintain_locked(db, true, err);
+    mutex_unlock(&db->keeper_mutex);
+    return ok;
+}
+
+void keeper_wake(struct db *db)
+{
+    mutex_lock(&db->wake_mutex);
+    db->wake_wanted = true;
+    cond_signal(&db->wake);
+    mutex_unlock(&db->wake_mutex);
+}
+
+static void *keeper_run(void *arg)
+{
+    struct db *db = arg;
+    mono_time next_look = clock_mono();
+    while (!atomic_load_explicit(&db->stopping, memory_order_acquire)) {
+        mutex_lock(&db->keeper_mutex);
+        if (clock_mono().ns >= next_look.ns) {
+            bool ok = maintain_locked(db, false, NULL);
+            (void)ok; /* counted, logged and tried again */
+            next_look = mono_add_ms(clock_mono(), LOOK_INTERVAL_MS);
+        } else {
+            truncate_head(db); /* a query ended */
+        }
+        mutex_unlock(&db->keeper_mutex);
+        mutex_lock(&db->wake_mutex);
+        while (!db->wake_wanted && cond_wait_until(&db->wake, &db->wake_mutex, next_look))
+            ;
+        db->wake_wanted = false;
+        mutex_unlock(&db->wake_mutex);
+    }
+    return NULL;
+}
+
+bool keeper_start(struct db *db, struct error *err)
+{
+    db->keeper_runs = thread_start(&db->keeper, "keeper", keeper_run, db, err);
+    return db->keeper_runs;
+}
+
+void keeper_stop(struct db *db)
+{
+    atomic_store_explicit(&db->stopping, true, memory_order_release);
+    keeper_wake(db);
+    if (db->keeper_runs)
+        thread_join(db->keeper);
+    db->keeper_runs = false;
+}
