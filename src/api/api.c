@@ -100,6 +100,7 @@ void api_add_routes(struct api *api, struct http_server *server)
     api_series_routes(api, server);
     api_status_routes(api, server);
     api_targets_routes(api, server);
+    api_page_routes(api, server);
 }
 
 void api_stats_get(const struct api *api, struct api_stats *out)

@@ -89,5 +89,6 @@ void api_query_routes(struct api *api, struct http_server *server);
 void api_series_routes(struct api *api, struct http_server *server);
 void api_status_routes(struct api *api, struct http_server *server);
 void api_targets_routes(struct api *api, struct http_server *server);
+void api_page_routes(struct api *api, struct http_server *server); /* page.c */
 
 #endif
