@@ -29,7 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct view text = {(const char *)bytes, len};
     struct buffer shown;
     struct config *config;
-    if (len > 0 && memmem(bytes, len, "scrape_config_files", 19)) /* other files are not the fuzzer's */
+    if (len > 0 &&
+        memmem(bytes, len, "scrape_config_files", 19)) /* other files are not the fuzzer's */
         return 0;
     config = load(text);
     if (!config)

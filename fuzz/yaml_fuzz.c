@@ -20,7 +20,8 @@ static void check_round_trip(struct arena *arena, const struct yaml_node *node)
     struct buffer out;
     struct error err = {0};
     const struct yaml_node *root;
-    if (node->kind != YAML_SCALAR || node->text.len > 4096 || memchr(node->text.ptr, '\r', node->text.len))
+    if (node->kind != YAML_SCALAR || node->text.len > 4096 ||
+        memchr(node->text.ptr, '\r', node->text.len))
         return;
     buffer_init(&out, MEM_OTHER, 1 << 20);
     buffer_append_literal(&out, "- ");
@@ -41,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         ASSERT(root == NULL && err.message[0] != '\0');
     } else if (root && root->kind == YAML_MAPPING) {
         for (uint32_t i = 0; i < root->count && i < 8; i++) {
-            ASSERT(yaml_find(root, root->pairs[i].key->text.ptr) || memchr(root->pairs[i].key->text.ptr, '\0', root->pairs[i].key->text.len));
+            ASSERT(yaml_find(root, root->pairs[i].key->text.ptr) ||
+                   memchr(root->pairs[i].key->text.ptr, '\0', root->pairs[i].key->text.len));
             check_round_trip(&arena, root->pairs[i].key);
             check_round_trip(&arena, root->pairs[i].value);
         }

@@ -86,7 +86,8 @@ static bool tag_is(struct fy_token *tag, const char *name)
     suffix.ptr = fy_tag_token_suffix(tag, &suffix.len);
     if (view_is(handle, "!!"))
         return view_is(suffix, name);
-    return view_has_prefix(suffix, prefix) && view_is(view_slice(suffix, prefix.len, suffix.len), name);
+    return view_has_prefix(suffix, prefix) &&
+           view_is(view_slice(suffix, prefix.len, suffix.len), name);
 }
 
 static int base64_digit(char c)
@@ -159,7 +160,8 @@ static bool scalar_new(struct builder *b, struct fy_event *event, struct yaml_no
     struct yaml_node *node = node_new(b, event, YAML_SCALAR);
     struct fy_token *tag = event->scalar.tag;
     node->text = token_text(b, event->scalar.value);
-    enum fy_scalar_style style = event->scalar.value ? fy_token_scalar_style(event->scalar.value) : FYSS_PLAIN;
+    enum fy_scalar_style style =
+        event->scalar.value ? fy_token_scalar_style(event->scalar.value) : FYSS_PLAIN;
     node->plain = style == FYSS_PLAIN;
     if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && node->column > 1)
         node->column--; /* the mark is behind the quote */
@@ -170,7 +172,8 @@ static bool scalar_new(struct builder *b, struct fy_event *event, struct yaml_no
                 return yaml_error(b->err, node, "!!binary value contains invalid base64 data");
         } else if (tag_is(tag, "str")) {
             node->plain = false;
-        } else if (tag_is(tag, "int") || tag_is(tag, "float") || tag_is(tag, "bool") || tag_is(tag, "null")) {
+        } else if (tag_is(tag, "int") || tag_is(tag, "float") || tag_is(tag, "bool") ||
+                   tag_is(tag, "null")) {
             node->plain = true;
         }
     }
@@ -221,7 +224,8 @@ static bool empty_item_error(struct builder *b, uint32_t error_line)
     }
     if (found_line == 0)
         return true;
-    return error_set_at(b->err, ERROR_INPUT, found_line, found_column, "this item of a list is empty");
+    return error_set_at(b->err, ERROR_INPUT, found_line, found_column,
+                        "this item of a list is empty");
 }
 
 /* What libfyaml found wrong. Its first error is the cause, the others its echo. */
@@ -251,7 +255,8 @@ static int pair_compare(const void *a, const void *b)
     const struct yaml_pair *x = *(const struct yaml_pair *const *)a;
     const struct yaml_pair *y = *(const struct yaml_pair *const *)b;
     int c = view_cmp(x->key->text, y->key->text);
-    return c ? c : (x > y) - (x < y); /* in the order written: the second of two is the one to blame */
+    return c ? c
+             : (x > y) - (x < y); /* in the order written: the second of two is the one to blame */
 }
 
 static const struct yaml_pair **pairs_sorted(struct arena *arena, const struct yaml_pair *pairs,
@@ -303,7 +308,8 @@ static bool level_merge(struct builder *b, struct level *level, const struct yam
     b->walk_count += from->walk_count;
     if (b->walk_count > YAML_NODES_MAX)
         return error_set_at(b->err, ERROR_TOO_LARGE, from->line, from->column,
-                            "the document has more than %d nodes with its aliases expanded", YAML_NODES_MAX);
+                            "the document has more than %d nodes with its aliases expanded",
+                            YAML_NODES_MAX);
     size_t own_count = level->count;
     const struct yaml_pair *own = level->pairs;
     const struct yaml_pair **sorted = pairs_sorted(b->arena, own, own_count);
@@ -392,7 +398,8 @@ static bool level_close(struct builder *b)
 static bool key_check(struct builder *b, const struct yaml_node *key)
 {
     if (key->kind != YAML_SCALAR)
-        return yaml_error(b->err, key, "a field's name must be a string, not %s", yaml_describe(key));
+        return yaml_error(b->err, key, "a field's name must be a string, not %s",
+                          yaml_describe(key));
     return true;
 }
 
@@ -424,13 +431,15 @@ static bool charge(struct builder *b, struct fy_event *event, uint64_t nodes)
     if (b->walk_count <= YAML_NODES_MAX)
         return true;
     return error_set_at(b->err, ERROR_TOO_LARGE, mark_line(event), mark_column(event),
-                        "the document has more than %d nodes with its aliases expanded", YAML_NODES_MAX);
+                        "the document has more than %d nodes with its aliases expanded",
+                        YAML_NODES_MAX);
 }
 
 static bool on_alias(struct builder *b, struct fy_event *event)
 {
     struct view name = token_text(b, event->alias.anchor);
-    uint32_t found = map_find(&b->anchor_index, hash64_secret(name.ptr, name.len), anchor_is, b, &name);
+    uint32_t found =
+        map_find(&b->anchor_index, hash64_secret(name.ptr, name.len), anchor_is, b, &name);
     struct view shown = view_slice(name, 0, 200);
     if (found == MAP_NONE)
         return error_set_at(b->err, ERROR_INPUT, mark_line(event), mark_column(event),
@@ -466,7 +475,8 @@ static bool on_event(struct builder *b, struct fy_event *event)
         return charge(b, event, 1) &&
                level_open(b, event, YAML_SEQUENCE, event->sequence_start.anchor);
     case FYET_MAPPING_START:
-        return charge(b, event, 1) && level_open(b, event, YAML_MAPPING, event->mapping_start.anchor);
+        return charge(b, event, 1) &&
+               level_open(b, event, YAML_MAPPING, event->mapping_start.anchor);
     case FYET_SEQUENCE_END:
     case FYET_MAPPING_END:
         return level_close(b);
@@ -503,8 +513,8 @@ static bool events_read(struct builder *b)
 static bool text_check(struct view text, struct error *err)
 {
     if (text.len > YAML_BYTES_MAX)
-        return error_set(err, ERROR_TOO_LARGE, "the document has %zu bytes, at most %d are allowed", text.len,
-                         YAML_BYTES_MAX);
+        return error_set(err, ERROR_TOO_LARGE, "the document has %zu bytes, at most %d are allowed",
+                         text.len, YAML_BYTES_MAX);
     uint32_t line = 1, column = 1;
     for (size_t pos = 0; pos < text.len;) {
         uint32_t code = (unsigned char)text.ptr[pos];
@@ -514,7 +524,8 @@ static bool text_check(struct view text, struct error *err)
             code = utf8_next(text, &pos);
         if (code == 0 || code == UINT32_MAX)
             return error_set_at(err, ERROR_INPUT, line, column, "%s",
-                                code == 0 ? "a NUL byte is in the text" : "the text is not valid UTF-8");
+                                code == 0 ? "a NUL byte is in the text"
+                                          : "the text is not valid UTF-8");
         column++;
         if (code == '\n') {
             line++;
@@ -540,8 +551,8 @@ static bool parser_open(struct builder *b)
         return error_set(b->err, ERROR_INTERNAL, "could not create the YAML parser's messages");
     fy_diag_set_collect_errors(b->diag, true);
     /* Our depth limit is stricter, and the parser does not recurse. */
-    struct fy_parse_cfg cfg = {.flags = FYPCF_COLLECT_DIAG | FYPCF_DISABLE_DEPTH_LIMIT | FYPCF_JSON_NONE |
-                                        FYPCF_DEFAULT_VERSION_1_1,
+    struct fy_parse_cfg cfg = {.flags = FYPCF_COLLECT_DIAG | FYPCF_DISABLE_DEPTH_LIMIT |
+                                        FYPCF_JSON_NONE | FYPCF_DEFAULT_VERSION_1_1,
                                .diag = b->diag};
     b->parser = fy_parser_create(&cfg);
     if (!b->parser || fy_parser_set_string(b->parser, b->text.ptr, b->text.len) != 0)
@@ -549,7 +560,8 @@ static bool parser_open(struct builder *b)
     return true;
 }
 
-bool yaml_parse(struct arena *arena, struct view text, const struct yaml_node **out, struct error *err)
+bool yaml_parse(struct arena *arena, struct view text, const struct yaml_node **out,
+                struct error *err)
 {
     ASSERT(out != NULL);
     *out = NULL;

@@ -29,12 +29,12 @@ struct yaml_pair {
 
 struct yaml_node {
     enum yaml_kind kind;
-    bool plain;             /* scalar: written without quotes and without a tag that says it is a string */
-    uint32_t line, column;  /* from 1; columns count characters */
-    uint32_t count;         /* sequence: items; mapping: pairs */
-    uint32_t walk_count;    /* nodes that a walk from here meets, this one too */
-    uint32_t height;        /* levels below this one */
-    struct view text;       /* scalar; NUL-terminated behind it; !!binary is decoded */
+    bool plain; /* scalar: written without quotes and without a tag that says it is a string */
+    uint32_t line, column; /* from 1; columns count characters */
+    uint32_t count;        /* sequence: items; mapping: pairs */
+    uint32_t walk_count;   /* nodes that a walk from here meets, this one too */
+    uint32_t height;       /* levels below this one */
+    struct view text;      /* scalar; NUL-terminated behind it; !!binary is decoded */
     union {
         const struct yaml_node **items; /* sequence */
         struct yaml_pair *pairs;        /* mapping, in the order written; keys are distinct */
@@ -62,7 +62,8 @@ bool yaml_as_float(const struct yaml_node *node, double *out);
 const char *yaml_describe(const struct yaml_node *node);
 
 /* Sets ERROR_INPUT at the place of the node. Returns false. */
-bool yaml_error(struct error *err, const struct yaml_node *node, const char *format, ...) PRINTF_LIKE(3, 4);
+bool yaml_error(struct error *err, const struct yaml_node *node, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 
 /* Appends a scalar so that YAML 1.1 reads back this very string, in the style Go's yaml.v2 chooses: plain, 'single',
  * "double" or, for several lines, a literal block whose lines are indented by indent + 2 blanks. */

@@ -27,8 +27,10 @@ static bool text_is_null(struct view text)
 
 static bool text_as_bool(struct view text, bool *out)
 {
-    static const char *const TRUES[] = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"};
-    static const char *const FALSES[] = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"};
+    static const char *const TRUES[] = {"y",    "Y",    "yes", "Yes", "YES", "true",
+                                        "True", "TRUE", "on",  "On",  "ON"};
+    static const char *const FALSES[] = {"n",     "N",     "no",  "No",  "NO", "false",
+                                         "False", "FALSE", "off", "Off", "OFF"};
     *out = word_is_one_of(text, TRUES, ARRAY_COUNT(TRUES));
     return *out || word_is_one_of(text, FALSES, ARRAY_COUNT(FALSES));
 }
@@ -107,7 +109,8 @@ static bool text_as_float(struct view text, double *out)
     if (word_is_one_of(text, NANS, ARRAY_COUNT(NANS)))
         return true;
     /* Decimal digits only: "inf", "nan" and hexadecimal floats are strings in YAML. */
-    if (!digits_take(text, digits, &len, &negative) || !(isdigit((unsigned char)digits[0]) || digits[0] == '.'))
+    if (!digits_take(text, digits, &len, &negative) ||
+        !(isdigit((unsigned char)digits[0]) || digits[0] == '.'))
         return false;
     for (size_t i = 0; i < len; i++) {
         if (!isdigit((unsigned char)digits[i]) && !strchr(".eE+-", digits[i]))
@@ -246,8 +249,8 @@ static struct traits text_traits(struct view text)
             continue;
         }
         uint32_t code = utf8_next(text, &pos);
-        if (code == UINT32_MAX || code == 0xfeff || (code >= 0x80 && code < 0xa0) || code == 0x2028 ||
-            code == 0x2029)
+        if (code == UINT32_MAX || code == 0xfeff || (code >= 0x80 && code < 0xa0) ||
+            code == 0x2028 || code == 0x2029)
             t.special = true;
     }
     return t;
@@ -258,8 +261,9 @@ static void write_escape(struct buffer *out, uint32_t code)
     static const struct {
         uint32_t code;
         const char *text;
-    } SHORT[] = {{0, "\\0"}, {7, "\\a"}, {8, "\\b"}, {9, "\\t"}, {10, "\\n"}, {11, "\\v"}, {12, "\\f"}, {13, "\\r"},
-                 {27, "\\e"}, {'"', "\\\""}, {'\\', "\\\\"}, {0x85, "\\N"}, {0xa0, "\\_"}, {0x2028, "\\L"}, {0x2029, "\\P"}};
+    } SHORT[] = {{0, "\\0"},     {7, "\\a"},    {8, "\\b"},    {9, "\\t"},      {10, "\\n"},
+                 {11, "\\v"},    {12, "\\f"},   {13, "\\r"},   {27, "\\e"},     {'"', "\\\""},
+                 {'\\', "\\\\"}, {0x85, "\\N"}, {0xa0, "\\_"}, {0x2028, "\\L"}, {0x2029, "\\P"}};
     for (size_t i = 0; i < ARRAY_COUNT(SHORT); i++) {
         if (SHORT[i].code == code) {
             buffer_append_view(out, view_from(SHORT[i].text));
@@ -278,10 +282,12 @@ static void write_double_quoted(struct buffer *out, struct view text)
     for (size_t pos = 0; pos < text.len;) {
         size_t from = pos;
         uint32_t code = utf8_next(text, &pos);
-        if (code == UINT32_MAX) /* not UTF-8: the replacement character, as a reader would make of it */
+        if (code ==
+            UINT32_MAX) /* not UTF-8: the replacement character, as a reader would make of it */
             code = 0xfffd;
         bool printable = code >= 0x20 && code != 0x7f && code != '"' && code != '\\' &&
-                         !(code >= 0x80 && code < 0xa0) && code != 0xfeff && code != 0x2028 && code != 0x2029;
+                         !(code >= 0x80 && code < 0xa0) && code != 0xfeff && code != 0x2028 &&
+                         code != 0x2029;
         if (printable && code != 0xfffd)
             buffer_append_view(out, view_slice(text, from, pos));
         else

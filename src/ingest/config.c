@@ -37,7 +37,8 @@ void config_unref(struct config *c)
 static struct config_owner *owner_new(void)
 {
     struct config_owner *owner = mem_alloc_zero(MEM_CONFIG, 1, sizeof(*owner));
-    arena_init(&owner->arena, MEM_CONFIG, 0); /* bounded by the limits of the files that it is filled from */
+    arena_init(&owner->arena, MEM_CONFIG,
+               0); /* bounded by the limits of the files that it is filled from */
     atomic_init(&owner->references, 1);
     return owner;
 }
@@ -59,8 +60,9 @@ static size_t variable_end(struct view text, size_t pos, struct view *name)
         *name = view_slice(text, pos, pos + 1);
         return pos + 1;
     }
-    while (pos < text.len && (text.ptr[pos] == '_' || (text.ptr[pos] >= '0' && text.ptr[pos] <= '9') ||
-                              ((text.ptr[pos] | 0x20) >= 'a' && (text.ptr[pos] | 0x20) <= 'z')))
+    while (pos < text.len &&
+           (text.ptr[pos] == '_' || (text.ptr[pos] >= '0' && text.ptr[pos] <= '9') ||
+            ((text.ptr[pos] | 0x20) >= 'a' && (text.ptr[pos] | 0x20) <= 'z')))
         pos++;
     *name = view_slice(text, from, pos);
     return pos;
@@ -121,8 +123,9 @@ struct job_list {
     struct string_map *names; /* -> place in jobs */
 };
 
-static bool add_jobs(struct loader *l, const struct yaml_node *list, struct config_scrape_jobs *from,
-                     const struct config_global *global, struct job_list *to)
+static bool add_jobs(struct loader *l, const struct yaml_node *list,
+                     struct config_scrape_jobs *from, const struct config_global *global,
+                     struct job_list *to)
 {
     for (size_t i = 0; i < from->count; i++) {
         struct config_scrape_job *job = &from->items[i];
@@ -131,9 +134,11 @@ static bool add_jobs(struct loader *l, const struct yaml_node *list, struct conf
             return false;
         if (string_map_get(to->names, job->job_name, &first)) {
             const struct yaml_node *name = yaml_find(list->items[i], "job_name");
-            return yaml_error(l->err, name,
-                              "found multiple scrape configs with job name \"%.*s\", first found in %.*s",
-                              VIEW_ARGS(view_slice(job->job_name, 0, 200)), VIEW_ARGS(to->jobs.items[first].file));
+            return yaml_error(
+                l->err, name,
+                "found multiple scrape configs with job name \"%.*s\", first found in %.*s",
+                VIEW_ARGS(view_slice(job->job_name, 0, 200)),
+                VIEW_ARGS(to->jobs.items[first].file));
         }
         string_map_set(to->names, job->job_name, to->jobs.count);
         to->jobs.items = arena_grow(l->arena, to->jobs.items, &to->capacity, to->jobs.count + 1,
@@ -176,7 +181,8 @@ static bool load_job_file(struct loader *main, const char *path, const struct co
         return error_wrap(l.err, "%s", main->file);
     l.file = path;
     l.dir = folder_of(l.arena, view_from(path));
-    if (yaml_parse(l.arena, text, &root, l.err) && config_read_section(&l, &CONFIG_JOB_FILE_SECTION, root, &jobs) &&
+    if (yaml_parse(l.arena, text, &root, l.err) &&
+        config_read_section(&l, &CONFIG_JOB_FILE_SECTION, root, &jobs) &&
         add_jobs(&l, yaml_find(root, "scrape_configs"), &jobs, global, to))
         return true;
     return config_error_place(&l);
@@ -191,14 +197,16 @@ static bool load_job_pattern(struct loader *l, const struct yaml_node *node, str
     bool wild = strpbrk(path, "*?[") != NULL, ok = true;
     int rc = glob(path, 0, NULL, &found);
     if (rc == GLOB_NOMATCH && !wild) {
-        (void)yaml_error(l->err, node, "scrape config file \"%.*s\" does not exist", VIEW_ARGS(view_slice(pattern, 0, 300)));
+        (void)yaml_error(l->err, node, "scrape config file \"%.*s\" does not exist",
+                         VIEW_ARGS(view_slice(pattern, 0, 300)));
         ok = config_error_place(l);
     } else if (rc != 0 && rc != GLOB_NOMATCH) {
-        (void)yaml_error(l->err, node, "could not list the files of \"%.*s\"", VIEW_ARGS(view_slice(pattern, 0, 300)));
+        (void)yaml_error(l->err, node, "could not list the files of \"%.*s\"",
+                         VIEW_ARGS(view_slice(pattern, 0, 300)));
         ok = config_error_place(l);
     } else if (found.gl_pathc > CONFIG_SCRAPE_FILES_MAX) {
-        (void)yaml_error(l->err, node, "pattern matches %zu files, at most %d are allowed", found.gl_pathc,
-                         CONFIG_SCRAPE_FILES_MAX);
+        (void)yaml_error(l->err, node, "pattern matches %zu files, at most %d are allowed",
+                         found.gl_pathc, CONFIG_SCRAPE_FILES_MAX);
         ok = config_error_place(l);
     }
     for (size_t i = 0; ok && i < found.gl_pathc; i++)
@@ -214,7 +222,8 @@ static bool load_jobs(struct loader *l, const struct yaml_node *root, struct con
     bool ok = add_jobs(l, yaml_find(root, "scrape_configs"), &c->main_jobs, &c->global, &list) ||
               config_error_place(l);
     for (size_t i = 0; ok && i < c->scrape_config_files.count; i++)
-        ok = load_job_pattern(l, patterns->items[i], c->scrape_config_files.items[i], &c->global, &list);
+        ok = load_job_pattern(l, patterns->items[i], c->scrape_config_files.items[i], &c->global,
+                              &list);
     string_map_free(list.names);
     c->scrape_configs = list.jobs;
     return ok;
@@ -225,7 +234,8 @@ static bool load_jobs(struct loader *l, const struct yaml_node *root, struct con
 static bool load(struct loader *l, struct view text, struct config *c)
 {
     const struct yaml_node *root;
-    if (!yaml_parse(l->arena, text, &root, l->err) || !config_read_section(l, &CONFIG_SECTION, root, c))
+    if (!yaml_parse(l->arena, text, &root, l->err) ||
+        !config_read_section(l, &CONFIG_SECTION, root, c))
         return config_error_place(l);
     c->text = arena_copy(l->arena, text);
     if (!config_finish(l, root, c))
@@ -234,10 +244,12 @@ static bool load(struct loader *l, struct view text, struct config *c)
     return load_jobs(l, root, c);
 }
 
-bool config_load_text(struct view text, const char *dir, const char *name, struct config **out, struct error *err)
+bool config_load_text(struct view text, const char *dir, const char *name, struct config **out,
+                      struct error *err)
 {
     struct config_owner *owner = owner_new();
-    struct loader l = {.owner = owner, .arena = &owner->arena, .err = err, .file = name, .dir = dir};
+    struct loader l = {
+        .owner = owner, .arena = &owner->arena, .err = err, .file = name, .dir = dir};
     *out = NULL;
     if (!load(&l, text, &owner->config)) {
         config_unref(&owner->config);
@@ -254,8 +266,9 @@ bool config_load_file(const char *path, struct config **out, struct error *err)
     *out = NULL;
     buffer_init(&text, MEM_CONFIG, CONFIG_FILE_BYTES_MAX);
     arena_init(&scratch, MEM_CONFIG, 0);
-    bool ok = file_read_all(path, &text, err) &&
-              config_load_text(buffer_view(&text), folder_of(&scratch, view_from(path)), path, out, err);
+    bool ok =
+        file_read_all(path, &text, err) &&
+        config_load_text(buffer_view(&text), folder_of(&scratch, view_from(path)), path, out, err);
     if (ok)
         (*out)->path = arena_copy(&((struct config_owner *)*out)->arena, view_from(path));
     arena_deinit(&scratch);

@@ -68,7 +68,13 @@ struct config_authorization {
     struct view credentials_file;
 };
 
-enum config_tls_version { CONFIG_TLS_ANY, CONFIG_TLS_10, CONFIG_TLS_11, CONFIG_TLS_12, CONFIG_TLS_13 };
+enum config_tls_version {
+    CONFIG_TLS_ANY,
+    CONFIG_TLS_10,
+    CONFIG_TLS_11,
+    CONFIG_TLS_12,
+    CONFIG_TLS_13
+};
 
 struct config_tls {
     struct view ca, cert;
@@ -143,7 +149,8 @@ enum config_escaping {
     X(CONFIG_PROTOCOL_OPENMETRICS_1_0_0, "OpenMetricsText1.0.0",                                   \
       "application/openmetrics-text;version=1.0.0")                                                \
     X(CONFIG_PROTOCOL_PROTOBUF, "PrometheusProto",                                                 \
-      "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited") \
+      "application/"                                                                               \
+      "vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")            \
     X(CONFIG_PROTOCOL_TEXT_0_0_4, "PrometheusText0.0.4", "text/plain;version=0.0.4")               \
     X(CONFIG_PROTOCOL_TEXT_1_0_0, "PrometheusText1.0.0", "text/plain;version=1.0.0")
 
@@ -164,19 +171,19 @@ const char *config_protocol_name(enum config_protocol protocol);
 const char *config_protocol_media_type(enum config_protocol protocol);
 
 struct config_global {
-    int64_t scrape_interval_ms;     /* default 1m */
-    int64_t scrape_timeout_ms;      /* default 10s, at most the interval */
+    int64_t scrape_interval_ms;               /* default 1m */
+    int64_t scrape_timeout_ms;                /* default 10s, at most the interval */
     struct config_protocols scrape_protocols; /* empty: each job has the default */
-    int64_t evaluation_interval_ms; /* default 1m */
+    int64_t evaluation_interval_ms;           /* default 1m */
     int64_t rule_query_offset_ms;
     struct view query_log_file, scrape_failure_log_file; /* empty: none */
-    struct labels external_labels;  /* ${NAME} expanded */
+    struct labels external_labels;                       /* ${NAME} expanded */
     /* Limits: 0 = none. Jobs that say nothing inherit them. */
     int64_t body_size_limit_bytes;
     uint64_t sample_limit, target_limit, label_limit;
     uint64_t label_name_length_limit, label_value_length_limit; /* bytes */
     uint64_t keep_dropped_targets;
-    enum config_name_validation metric_name_validation_scheme;  /* default utf8 */
+    enum config_name_validation metric_name_validation_scheme; /* default utf8 */
     enum config_escaping metric_name_escaping_scheme;
     int8_t scrape_native_histograms; /* 0 or 1 (-1 while it is being read) */
     bool convert_classic_histograms_to_nhcb;
@@ -212,7 +219,8 @@ struct config_scrape_job {
     struct config_params params;
     int64_t scrape_interval_ms, scrape_timeout_ms; /* > 0; timeout <= interval */
     struct config_protocols scrape_protocols;      /* not empty once loaded */
-    enum config_protocol fallback_scrape_protocol; /* NONE: an unknown content type fails the scrape */
+    enum config_protocol
+        fallback_scrape_protocol; /* NONE: an unknown content type fails the scrape */
     /* 0 or 1 (-1 while they are being read) */
     int8_t scrape_native_histograms, always_scrape_classic_histograms;
     int8_t convert_classic_histograms_to_nhcb, extra_scrape_metrics;
@@ -256,7 +264,7 @@ struct config_storage {
 struct config_alertmanager {
     struct config_http_client http;
     struct view scheme, path_prefix;
-    int64_t timeout_ms; /* default 10s */
+    int64_t timeout_ms;      /* default 10s */
     struct view api_version; /* "v2" */
     struct config_target_groups static_configs;
     struct config_discoveries discoveries;
@@ -330,11 +338,12 @@ struct config {
     struct config_alertmanagers alertmanagers;
     struct config_strings rule_files;          /* patterns */
     struct config_strings scrape_config_files; /* patterns */
-    struct config_scrape_jobs main_jobs;       /* those of the main file: what config_print_yaml shows */
-    struct config_scrape_jobs scrape_configs;  /* all, those of scrape_config_files behind the main file's */
-    const struct config_storage *storage;      /* never NULL */
-    bool has_storage;                          /* the file has the section */
-    const struct config_tracing *tracing;      /* NULL: not configured */
+    struct config_scrape_jobs main_jobs; /* those of the main file: what config_print_yaml shows */
+    struct config_scrape_jobs
+        scrape_configs; /* all, those of scrape_config_files behind the main file's */
+    const struct config_storage *storage; /* never NULL */
+    bool has_storage;                     /* the file has the section */
+    const struct config_tracing *tracing; /* NULL: not configured */
     struct config_remote_writes remote_write;
     struct config_remote_reads remote_read;
     struct config_otlp otlp;
@@ -349,8 +358,8 @@ struct config {
  * with "FILE:LINE:COLUMN: " where there is a place, which err has too. On error *out is NULL. */
 MUST_USE bool config_load_file(const char *path, struct config **out, struct error *err);
 /* The same from text; relative paths are joined to `dir` ("" = the current folder); `name` is what messages call it. */
-MUST_USE bool config_load_text(struct view text, const char *dir, const char *name, struct config **out,
-                               struct error *err);
+MUST_USE bool config_load_text(struct view text, const char *dir, const char *name,
+                               struct config **out, struct error *err);
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* NULL does nothing */
 

@@ -13,25 +13,28 @@ static bool check_exists(struct view path, const char *what, struct error *err)
     /* Paths of a configuration are NUL-terminated: they were copied into its arena. */
     if (path.len == 0 || file_exists(path.ptr))
         return true;
-    return error_set(err, ERROR_INPUT, "%s \"%.*s\" does not exist", what, VIEW_ARGS(view_slice(path, 0, 400)));
+    return error_set(err, ERROR_INPUT, "%s \"%.*s\" does not exist", what,
+                     VIEW_ARGS(view_slice(path, 0, 400)));
 }
 
 static bool check_tls(const struct config_tls *tls, struct error *err)
 {
-    return check_exists(tls->ca_file, "CA file", err) && check_exists(tls->cert_file, "client cert file", err) &&
+    return check_exists(tls->ca_file, "CA file", err) &&
+           check_exists(tls->cert_file, "client cert file", err) &&
            check_exists(tls->key_file, "client key file", err);
 }
 
 static bool check_http(const struct config_http_client *http, struct error *err)
 {
-    if (http->authorization &&
-        !check_exists(http->authorization->credentials_file, "authorization credentials or bearer token file", err))
+    if (http->authorization && !check_exists(http->authorization->credentials_file,
+                                             "authorization credentials or bearer token file", err))
         return false;
     if (http->basic_auth && (!check_exists(http->basic_auth->username_file, "username file", err) ||
                              !check_exists(http->basic_auth->password_file, "password file", err)))
         return false;
-    if (http->oauth2 && (!check_exists(http->oauth2->client_secret_file, "client secret file", err) ||
-                         !check_tls(&http->oauth2->tls, err)))
+    if (http->oauth2 &&
+        (!check_exists(http->oauth2->client_secret_file, "client secret file", err) ||
+         !check_tls(&http->oauth2->tls, err)))
         return false;
     return check_tls(&http->tls, err);
 }
@@ -58,7 +61,8 @@ static bool check_files(const struct config *c, struct error *err)
     for (size_t i = 0; i < c->scrape_configs.count; i++) {
         const struct config_scrape_job *job = &c->scrape_configs.items[i];
         if (!check_http(&job->http, err))
-            return error_wrap(err, "scrape config with job name \"%.*s\"", VIEW_ARGS(view_slice(job->job_name, 0, 200)));
+            return error_wrap(err, "scrape config with job name \"%.*s\"",
+                              VIEW_ARGS(view_slice(job->job_name, 0, 200)));
     }
     for (size_t i = 0; i < c->alertmanagers.count; i++) {
         if (!check_http(&c->alertmanagers.items[i].http, err))

@@ -6,13 +6,17 @@
 #include "base/assert.h"
 
 static const char *const KINDS[] = {
-    "azure_sd_configs",   "consul_sd_configs",    "digitalocean_sd_configs", "dns_sd_configs",      "docker_sd_configs",
-    "dockerswarm_sd_configs", "ec2_sd_configs",   "eureka_sd_configs",       "file_sd_configs",     "gce_sd_configs",
-    "hetzner_sd_configs", "http_sd_configs",      "ionos_sd_configs",        "kubernetes_sd_configs", "kuma_sd_configs",
-    "lightsail_sd_configs", "linode_sd_configs",  "marathon_sd_configs",     "nerve_sd_configs",    "nomad_sd_configs",
-    "oci_sd_configs",     "openstack_sd_configs", "outscale_sd_configs",     "ovhcloud_sd_configs", "puppetdb_sd_configs",
-    "scaleway_sd_configs", "serverset_sd_configs", "stackit_sd_configs",     "triton_sd_configs",   "uyuni_sd_configs",
-    "vultr_sd_configs",   "aws_sd_configs",
+    "azure_sd_configs",     "consul_sd_configs",     "digitalocean_sd_configs",
+    "dns_sd_configs",       "docker_sd_configs",     "dockerswarm_sd_configs",
+    "ec2_sd_configs",       "eureka_sd_configs",     "file_sd_configs",
+    "gce_sd_configs",       "hetzner_sd_configs",    "http_sd_configs",
+    "ionos_sd_configs",     "kubernetes_sd_configs", "kuma_sd_configs",
+    "lightsail_sd_configs", "linode_sd_configs",     "marathon_sd_configs",
+    "nerve_sd_configs",     "nomad_sd_configs",      "oci_sd_configs",
+    "openstack_sd_configs", "outscale_sd_configs",   "ovhcloud_sd_configs",
+    "puppetdb_sd_configs",  "scaleway_sd_configs",   "serverset_sd_configs",
+    "stackit_sd_configs",   "triton_sd_configs",     "uyuni_sd_configs",
+    "vultr_sd_configs",     "aws_sd_configs",
 };
 
 struct file_discovery {
@@ -42,7 +46,8 @@ static bool file_check(struct loader *l, const struct yaml_node *node, void *obj
     static const char *const ENDINGS[] = {".json", ".yml", ".yaml"};
     const struct file_discovery *file = object;
     if (file->files.count == 0)
-        return yaml_error(l->err, node, "file service discovery config must contain at least one path name");
+        return yaml_error(l->err, node,
+                          "file service discovery config must contain at least one path name");
     for (size_t i = 0; i < file->files.count; i++) {
         struct view path = file->files.items[i];
         size_t dir_end = path.len;
@@ -86,7 +91,8 @@ static bool dns_check(struct loader *l, const struct yaml_node *node, void *obje
     const struct dns_discovery *dns = object;
     bool known = false;
     for (size_t i = 0; i < ARRAY_COUNT(TYPES); i++)
-        known |= dns->type.len == strlen(TYPES[i]) && strncasecmp(dns->type.ptr, TYPES[i], dns->type.len) == 0;
+        known |= dns->type.len == strlen(TYPES[i]) &&
+                 strncasecmp(dns->type.ptr, TYPES[i], dns->type.len) == 0;
     if (dns->names.count == 0)
         return yaml_error(l->err, node, "DNS-SD config must contain at least one SRV record name");
     if (!known)
@@ -118,12 +124,15 @@ static const struct {
     const char *kind;
     struct section section;
 } CHECKED[] = {
-    {"file_sd_configs", {"file_sd_configs", sizeof(struct file_discovery), FILE_FIELDS, ARRAY_COUNT(FILE_FIELDS),
-                         NULL, file_check}},
-    {"http_sd_configs", {"http_sd_configs", sizeof(struct http_discovery), HTTP_FIELDS, ARRAY_COUNT(HTTP_FIELDS),
-                         NULL, http_check}},
-    {"dns_sd_configs", {"dns_sd_configs", sizeof(struct dns_discovery), DNS_FIELDS, ARRAY_COUNT(DNS_FIELDS),
-                        dns_defaults, dns_check}},
+    {"file_sd_configs",
+     {"file_sd_configs", sizeof(struct file_discovery), FILE_FIELDS, ARRAY_COUNT(FILE_FIELDS), NULL,
+      file_check}},
+    {"http_sd_configs",
+     {"http_sd_configs", sizeof(struct http_discovery), HTTP_FIELDS, ARRAY_COUNT(HTTP_FIELDS), NULL,
+      http_check}},
+    {"dns_sd_configs",
+     {"dns_sd_configs", sizeof(struct dns_discovery), DNS_FIELDS, ARRAY_COUNT(DNS_FIELDS),
+      dns_defaults, dns_check}},
 };
 
 const char *config_discovery_kind(struct view name)

@@ -13,14 +13,17 @@ static const struct yaml_node *blame(const struct yaml_node *node, const char *f
     return found ? found : node;
 }
 
-bool config_labels_check(struct loader *l, const struct yaml_node *node, struct labels labels, bool legacy)
+bool config_labels_check(struct loader *l, const struct yaml_node *node, struct labels labels,
+                         bool legacy)
 {
     for (uint32_t i = 0; i < labels.count; i++) {
         struct view name = labels.items[i].name, value = labels.items[i].value;
         if (legacy ? !label_name_is_legacy(name) : name.len == 0 || !utf8_is_valid(name))
-            return yaml_error(l->err, node, "\"%.*s\" is not a valid label name", VIEW_ARGS(view_slice(name, 0, 200)));
+            return yaml_error(l->err, node, "\"%.*s\" is not a valid label name",
+                              VIEW_ARGS(view_slice(name, 0, 200)));
         if (!utf8_is_valid(value))
-            return yaml_error(l->err, node, "the value of label \"%.*s\" is not a valid label value",
+            return yaml_error(l->err, node,
+                              "the value of label \"%.*s\" is not a valid label value",
                               VIEW_ARGS(view_slice(name, 0, 200)));
     }
     return true;
@@ -76,8 +79,8 @@ static void inherit_formats(struct config_scrape_job *job, const struct config_g
     if (global->scrape_protocols.count > 0)
         job->scrape_protocols = global->scrape_protocols;
     else
-        job->scrape_protocols =
-            job->scrape_native_histograms ? CONFIG_PROTOCOLS_PROTOBUF_FIRST : CONFIG_PROTOCOLS_DEFAULT;
+        job->scrape_protocols = job->scrape_native_histograms ? CONFIG_PROTOCOLS_PROTOBUF_FIRST
+                                                              : CONFIG_PROTOCOLS_DEFAULT;
 }
 
 static enum config_escaping escaping_of(enum config_name_validation names)
@@ -85,8 +88,8 @@ static enum config_escaping escaping_of(enum config_name_validation names)
     return names == CONFIG_NAMES_LEGACY ? CONFIG_ESCAPING_UNDERSCORES : CONFIG_ESCAPING_ALLOW_UTF8;
 }
 
-static bool finish_names(struct loader *l, const struct yaml_node *node, const struct config_global *global,
-                         struct config_scrape_job *job)
+static bool finish_names(struct loader *l, const struct yaml_node *node,
+                         const struct config_global *global, struct config_scrape_job *job)
 {
     enum config_escaping inherited = global->metric_name_escaping_scheme;
     bool unset = job->metric_name_validation_scheme == CONFIG_NAMES_UNSET;
@@ -96,7 +99,8 @@ static bool finish_names(struct loader *l, const struct yaml_node *node, const s
         job->metric_name_validation_scheme = global->metric_name_validation_scheme;
     /* A job that asks for legacy names must not inherit an escaping that allows UTF-8. */
     if (job->metric_name_escaping_scheme == CONFIG_ESCAPING_UNSET)
-        job->metric_name_escaping_scheme = unset ? inherited : escaping_of(job->metric_name_validation_scheme);
+        job->metric_name_escaping_scheme =
+            unset ? inherited : escaping_of(job->metric_name_validation_scheme);
     if (job->metric_name_escaping_scheme == CONFIG_ESCAPING_ALLOW_UTF8 &&
         job->metric_name_validation_scheme != CONFIG_NAMES_UTF8)
         return yaml_error(l->err, blame(node, "metric_name_escaping_scheme"),
@@ -104,25 +108,29 @@ static bool finish_names(struct loader *l, const struct yaml_node *node, const s
     return true;
 }
 
-bool config_finish_job(struct loader *l, const struct yaml_node *node, const struct config_global *global,
-                       struct config_scrape_job *job)
+bool config_finish_job(struct loader *l, const struct yaml_node *node,
+                       const struct config_global *global, struct config_scrape_job *job)
 {
     if (job->scrape_interval_ms == 0)
         job->scrape_interval_ms = global->scrape_interval_ms;
     if (job->scrape_timeout_ms > job->scrape_interval_ms)
-        return yaml_error(l->err, blame(node, "scrape_timeout"),
-                          "scrape timeout greater than scrape interval for scrape config with job name \"%.*s\"",
-                          VIEW_ARGS(view_slice(job->job_name, 0, 200)));
+        return yaml_error(
+            l->err, blame(node, "scrape_timeout"),
+            "scrape timeout greater than scrape interval for scrape config with job name \"%.*s\"",
+            VIEW_ARGS(view_slice(job->job_name, 0, 200)));
     if (job->scrape_timeout_ms == 0)
-        job->scrape_timeout_ms =
-            global->scrape_timeout_ms < job->scrape_interval_ms ? global->scrape_timeout_ms : job->scrape_interval_ms;
+        job->scrape_timeout_ms = global->scrape_timeout_ms < job->scrape_interval_ms
+                                     ? global->scrape_timeout_ms
+                                     : job->scrape_interval_ms;
     inherit_limits(job, global);
     inherit_formats(job, global);
     if (!finish_names(l, node, global, job))
         return false;
     bool legacy = job->metric_name_validation_scheme == CONFIG_NAMES_LEGACY;
-    return config_finish_rules(l, yaml_find(node, "relabel_configs"), legacy, &job->relabel_configs) &&
-           config_finish_rules(l, yaml_find(node, "metric_relabel_configs"), legacy, &job->metric_relabel_configs);
+    return config_finish_rules(l, yaml_find(node, "relabel_configs"), legacy,
+                               &job->relabel_configs) &&
+           config_finish_rules(l, yaml_find(node, "metric_relabel_configs"), legacy,
+                               &job->metric_relabel_configs);
 }
 
 /* --- the other sections --- */
@@ -135,17 +143,20 @@ static bool patterns_check(struct loader *l, const struct yaml_node *list, const
         const char *star = text.len ? memchr(text.ptr, '*', text.len) : NULL;
         size_t rest = star ? text.len - (size_t)(star - text.ptr) - 1 : 0;
         if (star && memchr(star + 1, '/', rest))
-            return yaml_error(l->err, list->items[i], "invalid %s path \"%.*s\": a * may stand in the last part only",
-                              what, VIEW_ARGS(view_slice(text, 0, 200)));
+            return yaml_error(l->err, list->items[i],
+                              "invalid %s path \"%.*s\": a * may stand in the last part only", what,
+                              VIEW_ARGS(view_slice(text, 0, 200)));
     }
     return true;
 }
 
-static bool finish_alerting(struct loader *l, const struct yaml_node *root, struct config *c, bool legacy)
+static bool finish_alerting(struct loader *l, const struct yaml_node *root, struct config *c,
+                            bool legacy)
 {
     const struct yaml_node *alerting = yaml_find(root, "alerting");
     const struct yaml_node *managers = yaml_find(alerting, "alertmanagers");
-    if (!config_finish_rules(l, yaml_find(alerting, "alert_relabel_configs"), legacy, &c->alert_relabel_configs))
+    if (!config_finish_rules(l, yaml_find(alerting, "alert_relabel_configs"), legacy,
+                             &c->alert_relabel_configs))
         return false;
     for (size_t i = 0; i < c->alertmanagers.count; i++) {
         struct config_alertmanager *manager = &c->alertmanagers.items[i];
@@ -170,10 +181,12 @@ static bool name_is_new(struct string_map *names, struct view name)
     return true;
 }
 
-static bool finish_remotes(struct loader *l, const struct yaml_node *root, struct config *c, bool legacy,
-                           struct string_map *write_names, struct string_map *read_names)
+static bool finish_remotes(struct loader *l, const struct yaml_node *root, struct config *c,
+                           bool legacy, struct string_map *write_names,
+                           struct string_map *read_names)
 {
-    const struct yaml_node *writes = yaml_find(root, "remote_write"), *reads = yaml_find(root, "remote_read");
+    const struct yaml_node *writes = yaml_find(root, "remote_write"),
+                           *reads = yaml_find(root, "remote_read");
     for (size_t i = 0; i < c->remote_write.count; i++) {
         struct config_remote_write *remote = &c->remote_write.items[i];
         if (!name_is_new(write_names, remote->name))
@@ -207,8 +220,8 @@ static bool finish_otlp(struct loader *l, const struct yaml_node *root, const st
 /* Sections that are understood and for which this version has no function yet. */
 static void warn_without_effect(struct loader *l, const struct yaml_node *root)
 {
-    static const char *const SECTIONS[] = {"rule_files", "alerting", "remote_write", "remote_read", "tracing", "otlp",
-                                           "runtime"};
+    static const char *const SECTIONS[] = {"rule_files", "alerting", "remote_write", "remote_read",
+                                           "tracing",    "otlp",     "runtime"};
     for (size_t i = 0; i < ARRAY_COUNT(SECTIONS); i++) {
         const struct yaml_node *node = yaml_find(root, SECTIONS[i]);
         if (node && !yaml_is_null(node) && (node->kind == YAML_SCALAR || node->count > 0))
@@ -227,7 +240,8 @@ bool config_finish(struct loader *l, const struct yaml_node *root, struct config
         !patterns_check(l, yaml_find(root, "scrape_config_files"), "scrape config file") ||
         !finish_alerting(l, root, c, legacy) || !finish_otlp(l, root, c))
         return false;
-    struct string_map *write_names = string_map_new(MEM_CONFIG), *read_names = string_map_new(MEM_CONFIG);
+    struct string_map *write_names = string_map_new(MEM_CONFIG),
+                      *read_names = string_map_new(MEM_CONFIG);
     bool ok = finish_remotes(l, root, c, legacy, write_names, read_names);
     string_map_free(write_names);
     string_map_free(read_names);

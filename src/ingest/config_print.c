@@ -11,8 +11,8 @@
 #include <inttypes.h>
 
 static const struct view NAMES_OF_SECRETS[] = {
-    VIEW_INIT("password"), VIEW_INIT("secret"), VIEW_INIT("token"), VIEW_INIT("credentials"), VIEW_INIT("_key"),
-    VIEW_INIT("passphrase"),
+    VIEW_INIT("password"),    VIEW_INIT("secret"), VIEW_INIT("token"),
+    VIEW_INIT("credentials"), VIEW_INIT("_key"),   VIEW_INIT("passphrase"),
 };
 
 /* user:password@ of a URL's authority. */
@@ -95,9 +95,11 @@ static bool name_is_secret(struct view name)
     return false;
 }
 
-static void print_raw(struct buffer *out, const struct yaml_node *node, unsigned indent, bool secret, bool in_list);
+static void print_raw(struct buffer *out, const struct yaml_node *node, unsigned indent,
+                      bool secret, bool in_list);
 
-static void print_raw_scalar(struct buffer *out, const struct yaml_node *node, unsigned indent, bool secret)
+static void print_raw_scalar(struct buffer *out, const struct yaml_node *node, unsigned indent,
+                             bool secret)
 {
     if (secret && !yaml_is_null(node) && node->text.len > 0)
         buffer_append_literal(out, SECRET_SHOWN);
@@ -110,7 +112,8 @@ static void print_raw_scalar(struct buffer *out, const struct yaml_node *node, u
 }
 
 /* The value behind "name:" or "- ". Depth is that of the file: at most YAML_DEPTH_MAX. */
-static void print_raw_value(struct buffer *out, const struct yaml_node *node, unsigned indent, bool secret)
+static void print_raw_value(struct buffer *out, const struct yaml_node *node, unsigned indent,
+                            bool secret)
 {
     if (node->kind == YAML_SCALAR) {
         buffer_append_byte(out, ' ');
@@ -124,7 +127,8 @@ static void print_raw_value(struct buffer *out, const struct yaml_node *node, un
     }
 }
 
-static void print_raw(struct buffer *out, const struct yaml_node *node, unsigned indent, bool secret, bool in_list)
+static void print_raw(struct buffer *out, const struct yaml_node *node, unsigned indent,
+                      bool secret, bool in_list)
 {
     for (uint32_t i = 0; i < node->count; i++) {
         if (i > 0 || !in_list)
@@ -219,7 +223,8 @@ static void print_double(struct buffer *out, double value)
     buffer_append(out, text, float_format_short(value, text));
 }
 
-static void print_scalar(struct buffer *out, const struct field *field, const void *at, unsigned indent)
+static void print_scalar(struct buffer *out, const struct field *field, const void *at,
+                         unsigned indent)
 {
     char text[DURATION_TEXT_BYTES];
     switch (field->kind) {
@@ -254,7 +259,8 @@ static void print_scalar(struct buffer *out, const struct field *field, const vo
         buffer_append_view(out, secret_is_set(at) ? VIEW(SECRET_SHOWN) : VIEW("\"\""));
         break;
     case FIELD_ACTION:
-        buffer_append_view(out, view_from(relabel_action_name(((const struct relabel_rule *)at)->action)));
+        buffer_append_view(
+            out, view_from(relabel_action_name(((const struct relabel_rule *)at)->action)));
         break;
     case FIELD_STRING:
     case FIELD_PATH:
@@ -332,28 +338,33 @@ static void print_headers(struct buffer *out, const struct config_headers *heade
     }
 }
 
-static void print_protocols(struct buffer *out, const struct config_protocols *protocols, unsigned indent)
+static void print_protocols(struct buffer *out, const struct config_protocols *protocols,
+                            unsigned indent)
 {
     for (size_t i = 0; i < protocols->count; i++) {
         print_indent(out, indent);
-        buffer_printf(out, "- %s\n", config_protocol_name((enum config_protocol)protocols->items[i]));
+        buffer_printf(out, "- %s\n",
+                      config_protocol_name((enum config_protocol)protocols->items[i]));
     }
 }
 
-static void print_section(struct buffer *out, const struct section *section, const void *object, unsigned indent,
-                          bool in_list);
+static void print_section(struct buffer *out, const struct section *section, const void *object,
+                          unsigned indent, bool in_list);
 
-static void print_list(struct buffer *out, const struct field *field, const struct list *list, unsigned indent)
+static void print_list(struct buffer *out, const struct field *field, const struct list *list,
+                       unsigned indent)
 {
     for (size_t i = 0; i < list->count; i++) {
         print_indent(out, indent);
         buffer_append_literal(out, "- ");
-        print_section(out, field->section, (const char *)list->items + i * field->section->bytes, indent + 2, true);
+        print_section(out, field->section, (const char *)list->items + i * field->section->bytes,
+                      indent + 2, true);
     }
 }
 
 /* All entries of one kind under its name; kinds in the order they are first met. */
-static void print_discoveries(struct buffer *out, const struct config_discoveries *discoveries, unsigned indent)
+static void print_discoveries(struct buffer *out, const struct config_discoveries *discoveries,
+                              unsigned indent)
 {
     for (size_t i = 0; i < discoveries->count; i++) {
         const char *kind = discoveries->items[i].kind;
@@ -388,7 +399,8 @@ static void print_params(struct buffer *out, const struct config_params *params,
 }
 
 /* What is more than one line behind its name. */
-static void print_block(struct buffer *out, const struct field *field, const void *object, unsigned indent)
+static void print_block(struct buffer *out, const struct field *field, const void *object,
+                        unsigned indent)
 {
     const void *at = (const char *)object + field->offset;
     buffer_append_byte(out, '\n');
@@ -400,7 +412,8 @@ static void print_block(struct buffer *out, const struct field *field, const voi
         const struct config_pairs *pairs = at;
         bool hide = strcmp(field->name, "headers") == 0; /* headers may carry credentials */
         for (size_t i = 0; i < pairs->count; i++)
-            print_pair(out, pairs->items[i].name, hide ? VIEW(SECRET_SHOWN) : pairs->items[i].value, indent + 2);
+            print_pair(out, pairs->items[i].name, hide ? VIEW(SECRET_SHOWN) : pairs->items[i].value,
+                       indent + 2);
         break;
     }
     case FIELD_PARAMS:
@@ -435,16 +448,28 @@ static void print_block(struct buffer *out, const struct field *field, const voi
     }
 }
 
-/* The texts that differ from a rule's defaults. */
-static bool relabel_field_is_default(const struct field *field, const struct relabel_rule *rule)
+/* Prometheus leaves out the regex of a rule that says none, shows one that was written though it is the default, and
+ * shows the empty one as null. */
+static bool print_regex(struct buffer *out, const struct relabel_rule *rule, unsigned indent,
+                        bool in_list)
 {
     struct relabel_rule plain;
     relabel_rule_init(&plain);
-    return field->offset == offsetof(struct relabel_rule, regex_text) && view_eq(rule->regex_text, plain.regex_text);
+    if (rule->regex_text.ptr == plain.regex_text.ptr)
+        return false;
+    if (!in_list)
+        print_indent(out, indent);
+    buffer_append_literal(out, "regex: ");
+    if (rule->regex_text.len)
+        yaml_write_string(out, rule->regex_text, indent);
+    else
+        buffer_append_literal(out, "null");
+    buffer_append_byte(out, '\n');
+    return true;
 }
 
-static void print_field(struct buffer *out, const struct field *field, const void *object, unsigned indent,
-                        bool in_list)
+static void print_field(struct buffer *out, const struct field *field, const void *object,
+                        unsigned indent, bool in_list)
 {
     const void *at = (const char *)object + field->offset;
     if (!in_list)
@@ -478,8 +503,8 @@ static void print_field(struct buffer *out, const struct field *field, const voi
 }
 
 /* Returns whether anything was printed: the first line of a list's item stands behind its dash. */
-static bool print_fields(struct buffer *out, const struct section *section, const void *object, unsigned indent,
-                         bool in_list)
+static bool print_fields(struct buffer *out, const struct section *section, const void *object,
+                         unsigned indent, bool in_list)
 {
     for (size_t i = 0; i < section->field_count; i++) {
         const struct field *field = &section->fields[i];
@@ -488,9 +513,12 @@ static bool print_fields(struct buffer *out, const struct section *section, cons
             in_list = !print_fields(out, field->section, at, indent, in_list) && in_list;
             continue;
         }
-        if (field_is_empty(field, object) && !(field->flags & FIELD_SHOW_ZERO))
+        if (section == &CONFIG_RELABEL_SECTION &&
+            field->offset == offsetof(struct relabel_rule, regex_text)) {
+            in_list = !print_regex(out, object, indent, in_list) && in_list;
             continue;
-        if (section == &CONFIG_RELABEL_SECTION && relabel_field_is_default(field, object))
+        }
+        if (field_is_empty(field, object) && !(field->flags & FIELD_SHOW_ZERO))
             continue;
         if (field->kind == FIELD_DISCOVERIES)
             print_discoveries(out, at, indent);
@@ -501,8 +529,8 @@ static bool print_fields(struct buffer *out, const struct section *section, cons
     return !in_list;
 }
 
-static void print_section(struct buffer *out, const struct section *section, const void *object, unsigned indent,
-                          bool in_list)
+static void print_section(struct buffer *out, const struct section *section, const void *object,
+                          unsigned indent, bool in_list)
 {
     if (!print_fields(out, section, object, indent, in_list) && in_list)
         buffer_append_literal(out, "{}\n");

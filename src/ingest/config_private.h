@@ -53,16 +53,16 @@ struct field {
     const struct section *section; /* of GROUP, STRUCT, POINTER, LIST, INLINE */
     const char *const *words;      /* of WORD; NULL ends them */
     unsigned flags;
-    const char *null_item;         /* LIST: the sentence about an item that is nothing */
+    const char *null_item; /* LIST: the sentence about an item that is nothing */
 };
 
 struct loader {
     struct config_owner *owner;
     struct arena *arena;
     struct error *err;
-    const char *file;  /* what messages call it */
-    const char *dir;   /* what relative paths are joined to; "" = leave them */
-    bool lenient;      /* fields that the table does not have are passed over */
+    const char *file; /* what messages call it */
+    const char *dir;  /* what relative paths are joined to; "" = leave them */
+    bool lenient;     /* fields that the table does not have are passed over */
 };
 
 struct section {
@@ -70,7 +70,7 @@ struct section {
     size_t bytes;
     const struct field *fields;
     size_t field_count;
-    void (*defaults)(void *object);                                                    /* or NULL: zeros */
+    void (*defaults)(void *object); /* or NULL: zeros */
     bool (*check)(struct loader *l, const struct yaml_node *node, void *object); /* or NULL */
 };
 
@@ -89,8 +89,8 @@ struct config_owner {
 };
 
 /* config_sections.c */
-extern const struct section CONFIG_SECTION, CONFIG_GLOBAL_SECTION, CONFIG_JOB_SECTION, CONFIG_HTTP_SECTION,
-    CONFIG_JOB_FILE_SECTION, CONFIG_HEADER_SECTION, CONFIG_RELABEL_SECTION;
+extern const struct section CONFIG_SECTION, CONFIG_GLOBAL_SECTION, CONFIG_JOB_SECTION,
+    CONFIG_HTTP_SECTION, CONFIG_JOB_FILE_SECTION, CONFIG_HEADER_SECTION, CONFIG_RELABEL_SECTION;
 extern const struct config_protocols CONFIG_PROTOCOLS_DEFAULT, CONFIG_PROTOCOLS_PROTOBUF_FIRST;
 /* config_discovery.c: the static name of a kind ("dns_sd_configs"), or NULL. */
 const char *config_discovery_kind(struct view name);
@@ -100,10 +100,11 @@ const char *config_discovery_kind_at(size_t idx);
 bool config_discovery_check(struct loader *l, const char *kind, const struct yaml_node *node);
 
 /* config_read.c: the mapping `node` (or nothing) into `object`, then the section's check. */
-MUST_USE bool config_read_section(struct loader *l, const struct section *section, const struct yaml_node *node,
-                                  void *object);
+MUST_USE bool config_read_section(struct loader *l, const struct section *section,
+                                  const struct yaml_node *node, void *object);
 /* A warning about the place of `node`. */
-void config_warn(struct loader *l, const struct yaml_node *node, const char *format, ...) PRINTF_LIKE(3, 4);
+void config_warn(struct loader *l, const struct yaml_node *node, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 /* Text with "FILE:LINE:COLUMN: " before the message of l->err. Returns false. */
 bool config_error_place(struct loader *l);
 struct view config_join(struct arena *arena, const char *dir, struct view path);
@@ -113,11 +114,12 @@ void config_bytes_format(struct buffer *out, int64_t bytes);
 
 /* config_finish.c */
 /* Names and values of labels that a section sets. */
-bool config_labels_check(struct loader *l, const struct yaml_node *node, struct labels labels, bool legacy);
+bool config_labels_check(struct loader *l, const struct yaml_node *node, struct labels labels,
+                         bool legacy);
 /* What needs the whole file: inheritance from `global`, relabel rules, names said twice. */
 MUST_USE bool config_finish(struct loader *l, const struct yaml_node *root, struct config *c);
-MUST_USE bool config_finish_job(struct loader *l, const struct yaml_node *node, const struct config_global *global,
-                                struct config_scrape_job *job);
+MUST_USE bool config_finish_job(struct loader *l, const struct yaml_node *node,
+                                const struct config_global *global, struct config_scrape_job *job);
 MUST_USE bool config_finish_rules(struct loader *l, const struct yaml_node *list, bool legacy,
                                   struct config_relabel_rules *rules);
 

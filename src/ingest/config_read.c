@@ -31,10 +31,11 @@ void config_warn(struct loader *l, const struct yaml_node *node, const char *for
     va_start(args, format);
     (void)vsnprintf(sentence, sizeof(sentence), format, args); /* a long one is cut */
     va_end(args);
-    warnings->items = arena_grow(l->arena, warnings->items, &l->owner->warning_capacity, warnings->count + 1,
-                                 sizeof(struct view));
+    warnings->items = arena_grow(l->arena, warnings->items, &l->owner->warning_capacity,
+                                 warnings->count + 1, sizeof(struct view));
     warnings->items[warnings->count++] =
-        node ? arena_printf(l->arena, "%s:%" PRIu32 ":%" PRIu32 ": %s", l->file, node->line, node->column, sentence)
+        node ? arena_printf(l->arena, "%s:%" PRIu32 ":%" PRIu32 ": %s", l->file, node->line,
+                            node->column, sentence)
              : arena_printf(l->arena, "%s: %s", l->file, sentence);
 }
 
@@ -74,7 +75,8 @@ static bool read_duration(struct loader *l, const struct yaml_node *node, int64_
     if (!read_text(l, node, &text))
         return false;
     if (text.len == 0)
-        return yaml_is_null(node) || yaml_error(l->err, node, "a duration like 15s was expected, not \"\"");
+        return yaml_is_null(node) ||
+               yaml_error(l->err, node, "a duration like 15s was expected, not \"\"");
     if (duration_parse(text, out, l->err))
         return true;
     if (l->err) {
@@ -94,7 +96,8 @@ static size_t bytes_part(struct view text, double *out)
     for (; pos < text.len && text.ptr[pos] >= '0' && text.ptr[pos] <= '9'; pos++, digits = true)
         value = value * 10 + (text.ptr[pos] - '0');
     if (pos < text.len && text.ptr[pos] == '.') {
-        for (pos++; pos < text.len && text.ptr[pos] >= '0' && text.ptr[pos] <= '9'; pos++, digits = true) {
+        for (pos++; pos < text.len && text.ptr[pos] >= '0' && text.ptr[pos] <= '9';
+             pos++, digits = true) {
             scale /= 10;
             value += scale * (text.ptr[pos] - '0');
         }
@@ -146,7 +149,8 @@ static bool read_bytes(struct loader *l, const struct yaml_node *node, int64_t *
     return wrong_type(l, node, "a size with its unit like 15MB");
 }
 
-static bool read_word(struct loader *l, const struct yaml_node *node, const char *const *words, int *out)
+static bool read_word(struct loader *l, const struct yaml_node *node, const char *const *words,
+                      int *out)
 {
     struct view text = {"", 0};
     struct buffer known;
@@ -163,7 +167,8 @@ static bool read_word(struct loader *l, const struct yaml_node *node, const char
         if (words[i][0])
             buffer_printf(&known, "%s%s", known.len ? ", " : "", words[i]);
     }
-    (void)yaml_error(l->err, node, "\"%.*s\" is not one of %.*s", VIEW_ARGS(view_slice(text, 0, 100)),
+    (void)yaml_error(l->err, node, "\"%.*s\" is not one of %.*s",
+                     VIEW_ARGS(view_slice(text, 0, 100)),
                      VIEW_ARGS(buffer_view(&known))); /* always false, as we return */
     buffer_deinit(&known);
     return false;
@@ -181,11 +186,13 @@ static bool read_action(struct loader *l, const struct yaml_node *node, struct r
     for (int i = 0; i < RELABEL_ACTION_COUNT; i++)
         words[i] = relabel_action_name((enum relabel_action)i);
     const char *near = nearest_word(text, words, RELABEL_ACTION_COUNT);
-    return yaml_error(l->err, node, "unknown relabel action \"%.*s\"%s%s%s", VIEW_ARGS(view_slice(text, 0, 100)),
-                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return yaml_error(l->err, node, "unknown relabel action \"%.*s\"%s%s%s",
+                      VIEW_ARGS(view_slice(text, 0, 100)), near ? "; did you mean \"" : "",
+                      near ? near : "", near ? "\"?" : "");
 }
 
-static bool read_scalar(struct loader *l, const struct field *field, const struct yaml_node *node, void *at)
+static bool read_scalar(struct loader *l, const struct field *field, const struct yaml_node *node,
+                        void *at)
 {
     bool null = yaml_is_null(node), boolean = false;
     switch (field->kind) {
@@ -200,7 +207,8 @@ static bool read_scalar(struct loader *l, const struct field *field, const struc
     case FIELD_INT:
         return null || yaml_as_int(node, at) || wrong_type(l, node, "a whole number");
     case FIELD_UINT:
-        return null || yaml_as_uint(node, at) || wrong_type(l, node, "a whole number of at least 0");
+        return null || yaml_as_uint(node, at) ||
+               wrong_type(l, node, "a whole number of at least 0");
     case FIELD_FLOAT:
         return null || yaml_as_float(node, at) || wrong_type(l, node, "a number");
     case FIELD_STRING:
@@ -240,7 +248,8 @@ static bool expect_kind(struct loader *l, const struct yaml_node *node, enum yam
     return wrong_type(l, node, kind == YAML_SEQUENCE ? "a list" : "a mapping");
 }
 
-static bool read_strings(struct loader *l, const struct yaml_node *node, bool paths, struct config_strings *out)
+static bool read_strings(struct loader *l, const struct yaml_node *node, bool paths,
+                         struct config_strings *out)
 {
     *out = (struct config_strings){NULL, 0};
     if (yaml_is_null(node))
@@ -260,7 +269,8 @@ static bool read_strings(struct loader *l, const struct yaml_node *node, bool pa
     return true;
 }
 
-static bool read_protocols(struct loader *l, const struct yaml_node *node, struct config_protocols *out)
+static bool read_protocols(struct loader *l, const struct yaml_node *node,
+                           struct config_protocols *out)
 {
     static const char *const WORDS[] = {
 #define X(id, word, media_type) word,
@@ -282,7 +292,8 @@ static bool read_protocols(struct loader *l, const struct yaml_node *node, struc
             return wrong_type(l, node->items[i], "a scrape protocol");
         for (size_t j = 0; j < out->count; j++) {
             if (out->items[j] == protocol)
-                return yaml_error(l->err, node->items[i], "duplicated protocol \"%s\" in scrape_protocols",
+                return yaml_error(l->err, node->items[i],
+                                  "duplicated protocol \"%s\" in scrape_protocols",
                                   WORDS[protocol]);
         }
         out->items[out->count++] = (uint8_t)protocol;
@@ -352,10 +363,12 @@ static bool read_params(struct loader *l, const struct yaml_node *node, struct c
 
 static int header_compare(const void *a, const void *b)
 {
-    return view_cmp(((const struct config_header *)a)->name, ((const struct config_header *)b)->name);
+    return view_cmp(((const struct config_header *)a)->name,
+                    ((const struct config_header *)b)->name);
 }
 
-static bool read_secrets(struct loader *l, const struct yaml_node *node, struct config_header *header)
+static bool read_secrets(struct loader *l, const struct yaml_node *node,
+                         struct config_header *header)
 {
     struct config_strings texts;
     if (!read_strings(l, node, false, &texts))
@@ -367,7 +380,8 @@ static bool read_secrets(struct loader *l, const struct yaml_node *node, struct 
     return true;
 }
 
-static bool read_header(struct loader *l, const struct yaml_node *node, struct config_header *header)
+static bool read_header(struct loader *l, const struct yaml_node *node,
+                        struct config_header *header)
 {
     static const char *const KNOWN[] = {"values", "secrets", "files"};
     if (yaml_is_null(node))
@@ -384,8 +398,9 @@ static bool read_header(struct loader *l, const struct yaml_node *node, struct c
         else if (view_is(pair->key->text, "secrets"))
             ok = read_secrets(l, pair->value, header);
         else
-            ok = yaml_error(l->err, pair->key, "field \"%.*s\" is not known in a header (known are %s, %s, %s)",
-                            VIEW_ARGS(view_slice(pair->key->text, 0, 100)), KNOWN[0], KNOWN[1], KNOWN[2]);
+            ok = yaml_error(
+                l->err, pair->key, "field \"%.*s\" is not known in a header (known are %s, %s, %s)",
+                VIEW_ARGS(view_slice(pair->key->text, 0, 100)), KNOWN[0], KNOWN[1], KNOWN[2]);
         if (!ok)
             return false;
     }
@@ -427,7 +442,8 @@ static void register_rules(struct loader *l, const struct list *list)
     l->owner->rules = entry;
 }
 
-static bool read_list(struct loader *l, const struct field *field, const struct yaml_node *node, void *at)
+static bool read_list(struct loader *l, const struct field *field, const struct yaml_node *node,
+                      void *at)
 {
     struct list *list = at;
     *list = (struct list){NULL, 0};
@@ -440,7 +456,8 @@ static bool read_list(struct loader *l, const struct field *field, const struct 
     for (uint32_t i = 0; i < node->count; i++) {
         void *item = (char *)list->items + i * field->section->bytes;
         if (yaml_is_null(node->items[i]))
-            return yaml_error(l->err, node->items[i], "%s", field->null_item ? field->null_item : "an item is empty");
+            return yaml_error(l->err, node->items[i], "%s",
+                              field->null_item ? field->null_item : "an item is empty");
         if (!config_read_section(l, field->section, node->items[i], item))
             return false;
     }
@@ -449,7 +466,8 @@ static bool read_list(struct loader *l, const struct field *field, const struct 
     return true;
 }
 
-static bool read_field(struct loader *l, const struct field *field, const struct yaml_node *node, void *object)
+static bool read_field(struct loader *l, const struct field *field, const struct yaml_node *node,
+                       void *object)
 {
     void *at = (char *)object + field->offset;
     switch (field->kind) {
@@ -496,14 +514,16 @@ static bool read_discoveries(struct loader *l, const char *kind, const struct ya
         return true;
     if (!expect_kind(l, node, YAML_SEQUENCE))
         return false;
-    struct config_discovery *items = ARENA_ARRAY(l->arena, struct config_discovery, out->count + node->count + 1);
+    struct config_discovery *items =
+        ARENA_ARRAY(l->arena, struct config_discovery, out->count + node->count + 1);
     for (size_t i = 0; i < out->count; i++)
         items[i] = out->items[i];
     out->items = items;
     for (uint32_t i = 0; i < node->count; i++) {
         if (yaml_is_null(node->items[i]))
             return yaml_error(l->err, node->items[i], "empty or null section in %s", kind);
-        if (!expect_kind(l, node->items[i], YAML_MAPPING) || !config_discovery_check(l, kind, node->items[i]))
+        if (!expect_kind(l, node->items[i], YAML_MAPPING) ||
+            !config_discovery_check(l, kind, node->items[i]))
             return false;
         items[out->count++] = (struct config_discovery){kind, node->items[i]};
     }
@@ -513,12 +533,14 @@ static bool read_discoveries(struct loader *l, const char *kind, const struct ya
 }
 
 /* The table's field of this name; those of inlined tables too. *base is set to the struct it belongs to. */
-static const struct field *find_field(const struct section *section, struct view name, void *object, void **base)
+static const struct field *find_field(const struct section *section, struct view name, void *object,
+                                      void **base)
 {
     for (size_t i = 0; i < section->field_count; i++) {
         const struct field *field = &section->fields[i];
         if (field->kind == FIELD_INLINE) {
-            const struct field *found = find_field(field->section, name, (char *)object + field->offset, base);
+            const struct field *found =
+                find_field(field->section, name, (char *)object + field->offset, base);
             if (found)
                 return found;
         } else if (field->kind == FIELD_DISCOVERIES ? config_discovery_kind(name) != NULL
@@ -545,18 +567,20 @@ static void collect_names(const struct section *section, const char **names, siz
     }
 }
 
-static bool unknown_field(struct loader *l, const struct section *section, const struct yaml_node *key)
+static bool unknown_field(struct loader *l, const struct section *section,
+                          const struct yaml_node *key)
 {
     const char *names[SUGGESTIONS_MAX];
     size_t count = 0;
     collect_names(section, names, &count);
     const char *near = nearest_word(key->text, names, count);
     return yaml_error(l->err, key, "field \"%.*s\" is not known in %s%s%s%s",
-                      VIEW_ARGS(view_slice(key->text, 0, 100)), section->what, near ? "; did you mean \"" : "",
-                      near ? near : "", near ? "\"?" : "");
+                      VIEW_ARGS(view_slice(key->text, 0, 100)), section->what,
+                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-static bool read_pair(struct loader *l, const struct section *section, const struct yaml_pair *pair, void *object)
+static bool read_pair(struct loader *l, const struct section *section, const struct yaml_pair *pair,
+                      void *object)
 {
     void *base = NULL;
     const struct field *field = find_field(section, pair->key->text, object, &base);
@@ -573,9 +597,11 @@ static bool read_pair(struct loader *l, const struct section *section, const str
     return false;
 }
 
-bool config_read_section(struct loader *l, const struct section *section, const struct yaml_node *node, void *object)
+bool config_read_section(struct loader *l, const struct section *section,
+                         const struct yaml_node *node, void *object)
 {
-    bool group = section->bytes == 0; /* its members are those of the enclosing struct, which has its defaults */
+    bool group = section->bytes ==
+                 0; /* its members are those of the enclosing struct, which has its defaults */
     if (!group)
         memset(object, 0, section->bytes);
     if (section->defaults)
@@ -585,7 +611,8 @@ bool config_read_section(struct loader *l, const struct section *section, const 
             if (node->kind == YAML_SCALAR)
                 return yaml_error(l->err, node, "%s was expected, not \"%.*s\"", section->what,
                                   VIEW_ARGS(view_slice(node->text, 0, 100)));
-            return yaml_error(l->err, node, "%s was expected, not %s", section->what, yaml_describe(node));
+            return yaml_error(l->err, node, "%s was expected, not %s", section->what,
+                              yaml_describe(node));
         }
         for (uint32_t i = 0; i < node->count; i++) {
             if (!read_pair(l, section, &node->pairs[i], object))

@@ -14,8 +14,8 @@
 _Static_assert(sizeof(enum config_protocol) == sizeof(int), "FIELD_WORD writes an int");
 
 const struct config_protocols CONFIG_PROTOCOLS_DEFAULT = {
-    {CONFIG_PROTOCOL_OPENMETRICS_1_0_0, CONFIG_PROTOCOL_OPENMETRICS_0_0_1, CONFIG_PROTOCOL_TEXT_1_0_0,
-     CONFIG_PROTOCOL_TEXT_0_0_4},
+    {CONFIG_PROTOCOL_OPENMETRICS_1_0_0, CONFIG_PROTOCOL_OPENMETRICS_0_0_1,
+     CONFIG_PROTOCOL_TEXT_1_0_0, CONFIG_PROTOCOL_TEXT_0_0_4},
     4};
 const struct config_protocols CONFIG_PROTOCOLS_PROTOBUF_FIRST = {
     {CONFIG_PROTOCOL_PROTOBUF, CONFIG_PROTOCOL_OPENMETRICS_1_0_0, CONFIG_PROTOCOL_OPENMETRICS_0_0_1,
@@ -29,7 +29,8 @@ static const char *const PROTOCOL_WORDS[] = {
         NULL};
 static const char *const TLS_VERSION_WORDS[] = {"", "TLS10", "TLS11", "TLS12", "TLS13", NULL};
 static const char *const NAME_VALIDATION_WORDS[] = {"", "utf8", "legacy", NULL};
-static const char *const ESCAPING_WORDS[] = {"", "allow-utf-8", "underscores", "dots", "values", NULL};
+static const char *const ESCAPING_WORDS[] = {"",     "allow-utf-8", "underscores",
+                                             "dots", "values",      NULL};
 
 const char *config_protocol_name(enum config_protocol protocol)
 {
@@ -71,8 +72,8 @@ static const struct field AUTHORIZATION_FIELDS[] = {
     {F(config_authorization, credentials, FIELD_SECRET)},
     {F(config_authorization, credentials_file, FIELD_PATH)},
 };
-static const struct section AUTHORIZATION_SECTION = {"authorization", sizeof(struct config_authorization),
-                                                     FIELDS(AUTHORIZATION_FIELDS)};
+static const struct section AUTHORIZATION_SECTION = {
+    "authorization", sizeof(struct config_authorization), FIELDS(AUTHORIZATION_FIELDS)};
 
 static bool tls_check(struct loader *l, const struct yaml_node *node, void *object)
 {
@@ -83,14 +84,18 @@ static bool tls_check(struct loader *l, const struct yaml_node *node, void *obje
         return yaml_error(l->err, node, "at most one of cert and cert_file must be configured");
     if (secret_is_set(&tls->key) && tls->key_file.len)
         return yaml_error(l->err, node, "at most one of key and key_file must be configured");
-    bool has_cert = tls->cert.len || tls->cert_file.len, has_key = secret_is_set(&tls->key) || tls->key_file.len;
+    bool has_cert = tls->cert.len || tls->cert_file.len,
+         has_key = secret_is_set(&tls->key) || tls->key_file.len;
     if (has_cert != has_key)
         return yaml_error(l->err, node, "%s",
-                          has_cert ? "exactly one of key or key_file must be configured when a client certificate is configured"
-                                   : "exactly one of cert or cert_file must be configured when a client key is configured");
+                          has_cert ? "exactly one of key or key_file must be configured when a "
+                                     "client certificate is configured"
+                                   : "exactly one of cert or cert_file must be configured when a "
+                                     "client key is configured");
     if (tls->max_version && tls->min_version > tls->max_version)
-        return yaml_error(l->err, node,
-                          "tls_config.max_version must be greater than or equal to tls_config.min_version");
+        return yaml_error(
+            l->err, node,
+            "tls_config.max_version must be greater than or equal to tls_config.min_version");
     return true;
 }
 
@@ -106,20 +111,24 @@ static const struct field TLS_FIELDS[] = {
     {F(config_tls, min_version, FIELD_WORD), .words = TLS_VERSION_WORDS},
     {F(config_tls, max_version, FIELD_WORD), .words = TLS_VERSION_WORDS},
 };
-static const struct section TLS_SECTION = {"tls_config", sizeof(struct config_tls), FIELDS(TLS_FIELDS),
-                                           .check = tls_check};
+static const struct section TLS_SECTION = {"tls_config", sizeof(struct config_tls),
+                                           FIELDS(TLS_FIELDS), .check = tls_check};
 
-static bool proxy_check(struct loader *l, const struct yaml_node *node, const struct config_proxy *proxy)
+static bool proxy_check(struct loader *l, const struct yaml_node *node,
+                        const struct config_proxy *proxy)
 {
     if (proxy->connect_headers.count && !proxy->from_environment && !proxy->url.len)
         return yaml_error(l->err, blame(node, "proxy_connect_header"),
-                          "if proxy_connect_header is configured, proxy_url or proxy_from_environment must also be configured");
+                          "if proxy_connect_header is configured, proxy_url or "
+                          "proxy_from_environment must also be configured");
     if (proxy->from_environment && proxy->url.len)
-        return yaml_error(l->err, blame(node, "proxy_from_environment"),
-                          "if proxy_from_environment is configured, proxy_url must not be configured");
+        return yaml_error(
+            l->err, blame(node, "proxy_from_environment"),
+            "if proxy_from_environment is configured, proxy_url must not be configured");
     if (proxy->from_environment && proxy->no_proxy.len)
-        return yaml_error(l->err, blame(node, "no_proxy"),
-                          "if proxy_from_environment is configured, no_proxy must not be configured");
+        return yaml_error(
+            l->err, blame(node, "no_proxy"),
+            "if proxy_from_environment is configured, no_proxy must not be configured");
     if (!proxy->url.len && proxy->no_proxy.len)
         return yaml_error(l->err, blame(node, "no_proxy"),
                           "if no_proxy is configured, proxy_url must also be configured");
@@ -132,7 +141,8 @@ static const struct field PROXY_FIELDS[] = {
     {"proxy_from_environment", FIELD_BOOL, offsetof(struct config_proxy, from_environment)},
     {"proxy_connect_header", FIELD_HEADERS, offsetof(struct config_proxy, connect_headers)},
 };
-static const struct section PROXY_SECTION = {"proxy settings", sizeof(struct config_proxy), FIELDS(PROXY_FIELDS)};
+static const struct section PROXY_SECTION = {"proxy settings", sizeof(struct config_proxy),
+                                             FIELDS(PROXY_FIELDS)};
 
 static bool oauth2_check(struct loader *l, const struct yaml_node *node, void *object)
 {
@@ -142,8 +152,9 @@ static bool oauth2_check(struct loader *l, const struct yaml_node *node, void *o
     if (!oauth2->token_url.len)
         return yaml_error(l->err, blame(node, "token_url"), "oauth2 token_url must be configured");
     if (secret_is_set(&oauth2->client_secret) && oauth2->client_secret_file.len)
-        return yaml_error(l->err, blame(node, "client_secret_file"),
-                          "at most one of oauth2 client_secret & client_secret_file must be configured");
+        return yaml_error(
+            l->err, blame(node, "client_secret_file"),
+            "at most one of oauth2 client_secret & client_secret_file must be configured");
     return proxy_check(l, node, &oauth2->proxy);
 }
 
@@ -157,8 +168,8 @@ static const struct field OAUTH2_FIELDS[] = {
     {"tls_config", FIELD_STRUCT, offsetof(struct config_oauth2, tls), &TLS_SECTION},
     {"", FIELD_INLINE, offsetof(struct config_oauth2, proxy), &PROXY_SECTION},
 };
-static const struct section OAUTH2_SECTION = {"oauth2", sizeof(struct config_oauth2), FIELDS(OAUTH2_FIELDS),
-                                              .check = oauth2_check};
+static const struct section OAUTH2_SECTION = {"oauth2", sizeof(struct config_oauth2),
+                                              FIELDS(OAUTH2_FIELDS), .check = oauth2_check};
 
 static const struct field HTTP_FIELDS[] = {
     {F(config_http_client, basic_auth, FIELD_POINTER), &BASIC_AUTH_SECTION},
@@ -180,14 +191,16 @@ static void http_defaults(void *object)
     http->enable_http2 = true;
 }
 
-static bool http_check_authorization(struct loader *l, const struct yaml_node *node, struct config_http_client *http)
+static bool http_check_authorization(struct loader *l, const struct yaml_node *node,
+                                     struct config_http_client *http)
 {
     struct config_authorization *authorization = ARENA_NEW(l->arena, struct config_authorization);
     bool bearer = secret_is_set(&http->bearer_token) || http->bearer_token_file.len;
     node = blame(node, "authorization");
     if (!http->authorization) {
         if (bearer) { /* the older way to say the same */
-            *authorization = (struct config_authorization){VIEW("Bearer"), http->bearer_token, http->bearer_token_file};
+            *authorization = (struct config_authorization){VIEW("Bearer"), http->bearer_token,
+                                                           http->bearer_token_file};
             http->authorization = authorization;
             http->bearer_token = (struct secret){{NULL, 0}};
             http->bearer_token_file = (struct view){NULL, 0};
@@ -196,9 +209,12 @@ static bool http_check_authorization(struct loader *l, const struct yaml_node *n
     }
     *authorization = *http->authorization;
     if (bearer)
-        return yaml_error(l->err, node, "authorization is not compatible with bearer_token & bearer_token_file");
+        return yaml_error(l->err, node,
+                          "authorization is not compatible with bearer_token & bearer_token_file");
     if (secret_is_set(&authorization->credentials) && authorization->credentials_file.len)
-        return yaml_error(l->err, node, "at most one of authorization credentials & credentials_file must be configured");
+        return yaml_error(
+            l->err, node,
+            "at most one of authorization credentials & credentials_file must be configured");
     while (authorization->type.len && authorization->type.ptr[0] == ' ')
         authorization->type = view_slice(authorization->type, 1, authorization->type.len);
     while (authorization->type.len && authorization->type.ptr[authorization->type.len - 1] == ' ')
@@ -206,15 +222,19 @@ static bool http_check_authorization(struct loader *l, const struct yaml_node *n
     if (!authorization->type.len)
         authorization->type = VIEW("Bearer");
     if (authorization->type.len == 5 && strncasecmp(authorization->type.ptr, "basic", 5) == 0)
-        return yaml_error(l->err, node, "authorization type cannot be set to \"basic\", use \"basic_auth\" instead");
+        return yaml_error(
+            l->err, node,
+            "authorization type cannot be set to \"basic\", use \"basic_auth\" instead");
     if (http->basic_auth || http->oauth2)
-        return yaml_error(l->err, node, "at most one of basic_auth, oauth2 & authorization must be configured");
+        return yaml_error(l->err, node,
+                          "at most one of basic_auth, oauth2 & authorization must be configured");
     http->authorization = authorization;
     return true;
 }
 
 /* Called by the sections that have the client's fields among theirs. */
-static bool http_check(struct loader *l, const struct yaml_node *node, struct config_http_client *http)
+static bool http_check(struct loader *l, const struct yaml_node *node,
+                       struct config_http_client *http)
 {
     bool token = secret_is_set(&http->bearer_token), token_file = http->bearer_token_file.len > 0;
     const struct config_basic_auth *basic = http->basic_auth;
@@ -223,7 +243,8 @@ static bool http_check(struct loader *l, const struct yaml_node *node, struct co
                           "at most one of bearer_token & bearer_token_file must be configured");
     if ((basic || http->oauth2) && (token || token_file))
         return yaml_error(l->err, blame(node, token ? "bearer_token" : "bearer_token_file"),
-                          "at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be configured");
+                          "at most one of basic_auth, oauth2, bearer_token & bearer_token_file "
+                          "must be configured");
     if (basic && basic->username.len && basic->username_file.len)
         return yaml_error(l->err, blame(node, "basic_auth"),
                           "at most one of basic_auth username & username_file must be configured");
@@ -243,8 +264,9 @@ static bool http_section_check(struct loader *l, const struct yaml_node *node, v
     return http_check(l, node, object);
 }
 
-const struct section CONFIG_HTTP_SECTION = {"HTTP client settings", sizeof(struct config_http_client),
-                                            FIELDS(HTTP_FIELDS), http_defaults, http_section_check};
+const struct section CONFIG_HTTP_SECTION = {"HTTP client settings",
+                                            sizeof(struct config_http_client), FIELDS(HTTP_FIELDS),
+                                            http_defaults, http_section_check};
 
 /* --- relabelling --- */
 
@@ -255,8 +277,9 @@ static void relabel_defaults(void *object)
 
 /* {items, count} as FIELD_STRINGS writes them. */
 _Static_assert(offsetof(struct relabel_rule, source_label_count) ==
-                  offsetof(struct relabel_rule, source_labels) + offsetof(struct config_strings, count),
-              "source_labels and source_label_count are laid out as struct config_strings");
+                   offsetof(struct relabel_rule, source_labels) +
+                       offsetof(struct config_strings, count),
+               "source_labels and source_label_count are laid out as struct config_strings");
 
 static const struct field RELABEL_FIELDS[] = {
     {F(relabel_rule, source_labels, FIELD_STRINGS_FLOW)},
@@ -316,13 +339,15 @@ static bool global_check(struct loader *l, const struct yaml_node *node, void *o
         return yaml_error(l->err, blame(node, "scrape_timeout"),
                           "global scrape timeout greater than scrape interval");
     if (global->scrape_timeout_ms == 0)
-        global->scrape_timeout_ms = global->scrape_interval_ms < 10000 ? global->scrape_interval_ms : 10000;
+        global->scrape_timeout_ms =
+            global->scrape_interval_ms < 10000 ? global->scrape_interval_ms : 10000;
     if (global->evaluation_interval_ms == 0)
         global->evaluation_interval_ms = 60000;
     if (global->scrape_native_histograms < 0)
         global->scrape_native_histograms = 0;
     if (global->body_size_limit_bytes < 0)
-        return yaml_error(l->err, blame(node, "body_size_limit"), "body_size_limit must be at least 0");
+        return yaml_error(l->err, blame(node, "body_size_limit"),
+                          "body_size_limit must be at least 0");
     return true;
 }
 
@@ -341,12 +366,14 @@ static const struct field TARGET_GROUP_FIELDS[] = {
     {F(config_target_group, targets, FIELD_STRINGS), .flags = FIELD_SHOW_ZERO},
     {F(config_target_group, labels, FIELD_LABELS)},
 };
-static const struct section TARGET_GROUP_SECTION = {"a group of static_configs", sizeof(struct config_target_group),
-                                                    FIELDS(TARGET_GROUP_FIELDS), .check = target_group_check};
+static const struct section TARGET_GROUP_SECTION = {
+    "a group of static_configs", sizeof(struct config_target_group), FIELDS(TARGET_GROUP_FIELDS),
+    .check = target_group_check};
 
 /* Somebody wrote a URL where host:port belongs. Relabelling could still make it right, so it is asked only
  * without. */
-static bool targets_check(struct loader *l, const struct yaml_node *node, const struct config_target_groups *groups)
+static bool targets_check(struct loader *l, const struct yaml_node *node,
+                          const struct config_target_groups *groups)
 {
     const struct yaml_node *list = yaml_find(node, "static_configs");
     for (size_t i = 0; i < groups->count; i++) {
@@ -374,8 +401,10 @@ static const struct field JOB_FIELDS[] = {
     {F(config_scrape_job, scrape_protocols, FIELD_PROTOCOLS)},
     {F(config_scrape_job, fallback_scrape_protocol, FIELD_WORD), .words = PROTOCOL_WORDS},
     {F(config_scrape_job, scrape_native_histograms, FIELD_TRISTATE), .flags = FIELD_SHOW_ZERO},
-    {F(config_scrape_job, always_scrape_classic_histograms, FIELD_TRISTATE), .flags = FIELD_SHOW_ZERO},
-    {F(config_scrape_job, convert_classic_histograms_to_nhcb, FIELD_TRISTATE), .flags = FIELD_SHOW_ZERO},
+    {F(config_scrape_job, always_scrape_classic_histograms, FIELD_TRISTATE),
+     .flags = FIELD_SHOW_ZERO},
+    {F(config_scrape_job, convert_classic_histograms_to_nhcb, FIELD_TRISTATE),
+     .flags = FIELD_SHOW_ZERO},
     {F(config_scrape_job, scrape_failure_log_file, FIELD_PATH)},
     {F(config_scrape_job, metrics_path, FIELD_STRING)},
     {F(config_scrape_job, scheme, FIELD_STRING)},
@@ -389,7 +418,8 @@ static const struct field JOB_FIELDS[] = {
     {F(config_scrape_job, native_histogram_bucket_limit, FIELD_UINT)},
     {F(config_scrape_job, native_histogram_min_bucket_factor, FIELD_FLOAT)},
     {F(config_scrape_job, keep_dropped_targets, FIELD_UINT)},
-    {F(config_scrape_job, metric_name_validation_scheme, FIELD_WORD), .words = NAME_VALIDATION_WORDS},
+    {F(config_scrape_job, metric_name_validation_scheme, FIELD_WORD),
+     .words = NAME_VALIDATION_WORDS},
     {F(config_scrape_job, metric_name_escaping_scheme, FIELD_WORD), .words = ESCAPING_WORDS},
     {F(config_scrape_job, extra_scrape_metrics, FIELD_TRISTATE), .flags = FIELD_SHOW_ZERO},
     {"", FIELD_INLINE, offsetof(struct config_scrape_job, http), &CONFIG_HTTP_SECTION},
@@ -423,23 +453,26 @@ static bool job_check(struct loader *l, const struct yaml_node *node, void *obje
     if (job->job_name.len == 0)
         return yaml_error(l->err, blame(node, "job_name"), "job_name is empty");
     if (!view_is(job->scheme, "http") && !view_is(job->scheme, "https"))
-        return yaml_error(l->err, blame(node, "scheme"), "scheme \"%.*s\" is not one of http, https",
+        return yaml_error(l->err, blame(node, "scheme"),
+                          "scheme \"%.*s\" is not one of http, https",
                           VIEW_ARGS(view_slice(job->scheme, 0, 100)));
     if (job->body_size_limit_bytes < 0)
-        return yaml_error(l->err, blame(node, "body_size_limit"), "body_size_limit must be at least 0");
+        return yaml_error(l->err, blame(node, "body_size_limit"),
+                          "body_size_limit must be at least 0");
     if (!http_check(l, node, &job->http))
         return false;
     return job->relabel_configs.count > 0 || targets_check(l, node, &job->static_configs);
 }
 
-const struct section CONFIG_JOB_SECTION = {"a scrape job", sizeof(struct config_scrape_job), FIELDS(JOB_FIELDS),
-                                           job_defaults, job_check};
+const struct section CONFIG_JOB_SECTION = {"a scrape job", sizeof(struct config_scrape_job),
+                                           FIELDS(JOB_FIELDS), job_defaults, job_check};
 
 static const struct field JOB_FILE_FIELDS[] = {
-    {"scrape_configs", FIELD_LIST, 0, &CONFIG_JOB_SECTION, .null_item = "empty or null scrape config section"},
+    {"scrape_configs", FIELD_LIST, 0, &CONFIG_JOB_SECTION,
+     .null_item = "empty or null scrape config section"},
 };
-const struct section CONFIG_JOB_FILE_SECTION = {"a file of scrape jobs", sizeof(struct config_scrape_jobs),
-                                                FIELDS(JOB_FILE_FIELDS)};
+const struct section CONFIG_JOB_FILE_SECTION = {
+    "a file of scrape jobs", sizeof(struct config_scrape_jobs), FIELDS(JOB_FILE_FIELDS)};
 
 /* --- storage --- */
 
@@ -460,7 +493,8 @@ static bool chunk_encoding_check(struct loader *l, const struct yaml_node *node,
     struct view floats = ((const struct config_storage *)object)->chunk_encoding_floats;
     if (floats.len && !view_is(floats, "xor") && !view_is(floats, "xor2"))
         return yaml_error(l->err, blame(node, "floats"),
-                          "'storage.tsdb.chunk_encoding.floats' must be 'xor' or 'xor2', or the field must be omitted "
+                          "'storage.tsdb.chunk_encoding.floats' must be 'xor' or 'xor2', or the "
+                          "field must be omitted "
                           "entirely, got \"%.*s\"",
                           VIEW_ARGS(view_slice(floats, 0, 100)));
     return true;
@@ -478,23 +512,27 @@ static const struct field RETENTION_FIELDS[] = {
     {"size", FIELD_BYTES, offsetof(struct config_storage, retention_size_bytes)},
     {"percentage", FIELD_FLOAT, offsetof(struct config_storage, retention_percentage)},
 };
-static const struct section RETENTION_SECTION = {"retention", 0, FIELDS(RETENTION_FIELDS), .check = retention_check};
+static const struct section RETENTION_SECTION = {"retention", 0, FIELDS(RETENTION_FIELDS),
+                                                 .check = retention_check};
 static const struct field CHUNK_ENCODING_FIELDS[] = {
     {"floats", FIELD_STRING, offsetof(struct config_storage, chunk_encoding_floats)},
 };
-static const struct section CHUNK_ENCODING_SECTION = {"chunk_encoding", 0, FIELDS(CHUNK_ENCODING_FIELDS),
-                                                      .check = chunk_encoding_check};
+static const struct section CHUNK_ENCODING_SECTION = {
+    "chunk_encoding", 0, FIELDS(CHUNK_ENCODING_FIELDS), .check = chunk_encoding_check};
 static const struct field TSDB_FIELDS[] = {
-    {"out_of_order_time_window", FIELD_DURATION, offsetof(struct config_storage, out_of_order_time_window_ms)},
+    {"out_of_order_time_window", FIELD_DURATION,
+     offsetof(struct config_storage, out_of_order_time_window_ms)},
     {F(config_storage, stale_series_compaction_threshold, FIELD_FLOAT)},
     {"retention", FIELD_GROUP, 0, &RETENTION_SECTION},
     {"chunk_encoding", FIELD_GROUP, 0, &CHUNK_ENCODING_SECTION},
 };
-static const struct section TSDB_SECTION = {"the tsdb section", 0, FIELDS(TSDB_FIELDS), .check = tsdb_check};
+static const struct section TSDB_SECTION = {"the tsdb section", 0, FIELDS(TSDB_FIELDS),
+                                            .check = tsdb_check};
 static const struct field EXEMPLARS_FIELDS[] = {
     {"max_exemplars", FIELD_INT, offsetof(struct config_storage, exemplars_max)},
 };
-static const struct section EXEMPLARS_SECTION = {"the exemplars section", 0, FIELDS(EXEMPLARS_FIELDS)};
+static const struct section EXEMPLARS_SECTION = {"the exemplars section", 0,
+                                                 FIELDS(EXEMPLARS_FIELDS)};
 static const struct field STORAGE_FIELDS[] = {
     {"tsdb", FIELD_GROUP, 0, &TSDB_SECTION},
     {"exemplars", FIELD_GROUP, 0, &EXEMPLARS_SECTION},
@@ -506,21 +544,35 @@ static const struct section STORAGE_SECTION = {"the storage section", sizeof(str
 
 static bool headers_check(struct loader *l, const struct yaml_node *node, bool tracing)
 {
-    static const char *const RESERVED[] = {
-        "host", "content-encoding", "content-length", "content-type", "user-agent", "connection", "keep-alive",
-        "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding",
-        "x-prometheus-remote-write-version", "x-prometheus-remote-read-version", "x-amz-date",
-        "x-amz-security-token", "x-amz-content-sha256"};
+    static const char *const RESERVED[] = {"host",
+                                           "content-encoding",
+                                           "content-length",
+                                           "content-type",
+                                           "user-agent",
+                                           "connection",
+                                           "keep-alive",
+                                           "proxy-authenticate",
+                                           "proxy-authorization",
+                                           "www-authenticate",
+                                           "accept-encoding",
+                                           "x-prometheus-remote-write-version",
+                                           "x-prometheus-remote-read-version",
+                                           "x-amz-date",
+                                           "x-amz-security-token",
+                                           "x-amz-content-sha256"};
     for (uint32_t i = 0; node && node->kind == YAML_MAPPING && i < node->count; i++) {
         const struct yaml_node *key = node->pairs[i].key;
         if (strcasecmp(key->text.ptr, "authorization") == 0)
             return yaml_error(l->err, key, "%s",
-                              tracing ? "custom authorization header configuration is not yet supported"
-                                      : "authorization header must be changed via the basic_auth, authorization, oauth2, "
-                                        "sigv4, azuread or google_iam parameter");
+                              tracing
+                                  ? "custom authorization header configuration is not yet supported"
+                                  : "authorization header must be changed via the basic_auth, "
+                                    "authorization, oauth2, "
+                                    "sigv4, azuread or google_iam parameter");
         for (size_t j = 0; j < ARRAY_COUNT(RESERVED); j++) {
             if (strcasecmp(key->text.ptr, RESERVED[j]) == 0)
-                return yaml_error(l->err, key, "%s is a reserved header. It must not be changed", RESERVED[j]);
+                return yaml_error(l->err, key, "%s is a reserved header. It must not be changed",
+                                  RESERVED[j]);
         }
     }
     return true;
@@ -537,7 +589,8 @@ static bool tracing_check(struct loader *l, const struct yaml_node *node, void *
 {
     const struct config_tracing *tracing = object;
     if (!view_is(tracing->client_type, "grpc") && !view_is(tracing->client_type, "http"))
-        return yaml_error(l->err, blame(node, "client_type"), "expected tracing client type to be http or grpc, but got \"%.*s\"",
+        return yaml_error(l->err, blame(node, "client_type"),
+                          "expected tracing client type to be http or grpc, but got \"%.*s\"",
                           VIEW_ARGS(view_slice(tracing->client_type, 0, 100)));
     if (!headers_check(l, yaml_find(node, "headers"), true))
         return false;
@@ -561,7 +614,8 @@ static const struct field TRACING_FIELDS[] = {
     {"timeout", FIELD_DURATION, offsetof(struct config_tracing, timeout_ms)},
 };
 static const struct section TRACING_SECTION = {"the tracing section", sizeof(struct config_tracing),
-                                               FIELDS(TRACING_FIELDS), tracing_defaults, tracing_check};
+                                               FIELDS(TRACING_FIELDS), tracing_defaults,
+                                               tracing_check};
 
 static void otlp_defaults(void *object)
 {
@@ -572,8 +626,8 @@ static void otlp_defaults(void *object)
 }
 
 /* Trims each name; none may be empty or said twice. */
-static bool attributes_check(struct loader *l, const struct yaml_node *node, struct config_strings *names,
-                             const char *adjective)
+static bool attributes_check(struct loader *l, const struct yaml_node *node,
+                             struct config_strings *names, const char *adjective)
 {
     for (size_t i = 0; i < names->count; i++) {
         struct view *name = &names->items[i];
@@ -585,7 +639,8 @@ static bool attributes_check(struct loader *l, const struct yaml_node *node, str
             return yaml_error(l->err, node->items[i], "empty %s resource attribute", adjective);
         for (size_t j = 0; j < i; j++) {
             if (view_eq(names->items[j], *name))
-                return yaml_error(l->err, node->items[i], "duplicated %s resource attribute \"%.*s\"", adjective,
+                return yaml_error(l->err, node->items[i],
+                                  "duplicated %s resource attribute \"%.*s\"", adjective,
                                   VIEW_ARGS(view_slice(*name, 0, 200)));
         }
     }
@@ -597,23 +652,27 @@ static bool otlp_check(struct loader *l, const struct yaml_node *node, void *obj
     struct config_otlp *otlp = object;
     const struct yaml_node *promoted = yaml_find(node, "promote_resource_attributes");
     const struct yaml_node *ignored = yaml_find(node, "ignore_resource_attributes");
-    static const char *const STRATEGIES[] = {"", "UnderscoreEscapingWithSuffixes", "UnderscoreEscapingWithoutSuffixes",
+    static const char *const STRATEGIES[] = {"", "UnderscoreEscapingWithSuffixes",
+                                             "UnderscoreEscapingWithoutSuffixes",
                                              "NoUTF8EscapingWithSuffixes", "NoTranslation"};
     bool known = false;
     for (size_t i = 0; i < ARRAY_COUNT(STRATEGIES); i++)
         known |= view_is(otlp->translation_strategy, STRATEGIES[i]);
     if (!known)
-        return yaml_error(l->err, blame(node, "translation_strategy"), "unsupported OTLP translation strategy \"%.*s\"",
+        return yaml_error(l->err, blame(node, "translation_strategy"),
+                          "unsupported OTLP translation strategy \"%.*s\"",
                           VIEW_ARGS(view_slice(otlp->translation_strategy, 0, 100)));
     if (otlp->promote_all_resource_attributes) {
         if (otlp->promote_resource_attributes.count)
-            return yaml_error(l->err, promoted, "'promote_all_resource_attributes' and 'promote_resource_attributes' "
-                                                "cannot be configured simultaneously");
+            return yaml_error(l->err, promoted,
+                              "'promote_all_resource_attributes' and 'promote_resource_attributes' "
+                              "cannot be configured simultaneously");
         return attributes_check(l, ignored, &otlp->ignore_resource_attributes, "ignored");
     }
     if (otlp->ignore_resource_attributes.count)
-        return yaml_error(l->err, ignored, "'ignore_resource_attributes' cannot be configured unless "
-                                           "'promote_all_resource_attributes' is true");
+        return yaml_error(l->err, ignored,
+                          "'ignore_resource_attributes' cannot be configured unless "
+                          "'promote_all_resource_attributes' is true");
     return attributes_check(l, promoted, &otlp->promote_resource_attributes, "promoted");
 }
 
@@ -628,8 +687,8 @@ static const struct field OTLP_FIELDS[] = {
     {F(config_otlp, label_name_underscore_sanitization, FIELD_BOOL)},
     {F(config_otlp, label_name_preserve_multiple_underscores, FIELD_BOOL)},
 };
-static const struct section OTLP_SECTION = {"the otlp section", sizeof(struct config_otlp), FIELDS(OTLP_FIELDS),
-                                            otlp_defaults, otlp_check};
+static const struct section OTLP_SECTION = {"the otlp section", sizeof(struct config_otlp),
+                                            FIELDS(OTLP_FIELDS), otlp_defaults, otlp_check};
 
 static const struct field RUNTIME_FIELDS[] = {
     {"gogc", FIELD_INT, offsetof(struct config, runtime_gogc)},
@@ -672,19 +731,22 @@ static bool alertmanager_check(struct loader *l, const struct yaml_node *node, v
                           VIEW_ARGS(view_slice(manager->api_version, 0, 100)));
     if (!http_check(l, node, &manager->http))
         return false;
-    if (manager->sigv4 && (manager->http.basic_auth || manager->http.authorization || manager->http.oauth2))
-        return yaml_error(l->err, blame(node, "sigv4"),
-                          "at most one of basic_auth, authorization, oauth2, & sigv4 must be configured");
+    if (manager->sigv4 &&
+        (manager->http.basic_auth || manager->http.authorization || manager->http.oauth2))
+        return yaml_error(
+            l->err, blame(node, "sigv4"),
+            "at most one of basic_auth, authorization, oauth2, & sigv4 must be configured");
     return manager->relabel_configs.count > 0 || targets_check(l, node, &manager->static_configs);
 }
 
-static const struct section ALERTMANAGER_SECTION = {"an Alertmanager", sizeof(struct config_alertmanager),
-                                                    FIELDS(ALERTMANAGER_FIELDS), alertmanager_defaults,
-                                                    alertmanager_check};
+static const struct section ALERTMANAGER_SECTION = {
+    "an Alertmanager", sizeof(struct config_alertmanager), FIELDS(ALERTMANAGER_FIELDS),
+    alertmanager_defaults, alertmanager_check};
 static const struct field ALERTING_FIELDS[] = {
     {F(config, alert_relabel_configs, FIELD_LIST), &CONFIG_RELABEL_SECTION,
      .null_item = "empty or null alert relabeling rule"},
-    {F(config, alertmanagers, FIELD_LIST), &ALERTMANAGER_SECTION, .null_item = "empty or null Alertmanager section"},
+    {F(config, alertmanagers, FIELD_LIST), &ALERTMANAGER_SECTION,
+     .null_item = "empty or null Alertmanager section"},
 };
 static const struct section ALERTING_SECTION = {"the alerting section", 0, FIELDS(ALERTING_FIELDS)};
 
@@ -719,12 +781,14 @@ static bool queue_check(struct loader *l, const struct yaml_node *node, void *ob
     const struct {
         const char *name;
         int64_t value;
-    } POSITIVE[] = {{"capacity", queue->capacity}, {"max_shards", queue->max_shards},
-                    {"min_shards", queue->min_shards}, {"max_samples_per_send", queue->max_samples_per_send}};
+    } POSITIVE[] = {{"capacity", queue->capacity},
+                    {"max_shards", queue->max_shards},
+                    {"min_shards", queue->min_shards},
+                    {"max_samples_per_send", queue->max_samples_per_send}};
     for (size_t i = 0; i < ARRAY_COUNT(POSITIVE); i++) {
         if (POSITIVE[i].value <= 0)
-            return yaml_error(l->err, blame(node, POSITIVE[i].name), "remote write queue %s must be positive",
-                              POSITIVE[i].name);
+            return yaml_error(l->err, blame(node, POSITIVE[i].name),
+                              "remote write queue %s must be positive", POSITIVE[i].name);
     }
     if (queue->min_shards > queue->max_shards)
         return yaml_error(l->err, blame(node, "min_shards"),
@@ -735,13 +799,15 @@ static bool queue_check(struct loader *l, const struct yaml_node *node, void *ob
     return true;
 }
 
-static const struct section QUEUE_SECTION = {"queue_config", sizeof(struct config_queue), FIELDS(QUEUE_FIELDS),
-                                             queue_defaults, queue_check};
+static const struct section QUEUE_SECTION = {"queue_config", sizeof(struct config_queue),
+                                             FIELDS(QUEUE_FIELDS), queue_defaults, queue_check};
 static const struct field METADATA_FIELDS[] = {
-    {"send", FIELD_BOOL, offsetof(struct config_remote_write, metadata_send), .flags = FIELD_SHOW_ZERO},
-    {"send_interval", FIELD_DURATION, offsetof(struct config_remote_write, metadata_send_interval_ms),
+    {"send", FIELD_BOOL, offsetof(struct config_remote_write, metadata_send),
      .flags = FIELD_SHOW_ZERO},
-    {"max_samples_per_send", FIELD_INT, offsetof(struct config_remote_write, metadata_max_samples_per_send)},
+    {"send_interval", FIELD_DURATION,
+     offsetof(struct config_remote_write, metadata_send_interval_ms), .flags = FIELD_SHOW_ZERO},
+    {"max_samples_per_send", FIELD_INT,
+     offsetof(struct config_remote_write, metadata_max_samples_per_send)},
 };
 static const struct section METADATA_SECTION = {"metadata_config", 0, FIELDS(METADATA_FIELDS)};
 
@@ -785,24 +851,27 @@ static bool remote_write_check(struct loader *l, const struct yaml_node *node, v
         return false;
     if (!view_is(remote->protobuf_message, "prometheus.WriteRequest") &&
         !view_is(remote->protobuf_message, "io.prometheus.write.v2.Request"))
-        return yaml_error(l->err, blame(node, "protobuf_message"),
-                          "invalid protobuf_message value: unknown type for remote write protobuf message %.*s, "
-                          "supported: prometheus.WriteRequest, io.prometheus.write.v2.Request",
-                          VIEW_ARGS(view_slice(remote->protobuf_message, 0, 100)));
+        return yaml_error(
+            l->err, blame(node, "protobuf_message"),
+            "invalid protobuf_message value: unknown type for remote write protobuf message %.*s, "
+            "supported: prometheus.WriteRequest, io.prometheus.write.v2.Request",
+            VIEW_ARGS(view_slice(remote->protobuf_message, 0, 100)));
     if (!http_check(l, node, &remote->http))
         return false;
     int count = (remote->http.basic_auth != NULL) + (remote->http.authorization != NULL) +
-                (remote->http.oauth2 != NULL) + (remote->sigv4 != NULL) + (remote->azuread != NULL) +
-                (remote->google_iam != NULL);
+                (remote->http.oauth2 != NULL) + (remote->sigv4 != NULL) +
+                (remote->azuread != NULL) + (remote->google_iam != NULL);
     if (count > 1)
-        return yaml_error(l->err, node, "at most one of basic_auth, authorization, oauth2, sigv4, azuread or google_iam "
-                                        "must be configured");
+        return yaml_error(
+            l->err, node,
+            "at most one of basic_auth, authorization, oauth2, sigv4, azuread or google_iam "
+            "must be configured");
     return true;
 }
 
-static const struct section REMOTE_WRITE_SECTION = {"a remote_write section", sizeof(struct config_remote_write),
-                                                    FIELDS(REMOTE_WRITE_FIELDS), remote_write_defaults,
-                                                    remote_write_check};
+static const struct section REMOTE_WRITE_SECTION = {
+    "a remote_write section", sizeof(struct config_remote_write), FIELDS(REMOTE_WRITE_FIELDS),
+    remote_write_defaults, remote_write_check};
 
 static const struct field REMOTE_READ_FIELDS[] = {
     {F(config_remote_read, url, FIELD_URL), .flags = FIELD_SHOW_ZERO},
@@ -830,12 +899,13 @@ static bool remote_read_check(struct loader *l, const struct yaml_node *node, vo
     struct config_remote_read *remote = object;
     if (remote->url.len == 0)
         return yaml_error(l->err, blame(node, "url"), "url for remote_read is empty");
-    return headers_check(l, yaml_find(node, "headers"), false) && http_check(l, node, &remote->http);
+    return headers_check(l, yaml_find(node, "headers"), false) &&
+           http_check(l, node, &remote->http);
 }
 
-static const struct section REMOTE_READ_SECTION = {"a remote_read section", sizeof(struct config_remote_read),
-                                                   FIELDS(REMOTE_READ_FIELDS), remote_read_defaults,
-                                                   remote_read_check};
+static const struct section REMOTE_READ_SECTION = {
+    "a remote_read section", sizeof(struct config_remote_read), FIELDS(REMOTE_READ_FIELDS),
+    remote_read_defaults, remote_read_check};
 
 /* --- the whole file --- */
 
@@ -851,7 +921,8 @@ static void config_defaults(void *object)
 }
 
 static const struct field CONFIG_FIELDS[] = {
-    {"global", FIELD_STRUCT, offsetof(struct config, global), &CONFIG_GLOBAL_SECTION, .flags = FIELD_SHOW_ZERO},
+    {"global", FIELD_STRUCT, offsetof(struct config, global), &CONFIG_GLOBAL_SECTION,
+     .flags = FIELD_SHOW_ZERO},
     {"runtime", FIELD_GROUP, 0, &RUNTIME_SECTION},
     {"alerting", FIELD_GROUP, 0, &ALERTING_SECTION},
     {F(config, rule_files, FIELD_PATHS)},
@@ -866,5 +937,5 @@ static const struct field CONFIG_FIELDS[] = {
      .null_item = "empty or null remote read config section"},
     {F(config, otlp, FIELD_STRUCT), &OTLP_SECTION},
 };
-const struct section CONFIG_SECTION = {"the configuration", sizeof(struct config), FIELDS(CONFIG_FIELDS),
-                                       config_defaults};
+const struct section CONFIG_SECTION = {"the configuration", sizeof(struct config),
+                                       FIELDS(CONFIG_FIELDS), config_defaults};

@@ -46,7 +46,8 @@ void relabel_rule_deinit(struct relabel_rule *rule)
 bool relabel_action_parse(struct view word, enum relabel_action *out)
 {
     for (int i = 0; i < RELABEL_ACTION_COUNT; i++) {
-        if (word.len == strlen(ACTION_NAMES[i]) && strncasecmp(word.ptr, ACTION_NAMES[i], word.len) == 0) {
+        if (word.len == strlen(ACTION_NAMES[i]) &&
+            strncasecmp(word.ptr, ACTION_NAMES[i], word.len) == 0) {
             *out = (enum relabel_action)i;
             return true;
         }
@@ -67,7 +68,8 @@ static bool has_dollar(struct view text)
 
 static bool is_word_byte(char c, bool first)
 {
-    return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (!first && c >= '0' && c <= '9');
+    return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (!first && c >= '0' && c <= '9');
 }
 
 static bool label_name_ok(const struct relabel_rule *rule, struct view name)
@@ -132,14 +134,16 @@ static bool check_fields(const struct relabel_rule *rule, struct error *err)
     case RELABEL_KEEP_EQUAL:
     case RELABEL_DROP_EQUAL:
         if (!plain || !is_default(rule->regex_text, DEFAULT_REGEX))
-            return error_set(err, ERROR_INPUT,
-                             "%s action requires only 'source_labels' and `target_label`, and no other fields",
-                             name);
+            return error_set(
+                err, ERROR_INPUT,
+                "%s action requires only 'source_labels' and `target_label`, and no other fields",
+                name);
         return true;
     case RELABEL_LABELDROP:
     case RELABEL_LABELKEEP:
         if (!plain || rule->source_label_count > 0 || rule->target_label.len > 0)
-            return error_set(err, ERROR_INPUT, "%s action requires only 'regex', and no other fields", name);
+            return error_set(err, ERROR_INPUT,
+                             "%s action requires only 'regex', and no other fields", name);
         return true;
     case RELABEL_LABELMAP:
         if (!template_ok(rule, rule->replacement))
@@ -162,7 +166,8 @@ bool relabel_rule_check(struct relabel_rule *rule, struct error *err)
     if (!rule->has_action)
         return error_set(err, ERROR_INPUT, "relabel action cannot be empty");
     if (rule->action == RELABEL_HASHMOD && rule->modulus == 0)
-        return error_set(err, ERROR_INPUT, "relabel configuration for hashmod requires non-zero modulus");
+        return error_set(err, ERROR_INPUT,
+                         "relabel configuration for hashmod requires non-zero modulus");
     bool needs_target = rule->action == RELABEL_REPLACE || rule->action == RELABEL_HASHMOD ||
                         rule->action == RELABEL_LOWERCASE || rule->action == RELABEL_UPPERCASE ||
                         rule->action == RELABEL_KEEP_EQUAL || rule->action == RELABEL_DROP_EQUAL;
@@ -191,7 +196,8 @@ static uint32_t letter_turn(uint32_t code, bool upper)
         bool turns = upper ? code >= 'a' && code <= 'z' : code >= 'A' && code <= 'Z';
         return turns ? code ^ 0x20 : code;
     }
-    return (uint32_t)(upper ? towupper_l((wint_t)code, letters) : towlower_l((wint_t)code, letters));
+    return (uint32_t)(upper ? towupper_l((wint_t)code, letters)
+                            : towlower_l((wint_t)code, letters));
 }
 
 static struct view text_turn(struct arena *arena, struct view text, bool upper)
@@ -260,10 +266,12 @@ static bool rule_expand(const struct relabel_rule *rule, struct arena *arena, st
         *out = text;
         return true;
     }
-    (void)pthread_once(&default_regex_once, default_regex_open); /* cannot fail with a valid control */
+    (void)pthread_once(&default_regex_once,
+                       default_regex_open); /* cannot fail with a valid control */
     struct buffer expanded;
     buffer_init(&expanded, MEM_SCRAPE, EXPANSION_BYTES_MAX);
-    bool matched = regex_expand(rule->regex ? rule->regex : default_regex, text, template, &expanded);
+    bool matched =
+        regex_expand(rule->regex ? rule->regex : default_regex, text, template, &expanded);
     bool fits = !expanded.failed;
     if (matched && fits)
         *out = arena_copy(arena, buffer_view(&expanded));
@@ -274,7 +282,8 @@ static bool rule_expand(const struct relabel_rule *rule, struct arena *arena, st
 static void act_replace(const struct relabel_rule *rule, struct labels_builder *b, struct view text)
 {
     struct view target, value;
-    if (!rule_expand(rule, b->arena, text, rule->target_label, &target) || !label_name_ok(rule, target))
+    if (!rule_expand(rule, b->arena, text, rule->target_label, &target) ||
+        !label_name_ok(rule, target))
         return;
     if (rule_expand(rule, b->arena, text, rule->replacement, &value))
         labels_builder_set(b, target, value); /* an empty value deletes */
@@ -287,7 +296,8 @@ static void act_hashmod(const struct relabel_rule *rule, struct labels_builder *
     md5(text, sum);
     for (size_t i = 8; i < MD5_BYTES; i++)
         hash = hash << 8 | sum[i];
-    labels_builder_set(b, rule->target_label, arena_printf(b->arena, "%" PRIu64, hash % rule->modulus));
+    labels_builder_set(b, rule->target_label,
+                       arena_printf(b->arena, "%" PRIu64, hash % rule->modulus));
 }
 
 /* The labels as they are before the rule changes any. */
@@ -310,7 +320,8 @@ static void act_labelmap(const struct relabel_rule *rule, struct labels_builder 
     }
 }
 
-static void act_on_names(const struct relabel_rule *rule, struct labels_builder *b, bool drop_matching)
+static void act_on_names(const struct relabel_rule *rule, struct labels_builder *b,
+                         bool drop_matching)
 {
     struct labels before = snapshot(b);
     for (uint32_t i = 0; i < before.count; i++) {

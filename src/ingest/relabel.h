@@ -37,16 +37,16 @@ enum relabel_action {
 
 struct relabel_rule {
     enum relabel_action action;
-    bool has_action;             /* false: the file said "action: null" */
-    bool legacy_names;           /* target labels are [a-zA-Z_][a-zA-Z0-9_]*, not any UTF-8 */
+    bool has_action;   /* false: the file said "action: null" */
+    bool legacy_names; /* target labels are [a-zA-Z_][a-zA-Z0-9_]*, not any UTF-8 */
     const struct view *source_labels;
     size_t source_label_count;
-    struct view separator;       /* default ";" */
-    struct view regex_text;      /* as written; default "(.*)" */
-    struct regex *regex;         /* owned; NULL = the default, which matches all as $1 */
+    struct view separator;  /* default ";" */
+    struct view regex_text; /* as written; default "(.*)" */
+    struct regex *regex;    /* owned; NULL = the default, which matches all as $1 */
     uint64_t modulus;
     struct view target_label;
-    struct view replacement;     /* default "$1" */
+    struct view replacement; /* default "$1" */
 };
 
 /* The defaults of a rule that says nothing. */

@@ -36,17 +36,22 @@ struct linter {
 static const struct {
     const char *unit, *base;
 } UNITS[] = {
-    {"amperes", "amperes"}, {"bytes", "bytes"},   {"celsius", "celsius"}, {"grams", "grams"},
-    {"joules", "joules"},   {"kelvin", "kelvin"}, {"meters", "meters"},   {"metres", "metres"},
-    {"seconds", "seconds"}, {"volts", "volts"},   {"minutes", "seconds"}, {"hours", "seconds"},
-    {"days", "seconds"},    {"weeks", "seconds"}, {"kelvins", "kelvin"},  {"fahrenheit", "celsius"},
-    {"rankine", "celsius"}, {"inches", "meters"}, {"yards", "meters"},    {"miles", "meters"},
-    {"bits", "bytes"},      {"calories", "joules"}, {"pounds", "grams"},  {"ounces", "grams"},
+    {"amperes", "amperes"},    {"bytes", "bytes"},     {"celsius", "celsius"},
+    {"grams", "grams"},        {"joules", "joules"},   {"kelvin", "kelvin"},
+    {"meters", "meters"},      {"metres", "metres"},   {"seconds", "seconds"},
+    {"volts", "volts"},        {"minutes", "seconds"}, {"hours", "seconds"},
+    {"days", "seconds"},       {"weeks", "seconds"},   {"kelvins", "kelvin"},
+    {"fahrenheit", "celsius"}, {"rankine", "celsius"}, {"inches", "meters"},
+    {"yards", "meters"},       {"miles", "meters"},    {"bits", "bytes"},
+    {"calories", "joules"},    {"pounds", "grams"},    {"ounces", "grams"},
 };
-static const char *const PREFIXES[] = {"",      "pico", "nano", "micro", "milli", "centi", "deci", "deca", "hecto", "kilo",
-                                       "kibi",  "mega", "mibi", "giga",  "gibi",  "tera",  "tebi", "peta", "pebi"};
-static const char *const ABBREVIATIONS[] = {"s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d"};
-static const char *const TYPE_NAMES[] = {"counter", "gauge", "summary", "histogram", "gauge_histogram"};
+static const char *const PREFIXES[] = {"",     "pico",  "nano", "micro", "milli", "centi", "deci",
+                                       "deca", "hecto", "kilo", "kibi",  "mega",  "mibi",  "giga",
+                                       "gibi", "tera",  "tebi", "peta",  "pebi"};
+static const char *const ABBREVIATIONS[] = {"s",  "ms", "us", "ns", "sec", "b", "kb",
+                                            "mb", "gb", "tb", "pb", "m",   "h", "d"};
+static const char *const TYPE_NAMES[] = {"counter", "gauge", "summary", "histogram",
+                                         "gauge_histogram"};
 
 /* --- families --- */
 
@@ -55,14 +60,16 @@ static struct family *family_get(struct linter *l, struct view name)
     uint64_t place;
     if (string_map_get(l->names, name, &place))
         return &l->families[place];
-    l->families = arena_grow(l->arena, l->families, &l->family_capacity, l->family_count + 1, sizeof(*l->families));
+    l->families = arena_grow(l->arena, l->families, &l->family_capacity, l->family_count + 1,
+                             sizeof(*l->families));
     l->families[l->family_count] = (struct family){.name = name};
     string_map_set(l->names, name, l->family_count);
     return &l->families[l->family_count++];
 }
 
 /* The family that a suffix was added to, when it is of that type. */
-static struct family *family_of_part(struct linter *l, struct view name, const char *suffix, enum metric_type type)
+static struct family *family_of_part(struct linter *l, struct view name, const char *suffix,
+                                     enum metric_type type)
 {
     struct view end = view_from(suffix);
     uint64_t place;
@@ -78,8 +85,11 @@ static struct family *family_of_sample(struct linter *l, struct view name)
     static const struct {
         const char *suffix;
         enum metric_type type;
-    } PARTS[] = {{"_count", METRIC_SUMMARY}, {"_sum", METRIC_SUMMARY}, {"_count", METRIC_HISTOGRAM},
-                 {"_sum", METRIC_HISTOGRAM}, {"_bucket", METRIC_HISTOGRAM}};
+    } PARTS[] = {{"_count", METRIC_SUMMARY},
+                 {"_sum", METRIC_SUMMARY},
+                 {"_count", METRIC_HISTOGRAM},
+                 {"_sum", METRIC_HISTOGRAM},
+                 {"_bucket", METRIC_HISTOGRAM}};
     uint64_t place;
     if (string_map_get(l->names, name, &place))
         return &l->families[place];
@@ -98,7 +108,9 @@ static bool is_composite(const struct family *family)
 
 static struct labels own_labels(struct linter *l, const struct family *family, struct labels all)
 {
-    const char *part = family->type == METRIC_HISTOGRAM ? "le" : family->type == METRIC_SUMMARY ? "quantile" : "";
+    const char *part = family->type == METRIC_HISTOGRAM ? "le"
+                       : family->type == METRIC_SUMMARY ? "quantile"
+                                                        : "";
     struct label *items = ARENA_ARRAY(l->arena, struct label, all.count + 1);
     uint32_t count = 0;
     for (uint32_t i = 0; i < all.count; i++) {
@@ -122,8 +134,8 @@ static void family_add(struct linter *l, struct family *family, struct labels al
         family->metrics[seen].repeated = true;
     } else if (!repeated) {
         string_map_set(l->metrics, buffer_view(&key), family->metric_count);
-        family->metrics = arena_grow(l->arena, family->metrics, &family->metric_capacity, family->metric_count + 1,
-                                     sizeof(*family->metrics));
+        family->metrics = arena_grow(l->arena, family->metrics, &family->metric_capacity,
+                                     family->metric_count + 1, sizeof(*family->metrics));
         family->metrics[family->metric_count++] = (struct metric){labels, false};
     }
     buffer_deinit(&key);
@@ -164,15 +176,17 @@ static void report(struct linter *l, const struct family *family, struct view te
 {
     if (l->problem_count > LINT_PROBLEMS_MAX)
         return;
-    l->problems =
-        arena_grow(l->arena, l->problems, &l->problem_capacity, l->problem_count + 1, sizeof(*l->problems));
+    l->problems = arena_grow(l->arena, l->problems, &l->problem_capacity, l->problem_count + 1,
+                             sizeof(*l->problems));
     l->problems[l->problem_count++] = (struct lint_problem){family->name, text};
 }
 
 static void lint_units(struct linter *l, const struct family *family)
 {
     for (size_t from = 0; from <= family->name.len;) {
-        const char *end = from < family->name.len ? memchr(family->name.ptr + from, '_', family->name.len - from) : NULL;
+        const char *end = from < family->name.len
+                              ? memchr(family->name.ptr + from, '_', family->name.len - from)
+                              : NULL;
         size_t to = end ? (size_t)(end - family->name.ptr) : family->name.len;
         struct view word = view_slice(family->name, from, to);
         for (size_t p = 0; p < ARRAY_COUNT(PREFIXES); p++) {
@@ -181,7 +195,9 @@ static void lint_units(struct linter *l, const struct family *family)
                 if (!view_is(view_slice(word, prefix.len, word.len), UNITS[u].unit))
                     continue;
                 if (!view_is(word, UNITS[u].base))
-                    report(l, family, arena_printf(l->arena, "use base unit \"%s\" instead of \"%.*s\"", UNITS[u].base, VIEW_ARGS(word)));
+                    report(l, family,
+                           arena_printf(l->arena, "use base unit \"%s\" instead of \"%.*s\"",
+                                        UNITS[u].base, VIEW_ARGS(word)));
                 return; /* the first unit counts */
             }
         }
@@ -206,9 +222,11 @@ static void lint_reserved(struct linter *l, const struct family *family)
     if (!histogram && view_has_suffix(family->name, VIEW("_bucket")))
         report(l, family, VIEW("non-histogram metrics should not have \"_bucket\" suffix"));
     if (!histogram && !summary && view_has_suffix(family->name, VIEW("_count")))
-        report(l, family, VIEW("non-histogram and non-summary metrics should not have \"_count\" suffix"));
+        report(l, family,
+               VIEW("non-histogram and non-summary metrics should not have \"_count\" suffix"));
     if (!histogram && !summary && view_has_suffix(family->name, VIEW("_sum")))
-        report(l, family, VIEW("non-histogram and non-summary metrics should not have \"_sum\" suffix"));
+        report(l, family,
+               VIEW("non-histogram and non-summary metrics should not have \"_sum\" suffix"));
     for (size_t i = 0; i < family->metric_count; i++) {
         for (uint32_t j = 0; j < family->metrics[i].labels.count; j++) {
             struct view name = family->metrics[i].labels.items[j].name;
@@ -236,7 +254,9 @@ static void lint_words(struct linter *l, const struct family *family)
 {
     for (size_t i = 0; i < ARRAY_COUNT(TYPE_NAMES); i++) {
         if (has_word(family->name, TYPE_NAMES[i]))
-            report(l, family, arena_printf(l->arena, "metric name should not include type '%s'", TYPE_NAMES[i]));
+            report(
+                l, family,
+                arena_printf(l->arena, "metric name should not include type '%s'", TYPE_NAMES[i]));
     }
     for (size_t i = 0; i < ARRAY_COUNT(ABBREVIATIONS); i++) {
         if (has_word(family->name, ABBREVIATIONS[i]))
@@ -262,7 +282,8 @@ static void lint_letters(struct linter *l, const struct family *family)
     for (size_t i = 0; i < family->metric_count; i++) {
         for (uint32_t j = 0; j < family->metrics[i].labels.count; j++) {
             if (is_camel_case(family->metrics[i].labels.items[j].name))
-                report(l, family, VIEW("label names should be written in 'snake_case' not 'camelCase'"));
+                report(l, family,
+                       VIEW("label names should be written in 'snake_case' not 'camelCase'"));
         }
     }
 }
@@ -291,7 +312,8 @@ static int problem_compare(const void *a, const void *b)
     return c ? c : view_cmp(x->text, y->text);
 }
 
-bool lint_exposition(struct arena *arena, struct view body, struct lint_report *out, struct error *err)
+bool lint_exposition(struct arena *arena, struct view body, struct lint_report *out,
+                     struct error *err)
 {
     struct linter l = {.arena = arena, .err = err};
     *out = (struct lint_report){NULL, 0};

@@ -25,6 +25,7 @@ struct lint_report {
 
 /* Reads the text format 0.0.4. ERROR_INPUT (with the line) when it is none, ERROR_LIMIT for more than
  * LINT_PROBLEMS_MAX problems. `body` is borrowed by the report. */
-MUST_USE bool lint_exposition(struct arena *arena, struct view body, struct lint_report *out, struct error *err);
+MUST_USE bool lint_exposition(struct arena *arena, struct view body, struct lint_report *out,
+                              struct error *err);
 
 #endif

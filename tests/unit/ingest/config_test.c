@@ -27,63 +27,89 @@ static const struct {
     const char *name, *in, *message;
 } ERRORS[] = {
     {"unknown field in global", "global:\n  scrape_intervall: 1s\n",
-     "belfry.yml:2:3: field \"scrape_intervall\" is not known in the global section; did you mean \"scrape_interval\"?"},
+     "belfry.yml:2:3: field \"scrape_intervall\" is not known in the global section; did you mean "
+     "\"scrape_interval\"?"},
     {"unknown field in a job", "scrape_configs:\n- job_name: a\n  metrics_paht: /x\n",
-     "belfry.yml:3:3: field \"metrics_paht\" is not known in a scrape job; did you mean \"metrics_path\"?"},
+     "belfry.yml:3:3: field \"metrics_paht\" is not known in a scrape job; did you mean "
+     "\"metrics_path\"?"},
     {"unknown discovery", "scrape_configs:\n- job_name: a\n  consult_sd_configs: []\n",
-     "belfry.yml:3:3: field \"consult_sd_configs\" is not known in a scrape job; did you mean \"consul_sd_configs\"?"},
+     "belfry.yml:3:3: field \"consult_sd_configs\" is not known in a scrape job; did you mean "
+     "\"consul_sd_configs\"?"},
     {"nothing near", "zzz: 1\n", "belfry.yml:1:1: field \"zzz\" is not known in the configuration"},
     {"a list for the whole", "- a\n", "belfry.yml:1:1: the configuration was expected, not a list"},
-    {"a text for the whole", "hello\n", "belfry.yml:1:1: the configuration was expected, not \"hello\""},
+    {"a text for the whole", "hello\n",
+     "belfry.yml:1:1: the configuration was expected, not \"hello\""},
     {"a number for a duration", "global:\n  scrape_interval: 15\n",
      "belfry.yml:2:20: field \"scrape_interval\": *"},
     {"a mapping for a duration", "global:\n  scrape_interval: {a: 1}\n",
      "belfry.yml:2:20: a string was expected, not a mapping"},
     {"a text for a number", "global:\n  sample_limit: many\n",
-     "belfry.yml:2:17: field \"sample_limit\": a whole number of at least 0 was expected, not \"many\""},
+     "belfry.yml:2:17: field \"sample_limit\": a whole number of at least 0 was expected, not "
+     "\"many\""},
     {"a negative limit", "global:\n  sample_limit: -1\n",
-     "belfry.yml:2:17: field \"sample_limit\": a whole number of at least 0 was expected, not \"-1\""},
+     "belfry.yml:2:17: field \"sample_limit\": a whole number of at least 0 was expected, not "
+     "\"-1\""},
     {"a text for a boolean", "scrape_configs:\n- job_name: a\n  honor_labels: maybe\n",
      "belfry.yml:3:17: field \"honor_labels\": true or false was expected, not \"maybe\""},
     {"a quoted boolean", "scrape_configs:\n- job_name: a\n  honor_labels: 'true'\n",
      "belfry.yml:3:17: field \"honor_labels\": true or false was expected, not \"true\""},
     {"a size without unit", "global:\n  body_size_limit: 100\n",
-     "belfry.yml:2:20: field \"body_size_limit\": a size with its unit like 15MB was expected, not \"100\""},
-    {"a mapping for a list", "scrape_configs:\n  job_name: a\n", "belfry.yml:2:3: a list was expected, not a mapping"},
-    {"a string for targets", "scrape_configs:\n- job_name: a\n  static_configs:\n  - targets: localhost:9090\n",
+     "belfry.yml:2:20: field \"body_size_limit\": a size with its unit like 15MB was expected, not "
+     "\"100\""},
+    {"a mapping for a list", "scrape_configs:\n  job_name: a\n",
+     "belfry.yml:2:3: a list was expected, not a mapping"},
+    {"a string for targets",
+     "scrape_configs:\n- job_name: a\n  static_configs:\n  - targets: localhost:9090\n",
      "belfry.yml:4:14: field \"targets\": a list of strings was expected, not \"localhost:9090\""},
-    {"a tab", "global:\n\tscrape_interval: 1s\n", "belfry.yml:2:1: a tab indents this line; YAML allows blanks only"},
-    {"a field twice", "global: {}\nglobal: {}\n", "belfry.yml:2:1: field \"global\" is set twice, first in line 1"},
+    {"a tab", "global:\n\tscrape_interval: 1s\n",
+     "belfry.yml:2:1: a tab indents this line; YAML allows blanks only"},
+    {"a field twice", "global: {}\nglobal: {}\n",
+     "belfry.yml:2:1: field \"global\" is set twice, first in line 1"},
     {"no job name", "scrape_configs:\n- metrics_path: /x\n", "belfry.yml:2:3: job_name is empty"},
     {"a job name twice", "scrape_configs:\n- job_name: a\n- job_name: b\n- job_name: a\n",
-     "belfry.yml:4:13: found multiple scrape configs with job name \"a\", first found in belfry.yml"},
-    {"timeout over interval", "scrape_configs:\n- job_name: a\n  scrape_interval: 5s\n  scrape_timeout: 6s\n",
-     "belfry.yml:4:19: scrape timeout greater than scrape interval for scrape config with job name \"a\""},
+     "belfry.yml:4:13: found multiple scrape configs with job name \"a\", first found in "
+     "belfry.yml"},
+    {"timeout over interval",
+     "scrape_configs:\n- job_name: a\n  scrape_interval: 5s\n  scrape_timeout: 6s\n",
+     "belfry.yml:4:19: scrape timeout greater than scrape interval for scrape config with job name "
+     "\"a\""},
     {"global timeout over interval", "global:\n  scrape_timeout: 2m\n",
      "belfry.yml:2:19: global scrape timeout greater than scrape interval"},
     {"a scheme", "scrape_configs:\n- job_name: a\n  scheme: ftp\n",
      "belfry.yml:3:11: scheme \"ftp\" is not one of http, https"},
-    {"a URL as a target", "scrape_configs:\n- job_name: a\n  static_configs:\n  - targets: [x, 'http://bad']\n",
+    {"a URL as a target",
+     "scrape_configs:\n- job_name: a\n  static_configs:\n  - targets: [x, 'http://bad']\n",
      "belfry.yml:4:18: \"http://bad\" is not a valid hostname"},
-    {"an unknown action", "scrape_configs:\n- job_name: a\n  relabel_configs:\n  - action: replac\n",
-     "belfry.yml:4:13: field \"action\": unknown relabel action \"replac\"; did you mean \"replace\"?"},
-    {"a bad regex", "scrape_configs:\n- job_name: a\n  relabel_configs:\n  - regex: abc(def\n    target_label: x\n",
+    {"an unknown action",
+     "scrape_configs:\n- job_name: a\n  relabel_configs:\n  - action: replac\n",
+     "belfry.yml:4:13: field \"action\": unknown relabel action \"replac\"; did you mean "
+     "\"replace\"?"},
+    {"a bad regex",
+     "scrape_configs:\n- job_name: a\n  relabel_configs:\n  - regex: abc(def\n    target_label: "
+     "x\n",
      "belfry.yml:4:5: *"},
     {"an empty rule", "scrape_configs:\n- job_name: a\n  metric_relabel_configs:\n  - ~\n",
      "belfry.yml:4:5: empty or null metric relabeling rule in scrape config"},
-    {"a legacy name", "global:\n  metric_name_validation_scheme: legacy\nscrape_configs:\n- job_name: a\n  "
-                      "relabel_configs:\n  - target_label: a.b\n",
+    {"a legacy name",
+     "global:\n  metric_name_validation_scheme: legacy\nscrape_configs:\n- job_name: a\n  "
+     "relabel_configs:\n  - target_label: a.b\n",
      "belfry.yml:6:5: \"a.b\" is invalid 'target_label' for replace action"},
-    {"two ways to authenticate", "scrape_configs:\n- job_name: a\n  basic_auth: {username: x}\n  authorization: {credentials: y}\n",
+    {"two ways to authenticate",
+     "scrape_configs:\n- job_name: a\n  basic_auth: {username: x}\n  authorization: {credentials: "
+     "y}\n",
      "belfry.yml:4:18: at most one of basic_auth, oauth2 & authorization must be configured"},
     {"basic as a type", "scrape_configs:\n- job_name: a\n  authorization: {type: Basic}\n",
      "belfry.yml:3:18: authorization type cannot be set to \"basic\", use \"basic_auth\" instead"},
     {"certificate without key", "scrape_configs:\n- job_name: a\n  tls_config: {cert_file: c}\n",
-     "belfry.yml:3:15: exactly one of key or key_file must be configured when a client certificate is configured"},
-    {"an unknown protocol", "scrape_configs:\n- job_name: a\n  scrape_protocols: [prometheusproto]\n",
-     "belfry.yml:3:22: \"prometheusproto\" is not one of OpenMetricsText0.0.1, OpenMetricsText1.0.0, PrometheusProto, "
+     "belfry.yml:3:15: exactly one of key or key_file must be configured when a client certificate "
+     "is configured"},
+    {"an unknown protocol",
+     "scrape_configs:\n- job_name: a\n  scrape_protocols: [prometheusproto]\n",
+     "belfry.yml:3:22: \"prometheusproto\" is not one of OpenMetricsText0.0.1, "
+     "OpenMetricsText1.0.0, PrometheusProto, "
      "PrometheusText0.0.4, PrometheusText1.0.0"},
-    {"an invalid label", "global:\n  metric_name_validation_scheme: legacy\n  external_labels: {a.b: c}\n",
+    {"an invalid label",
+     "global:\n  metric_name_validation_scheme: legacy\n  external_labels: {a.b: c}\n",
      "belfry.yml:3:20: \"a.b\" is not a valid label name"},
     {"a rule file pattern", "rule_files: ['my/*/rule']\n",
      "belfry.yml:1:14: invalid rule file path \"my/*/rule\": a * may stand in the last part only"},
@@ -105,15 +131,18 @@ static void wrong_files_are_told_in_one_sentence(void **state)
         assert_null(config);
         struct view expected = view_from(ERRORS[i].message), got = view_from(err.message);
         bool open = view_has_suffix(expected, VIEW("*"));
-        if (open ? !view_has_prefix(got, view_slice(expected, 0, expected.len - 1)) : !view_eq(got, expected))
-            fail_msg("%s: got\n  %s\nexpected\n  %s", ERRORS[i].name, err.message, ERRORS[i].message);
+        if (open ? !view_has_prefix(got, view_slice(expected, 0, expected.len - 1))
+                 : !view_eq(got, expected))
+            fail_msg("%s: got\n  %s\nexpected\n  %s", ERRORS[i].name, err.message,
+                     ERRORS[i].message);
         assert_int_equal(err.kind, ERROR_INPUT);
     }
 }
 
 static void an_empty_file_is_the_default(void **state)
 {
-    static const char *const EMPTY[] = {"", "# nothing\n", "global:\n", "{}", "scrape_configs: []\n"};
+    static const char *const EMPTY[] = {"", "# nothing\n", "global:\n", "{}",
+                                        "scrape_configs: []\n"};
     for (size_t i = 0; i < ARRAY_COUNT(EMPTY); i++) {
         struct config *c = load_good(EMPTY[i]);
         assert_int_equal(c->global.scrape_interval_ms, 60000);
@@ -144,14 +173,16 @@ static void jobs_inherit_from_global(void **state)
                                  "  scrape_timeout: 12s\n"
                                  "  sample_limit: 100\n"
                                  "  body_size_limit: 1.5MB\n");
-    const struct config_scrape_job *a = &c->scrape_configs.items[0], *b = &c->scrape_configs.items[1];
+    const struct config_scrape_job *a = &c->scrape_configs.items[0],
+                                   *b = &c->scrape_configs.items[1];
     assert_int_equal(a->scrape_interval_ms, 15000);
     assert_int_equal(a->scrape_timeout_ms, 12000);
     assert_int_equal(a->sample_limit, 100);
     assert_int_equal(a->body_size_limit_bytes, 3 << 19);
     assert_int_equal(a->scrape_protocols.count, 4);
     assert_int_equal(a->metric_name_escaping_scheme, CONFIG_ESCAPING_ALLOW_UTF8);
-    assert_true(a->honor_timestamps && a->enable_compression && a->http.follow_redirects && a->http.enable_http2);
+    assert_true(a->honor_timestamps && a->enable_compression && a->http.follow_redirects &&
+                a->http.enable_http2);
     assert_true(view_is(a->metrics_path, "/metrics") && view_is(a->scheme, "http"));
     assert_int_equal(b->scrape_timeout_ms, 5000); /* never more than the interval */
     assert_int_equal(b->sample_limit, 7);
@@ -165,11 +196,12 @@ static void jobs_inherit_from_global(void **state)
 
 static void paths_are_joined_to_the_folder_of_the_file(void **state)
 {
-    struct config *c = load_good("rule_files: [a.yml, /b.yml]\n"
-                                 "scrape_configs:\n"
-                                 "- job_name: a\n"
-                                 "  authorization: {credentials_file: token}\n"
-                                 "  tls_config: {ca_file: /ca.pem, cert_file: c, key_file: ../k}\n");
+    struct config *c =
+        load_good("rule_files: [a.yml, /b.yml]\n"
+                  "scrape_configs:\n"
+                  "- job_name: a\n"
+                  "  authorization: {credentials_file: token}\n"
+                  "  tls_config: {ca_file: /ca.pem, cert_file: c, key_file: ../k}\n");
     const struct config_http_client *http = &c->scrape_configs.items[0].http;
     assert_true(view_is(c->rule_files.items[0], "/etc/belfry/a.yml"));
     assert_true(view_is(c->rule_files.items[1], "/b.yml"));
@@ -200,8 +232,9 @@ static void external_labels_expand_the_environment(void **state)
     assert_true(view_is(labels_get(ls, VIEW("xyz")), "foo$bar"));
     assert_true(view_is(labels_get(ls, VIEW("end")), "a$"));
     assert_int_equal(c->warnings.count, 1);
-    assert_true(view_is(c->warnings.items[0], "belfry.yml:3:5: environment variable \"BELFRY_TEST_UNSET\" of an "
-                                              "external label is empty"));
+    assert_true(view_is(c->warnings.items[0],
+                        "belfry.yml:3:5: environment variable \"BELFRY_TEST_UNSET\" of an "
+                        "external label is empty"));
     config_unref(c);
 }
 
@@ -226,13 +259,15 @@ static void what_has_no_effect_warns(void **state)
     };
     assert_int_equal(c->warnings.count, ARRAY_COUNT(WARNINGS));
     for (size_t i = 0; i < ARRAY_COUNT(WARNINGS); i++)
-        assert_true(view_is(c->warnings.items[i], WARNINGS[i]) || (printf("%.*s\n", VIEW_ARGS(c->warnings.items[i])), false));
+        assert_true(view_is(c->warnings.items[i], WARNINGS[i]) ||
+                    (printf("%.*s\n", VIEW_ARGS(c->warnings.items[i])), false));
     config_unref(c);
 }
 
 static void references_keep_a_configuration(void **state)
 {
-    struct config *c = load_good("scrape_configs:\n- job_name: a\n  relabel_configs:\n  - {regex: 'x(.*)', target_label: y}\n");
+    struct config *c = load_good("scrape_configs:\n- job_name: a\n  relabel_configs:\n  - {regex: "
+                                 "'x(.*)', target_label: y}\n");
     assert_ptr_equal(config_ref(c), c);
     config_unref(c);
     assert_true(view_is(c->scrape_configs.items[0].job_name, "a"));
@@ -262,6 +297,9 @@ static const char SHOWN_IN[] = "global:\n"
                                "  - source_labels: [a, b]\n"
                                "    regex: (.*)x\n"
                                "    target_label: c\n"
+                               "  - {regex: ~, target_label: d, replacement: e}\n"
+                               "  - {action: labeldrop, regex: (.*)}\n"
+                               "  - {target_label: f}\n"
                                "storage:\n"
                                "  tsdb: {retention: {time: 1d, size: 1GB}}\n"
                                "remote_write:\n"
@@ -321,6 +359,19 @@ static const char SHOWN_OUT[] = "global:\n"
                                 "    separator: ;\n"
                                 "    regex: (.*)x\n"
                                 "    target_label: c\n"
+                                "    replacement: $1\n"
+                                "    action: replace\n"
+                                "  - separator: ;\n"
+                                "    regex: null\n"
+                                "    target_label: d\n"
+                                "    replacement: e\n"
+                                "    action: replace\n"
+                                "  - separator: ;\n"
+                                "    regex: (.*)\n"
+                                "    replacement: $1\n"
+                                "    action: labeldrop\n"
+                                "  - separator: ;\n"
+                                "    target_label: f\n"
                                 "    replacement: $1\n"
                                 "    action: replace\n"
                                 "  static_configs:\n"
@@ -436,7 +487,9 @@ static void jobs_come_from_other_files_too(void **state)
     struct error err = {0};
     char expected[512];
     folder_open(&f);
-    folder_write(&f, "main.yml", "global: {scrape_interval: 7s}\nscrape_config_files: ['jobs-*.yml', none-*.yml]\nscrape_configs:\n- job_name: m\n");
+    folder_write(&f, "main.yml",
+                 "global: {scrape_interval: 7s}\nscrape_config_files: ['jobs-*.yml', "
+                 "none-*.yml]\nscrape_configs:\n- job_name: m\n");
     folder_write(&f, "jobs-1.yml", "scrape_configs:\n- job_name: a\n  bearer_token_file: t\n");
     folder_write(&f, "jobs-2.yml", "scrape_configs:\n- job_name: b\n");
     struct config *c = folder_load(&f, "main.yml", &err);
@@ -452,13 +505,16 @@ static void jobs_come_from_other_files_too(void **state)
 
     folder_write(&f, "jobs-2.yml", "scrape_configs:\n- job_name: m\n");
     assert_null(folder_load(&f, "main.yml", &err));
-    snprintf(expected, sizeof(expected), "%s/jobs-2.yml:2:13: found multiple scrape configs with job name \"m\", first found in %s/main.yml",
+    snprintf(expected, sizeof(expected),
+             "%s/jobs-2.yml:2:13: found multiple scrape configs with job name \"m\", first found "
+             "in %s/main.yml",
              f.path, f.path);
     assert_string_equal(err.message, expected);
 
     folder_write(&f, "jobs-2.yml", "global: {}\n");
     assert_null(folder_load(&f, "main.yml", &err));
-    snprintf(expected, sizeof(expected), "%s/jobs-2.yml:1:1: field \"global\" is not known in a file of scrape jobs", f.path);
+    snprintf(expected, sizeof(expected),
+             "%s/jobs-2.yml:1:1: field \"global\" is not known in a file of scrape jobs", f.path);
     assert_string_equal(err.message, expected);
     folder_close(&f);
 }
@@ -487,7 +543,8 @@ static void checking_says_what_promtool_says(void **state)
 
     folder_write(&f, "c.yml", "scrape_configs:\n- job_name: a\n");
     assert_true(config_check(path, false, &out, &errors));
-    snprintf(expected, sizeof(expected), "Checking %s\n SUCCESS: %s is valid prometheus config file syntax\n\n", path, path);
+    snprintf(expected, sizeof(expected),
+             "Checking %s\n SUCCESS: %s is valid prometheus config file syntax\n\n", path, path);
     assert_true(view_is(buffer_view(&out), expected));
     assert_int_equal(errors.len, 0);
 
@@ -497,7 +554,9 @@ static void checking_says_what_promtool_says(void **state)
     buffer_reset(&out);
     assert_false(config_check(path, false, &out, &errors));
     snprintf(expected, sizeof(expected),
-             "  FAILED: scrape config with job name \"a\": authorization credentials or bearer token file \"%s/nope\" does not exist\n", f.path);
+             "  FAILED: scrape config with job name \"a\": authorization credentials or bearer "
+             "token file \"%s/nope\" does not exist\n",
+             f.path);
     assert_true(view_is(buffer_view(&errors), expected));
     snprintf(expected, sizeof(expected), "Checking %s\n\n", path);
     assert_true(view_is(buffer_view(&out), expected));
@@ -507,7 +566,9 @@ static void checking_says_what_promtool_says(void **state)
     folder_write(&f, "r.yml", "groups: []\n");
     folder_write(&f, "c.yml", "rule_files: [r.yml, 'x*.yml']\n");
     assert_true(config_check(path, false, &out, &errors));
-    snprintf(expected, sizeof(expected), "Checking %s\n  SUCCESS: 1 rule files found\n SUCCESS: %s is valid prometheus config file syntax\n\n",
+    snprintf(expected, sizeof(expected),
+             "Checking %s\n  SUCCESS: 1 rule files found\n SUCCESS: %s is valid prometheus config "
+             "file syntax\n\n",
              path, path);
     assert_true(view_is(buffer_view(&out), expected));
     buffer_deinit(&out);
@@ -562,8 +623,8 @@ static void the_official_files_are_judged_rightly(void **state)
         }
     }
     fclose(list);
-    printf("config conformance: %d right, %d wrong; vendors' discoveries: %d right, %d wrong\n", right, wrong,
-           vendor_right, vendor_wrong);
+    printf("config conformance: %d right, %d wrong; vendors' discoveries: %d right, %d wrong\n",
+           right, wrong, vendor_right, vendor_wrong);
     assert_true(right >= CONFORMING_AT_LEAST);
     assert_true(vendor_right >= CONFORMING_VENDOR_AT_LEAST);
 }
