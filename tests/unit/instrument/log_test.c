@@ -51,19 +51,26 @@ static char *one_line(belfry_log_format format, const char *event, const belfry_
 /* Every type of field, both formats, behind the timestamp (27 characters). */
 static void log_lays_out_every_type_of_field(void **state)
 {
-    const belfry_field fields[] = {BELFRY_STR("s", "a \"b\"\n\x1b\x7f\\"), BELFRY_INT("i", -5),
-                                   BELFRY_UINT("u", UINT64_MAX),           BELFRY_DOUBLE("d", 0.1),
-                                   BELFRY_DOUBLE("n", NAN),                BELFRY_BOOL("b", true),
-                                   BELFRY_STR("z", NULL),                  BELFRY_STR("w", "word"),
+    const belfry_field fields[] = {BELFRY_STR("s", "a \"b\"\n\x1b\x7f\\"),
+                                   BELFRY_INT("i", -5),
+                                   BELFRY_UINT("u", UINT64_MAX),
+                                   BELFRY_DOUBLE("d", 0.1),
+                                   BELFRY_DOUBLE("n", NAN),
+                                   BELFRY_BOOL("b", true),
+                                   BELFRY_STR("z", NULL),
+                                   BELFRY_STR("w", "word"),
                                    BELFRY_STR("e", "")};
     size_t count = sizeof fields / sizeof fields[0];
     char *json = one_line(BELFRY_LOG_JSON, "ev", fields, count);
-    assert_string_equal(json + 35, ",\"level\":\"info\",\"event\":\"ev\",\"s\":\"a \\\"b\\\"\\n\\u001b\\u007f\\\\\","
-                                   "\"i\":-5,\"u\":18446744073709551615,\"d\":0.1,\"n\":null,\"b\":true,"
-                                   "\"z\":null,\"w\":\"word\",\"e\":\"\"}\n");
+    assert_string_equal(
+        json + 35,
+        ",\"level\":\"info\",\"event\":\"ev\",\"s\":\"a \\\"b\\\"\\n\\u001b\\u007f\\\\\","
+        "\"i\":-5,\"u\":18446744073709551615,\"d\":0.1,\"n\":null,\"b\":true,"
+        "\"z\":null,\"w\":\"word\",\"e\":\"\"}\n");
     char *text = one_line(BELFRY_LOG_LOGFMT, "two words", fields, count);
-    assert_string_equal(text + 30, " level=info event=\"two words\" s=\"a \\\"b\\\"\\n\\u001b\\u007f\\\\\" i=-5 "
-                                   "u=18446744073709551615 d=0.1 n=null b=true z=null w=word e=\"\"\n");
+    assert_string_equal(
+        text + 30, " level=info event=\"two words\" s=\"a \\\"b\\\"\\n\\u001b\\u007f\\\\\" i=-5 "
+                   "u=18446744073709551615 d=0.1 n=null b=true z=null w=word e=\"\"\n");
     free(json);
     free(text);
 }
@@ -79,7 +86,8 @@ static void log_lines_are_valid_json_for_any_bytes(void **state)
             noise[i] = (char)rand_r(&seed);
         belfry_field fields[12];
         for (size_t i = 0; i < 12; i++)
-            fields[i] = belfry_field_bytes("k", noise + (i * 37) % (len + 1), len - (i * 37) % (len + 1));
+            fields[i] =
+                belfry_field_bytes("k", noise + (i * 37) % (len + 1), len - (i * 37) % (len + 1));
         char *text = one_line(BELFRY_LOG_JSON, "noise", fields, 12);
         assert_true(strlen(text) <= BELFRY_LOG_LINE_BYTES_MAX);
         json_error_t err;
@@ -183,7 +191,8 @@ static void log_never_waits_for_a_stuck_reader(void **state)
     belfry_log_options options = {.fd = ends[1], .queue_bytes_max = BELFRY_LOG_LINE_BYTES_MAX};
     belfry_log *log = belfry_log_open(&options);
     for (int i = 0; i < 3000; i++)
-        belfry_log_info(log, "stuck", BELFRY_STR("text", "0123456789012345678901234567890123456789"));
+        belfry_log_info(log, "stuck",
+                        BELFRY_STR("text", "0123456789012345678901234567890123456789"));
     assert_true(belfry_log_dropped(log) > 0);
     belfry_log_close(log);
     close(ends[0]);
