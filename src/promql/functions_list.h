@@ -59,10 +59,10 @@
     X(LOG2, "log2", VALUE_VECTOR, "V", 0, false)                                                   \
     X(MAD_OVER_TIME, "mad_over_time", VALUE_VECTOR, "M", 0, true)                                  \
     X(MAX_OVER_TIME, "max_over_time", VALUE_VECTOR, "M", 0, false)                                 \
-    X(MAX_OF, "max_of", VALUE_SCALAR, "SS", 0, true)                                              \
+    X(MAX_OF, "max_of", VALUE_SCALAR, "SS", 0, true)                                               \
     X(MINUTE, "minute", VALUE_VECTOR, "V", 1, false)                                               \
     X(MIN_OVER_TIME, "min_over_time", VALUE_VECTOR, "M", 0, false)                                 \
-    X(MIN_OF, "min_of", VALUE_SCALAR, "SS", 0, true)                                              \
+    X(MIN_OF, "min_of", VALUE_SCALAR, "SS", 0, true)                                               \
     X(MONTH, "month", VALUE_VECTOR, "V", 1, false)                                                 \
     X(PI, "pi", VALUE_SCALAR, "", 0, false)                                                        \
     X(PREDICT_LINEAR, "predict_linear", VALUE_VECTOR, "MS", 0, false)                              \

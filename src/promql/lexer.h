@@ -108,11 +108,11 @@ struct token {
 enum { LEXER_ERROR_BYTES = 256 };
 
 struct lexer {
-    struct view text;      /* at most UINT32_MAX bytes */
+    struct view text; /* at most UINT32_MAX bytes */
     uint32_t pos, start;
     int paren_depth;
     bool brace_open, bracket_open;
-    bool in_duration;      /* in brackets, before the first number */
+    bool in_duration; /* in brackets, before the first number */
     bool got_colon, got_duration;
     char error[LEXER_ERROR_BYTES]; /* of a TOKEN_ERROR, which is also the last token */
 };

@@ -16,7 +16,7 @@
 enum { PROMQL_QUERY_BYTES_MAX = 64 * 1024, PROMQL_DEPTH_MAX = 256, PROMQL_HEIGHT_MAX = 1024 };
 
 struct parser_options {
-    bool experimental_functions;  /* allow functions marked so (also limitk, limit_ratio) */
+    bool experimental_functions; /* allow functions marked so (also limitk, limit_ratio) */
     bool duration_expressions;
     bool extended_range_selectors; /* anchored, smoothed */
     bool fill_modifiers;           /* fill(), fill_left(), fill_right() between vectors */

@@ -121,6 +121,8 @@ static bool parse_range(struct script *s, struct view *text, int64_t *start, int
                                           : false;
     if (*step <= 0 || *end < *start)
         return fail(s, "expected a positive step and an end that is not before the start");
+    if ((*end - *start) / *step >= SCRIPT_STEPS_MAX)
+        return fail(s, "more than %d steps", SCRIPT_STEPS_MAX);
     return true;
 }
 

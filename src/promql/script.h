@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SCRIPT_BYTES_MAX = 16 << 20, SCRIPT_SAMPLES_MAX = 20000000 };
+enum { SCRIPT_BYTES_MAX = 16 << 20, SCRIPT_SAMPLES_MAX = 20000000, SCRIPT_STEPS_MAX = 100000 };
 
 struct script_failure {
     const char *path;

@@ -161,6 +161,7 @@ static const struct {
     {"eval later", "t:1: expected \"instant\" or \"range\" behind \"eval\""},
     {"eval instant at 5m", "t:1: expected a query"},
     {"eval range from 0 to 5m a", "t:1: expected \"from START to END step STEP\""},
+    {"eval range from 0 to 1y step 1s a", "t:1: more than 100000 steps"},
     {"eval range from 5m to 0 step 1m a",
      "t:1: expected a positive step and an end that is not before the start"},
     {"eval instant at 0 a\n  expect bogus",
