@@ -140,6 +140,7 @@ static bool add_jobs(struct loader *l, const struct yaml_node *list,
                 VIEW_ARGS(view_slice(job->job_name, 0, 200)),
                 VIEW_ARGS(to->jobs.items[first].file));
         }
+        config_warn_job(l, list->items[i]);
         string_map_set(to->names, job->job_name, to->jobs.count);
         to->jobs.items = arena_grow(l->arena, to->jobs.items, &to->capacity, to->jobs.count + 1,
                                     sizeof(*to->jobs.items));

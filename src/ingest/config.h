@@ -349,7 +349,7 @@ struct config {
     struct config_otlp otlp;
 
     struct view path;               /* of the main file; empty: it came as text */
-    struct view text;               /* the main file as it was read */
+    struct view text;               /* the main file as it was read, secrets and all: never shown */
     struct config_strings warnings; /* one sentence each, with file, line and column */
 };
 

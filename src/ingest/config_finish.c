@@ -217,16 +217,63 @@ static bool finish_otlp(struct loader *l, const struct yaml_node *root, const st
     return true;
 }
 
-/* Sections that are understood and for which this version has no function yet. */
+/* What is understood and has no function yet in this version: said once, where it was written. "false", an empty list
+ * and nothing ask for no function. */
+static void warn_of_fields(struct loader *l, const struct yaml_node *section,
+                           const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct yaml_node *node = yaml_find(section, names[i]);
+        bool asked = false;
+        if (yaml_is_null(node) || (yaml_as_bool(node, &asked) && !asked) ||
+            (node->kind != YAML_SCALAR && node->count == 0))
+            continue;
+        config_warn(l, node, "field \"%s\" has no effect in this version", names[i]);
+    }
+}
+
+void config_warn_job(struct loader *l, const struct yaml_node *node)
+{
+    static const char *const FIELDS[] = {"oauth2",
+                                         "track_timestamps_staleness",
+                                         "scrape_native_histograms",
+                                         "always_scrape_classic_histograms",
+                                         "convert_classic_histograms_to_nhcb",
+                                         "native_histogram_bucket_limit",
+                                         "native_histogram_min_bucket_factor",
+                                         "scrape_protocols",
+                                         "metric_name_escaping_scheme",
+                                         "scrape_failure_log_file"};
+    warn_of_fields(l, node, FIELDS, ARRAY_COUNT(FIELDS));
+}
+
 static void warn_without_effect(struct loader *l, const struct yaml_node *root)
 {
     static const char *const SECTIONS[] = {"rule_files", "alerting", "remote_write", "remote_read",
                                            "tracing",    "otlp",     "runtime"};
+    static const char *const GLOBAL[] = {"rule_query_offset",
+                                         "query_log_file",
+                                         "scrape_failure_log_file",
+                                         "scrape_protocols",
+                                         "scrape_native_histograms",
+                                         "always_scrape_classic_histograms",
+                                         "convert_classic_histograms_to_nhcb",
+                                         "metric_name_escaping_scheme"};
+    static const char *const TSDB[] = {"out_of_order_time_window",
+                                       "stale_series_compaction_threshold", "chunk_encoding"};
+    static const char *const RETENTION[] = {"percentage"};
+    static const char *const STORAGE[] = {"exemplars"};
+    const struct yaml_node *storage = yaml_find(root, "storage"),
+                           *tsdb = yaml_find(storage, "tsdb");
     for (size_t i = 0; i < ARRAY_COUNT(SECTIONS); i++) {
         const struct yaml_node *node = yaml_find(root, SECTIONS[i]);
         if (node && !yaml_is_null(node) && (node->kind == YAML_SCALAR || node->count > 0))
             config_warn(l, node, "section \"%s\" has no effect in this version", SECTIONS[i]);
     }
+    warn_of_fields(l, yaml_find(root, "global"), GLOBAL, ARRAY_COUNT(GLOBAL));
+    warn_of_fields(l, storage, STORAGE, ARRAY_COUNT(STORAGE));
+    warn_of_fields(l, tsdb, TSDB, ARRAY_COUNT(TSDB));
+    warn_of_fields(l, yaml_find(tsdb, "retention"), RETENTION, ARRAY_COUNT(RETENTION));
 }
 
 bool config_finish(struct loader *l, const struct yaml_node *root, struct config *c)

@@ -120,6 +120,8 @@ bool config_labels_check(struct loader *l, const struct yaml_node *node, struct 
 MUST_USE bool config_finish(struct loader *l, const struct yaml_node *root, struct config *c);
 MUST_USE bool config_finish_job(struct loader *l, const struct yaml_node *node,
                                 const struct config_global *global, struct config_scrape_job *job);
+/* Warns of the job's fields that have no effect in this version. */
+void config_warn_job(struct loader *l, const struct yaml_node *node);
 MUST_USE bool config_finish_rules(struct loader *l, const struct yaml_node *list, bool legacy,
                                   struct config_relabel_rules *rules);
 

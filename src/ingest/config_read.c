@@ -254,10 +254,8 @@ static bool read_strings(struct loader *l, const struct yaml_node *node, bool pa
     *out = (struct config_strings){NULL, 0};
     if (yaml_is_null(node))
         return true;
-    if (node->kind == YAML_SCALAR) /* yaml.v2 reads one string as a list of one */
+    if (node->kind != YAML_SEQUENCE)
         return wrong_type(l, node, "a list of strings");
-    if (!expect_kind(l, node, YAML_SEQUENCE))
-        return false;
     out->items = ARENA_ARRAY(l->arena, struct view, node->count + 1);
     for (uint32_t i = 0; i < node->count; i++) {
         if (!read_text(l, node->items[i], &out->items[i]))

@@ -4,6 +4,7 @@
 #include "ingest/config_private.h"
 
 #include "base/assert.h"
+#include "base/map.h"
 
 #include <inttypes.h>
 #include <strings.h>
@@ -626,25 +627,34 @@ static void otlp_defaults(void *object)
 }
 
 /* Trims each name; none may be empty or said twice. */
-static bool attributes_check(struct loader *l, const struct yaml_node *node,
-                             struct config_strings *names, const char *adjective)
+static bool attributes_check_in(struct loader *l, const struct yaml_node *node,
+                                struct config_strings *names, const char *adjective,
+                                struct string_map *seen)
 {
     for (size_t i = 0; i < names->count; i++) {
         struct view *name = &names->items[i];
+        uint64_t first;
         while (name->len && name->ptr[0] == ' ')
             *name = view_slice(*name, 1, name->len);
         while (name->len && name->ptr[name->len - 1] == ' ')
             name->len--;
         if (name->len == 0)
             return yaml_error(l->err, node->items[i], "empty %s resource attribute", adjective);
-        for (size_t j = 0; j < i; j++) {
-            if (view_eq(names->items[j], *name))
-                return yaml_error(l->err, node->items[i],
-                                  "duplicated %s resource attribute \"%.*s\"", adjective,
-                                  VIEW_ARGS(view_slice(*name, 0, 200)));
-        }
+        if (string_map_get(seen, *name, &first))
+            return yaml_error(l->err, node->items[i], "duplicated %s resource attribute \"%.*s\"",
+                              adjective, VIEW_ARGS(view_slice(*name, 0, 200)));
+        string_map_set(seen, *name, i);
     }
     return true;
+}
+
+static bool attributes_check(struct loader *l, const struct yaml_node *node,
+                             struct config_strings *names, const char *adjective)
+{
+    struct string_map *seen = string_map_new(MEM_CONFIG);
+    bool ok = attributes_check_in(l, node, names, adjective, seen);
+    string_map_free(seen);
+    return ok;
 }
 
 static bool otlp_check(struct loader *l, const struct yaml_node *node, void *object)

@@ -250,12 +250,17 @@ static void what_has_no_effect_warns(void **state)
                                  "- job_name: a\n"
                                  "  ec2_sd_configs:\n"
                                  "  - region: eu-west-1\n"
-                                 "    whatever_amazon_invents: [1, {a: b}]\n");
+                                 "    whatever_amazon_invents: [1, {a: b}]\n"
+                                 "  scrape_native_histograms: true\n"
+                                 "  track_timestamps_staleness: false\n"
+                                 "storage: {tsdb: {retention: {time: 1d, percentage: 5}}}\n");
     static const char *const WARNINGS[] = {
         "belfry.yml:10:3: ec2_sd_configs has no effect in this version",
         "belfry.yml:1:13: section \"rule_files\" has no effect in this version",
         "belfry.yml:3:3: section \"alerting\" has no effect in this version",
         "belfry.yml:6:1: section \"remote_write\" has no effect in this version",
+        "belfry.yml:14:52: field \"percentage\" has no effect in this version",
+        "belfry.yml:12:29: field \"scrape_native_histograms\" has no effect in this version",
     };
     assert_int_equal(c->warnings.count, ARRAY_COUNT(WARNINGS));
     for (size_t i = 0; i < ARRAY_COUNT(WARNINGS); i++)
