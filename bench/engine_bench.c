@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* engine_bench.c: nanoseconds per sample of the shapes that dashboards are made of, over series in memory:
- * engine_bench [SERIES] [WORKERS]. Six hours at 15 s; values grow by a random step, with a reset now and then. */
+ * engine_bench [SERIES] [WORKERS] [SHAPE, 0-based]. Six hours at 15 s; values grow by a random step, with a reset now and then. */
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/attributes.h"
@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SAMPLES = 1440, STEP_MS = 15000, HANDLERS = 20, CODES = 5 };
+enum { SAMPLES = 1440, STEP_MS = 15000, HANDLERS = 20, CODES = 5, ROUNDS = 5 };
 
 static const struct {
     const char *text;
@@ -73,7 +73,7 @@ static void measure(struct memory_source *m, struct pool *pool, size_t idx)
                                   .instant = SHAPES[idx].step_ms == 0};
     int64_t best = INT64_MAX;
     struct query_stats stats = {0};
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0; round < ROUNDS; round++) {
         struct query *q;
         struct error err;
         ASSERT(query_new(&q, memory_source_as_source(m), &options, view_from(SHAPES[idx].text),
@@ -105,8 +105,10 @@ int main(int argc, char **argv)
     struct error err;
     if (workers && !pool_start(&pool, workers, 1000, &err))
         return 1;
+    size_t only = argc > 3 ? strtoul(argv[3], NULL, 10) : SIZE_MAX;
     for (size_t i = 0; i < ARRAY_COUNT(SHAPES); i++)
-        measure(m, pool, i);
+        if (only == SIZE_MAX || only == i)
+            measure(m, pool, i);
     pool_stop(pool);
     memory_source_free(m);
     return 0;

@@ -130,17 +130,20 @@ static void bounds_get(struct window_scratch *s, const void *owner, const struct
 
 /* --- instant selectors --- */
 
+/* Without branches: presence is gathered a word at a time. */
 static void last_fill(const struct window_scratch *s, uint32_t steps, const double *restrict in,
                       double *restrict out, uint64_t *restrict presence)
 {
-    for (uint32_t i = 0; i < steps; i++) {
-        if (s->hi[i] == s->lo[i])
-            continue;
-        double v = in[s->hi[i] - 1];
-        if (UNLIKELY(sample_is_stale(v)))
-            continue;
-        out[i] = v;
-        presence_set(presence, i);
+    for (uint32_t from = 0; from < steps; from += 64) {
+        uint32_t to = steps - from < 64 ? steps : from + 64;
+        uint64_t bits = 0;
+        for (uint32_t i = from; i < to; i++) {
+            uint32_t hi = s->hi[i];
+            double v = in[hi ? hi - 1 : 0]; /* there is at least one sample */
+            out[i] = v;
+            bits |= (uint64_t)((hi != s->lo[i]) & !sample_is_stale(v)) << (i - from);
+        }
+        presence[from / 64] = bits;
     }
 }
 
@@ -185,10 +188,10 @@ static void extrapolation_compute(struct window_scratch *s, const struct window_
     s->has_extrapolation = true;
 }
 
-/* Ascending, without a NaN: no reset, no stale marker. */
+/* Ascending, without a NaN: no reset, no stale marker. count > 0. */
 VECTORIZE static bool values_ascend(const double *restrict v, size_t count)
 {
-    uint64_t broken = 0;
+    uint64_t broken = (uint64_t)(v[0] != v[0]);
     for (size_t i = 1; i < count; i++)
         broken |= (uint64_t) !(v[i] >= v[i - 1]);
     return !broken;
@@ -221,8 +224,13 @@ static void rate_fill(const struct window_scratch *s, const struct window_frame 
 {
     const struct extrapolation *x = &s->extra;
     double range_seconds = (double)f->range_ms / 1000;
+    uint64_t bits = 0;
     for (uint32_t i = 0; i < f->grid.steps; i++) {
         uint32_t lo = s->lo[i], hi = s->hi[i];
+        if (i % 64 == 0 && i) {
+            presence[i / 64 - 1] = bits;
+            bits = 0;
+        }
         if (hi - lo < 2)
             continue;
         double first = v[lo], result = v[hi - 1] - first;
@@ -238,8 +246,15 @@ static void rate_fill(const struct window_scratch *s, const struct window_frame 
                 factor /= range_seconds;
         }
         out[i] = result * factor;
-        presence_set(presence, i);
+        bits |= UINT64_C(1) << (i % 64);
     }
+    presence[(f->grid.steps - 1) / 64] = bits;
+}
+
+static bool call_wants_ascent(const struct window_call *call)
+{
+    return call->kind == WINDOW_FUNCTION &&
+           (call->function == FUNCTION_RATE || call->function == FUNCTION_INCREASE);
 }
 
 static void rate_apply(struct window_scratch *s, const struct window_frame *f,
@@ -458,16 +473,15 @@ static struct samples without_stale(struct window_scratch *s, const struct sampl
 }
 
 static void function_apply(struct window_scratch *s, const struct window_frame *f,
-                           const struct window_call *call, const struct samples *in, bool has_nan,
-                           double *out, uint64_t *presence)
+                           const struct window_call *call, const struct samples *in, bool ascends,
+                           bool has_nan, double *out, uint64_t *presence)
 {
     uint32_t steps = f->grid.steps;
     switch (call->function) {
     case FUNCTION_RATE:
     case FUNCTION_INCREASE:
     case FUNCTION_DELTA:
-        rate_apply(s, f, call->function, in, !has_nan && values_ascend(in->values, in->count), out,
-                   presence);
+        rate_apply(s, f, call->function, in, ascends, out, presence);
         return;
     case FUNCTION_COUNT_OVER_TIME:
     case FUNCTION_PRESENT_OVER_TIME:
@@ -513,10 +527,15 @@ void window_apply(struct worker *w, const void *owner, const struct window_frame
             last_time_fill(s, frame->grid.steps, samples, values, presence);
         return;
     }
+    if (samples->count == 0)
+        return;
     struct samples in = *samples;
-    bool has_nan = values_have_nan(in.values, in.count);
+    bool ascends = call_wants_ascent(call) && values_ascend(in.values, in.count);
+    bool has_nan = !ascends && values_have_nan(in.values, in.count);
     if (UNLIKELY(has_nan))
         in = without_stale(s, samples);
+    if (in.count == 0)
+        return;
     if (call->extended) {
         extended_fill(s, frame, call, &in, values, presence);
         return;
@@ -525,5 +544,5 @@ void window_apply(struct worker *w, const void *owner, const struct window_frame
     if (call->kind == WINDOW_PRESENT)
         count_fill(s, frame->grid.steps, true, values, presence);
     else
-        function_apply(s, frame, call, &in, has_nan, values, presence);
+        function_apply(s, frame, call, &in, ascends, has_nan, values, presence);
 }
