@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* head.c: the newest data, in memory, backed by series log and WAL (DESIGN 4.1, 4.2).
+ *
+ *   appender.h  group_append.c   slots, rows               group.c  tile -> strip -> extent
+ *   series      head_series.c    table, hash index, log    postings.c  label pair -> ids
+ *   queries     head_select.c    matchers -> series        head_read.c  pins, columns
+ *   disk        wal.c            WAL thread, segments      head_replay.c  what was there at the start
+ *   cut         head_truncate.c  forgets what is in blocks
+ *
+ * What readers rely on:
+ * 1. Series, postings, label store and groups only grow at their end and are published by counts; what a
+ *    cut replaces is retired and freed when the last view older than that is released (head_collect).
+ * 2. A view pins a group at first touch: references on tile, run and extents and the number of visible
+ *    rows, so that two selectors of a query see the same scrape.
+ * 3. Rows are visible when the WAL thread has written them, whole, in order.
+ * 4. Samples below `floor` are not the head's: blocks answer there. */
+#include "storage/head_private.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/file.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { PATH_BYTES = 4096 };
+
+/* --- open and close --- */
+
+static void owner_take_log(void *arg, struct buffer *out)
+{
+    head_take_log(arg, out);
+}
+
+static void owner_publish(void *arg, struct group *g, uint64_t row, int64_t timestamp_ms)
+{
+    struct head *h = arg;
+    mutex_lock(&g->mutex);
+    group_publish(g, row, timestamp_ms);
+    mutex_unlock(&g->mutex);
+    head_atomic_min(&h->visible_mint, timestamp_ms);
+    head_atomic_max(&h->visible_maxt, timestamp_ms);
+}
+
+static void owner_log(void *arg, bool is_error, const char *event, const char *text)
+{
+    head_log(arg, is_error, event, "%s", text);
+}
+
+static void head_free(struct head *h);
+
+static struct head *head_new(const char *dir, const struct db_options *opts)
+{
+    char path[PATH_BYTES];
+    struct head *h = mem_alloc_zero(MEM_HEAD, 1, sizeof *h);
+    h->options = *opts;
+    snprintf(path, sizeof path, "%s/head", dir);
+    h->dir = mem_copy_string(MEM_HEAD, view_from(path));
+    snprintf(path, sizeof path, "%s/quarantine", dir);
+    h->quarantine_dir = mem_copy_string(MEM_HEAD, view_from(path));
+    mutex_init(&h->creation);
+    mutex_init(&h->view_mutex);
+    cond_init(&h->group_freed);
+    h->labels = label_store_new(MEM_LABELS, 0);
+    postings_init(&h->postings);
+    h->group_keys = string_map_new(MEM_HEAD);
+    h->metadata_index = string_map_new(MEM_HEAD);
+    arena_init(&h->metadata_arena, MEM_HEAD, 0);
+    series_log_writer_init(&h->log);
+    h->series_pages = mem_alloc_zero(MEM_HEAD, SERIES_PAGES_MAX, sizeof *h->series_pages);
+    atomic_init(&h->floor, INT64_MIN);
+    atomic_init(&h->floor_refused, INT64_MIN);
+    atomic_init(&h->newest, INT64_MIN);
+    atomic_init(&h->visible_mint, INT64_MAX);
+    atomic_init(&h->visible_maxt, INT64_MIN);
+    h->epoch = 1;
+    return h;
+}
+
+static bool folders_make(const struct head *h, struct error *err)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/wal", h->dir);
+    return dir_create(h->dir, err) && dir_create(path, err);
+}
+
+static bool head_start_wal(struct head *h, struct wal_recovered *found, struct error *err)
+{
+    struct wal_options opts = {h->dir, h->options.wal_segment_bytes, h->options.wal_sync_interval_ms};
+    struct wal_owner owner = {owner_take_log, head_write_series_log, owner_publish, owner_log, h};
+    return wal_start(&h->wal, &opts, &owner, found, err);
+}
+
+bool head_open(struct head **out, const char *dir, int64_t block_maxt, const struct db_options *opts,
+               struct pool *pool, struct error *err)
+{
+    static const struct db_options defaults;
+    struct wal_recovered found = {0};
+    mono_time begin = clock_mono();
+    (void)pool; /* replay is one pass over the files: see head_replay.c */
+    *out = NULL;
+    struct head *h = head_new(dir, opts ? opts : &defaults);
+    atomic_store_explicit(&h->floor, block_maxt, memory_order_relaxed);
+    atomic_store_explicit(&h->floor_refused, block_maxt, memory_order_relaxed);
+    head_atomic_max(&h->newest, block_maxt);
+    bool ok = folders_make(h, err) && head_replay(h, block_maxt, &found, err) &&
+              head_start_wal(h, &found, err);
+    mem_free(MEM_WAL, found.segments);
+    if (!ok) {
+        head_free(h);
+        return false;
+    }
+    wal_refuse_below(h->wal, block_maxt);
+    h->replay_seconds = (double)(clock_mono().ns - begin.ns) / 1e9;
+    *out = h;
+    return true;
+}
+
+bool head_close(struct head *h, struct error *err)
+{
+    if (!h)
+        return true;
+    ASSERT(!h->views);
+    bool ok = wal_stop(h->wal, err);
+    head_free(h);
+    return ok;
+}
+
+static void head_free(struct head *h)
+{
+    head_collect(h);
+    ASSERT(h->garbage_count == 0);
+    for (uint32_t i = 0; i < atomic_load(&h->group_count); i++)
+        group_free(head_group(h, i));
+    for (size_t i = 0; i < GROUP_PAGES_MAX && h->group_pages[i]; i++)
+        mem_free(MEM_HEAD, (void *)h->group_pages[i]);
+    for (size_t i = 0; i < SERIES_PAGES_MAX; i++)
+        mem_free(MEM_HEAD, atomic_load(&h->series_pages[i]));
+    mem_free(MEM_HEAD, (void *)h->series_pages);
+    mem_free(MEM_INDEX, h->index);
+    mem_free(MEM_HEAD, h->moved);
+    mem_free(MEM_HEAD, (void *)h->metadata);
+    mem_free(MEM_HEAD, h->garbage);
+    mem_free(MEM_INDEX, h->logged_symbols);
+    mem_free(MEM_INDEX, h->logged_shapes);
+    series_log_writer_deinit(&h->log);
+    arena_deinit(&h->metadata_arena);
+    string_map_free(h->metadata_index);
+    string_map_free(h->group_keys);
+    postings_deinit(&h->postings);
+    label_store_free(h->labels);
+    cond_deinit(&h->group_freed);
+    mutex_deinit(&h->view_mutex);
+    mutex_deinit(&h->creation);
+    mem_free(MEM_HEAD, h->quarantine_dir);
+    mem_free(MEM_HEAD, h->dir);
+    mem_free(MEM_HEAD, h);
+}
+
+/* --- small things that all files use --- */
+
+struct group *head_group(const struct head *h, uint32_t id)
+{
+    if (id >= atomic_load_explicit(&h->group_count, memory_order_acquire))
+        return NULL;
+    return atomic_load_explicit(&h->group_pages[id / GROUP_PAGE][id % GROUP_PAGE],
+                                memory_order_acquire);
+}
+
+void head_log(const struct head *h, bool is_error, const char *event, const char *format, ...)
+{
+    char text[2048];
+    va_list args;
+    if (!h->options.log)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    h->options.log(h->options.log_arg, is_error, event, text);
+}
+
+void head_atomic_max(_Atomic int64_t *a, int64_t v)
+{
+    int64_t now = atomic_load_explicit(a, memory_order_relaxed);
+    while (v > now && !atomic_compare_exchange_weak_explicit(a, &now, v, memory_order_relaxed,
+                                                             memory_order_relaxed))
+        ;
+}
+
+void head_atomic_min(_Atomic int64_t *a, int64_t v)
+{
+    int64_t now = atomic_load_explicit(a, memory_order_relaxed);
+    while (v < now && !atomic_compare_exchange_weak_explicit(a, &now, v, memory_order_relaxed,
+                                                             memory_order_relaxed))
+        ;
+}
+
+void head_time_range(const struct head *h, int64_t *mint, int64_t *maxt)
+{
+    *maxt = atomic_load_explicit(&h->visible_maxt, memory_order_relaxed);
+    *mint = atomic_load_explicit(&h->visible_mint, memory_order_relaxed);
+    int64_t floor = atomic_load_explicit(&h->floor, memory_order_relaxed);
+    if (*maxt < floor || *maxt == INT64_MIN) {
+        *mint = INT64_MAX;
+        *maxt = INT64_MIN;
+    } else if (*mint < floor) {
+        *mint = floor;
+    }
+}
+
+void head_flush(struct head *h)
+{
+    wal_flush(h->wal);
+}
+
+void head_refuse_below(struct head *h, int64_t cut_ms)
+{
+    wal_refuse_below(h->wal, cut_ms);
+    head_atomic_max(&h->floor_refused, cut_ms);
+    wal_flush(h->wal);
+}
+
+/* --- reclaiming --- */
+
+void head_retire(struct head *h, struct garbage g)
+{
+    mutex_lock(&h->view_mutex);
+    g.epoch = h->epoch++;
+    h->garbage = mem_grow(MEM_HEAD, h->garbage, &h->garbage_capacity, h->garbage_count + 1,
+                          sizeof *h->garbage);
+    h->garbage[h->garbage_count++] = g;
+    mutex_unlock(&h->view_mutex);
+}
+
+static void garbage_free(struct head *h, const struct garbage *g)
+{
+    switch (g->kind) {
+    case GARBAGE_MEMORY:
+        mem_free(MEM_HEAD, g->ptr);
+        break;
+    case GARBAGE_POSTING_CHUNKS:
+        posting_chunks_free(g->ptr);
+        break;
+    case GARBAGE_POSTING_PLACE:
+        mutex_lock(&h->creation);
+        postings_place_free(&h->postings, g->place);
+        mutex_unlock(&h->creation);
+        break;
+    case GARBAGE_GROUP:
+        group_free(g->ptr);
+        break;
+    }
+}
+
+/* Garbage is in the order of its epochs, views in that of theirs: what is older than the oldest view
+ * goes. It is taken out under the mutex and freed without it. */
+void head_collect(struct head *h)
+{
+    mutex_lock(&h->view_mutex);
+    uint64_t oldest = h->views ? h->views->epoch : UINT64_MAX;
+    size_t count = 0;
+    while (count < h->garbage_count && h->garbage[count].epoch < oldest)
+        count++;
+    struct garbage *free_now = NULL;
+    if (count > 0) {
+        free_now = mem_alloc(MEM_HEAD, count * sizeof *free_now);
+        memcpy(free_now, h->garbage, count * sizeof *free_now);
+        h->garbage_count -= count;
+        memmove(h->garbage, h->garbage + count, h->garbage_count * sizeof *h->garbage);
+    }
+    mutex_unlock(&h->view_mutex);
+    for (size_t i = 0; i < count; i++)
+        garbage_free(h, &free_now[i]);
+    mem_free(MEM_HEAD, free_now);
+}

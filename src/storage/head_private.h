@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* head_private.h: what the head's files share. Design: top of head.c. Order of locks: a group's mutex,
+ * then creation, then the commit queue, then the view. */
+#ifndef BELFRY_STORAGE_HEAD_PRIVATE_H
+#define BELFRY_STORAGE_HEAD_PRIVATE_H
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "model/label_store.h"
+#include "storage/extent.h"
+#include "storage/head.h"
+#include "storage/postings.h"
+#include "storage/series_log.h"
+#include "storage/strip.h"
+#include "storage/wal.h"
+#include "storage/wal_row.h"
+
+#include <stdatomic.h>
+
+/* --- series --- */
+
+/* 20 bytes each. labels and hash are constant once published; place is written under `creation` and read
+ * by anybody: see series_place(). */
+struct series {
+    uint32_t labels;
+    uint32_t hash_low, hash_high;
+    _Atomic uint32_t group; /* SERIES_DEAD: forgotten */
+    _Atomic uint32_t slot;  /* low bits: where to look first; then the flags */
+};
+#define SERIES_DEAD UINT32_MAX
+#define SERIES_MOVED (UINT32_C(1) << 31)    /* has been in other groups: head.moved */
+#define SERIES_ASSIGNED (UINT32_C(1) << 30) /* a slot of its group is its own */
+#define SERIES_SLOT_MASK (SERIES_ASSIGNED - 1)
+
+enum { SERIES_PAGE = 8192, SERIES_PAGES_MAX = 1 << 16, GROUP_PAGE = 1024, GROUP_PAGES_MAX = 1 << 13 };
+
+/* Where a series was, or is too, besides its own group. */
+struct series_move {
+    uint32_t series, group;
+};
+
+/* --- groups --- */
+
+/* The last rows of a group, as they came: row by row. A row is written once, before it is visible, and
+ * only slots and rows that nobody was told of are written, so readers need no lock. */
+struct tile {
+    atomic_uint refs;
+    uint32_t slot_capacity; /* a multiple of 8 */
+    uint64_t first_row;
+    int64_t times[STRIP_ROWS];
+    uint64_t *present; /* row_words(slot_capacity) per row */
+    double *values;    /* slot_capacity per row */
+};
+/* The packed rows before the tile. Strips are only added. */
+struct run {
+    atomic_uint refs;
+    uint64_t first_row;
+    struct strip *strips[EXTENT_ROWS_MAX / STRIP_ROWS];
+};
+struct extent_list {
+    atomic_uint refs;
+    uint32_t count;
+    struct extent *items[];
+};
+
+struct group {
+    struct head *head; /* constant, like id and key */
+    uint32_t id;
+    struct view key;
+
+    pthread_mutex_t mutex; /* guards which tile, run, list and map there are, and what is visible */
+    struct tile *tile;     /* NULL = no rows in it */
+    struct run *run;
+    uint32_t strip_count;
+    struct extent_list *extents;
+    struct slot_map *map;
+    uint32_t map_count;    /* slots of the map that readers may look at */
+    uint64_t visible_row;  /* rows below are visible */
+    int64_t visible_mint, visible_maxt;
+
+    bool is_open, keeper_has_it; /* guarded by head.creation; who may touch the rest */
+
+    /* The user's thread; while closed the keeper's. */
+    struct appender *appender; /* with a row open */
+    uint64_t row_next;
+    uint32_t tile_rows; /* taken rows in the tile */
+    int64_t last_time;  /* of the last taken row */
+    uint32_t run_strips_max; /* the first run of a group ends early, by its hash */
+    uint32_t slot_count, slot_capacity;
+    double *last;           /* by slot: the row before the tile */
+    uint64_t *last_present;
+    uint8_t *chain;         /* enum strip_chain */
+    uint8_t *decimals;      /* wal_row's */
+    uint64_t *free_slots;   /* a bit per slot that may be given away */
+    uint64_t *released;     /* ... that becomes free when the run is sealed */
+    uint32_t free_count, released_count, free_hint;
+    struct wal_new_slot *new_slots; /* since the last row that was taken */
+    size_t new_slot_count, new_slot_capacity;
+    uint64_t key_segment; /* the WAL segment that has our key row; 0 = none */
+};
+
+/* --- the head --- */
+
+enum garbage_kind { GARBAGE_MEMORY, GARBAGE_POSTING_CHUNKS, GARBAGE_POSTING_PLACE, GARBAGE_GROUP };
+struct garbage {
+    enum garbage_kind kind;
+    void *ptr;
+    uint32_t place;
+    uint64_t epoch; /* free when all views are younger */
+};
+
+struct head {
+    struct db_options options; /* constant */
+    char *dir;                 /* DIR/head */
+    char *quarantine_dir;
+    struct wal *wal;
+
+    pthread_mutex_t creation; /* guards the tables below; series and group entries are published by counts */
+    pthread_cond_t group_freed;
+    struct label_store *labels;
+    uint32_t *index; /* hash index: series ids, open addressing */
+    size_t index_capacity, index_count;
+    struct postings postings;
+    struct string_map *group_keys;
+    struct series_move *moved;
+    size_t moved_count, moved_capacity;
+    struct metric_metadata **metadata; /* items are never freed before the head */
+    size_t metadata_count, metadata_capacity;
+    struct string_map *metadata_index;
+    struct arena metadata_arena;
+    struct series_log_writer log;
+    uint8_t *logged_symbols, *logged_shapes; /* a byte each: stands in the log, in this numbering */
+    size_t logged_symbols_capacity, logged_shapes_capacity;
+    bool log_has_reset; /* in this process */
+    uint64_t series_live, series_created, series_removed, groups_live;
+
+    _Atomic(struct series *) *series_pages; /* SERIES_PAGES_MAX */
+    _Atomic uint32_t series_count;          /* ids below were published (release) */
+    _Atomic(struct group *) *group_pages[GROUP_PAGES_MAX];
+    _Atomic uint32_t group_count;
+
+    pthread_mutex_t view_mutex;
+    struct head_view *views; /* oldest first */
+    struct head_view *views_last;
+    uint64_t epoch;
+    struct garbage *garbage;
+    size_t garbage_count, garbage_capacity;
+
+    _Atomic int64_t floor;   /* samples below are not the head's */
+    _Atomic int64_t floor_refused; /* rows below are not taken; at least `floor` */
+    _Atomic int64_t newest;  /* of all taken rows; INT64_MIN = none */
+    _Atomic int64_t visible_mint, visible_maxt;
+    _Atomic uint64_t samples_appended, samples_out_of_order, samples_duplicate, samples_too_old,
+        stale_markers, extent_count, corruptions;
+    double replay_seconds; /* constant after open */
+};
+
+/* head.c */
+static inline struct series *head_series(const struct head *h, uint32_t id)
+{
+    struct series *page =
+        atomic_load_explicit(&h->series_pages[id / SERIES_PAGE], memory_order_acquire);
+    return page ? &page[id % SERIES_PAGE] : NULL;
+}
+static inline uint64_t series_hash(const struct series *s)
+{
+    return (uint64_t)s->hash_high << 32 | s->hash_low;
+}
+static inline uint32_t head_series_count(const struct head *h)
+{
+    return atomic_load_explicit(&h->series_count, memory_order_acquire);
+}
+/* NULL for numbers never used or forgotten. */
+struct group *head_group(const struct head *h, uint32_t id);
+void head_log(const struct head *h, bool is_error, const char *event, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+void head_atomic_max(_Atomic int64_t *a, int64_t v);
+void head_atomic_min(_Atomic int64_t *a, int64_t v);
+/* Frees later what older views may know. */
+void head_retire(struct head *h, struct garbage g);
+void head_collect(struct head *h);
+
+/* head_series.c; all under creation */
+uint32_t head_find_series_locked(struct head *h, labels_id labels, uint64_t hash);
+/* SERIES_DEAD with err set when over a limit. Not in any group yet. */
+uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash, struct error *err);
+/* From the log, with the id it had. */
+void head_restore_series_locked(struct head *h, uint32_t id, labels_id labels);
+void head_index_remove_locked(struct head *h, uint32_t id);
+/* Makes group and slot the series' own place. */
+void head_place_series_locked(struct head *h, uint32_t id, uint32_t group, uint32_t slot);
+/* Where samples of a series may be: its group, then those it was in. Returns their number (at most max). */
+size_t head_series_groups(struct head *h, uint32_t id, uint32_t *groups, size_t max, uint32_t *slot);
+struct group *head_add_group_locked(struct head *h, uint32_t id, struct view key);
+void head_add_metadata_locked(struct head *h, const struct metric_metadata *m, bool log);
+/* What the series log has to get before the next rows; empty when nothing. *out is the caller's. */
+void head_take_log(struct head *h, struct buffer *out);
+
+/* group.c */
+struct group *group_new(struct head *h, uint32_t id, struct view key);
+void group_free(struct group *g);
+void group_assign_slot(struct group *g, uint32_t slot, uint32_t series);
+void group_reserve_slots(struct group *g, uint32_t count);
+/* Room for one more row: packs a full tile, seals a full run. */
+void group_make_room(struct group *g);
+/* Packs all rows into extents. User's thread (or keeper's, when closed). */
+void group_seal(struct group *g);
+/* The cells of the row before the next one. */
+struct row_cells group_row_before(const struct group *g);
+double *group_row_values(const struct group *g);   /* of the next row */
+uint64_t *group_row_present(const struct group *g);
+void group_row_begin(struct group *g);
+/* Before it is given to the WAL (which may publish it at once), and after that. */
+void group_row_stamp(struct group *g, int64_t timestamp_ms);
+void group_row_taken(struct group *g, int64_t timestamp_ms);
+/* Under g->mutex by the WAL thread (or at replay): all rows up to `row` are visible. */
+void group_publish(struct group *g, uint64_t row, int64_t timestamp_ms);
+void tile_unref(struct tile *t);
+void run_unref(struct run *r, uint32_t strip_count);
+void extent_list_unref(struct extent_list *l);
+/* Replaces the list without extents that end before `floor`. */
+void group_drop_extents(struct group *g, int64_t floor);
+
+/* head_replay.c */
+MUST_USE bool head_replay(struct head *h, int64_t block_maxt, struct wal_recovered *found,
+                          struct error *err);
+
+/* head_truncate.c: a whole series log with the living, as wal.c wants it. */
+MUST_USE bool head_write_series_log(void *head, wal_log_sink sink, void *sink_arg, struct error *err);
+
+/* head_read.c */
+struct head_view {
+    struct head *head;
+    int64_t floor;
+    uint64_t epoch;
+    struct head_view *next, *prev;
+    uint32_t series_count;
+    pthread_mutex_t mutex; /* guards pins */
+    struct group_pin **pins;
+    size_t pin_count, pin_capacity;
+    struct map pin_index; /* group id -> pin */
+};
+/* A group as it was at the view's first touch. */
+struct group_pin {
+    struct group *group;
+    uint64_t id; /* of the process: makes times_id */
+    struct tile *tile;
+    struct run *run;
+    uint32_t strip_count;
+    struct extent_list *extents;
+    struct slot_map *map;
+    uint32_t map_count;
+    uint64_t visible_row;
+};
+/* NULL when the group is gone. Borrowed until the view is released. */
+const struct group_pin *head_view_pin(struct head_view *v, uint32_t group);
+
+#endif

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* head_replay.c: what the files of an earlier process say. The series log first, then the segments in
+ * order; damage costs the records it hit (and a group's rows after a hole, until its next key row).
+ *
+ * 1. A row is used when it is a key row, or follows the group's last used row by number: then its base is
+ *    the row before, exactly as the writer had it.
+ * 2. A row whose number is known already was written twice (wal.c, 2) and is skipped; but a key row
+ *    replaces the last row of that number (wal.c, 4).
+ * 3. Cells of a series that the log does not know are dropped.
+ * 4. Damage in the middle is copied to quarantine/ and stays where it is. Only the torn end of the last
+ *    file is cut off. */
+#include "storage/head_private.h"
+
+#include "base/assert.h"
+#include "base/file.h"
+#include "storage/wal_record.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PATH_BYTES = 4096 };
+
+struct replay {
+    struct head *head;
+    struct wal_recovered *found;
+    uint32_t series_max;      /* the highest number in any row, plus one */
+    uint64_t *segment_groups; /* a bit per group: has a key row in this segment */
+    size_t segment_words;
+    uint64_t rows, rows_skipped, rows_bad;
+};
+
+/* --- files --- */
+
+/* [begin, end) of the file, for a person to look at. What cannot be copied stays in the file itself. */
+static void quarantine(struct replay *r, const char *file, const char *name, struct view bytes,
+                       size_t begin, size_t end)
+{
+    char path[PATH_BYTES];
+    struct file *f = NULL;
+    struct error err;
+    const struct head *h = r->head;
+    snprintf(path, sizeof path, "%s/%s-%zu", h->quarantine_dir, name, begin);
+    bool ok = dir_create(h->quarantine_dir, &err) && file_create(&f, path, &err) &&
+              file_write_all(f, view_slice(bytes, begin, end), &err) && file_close(f, &err);
+    (void)ok; /* it may be there from the last start; and the damaged file is never deleted */
+    atomic_fetch_add_explicit(&r->head->corruptions, 1, memory_order_relaxed);
+    head_log(h, true, "wal_damaged", "%s: bytes %zu to %zu are damaged and left out (copy in %s)", file,
+             begin, end, h->quarantine_dir);
+}
+
+/* Is anything from `pos` on the start of a record, so that the tail may be more than torn? */
+static bool only_torn(struct view bytes, size_t begin)
+{
+    static const char magic[4] = {0x42, 0x57, 0x41, 0x4c};
+    struct view tail = view_slice(bytes, begin, bytes.len);
+    const char *next = tail.len > 4 ? memmem(tail.ptr + 1, tail.len - 1, magic, 4) : NULL;
+    return next == NULL;
+}
+
+struct replay_file {
+    const char *path, *name;
+    bool is_last;
+    bool (*record)(struct replay *r, const struct wal_record *record);
+    uint64_t last_sequence; /* in and out */
+    uint64_t bytes;         /* out */
+};
+
+/* Cuts the torn end off, so that it is reported once. */
+static void cut_tail(struct replay *r, const struct replay_file *rf, size_t begin, size_t end)
+{
+    struct file *f = NULL;
+    struct error err;
+    head_log(r->head, true, "wal_torn", "%s: the last %zu bytes are half a record and were cut off",
+             rf->path, end - begin);
+    bool ok = file_open_append(&f, rf->path, &err) && file_truncate(f, begin, &err) &&
+              file_sync(f, &err);
+    if (!ok)
+        head_log(r->head, true, "wal_torn", "%s", err.message);
+    file_discard(f);
+}
+
+static bool replay_bytes(struct replay *r, struct replay_file *rf, struct view bytes, size_t *torn,
+                         struct error *err)
+{
+    struct wal_scanner scanner;
+    struct wal_record record;
+    wal_scanner_init(&scanner, bytes, rf->last_sequence);
+    *torn = SIZE_MAX;
+    for (;;) {
+        enum wal_scan what = wal_scanner_next(&scanner, &record);
+        if (what == WAL_SCAN_VERSION)
+            return error_set(err, ERROR_CORRUPT, "\"%s\" was written by a newer version (byte %zu)",
+                             rf->path, scanner.pos);
+        size_t begin = scanner.damage_begin, end = scanner.damage_end;
+        if (what == WAL_SCAN_END && begin < end && rf->is_last && only_torn(bytes, begin))
+            *torn = begin;
+        else if (begin < end)
+            quarantine(r, rf->path, rf->name, bytes, begin, end);
+        if (what == WAL_SCAN_END)
+            break;
+        if (!rf->record(r, &record)) {
+            r->rows_bad++;
+            quarantine(r, rf->path, rf->name, bytes, record.offset, scanner.pos);
+        }
+    }
+    rf->last_sequence = scanner.last_sequence;
+    rf->bytes = bytes.len;
+    return true;
+}
+
+static bool replay_file(struct replay *r, struct replay_file *rf, struct error *err)
+{
+    struct view bytes;
+    size_t torn;
+    if (!file_map(&bytes, rf->path, err))
+        return err->kind == ERROR_NOT_FOUND;
+    bool ok = replay_bytes(r, rf, bytes, &torn, err);
+    size_t end = bytes.len;
+    file_unmap(bytes);
+    if (ok && torn != SIZE_MAX) {
+        cut_tail(r, rf, torn, end);
+        rf->bytes = torn;
+    }
+    return ok;
+}
+
+/* --- series log --- */
+
+struct log_replay {
+    struct replay replay; /* first: replay_file hands it on */
+    struct series_log_reader *reader;
+};
+
+static void on_series(void *arg, uint32_t series, labels_id labels)
+{
+    head_restore_series_locked(arg, series, labels);
+}
+
+static void on_group(void *arg, uint32_t group, struct view key)
+{
+    struct head *h = arg;
+    uint64_t known;
+    bool has_key = string_map_get(h->group_keys, key, &known);
+    if (!has_key && !head_group(h, group) && !head_add_group_locked(h, group, key))
+        head_log(h, true, "group_lost", "group number %" PRIu32 " is too high", group);
+}
+
+static void on_metadata(void *arg, const struct metric_metadata *m)
+{
+    head_add_metadata_locked(arg, m, false);
+}
+
+static bool on_log_record(struct replay *r, const struct wal_record *record)
+{
+    struct log_replay *l = (struct log_replay *)r;
+    return record->type != WAL_RECORD_SERIES || series_log_read(l->reader, record->payload);
+}
+
+static bool replay_series_log(struct head *h, struct wal_recovered *found, struct error *err)
+{
+    char path[PATH_BYTES];
+    struct series_log_visitor visitor = {on_series, on_group, on_metadata, h};
+    struct log_replay l = {{.head = h, .found = found}, series_log_reader_new(h->labels, &visitor)};
+    snprintf(path, sizeof path, "%s/series.log", h->dir);
+    struct replay_file rf = {path, "series.log", true, on_log_record, 0, 0};
+    mutex_lock(&h->creation);
+    bool ok = replay_file(&l.replay, &rf, err);
+    mutex_unlock(&h->creation);
+    uint64_t lost = series_log_reader_lost(l.reader);
+    if (lost > 0)
+        head_log(h, true, "series_lost", "%" PRIu64 " series are lost with damaged parts of \"%s\"", lost,
+                 path);
+    series_log_reader_free(l.reader);
+    found->log_last_sequence = rf.last_sequence;
+    return ok;
+}
+
+/* --- rows --- */
+
+static bool segment_has_key(struct replay *r, uint32_t group)
+{
+    return group / 64 < r->segment_words && r->segment_groups[group / 64] >> (group & 63) & 1;
+}
+
+static void segment_set_key(struct replay *r, uint32_t group)
+{
+    if (group / 64 >= r->segment_words) {
+        size_t words = (size_t)group / 64 * 2 + 8;
+        r->segment_groups = mem_resize(MEM_WAL, r->segment_groups, words * 8);
+        memset(r->segment_groups + r->segment_words, 0, (words - r->segment_words) * 8);
+        r->segment_words = words;
+    }
+    r->segment_groups[group / 64] |= UINT64_C(1) << (group & 63);
+}
+
+/* A series number as this head may use it. */
+static uint32_t series_known(struct replay *r, uint32_t id)
+{
+    if (id == SLOT_EMPTY)
+        return SLOT_EMPTY;
+    if (id >= (uint32_t)SERIES_PAGE * SERIES_PAGES_MAX)
+        return SLOT_UNKNOWN;
+    if (id + 1 > r->series_max)
+        r->series_max = id + 1;
+    const struct series *s = head_series(r->head, id);
+    return s && s->labels != LABEL_STORE_NONE ? id : SLOT_UNKNOWN;
+}
+
+/* Slots and the series they hold from the next row on. */
+struct slot_changes {
+    struct wal_new_slot *items;
+    size_t count, capacity;
+};
+
+/* Where a slot changes hands, what came before is sealed first, and the cell before is forgotten: it was
+ * another series'. */
+static void slots_set(struct replay *r, struct group *g, uint32_t slot_count,
+                      const struct slot_changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++) {
+        struct wal_new_slot c = changes->items[i];
+        if (c.slot < g->slot_count && g->map->ids[c.slot] != c.series)
+            group_release_slot(g, c.slot);
+    }
+    if (g->released_count > 0)
+        group_seal(g);
+    group_reserve_slots(g, slot_count);
+    while (g->slot_count < slot_count)
+        group_assign_slot(g, g->slot_count, SLOT_EMPTY);
+    mutex_lock(&r->head->creation);
+    for (size_t i = 0; i < changes->count; i++) {
+        struct wal_new_slot c = changes->items[i];
+        if (c.series == SLOT_EMPTY || g->map->ids[c.slot] == c.series)
+            continue;
+        if (c.series != SLOT_UNKNOWN)
+            head_place_series_locked(r->head, c.series, g->id, c.slot);
+        group_assign_slot(g, c.slot, c.series);
+    }
+    mutex_unlock(&r->head->creation);
+    g->new_slot_count = 0;
+}
+
+static bool read_changes(struct replay *r, struct reader *in, const struct wal_row_head *row,
+                         struct slot_changes *out)
+{
+    size_t count = row->is_key ? row->slot_count : row->new_slot_count;
+    out->items = mem_grow(MEM_WAL, out->items, &out->capacity, count, sizeof *out->items);
+    if (row->is_key) {
+        uint32_t *ids = mem_alloc(MEM_WAL, row->slot_count * sizeof *ids);
+        bool ok = wal_row_decode_ids(in, row, ids);
+        for (uint32_t i = 0; ok && i < row->slot_count; i++)
+            out->items[i] = (struct wal_new_slot){i, ids[i]};
+        mem_free(MEM_WAL, ids);
+        if (!ok)
+            return false;
+    }
+    for (size_t i = 0; !row->is_key && i < count; i++) {
+        if (!wal_row_decode_new_slot(in, row, &out->items[i]))
+            return false;
+    }
+    for (size_t i = 0; i < count; i++)
+        out->items[i].series = series_known(r, out->items[i].series);
+    out->count = count;
+    return true;
+}
+
+/* A key row with the number of the last row takes its place (wal.c, 4). */
+static void row_take_back(struct group *g)
+{
+    g->tile_rows--;
+    g->row_next--;
+    if (g->tile_rows > 0)
+        g->last_time = g->tile->times[g->tile_rows - 1];
+    else if (g->run && g->strip_count > 0)
+        g->last_time = g->run->strips[g->strip_count - 1]->times[STRIP_ROWS - 1];
+    else if (g->extents->count > 0)
+        g->last_time = g->extents->items[g->extents->count - 1]->last_time;
+    else
+        g->last_time = INT64_MIN;
+}
+
+enum row_use { ROW_USE, ROW_SKIP };
+
+static enum row_use row_place(struct replay *r, struct group *g, const struct wal_row_head *row)
+{
+    if (!row->is_key) {
+        if (row->row == g->row_next && g->last_time != INT64_MIN)
+            return ROW_USE;
+        r->rows_skipped += row->row > g->row_next;
+        return ROW_SKIP;
+    }
+    if (row->row + 1 == g->row_next && g->tile_rows > 0)
+        row_take_back(g);
+    if (row->row < g->row_next)
+        return ROW_SKIP;
+    if (row->row > g->row_next) {
+        if (g->slot_capacity > 0)
+            group_seal(g); /* rows of a tile follow each other */
+        g->row_next = row->row;
+    }
+    return ROW_USE;
+}
+
+static bool row_time(const struct group *g, const struct wal_row_head *row, int64_t *t)
+{
+    *t = row->timestamp_ms;
+    if (!row->is_key && __builtin_add_overflow(g->last_time, row->timestamp_ms, t))
+        return false;
+    /* As appender_begin allows; beyond, differences of times would not fit. */
+    return *t > g->last_time && *t >= -INT64_MAX / 4 && *t <= INT64_MAX / 4;
+}
+
+static bool row_cells(struct group *g, struct reader *in, const struct wal_row_head *row, int64_t t)
+{
+    group_row_begin(g);
+    uint64_t *present = group_row_present(g);
+    if (!wal_row_decode_cells(in, row, group_row_before(g), group_row_values(g), present))
+        return false;
+    for (size_t w = 0; w < row_words(row->slot_count); w++) {
+        if (present[w] & g->free_slots[w])
+            return false; /* a cell that belongs to no series */
+    }
+    group_row_stamp(g, t);
+    group_row_taken(g, t);
+    if (t < g->visible_mint)
+        g->visible_mint = t;
+    g->visible_maxt = t;
+    return true;
+}
+
+static bool on_row(struct replay *r, struct view payload)
+{
+    struct reader in = reader_from(payload);
+    struct wal_row_head row;
+    struct slot_changes changes = {0};
+    struct wal_segment *segment = &r->found->segments[r->found->count - 1];
+    int64_t t;
+    if (!wal_row_decode_head(&in, &row) || row.group >= (uint32_t)GROUP_PAGE * GROUP_PAGES_MAX)
+        return false;
+    struct group *g = head_group(r->head, row.group);
+    if (!g)
+        g = head_add_group_locked(r->head, row.group, (struct view){0}); /* its name was lost */
+    if (row.is_key)
+        segment_set_key(r, row.group);
+    else if (!segment_has_key(r, row.group))
+        segment->continues = true;
+    if (row_place(r, g, &row) == ROW_SKIP)
+        return true;
+    bool ok = row_time(g, &row, &t) && read_changes(r, &in, &row, &changes);
+    if (ok) {
+        slots_set(r, g, row.slot_count, &changes);
+        ok = row_cells(g, &in, &row, t);
+    }
+    mem_free(MEM_WAL, changes.items);
+    if (ok && t > segment->maxt)
+        segment->maxt = t;
+    r->rows += ok;
+    return ok;
+}
+
+static bool on_wal_record(struct replay *r, const struct wal_record *record)
+{
+    return record->type != WAL_RECORD_ROW || on_row(r, record->payload);
+}
+
+/* --- all together --- */
+
+struct numbers {
+    uint64_t *items;
+    size_t count, capacity;
+};
+
+static bool on_segment_name(void *arg, const char *name, bool is_dir)
+{
+    struct numbers *n = arg;
+    char *end;
+    uint64_t number = strtoull(name, &end, 10);
+    if (!is_dir && *name >= '0' && *name <= '9' && *end == 0 && number < UINT64_MAX / 2) {
+        n->items = mem_grow(MEM_WAL, n->items, &n->capacity, n->count + 1, sizeof *n->items);
+        n->items[n->count++] = number;
+    }
+    return true;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool replay_segments(struct replay *r, const struct numbers *numbers, struct error *err)
+{
+    struct wal_recovered *found = r->found;
+    char path[PATH_BYTES], name[64];
+    for (size_t i = 0; i < numbers->count; i++) {
+        uint64_t number = numbers->items[i];
+        snprintf(path, sizeof path, "%s/wal/%" PRIu64, r->head->dir, number);
+        snprintf(name, sizeof name, "wal-%" PRIu64, number);
+        found->segments = mem_grow(MEM_WAL, found->segments, &found->capacity, found->count + 1,
+                                   sizeof *found->segments);
+        found->segments[found->count++] = (struct wal_segment){number, 0, INT64_MIN, false};
+        if (r->segment_words > 0)
+            memset(r->segment_groups, 0, r->segment_words * 8);
+        struct replay_file rf = {path, name, i + 1 == numbers->count, on_wal_record,
+                                 found->last_sequence, 0};
+        if (!replay_file(r, &rf, err))
+            return false;
+        found->segments[found->count - 1].bytes = rf.bytes;
+        found->last_sequence = rf.last_sequence;
+        found->last_segment = number;
+    }
+    return true;
+}
+
+/* Everything that was read is visible; what blocks hold is not the head's. */
+static void publish_all(struct replay *r, int64_t block_maxt)
+{
+    struct head *h = r->head;
+    if (r->series_max > head_series_count(h))
+        atomic_store_explicit(&h->series_count, r->series_max, memory_order_release);
+    for (uint32_t i = 0; i < atomic_load(&h->group_count); i++) {
+        struct group *g = head_group(h, i);
+        if (!g || g->row_next == 0)
+            continue;
+        g->visible_row = g->row_next;
+        head_atomic_max(&h->newest, g->last_time);
+        head_atomic_min(&h->visible_mint, g->visible_mint);
+        head_atomic_max(&h->visible_maxt, g->visible_maxt);
+        group_drop_extents(g, block_maxt);
+        for (uint32_t slot = 0; slot < g->slot_count; slot++) {
+            if (g->map->ids[slot] == SLOT_UNKNOWN)
+                group_release_slot(g, slot);
+        }
+    }
+}
+
+bool head_replay(struct head *h, int64_t block_maxt, struct wal_recovered *found, struct error *err)
+{
+    char path[PATH_BYTES];
+    struct replay r = {.head = h, .found = found};
+    struct numbers numbers = {0};
+    snprintf(path, sizeof path, "%s/wal", h->dir);
+    bool ok = replay_series_log(h, found, err) && dir_list(path, on_segment_name, &numbers, err);
+    if (ok) {
+        if (numbers.count > 0)
+            qsort(numbers.items, numbers.count, sizeof *numbers.items, compare_numbers);
+        ok = replay_segments(&r, &numbers, err);
+    }
+    if (ok)
+        publish_all(&r, block_maxt);
+    if (r.rows_skipped > 0)
+        head_log(h, true, "wal_rows_lost",
+                 "%" PRIu64 " rows cannot be used: they follow a damaged row of their target",
+                 r.rows_skipped);
+    mem_free(MEM_WAL, numbers.items);
+    mem_free(MEM_WAL, r.segment_groups);
+    return ok;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* head_series.c: the table of series, how one is found by its labels, and what goes into the series log
+ * when one is made. Everything is under h->creation; readers see entries below series_count. */
+#include "storage/head_private.h"
+
+#include "base/assert.h"
+
+#include <inttypes.h>
+
+enum { INDEX_MIN = 1024, METADATA_MAX = 100000, HELP_BYTES_MAX = 4096 };
+
+/* --- hash index: open addressing, load at most 3/4, no tombstones --- */
+
+static size_t index_slot(const struct head *h, uint64_t hash)
+{
+    return (size_t)(hash ^ hash >> 32) & (h->index_capacity - 1);
+}
+
+static void index_put(struct head *h, uint32_t id)
+{
+    size_t at = index_slot(h, series_hash(head_series(h, id)));
+    while (h->index[at] != SERIES_DEAD)
+        at = (at + 1) & (h->index_capacity - 1);
+    h->index[at] = id;
+}
+
+static void index_add(struct head *h, uint32_t id)
+{
+    if ((h->index_count + 1) * 4 > h->index_capacity * 3) {
+        uint32_t *old = h->index;
+        size_t old_capacity = h->index_capacity;
+        h->index_capacity = old_capacity ? old_capacity * 2 : INDEX_MIN;
+        h->index = mem_alloc(MEM_INDEX, h->index_capacity * sizeof *h->index);
+        memset(h->index, 0xff, h->index_capacity * sizeof *h->index);
+        for (size_t i = 0; i < old_capacity; i++) {
+            if (old[i] != SERIES_DEAD)
+                index_put(h, old[i]);
+        }
+        mem_free(MEM_INDEX, old);
+    }
+    index_put(h, id);
+    h->index_count++;
+}
+
+uint32_t head_find_series_locked(struct head *h, labels_id labels, uint64_t hash)
+{
+    if (h->index_capacity == 0)
+        return SERIES_DEAD;
+    for (size_t at = index_slot(h, hash);; at = (at + 1) & (h->index_capacity - 1)) {
+        uint32_t id = h->index[at];
+        if (id == SERIES_DEAD || head_series(h, id)->labels == labels.n)
+            return id;
+    }
+}
+
+/* Entries behind the gap move up when that brings them nearer to where their hash wants them. */
+void head_index_remove_locked(struct head *h, uint32_t id)
+{
+    size_t mask = h->index_capacity - 1, gap = index_slot(h, series_hash(head_series(h, id)));
+    while (h->index[gap] != id) {
+        ASSERT(h->index[gap] != SERIES_DEAD);
+        gap = (gap + 1) & mask;
+    }
+    for (size_t at = (gap + 1) & mask; h->index[at] != SERIES_DEAD; at = (at + 1) & mask) {
+        size_t home = index_slot(h, series_hash(head_series(h, h->index[at])));
+        if (((at - home) & mask) >= ((at - gap) & mask)) {
+            h->index[gap] = h->index[at];
+            gap = at;
+        }
+    }
+    h->index[gap] = SERIES_DEAD;
+    h->index_count--;
+}
+
+/* --- log --- */
+
+/* True once per number, until the log is rewritten. */
+static bool log_first(uint8_t **logged, size_t *capacity, uint32_t number)
+{
+    if (number >= *capacity) {
+        size_t old = *capacity;
+        *logged = mem_grow(MEM_INDEX, *logged, capacity, (size_t)number + 1, 1);
+        memset(*logged + old, 0, *capacity - old);
+    }
+    bool first = !(*logged)[number];
+    (*logged)[number] = 1;
+    return first;
+}
+
+static void log_symbol(struct head *h, symbol_id symbol)
+{
+    if (log_first(&h->logged_symbols, &h->logged_symbols_capacity, symbol.n))
+        series_log_add_symbol(&h->log, symbol.n, label_store_text(h->labels, symbol));
+}
+
+/* The series, behind the symbols and the shape that it is the first to use. */
+static void log_series(struct head *h, uint32_t id, labels_id labels)
+{
+    uint32_t count;
+    shape_id shape = label_store_shape(h->labels, labels);
+    const symbol_id *names = label_store_shape_names(h->labels, shape, &count);
+    const symbol_id *values = label_store_values(h->labels, labels);
+    if (!h->log_has_reset)
+        series_log_add_reset(&h->log);
+    h->log_has_reset = true;
+    for (uint32_t i = 0; i < count; i++)
+        log_symbol(h, values[i]);
+    if (log_first(&h->logged_shapes, &h->logged_shapes_capacity, shape.n)) {
+        for (uint32_t i = 0; i < count; i++)
+            log_symbol(h, names[i]);
+        series_log_add_shape(&h->log, shape.n, names, count);
+    }
+    series_log_add_series(&h->log, id, shape.n, values, count);
+}
+
+/* --- table --- */
+
+static struct series *series_page_for(struct head *h, uint32_t id)
+{
+    _Atomic(struct series *) *page = &h->series_pages[id / SERIES_PAGE];
+    if (!atomic_load_explicit(page, memory_order_relaxed)) {
+        struct series *fresh = mem_alloc(MEM_HEAD, SERIES_PAGE * sizeof *fresh);
+        for (size_t i = 0; i < SERIES_PAGE; i++) {
+            fresh[i] = (struct series){.labels = LABEL_STORE_NONE};
+            atomic_init(&fresh[i].group, SERIES_DEAD);
+            atomic_init(&fresh[i].slot, SERIES_SLOT_MASK);
+        }
+        atomic_store_explicit(page, fresh, memory_order_release);
+    }
+    return head_series(h, id);
+}
+
+static void series_fill(struct head *h, uint32_t id, labels_id labels, uint64_t hash)
+{
+    struct series *s = series_page_for(h, id);
+    uint32_t name_count;
+    s->labels = labels.n;
+    s->hash_low = (uint32_t)hash;
+    s->hash_high = (uint32_t)(hash >> 32);
+    const symbol_id *names =
+        label_store_shape_names(h->labels, label_store_shape(h->labels, labels), &name_count);
+    const symbol_id *values = label_store_values(h->labels, labels);
+    for (uint32_t i = 0; i < name_count; i++)
+        postings_add(&h->postings, names[i], values[i], id);
+    index_add(h, id);
+    h->series_live++;
+}
+
+uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash, struct error *err)
+{
+    uint32_t id = atomic_load_explicit(&h->series_count, memory_order_relaxed);
+    if (h->options.series_max > 0 && h->series_live >= h->options.series_max) {
+        error_set(err, ERROR_LIMIT, "the limit of %zu series is reached: no new ones are taken",
+                  h->options.series_max);
+        return SERIES_DEAD;
+    }
+    if (id >= (uint32_t)SERIES_PAGE * SERIES_PAGES_MAX) {
+        error_set(err, ERROR_LIMIT, "%" PRIu32 " series have been made: no number is left", id);
+        return SERIES_DEAD;
+    }
+    series_fill(h, id, labels, hash);
+    atomic_store_explicit(&h->series_count, id + 1, memory_order_release);
+    h->series_created++;
+
+    log_series(h, id, labels);
+    return id;
+}
+
+void head_restore_series_locked(struct head *h, uint32_t id, labels_id labels)
+{
+    if (id >= (uint32_t)SERIES_PAGE * SERIES_PAGES_MAX ||
+        id < atomic_load_explicit(&h->series_count, memory_order_relaxed))
+        return; /* numbers ascend in the log; what stands there twice counts once */
+    uint64_t hash = label_store_hash(h->labels, labels);
+    uint32_t same = head_find_series_locked(h, labels, hash);
+    if (same != SERIES_DEAD) {
+        /* Forgotten and made again before the log was rewritten: the later one lives. The old number
+         * has no labels from now on, so nothing finds it; its data is below the floor. */
+        head_index_remove_locked(h, same);
+        head_series(h, same)->labels = LABEL_STORE_NONE;
+        h->series_live--;
+    }
+    series_fill(h, id, labels, hash);
+    atomic_store_explicit(&h->series_count, id + 1, memory_order_release);
+}
+
+/* --- places --- */
+
+static void moved_add(struct head *h, uint32_t series, uint32_t group)
+{
+    for (size_t i = 0; i < h->moved_count; i++) {
+        if (h->moved[i].series == series && h->moved[i].group == group)
+            return;
+    }
+    h->moved = mem_grow(MEM_HEAD, h->moved, &h->moved_capacity, h->moved_count + 1, sizeof *h->moved);
+    h->moved[h->moved_count++] = (struct series_move){series, group};
+}
+
+/* A reader loads slot, group, slot again (head_series_groups): SERIES_MOVED is there before the group
+ * changes, so it never pairs the new group with a slot of the old one unnoticed. */
+void head_place_series_locked(struct head *h, uint32_t id, uint32_t group, uint32_t slot)
+{
+    struct series *s = head_series(h, id);
+    uint32_t old_group = atomic_load_explicit(&s->group, memory_order_relaxed);
+    uint32_t flags = atomic_load_explicit(&s->slot, memory_order_relaxed) & SERIES_MOVED;
+    if (old_group != SERIES_DEAD && old_group != group) {
+        moved_add(h, id, old_group);
+        flags = SERIES_MOVED;
+        atomic_fetch_or_explicit(&s->slot, SERIES_MOVED, memory_order_release);
+    }
+    atomic_store_explicit(&s->group, group, memory_order_release);
+    atomic_store_explicit(&s->slot, slot | flags | SERIES_ASSIGNED, memory_order_release);
+}
+
+size_t head_series_groups(struct head *h, uint32_t id, uint32_t *groups, size_t max, uint32_t *slot)
+{
+    const struct series *s = head_series(h, id);
+    uint32_t before = atomic_load_explicit(&s->slot, memory_order_acquire);
+    groups[0] = atomic_load_explicit(&s->group, memory_order_acquire);
+    uint32_t after = atomic_load_explicit(&s->slot, memory_order_relaxed);
+    *slot = before & SERIES_SLOT_MASK;
+    if (groups[0] == SERIES_DEAD)
+        return 0;
+    if (LIKELY(before == after && !(before & SERIES_MOVED)))
+        return 1;
+    size_t count = 1;
+    mutex_lock(&h->creation);
+    groups[0] = atomic_load_explicit(&s->group, memory_order_relaxed);
+    *slot = atomic_load_explicit(&s->slot, memory_order_relaxed) & SERIES_SLOT_MASK;
+    for (size_t i = 0; i < h->moved_count && count < max; i++) {
+        if (h->moved[i].series == id && h->moved[i].group != groups[0])
+            groups[count++] = h->moved[i].group;
+    }
+    mutex_unlock(&h->creation);
+    return count;
+}
+
+/* --- groups --- */
+
+struct group *head_add_group_locked(struct head *h, uint32_t id, struct view key)
+{
+    uint32_t page = id / GROUP_PAGE;
+    if (page >= GROUP_PAGES_MAX)
+        return NULL;
+    /* Pages below are made too: head_group() trusts the count alone. */
+    for (uint32_t i = 0; i <= page; i++) {
+        if (!h->group_pages[i])
+            h->group_pages[i] = mem_alloc_zero(MEM_HEAD, GROUP_PAGE, sizeof h->group_pages[0][0]);
+    }
+    struct group *g = group_new(h, id, key);
+    atomic_store_explicit(&h->group_pages[page][id % GROUP_PAGE], g, memory_order_release);
+    if (id >= atomic_load_explicit(&h->group_count, memory_order_relaxed))
+        atomic_store_explicit(&h->group_count, id + 1, memory_order_release);
+    if (key.len > 0)
+        string_map_set(h->group_keys, key, id);
+    h->groups_live++;
+    return g;
+}
+
+/* --- metadata --- */
+
+void head_add_metadata_locked(struct head *h, const struct metric_metadata *m, bool log)
+{
+    struct metric_metadata cut = *m;
+    struct buffer key;
+    uint64_t known;
+    cut.help = view_slice(m->help, 0, HELP_BYTES_MAX);
+    buffer_init(&key, MEM_HEAD, (size_t)1 << 24);
+    buffer_append_u8(&key, (uint8_t)cut.type);
+    buffer_append_string(&key, cut.family);
+    buffer_append_string(&key, cut.unit);
+    buffer_append_view(&key, cut.help);
+    if (!key.failed && h->metadata_count < METADATA_MAX &&
+        !string_map_get(h->metadata_index, buffer_view(&key), &known)) {
+        struct metric_metadata *kept = ARENA_NEW(&h->metadata_arena, struct metric_metadata);
+        kept->type = cut.type;
+        kept->family = arena_copy(&h->metadata_arena, cut.family);
+        kept->help = arena_copy(&h->metadata_arena, cut.help);
+        kept->unit = arena_copy(&h->metadata_arena, cut.unit);
+        h->metadata = mem_grow(MEM_HEAD, (void *)h->metadata, &h->metadata_capacity,
+                               h->metadata_count + 1, sizeof(struct metric_metadata *));
+        string_map_set(h->metadata_index, buffer_view(&key), h->metadata_count);
+        h->metadata[h->metadata_count++] = kept;
+        if (log)
+            series_log_add_metadata(&h->log, kept);
+    }
+    buffer_deinit(&key);
+}
+
+/* --- series log --- */
+
+void head_take_log(struct head *h, struct buffer *out)
+{
+    mutex_lock(&h->creation);
+    series_log_take(&h->log, out);
+    mutex_unlock(&h->creation);
+}

@@ -1,0 +1,769 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wal.c: one thread writes what was committed, publishes it, and syncs it.
+ *
+ *   appender -> [commit queue, bounded] -> write series log -> write segment -> publish rows
+ *                                            `-- sync both, series log first, at most an interval later
+ *
+ * Segments are files wal/N of framed records (wal_record.h), N ascending. Each can be read by itself: the
+ * first row of a group in it is a key row. A row is encoded for a segment; the queue refuses one that was
+ * encoded for another (WAL_OTHER_SEGMENT), so that a segment never begins a group in the middle. A
+ * process never appends to a file of another process; a file is made with its first row.
+ *
+ * When the environment fails (numbered, each with its test in head_fault_test.c):
+ * 1. A write fails: the file is cut back to its last whole record. Without space, it is tried again there;
+ *    after another error, or when cutting fails, in a new segment. Rows that somebody waits for are
+ *    refused and taken out; the others stay queued. New rows are refused (wal_accepts) until a write
+ *    succeeds, which is tried every RETRY_MS: ingest resumes by itself.
+ * 2. A sync fails: it is never tried again on that file. What was not synced is still in `unsynced`; it
+ *    is written again to a new segment and synced there. Replay takes each row once (by its number).
+ * 3. The series log fails: it is written anew as a whole and published by rename, before any other row.
+ * 4. Rows refused after a torn write may stand in a sealed file. The next row of that group is a key row
+ *    with the same number, and replay lets it replace the one it knew.
+ *
+ * Threads: fields below `mutex` are guarded by it, those of the WAL thread by nothing. The mutex is never
+ * held while writing. */
+#include "storage/wal.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "storage/db.h"
+#include "storage/wal_record.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+enum { RETRY_MS = 250, SYNC_INTERVAL_MS = 1000, COMMITS_MAX = 1 << 14 };
+#define SEGMENT_BYTES (UINT64_C(128) << 20)
+#define QUEUE_BYTES_MAX ((size_t)64 << 20)    /* rows that wait to be written */
+#define UNSYNCED_BYTES_MAX ((size_t)16 << 20) /* more is synced at once */
+#define BUFFER_BYTES_MAX ((size_t)1 << 40)    /* bounded by the queue, not by the buffer */
+
+struct commit {
+    struct group *group;
+    uint64_t row;
+    int64_t timestamp_ms;
+    size_t bytes;
+    struct waiter *waiter; /* NULL = nobody waits */
+};
+
+struct waiter {
+    bool done, written;
+    struct error error;
+};
+
+struct batch {
+    struct buffer bytes; /* unsealed records, in the order of commits */
+    struct commit *commits;
+    size_t count, capacity;
+};
+
+struct wal {
+    /* Constant. */
+    struct wal_owner owner;
+    char *dir;
+    uint64_t segment_bytes_max;
+    int64_t sync_interval_ms;
+    pthread_t thread;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t work, room, done;
+    struct batch queue;
+    uint64_t submitted, finished; /* commits ever queued; published or refused */
+    int64_t refuse_below;
+    bool stopping, rotate_wanted, rewrite_wanted;
+    uint64_t rewrites_done;
+    bool rewrite_ok;
+    struct error rewrite_error;
+    bool stopped; /* nothing can be written now */
+    struct error stopped_error;
+    struct wal_segment *segments; /* ascending; the last may be open */
+    size_t segment_count, segment_capacity;
+    double last_fsync_seconds;
+
+    _Atomic uint64_t segment; /* the number rows are encoded for; changed under mutex */
+    _Atomic bool is_stopped;  /* stopped, without the lock */
+    _Atomic uint64_t bytes_written, fsyncs;
+
+    /* WAL thread. */
+    struct file *file; /* NULL = made with the next row */
+    uint64_t file_bytes; /* whole records in it */
+    bool file_is_new;    /* its folder was not synced yet */
+    struct file *log;
+    uint64_t log_bytes;
+    bool log_broken;          /* must be written anew */
+    struct buffer log_pending; /* sealed, not written yet */
+    bool log_unsynced;
+    struct buffer unsynced; /* records written since the last good sync */
+    bool unsynced_elsewhere; /* some of them to a file that was given up */
+    bool next_continues;     /* the next file begins with rows encoded for an earlier one */
+    int64_t unsynced_maxt;
+    mono_time unsynced_since;
+    uint64_t next_sequence, log_next_sequence;
+    struct batch batch; /* being written */
+};
+
+static void *wal_run(void *arg);
+
+/* --- life --- */
+
+static void batch_init(struct batch *b)
+{
+    *b = (struct batch){0};
+    buffer_init(&b->bytes, MEM_WAL, BUFFER_BYTES_MAX);
+}
+
+static void batch_deinit(struct batch *b)
+{
+    buffer_deinit(&b->bytes);
+    mem_free(MEM_WAL, b->commits);
+}
+
+static void wal_free(struct wal *w)
+{
+    file_discard(w->file);
+    file_discard(w->log);
+    batch_deinit(&w->queue);
+    batch_deinit(&w->batch);
+    buffer_deinit(&w->log_pending);
+    buffer_deinit(&w->unsynced);
+    mem_free(MEM_WAL, w->segments);
+    mem_free(MEM_WAL, w->dir);
+    cond_deinit(&w->work);
+    cond_deinit(&w->room);
+    cond_deinit(&w->done);
+    mutex_deinit(&w->mutex);
+    mem_free(MEM_WAL, w);
+}
+
+bool wal_start(struct wal **out, const struct wal_options *opts, const struct wal_owner *owner,
+               struct wal_recovered *found, struct error *err)
+{
+    struct wal *w = mem_alloc_zero(MEM_WAL, 1, sizeof *w);
+    *out = NULL;
+    w->owner = *owner;
+    w->dir = mem_copy_string(MEM_WAL, view_from(opts->dir));
+    w->segment_bytes_max = opts->segment_bytes ? opts->segment_bytes : SEGMENT_BYTES;
+    w->sync_interval_ms = opts->sync_interval_ms ? opts->sync_interval_ms : SYNC_INTERVAL_MS;
+    mutex_init(&w->mutex);
+    cond_init(&w->work);
+    cond_init(&w->room);
+    cond_init(&w->done);
+    batch_init(&w->queue);
+    batch_init(&w->batch);
+    buffer_init(&w->log_pending, MEM_WAL, BUFFER_BYTES_MAX);
+    buffer_init(&w->unsynced, MEM_WAL, BUFFER_BYTES_MAX);
+    w->refuse_below = INT64_MIN;
+    w->segments = found->segments;
+    w->segment_count = found->count;
+    w->segment_capacity = found->capacity;
+    found->segments = NULL;
+    w->next_sequence = found->last_sequence + 1;
+    w->log_next_sequence = found->log_last_sequence + 1;
+    atomic_init(&w->segment, found->last_segment + 1);
+
+    char path[4096];
+    uint64_t bytes;
+    snprintf(path, sizeof path, "%s/series.log", w->dir);
+    if (!file_open_append(&w->log, path, err) || !file_size(w->log, &bytes, err)) {
+        wal_free(w);
+        return false;
+    }
+    w->log_bytes = bytes;
+    if (!thread_start(&w->thread, "wal", wal_run, w, err)) {
+        wal_free(w);
+        return false;
+    }
+    *out = w;
+    return true;
+}
+
+bool wal_stop(struct wal *w, struct error *err)
+{
+    if (!w)
+        return true;
+    mutex_lock(&w->mutex);
+    w->stopping = true;
+    cond_signal(&w->work);
+    mutex_unlock(&w->mutex);
+    thread_join(w->thread);
+    bool ok = !w->stopped;
+    if (!ok && err)
+        *err = w->stopped_error;
+    struct file *file = w->file, *log = w->log;
+    w->file = w->log = NULL;
+    if (!file_close(log, ok ? err : NULL))
+        ok = false;
+    if (!file_close(file, ok ? err : NULL))
+        ok = false;
+    wal_free(w);
+    return ok;
+}
+
+/* --- any thread --- */
+
+bool wal_accepts(const struct wal *w, struct error *err)
+{
+    if (LIKELY(!atomic_load_explicit(&w->is_stopped, memory_order_relaxed)))
+        return true;
+    struct wal *mutable = (struct wal *)(uintptr_t)w;
+    mutex_lock(&mutable->mutex);
+    bool stopped = w->stopped;
+    struct error why = w->stopped_error;
+    mutex_unlock(&mutable->mutex);
+    return !stopped || error_set(err, why.kind == ERROR_NO_SPACE ? ERROR_NO_SPACE : ERROR_BUSY,
+                                 "no samples are taken until they can be written: %s", why.message);
+}
+
+uint64_t wal_segment_now(const struct wal *w)
+{
+    return atomic_load_explicit(&w->segment, memory_order_acquire);
+}
+
+static bool queue_is_full(const struct wal *w)
+{
+    return w->queue.count >= COMMITS_MAX ||
+           (w->queue.count > 0 && w->queue.bytes.len >= QUEUE_BYTES_MAX);
+}
+
+static void batch_add(struct batch *b, struct view record, struct commit commit)
+{
+    buffer_append_view(&b->bytes, record);
+    ASSERT(!b->bytes.failed);
+    b->commits = mem_grow(MEM_WAL, b->commits, &b->capacity, b->count + 1, sizeof *b->commits);
+    b->commits[b->count++] = commit;
+}
+
+enum wal_submit wal_submit(struct wal *w, struct view record, uint64_t segment, struct group *g,
+                           uint64_t row, int64_t timestamp_ms, bool wait, struct error *err)
+{
+    struct waiter waiter = {0};
+    mutex_lock(&w->mutex);
+    while (queue_is_full(w) && !w->stopped)
+        cond_wait(&w->room, &w->mutex);
+    if (w->stopped) {
+        mutex_unlock(&w->mutex);
+        if (wal_accepts(w, err))
+            error_set(err, ERROR_BUSY, "writing has just resumed: try again");
+        return WAL_REFUSED;
+    }
+    if (atomic_load_explicit(&w->segment, memory_order_relaxed) != segment) {
+        mutex_unlock(&w->mutex);
+        return WAL_OTHER_SEGMENT;
+    }
+    if (timestamp_ms < w->refuse_below) {
+        mutex_unlock(&w->mutex);
+        error_set(err, ERROR_INPUT, "timestamp %" PRId64 " is too old", timestamp_ms);
+        return WAL_REFUSED;
+    }
+    batch_add(&w->queue, record,
+              (struct commit){g, row, timestamp_ms, record.len, wait ? &waiter : NULL});
+    w->submitted++;
+    if (w->queue.count == 1)
+        cond_signal(&w->work);
+    while (wait && !waiter.done)
+        cond_wait(&w->done, &w->mutex);
+    mutex_unlock(&w->mutex);
+    if (wait && !waiter.written) {
+        if (err)
+            *err = waiter.error;
+        return WAL_REFUSED;
+    }
+    return WAL_SUBMITTED;
+}
+
+void wal_refuse_below(struct wal *w, int64_t timestamp_ms)
+{
+    mutex_lock(&w->mutex);
+    if (timestamp_ms > w->refuse_below)
+        w->refuse_below = timestamp_ms;
+    mutex_unlock(&w->mutex);
+}
+
+void wal_flush(struct wal *w)
+{
+    mutex_lock(&w->mutex);
+    uint64_t until = w->submitted;
+    while (w->finished < until && !w->stopped)
+        cond_wait(&w->done, &w->mutex);
+    mutex_unlock(&w->mutex);
+}
+
+bool wal_rewrite_log(struct wal *w, struct error *err)
+{
+    mutex_lock(&w->mutex);
+    uint64_t before = w->rewrites_done;
+    w->rewrite_wanted = true;
+    cond_signal(&w->work);
+    while (w->rewrites_done == before)
+        cond_wait(&w->done, &w->mutex);
+    bool ok = w->rewrite_ok;
+    if (!ok && err)
+        *err = w->rewrite_error;
+    mutex_unlock(&w->mutex);
+    return ok;
+}
+
+static void segment_path(const struct wal *w, uint64_t number, char *out, size_t bytes)
+{
+    snprintf(out, bytes, "%s/wal/%" PRIu64, w->dir, number);
+}
+
+/* Takes one segment without rows from timestamp_ms on out of the table. One that the next needs (its
+ * rows continue there) goes with that. */
+static bool segment_take_old(struct wal *w, int64_t timestamp_ms, struct wal_segment *out)
+{
+    bool found = false;
+    mutex_lock(&w->mutex);
+    uint64_t open = atomic_load_explicit(&w->segment, memory_order_relaxed);
+    for (size_t i = w->segment_count; i > 0; i--) {
+        struct wal_segment s = w->segments[i - 1];
+        if (s.number >= open || s.maxt >= timestamp_ms) {
+            if (s.continues && i > 1 && w->segments[i - 2].maxt < timestamp_ms)
+                i--; /* keeps its base */
+            continue;
+        }
+        *out = s;
+        memmove(&w->segments[i - 1], &w->segments[i], (w->segment_count - i) * sizeof s);
+        w->segment_count--;
+        found = true;
+        break;
+    }
+    mutex_unlock(&w->mutex);
+    return found;
+}
+
+bool wal_drop_below(struct wal *w, int64_t timestamp_ms, struct error *err)
+{
+    char path[4096];
+    mutex_lock(&w->mutex);
+    w->rotate_wanted = true;
+    cond_signal(&w->work);
+    while (w->rotate_wanted)
+        cond_wait(&w->done, &w->mutex);
+    mutex_unlock(&w->mutex);
+    for (struct wal_segment gone; segment_take_old(w, timestamp_ms, &gone);) {
+        segment_path(w, gone.number, path, sizeof path);
+        if (!file_remove(path, err))
+            return false;
+    }
+    return true;
+}
+
+void wal_stats_get(struct wal *w, struct wal_stats *out)
+{
+    mutex_lock(&w->mutex);
+    *out = (struct wal_stats){
+        .bytes_written = atomic_load_explicit(&w->bytes_written, memory_order_relaxed),
+        .fsyncs = atomic_load_explicit(&w->fsyncs, memory_order_relaxed),
+        .segment = atomic_load_explicit(&w->segment, memory_order_relaxed),
+        .queue_length = w->submitted - w->finished,
+        .last_fsync_seconds = w->last_fsync_seconds,
+        .stopped = w->stopped,
+    };
+    for (size_t i = 0; i < w->segment_count; i++)
+        out->disk_bytes += w->segments[i].bytes;
+    mutex_unlock(&w->mutex);
+}
+
+/* --- WAL thread: files --- */
+
+static void report(const struct wal *w, const char *event, const struct error *err)
+{
+    if (w->owner.log)
+        w->owner.log(w->owner.arg, true, event, err->message);
+}
+
+/* Seals the open segment (if any): what is encoded from now on goes to the next one. */
+static void segment_next(struct wal *w, bool gave_up)
+{
+    if (gave_up) {
+        w->unsynced_elsewhere = w->unsynced.len > 0;
+        w->next_continues = true;
+    }
+    file_discard(w->file);
+    w->file = NULL;
+    w->file_bytes = 0;
+    mutex_lock(&w->mutex);
+    atomic_fetch_add_explicit(&w->segment, 1, memory_order_release);
+    mutex_unlock(&w->mutex);
+}
+
+/* The table's entry of the open segment follows what was written. */
+static void segment_note(struct wal *w, int64_t maxt)
+{
+    uint64_t number = atomic_load_explicit(&w->segment, memory_order_relaxed);
+    mutex_lock(&w->mutex);
+    if (w->segment_count == 0 || w->segments[w->segment_count - 1].number != number) {
+        w->segments = mem_grow(MEM_WAL, w->segments, &w->segment_capacity, w->segment_count + 1,
+                               sizeof *w->segments);
+        w->segments[w->segment_count++] = (struct wal_segment){number, 0, INT64_MIN, w->next_continues};
+        w->next_continues = false;
+    }
+    struct wal_segment *s = &w->segments[w->segment_count - 1];
+    s->bytes = w->file_bytes;
+    if (maxt > s->maxt)
+        s->maxt = maxt;
+    mutex_unlock(&w->mutex);
+}
+
+static bool segment_write(struct wal *w, struct view bytes, int64_t maxt, struct error *err)
+{
+    char path[4096];
+    if (!w->file) {
+        segment_path(w, atomic_load_explicit(&w->segment, memory_order_relaxed), path, sizeof path);
+        if (!file_open_append(&w->file, path, err))
+            return false;
+        w->file_bytes = 0;
+        w->file_is_new = true;
+        /* Entered before it has rows: should the write fail half way, the cut still finds the file. */
+        segment_note(w, maxt);
+    }
+    if (file_write_all(w->file, bytes, err)) {
+        w->file_bytes += bytes.len;
+        atomic_fetch_add_explicit(&w->bytes_written, bytes.len, memory_order_relaxed);
+        segment_note(w, maxt);
+        return true;
+    }
+    bool no_space = err->kind == ERROR_NO_SPACE;
+    if (!file_truncate(w->file, w->file_bytes, NULL) || !no_space)
+        segment_next(w, true);
+    return false;
+}
+
+static bool sync_timed(struct wal *w, struct file *f, struct error *err)
+{
+    mono_time begin = clock_mono();
+    bool ok = file_sync(f, err);
+    atomic_fetch_add_explicit(&w->fsyncs, 1, memory_order_relaxed);
+    mutex_lock(&w->mutex);
+    w->last_fsync_seconds = (double)(clock_mono().ns - begin.ns) / 1e9;
+    mutex_unlock(&w->mutex);
+    return ok;
+}
+
+static bool segment_sync(struct wal *w, struct error *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/wal", w->dir);
+    if (!sync_timed(w, w->file, err) || (w->file_is_new && !dir_sync(path, err)))
+        return false;
+    w->file_is_new = false;
+    return true;
+}
+
+/* What is not known to be on disk is written once more, to a new file, under new sequences. */
+static bool unsynced_write_again(struct wal *w, struct error *err)
+{
+    segment_next(w, true);
+    wal_record_seal_all(w->unsynced.ptr, w->unsynced.len, &w->next_sequence);
+    return segment_write(w, buffer_view(&w->unsynced), w->unsynced_maxt, err) &&
+           segment_sync(w, err);
+}
+
+/* --- WAL thread: series log --- */
+
+struct log_file {
+    struct wal *wal;
+    struct file *file;
+    struct buffer sealed;
+    uint64_t bytes;
+};
+
+static bool log_file_write(void *arg, struct view bytes, struct error *err)
+{
+    struct log_file *l = arg;
+    buffer_reset(&l->sealed);
+    buffer_append_view(&l->sealed, bytes);
+    ASSERT(!l->sealed.failed);
+    wal_record_seal_all(l->sealed.ptr, l->sealed.len, &l->wal->log_next_sequence);
+    l->bytes += bytes.len;
+    return file_write_all(l->file, buffer_view(&l->sealed), err);
+}
+
+/* A new log takes the place of the old; what was pending is in it. */
+static bool log_rewrite(struct wal *w, struct error *err)
+{
+    char path[4096], fresh[4096];
+    struct log_file l = {.wal = w};
+    snprintf(path, sizeof path, "%s/series.log", w->dir);
+    snprintf(fresh, sizeof fresh, "%s/series.log.tmp", w->dir);
+    w->log_broken = true; /* until it is published */
+    buffer_reset(&w->log_pending);
+    buffer_init(&l.sealed, MEM_WAL, BUFFER_BYTES_MAX);
+    bool ok = file_remove(fresh, err) && file_open_append(&l.file, fresh, err) &&
+              w->owner.write_log(w->owner.arg, log_file_write, &l, err) && sync_timed(w, l.file, err);
+    buffer_deinit(&l.sealed);
+    if (ok && file_publish(fresh, path, err)) {
+        file_discard(w->log);
+        w->log = l.file; /* keeps writing at its end, under its new name */
+        w->log_bytes = l.bytes;
+        w->log_broken = w->log_unsynced = false;
+        return true;
+    }
+    file_discard(l.file);
+    return false;
+}
+
+static bool log_write(struct wal *w, struct error *err)
+{
+    struct buffer fresh;
+    w->owner.take_log(w->owner.arg, &fresh);
+    if (w->log_broken) {
+        buffer_deinit(&fresh); /* the whole log holds it too */
+        return log_rewrite(w, err);
+    }
+    if (fresh.len > 0) {
+        wal_record_seal_all(fresh.ptr, fresh.len, &w->log_next_sequence);
+        buffer_append_view(&w->log_pending, buffer_view(&fresh));
+    }
+    buffer_deinit(&fresh);
+    if (w->log_pending.len == 0)
+        return true;
+    if (!file_write_all(w->log, buffer_view(&w->log_pending), err)) {
+        /* Half a record at the end is cut; should that fail too, the log is made anew. */
+        if (!file_truncate(w->log, w->log_bytes, NULL) || err->kind != ERROR_NO_SPACE)
+            w->log_broken = true;
+        return false;
+    }
+    w->log_bytes += w->log_pending.len;
+    atomic_fetch_add_explicit(&w->bytes_written, w->log_pending.len, memory_order_relaxed);
+    buffer_reset(&w->log_pending);
+    w->log_unsynced = true;
+    return true;
+}
+
+/* --- WAL thread: batches --- */
+
+static bool wal_sync(struct wal *w, struct error *err)
+{
+    if (w->log_unsynced || w->log_broken) {
+        if (w->log_broken || !sync_timed(w, w->log, err)) {
+            if (!w->log_broken)
+                report(w, "series_log_sync_failed", err);
+            w->log_broken = true;
+            if (!log_rewrite(w, err))
+                return false;
+        }
+        w->log_unsynced = false;
+    }
+    if (w->unsynced.len > 0) {
+        bool known = w->file && !w->unsynced_elsewhere;
+        if (known && !segment_sync(w, err)) {
+            report(w, "wal_sync_failed", err);
+            known = false;
+        }
+        if (!known && !unsynced_write_again(w, err))
+            return false;
+        w->unsynced_elsewhere = false;
+    }
+    buffer_reset(&w->unsynced);
+    w->unsynced_maxt = INT64_MIN;
+    return true;
+}
+
+static bool batch_write(struct wal *w, struct error *err)
+{
+    struct batch *b = &w->batch;
+    int64_t maxt = INT64_MIN;
+    if (!log_write(w, err))
+        return false;
+    if (b->count == 0)
+        return true;
+    for (size_t i = 0; i < b->count; i++)
+        maxt = b->commits[i].timestamp_ms > maxt ? b->commits[i].timestamp_ms : maxt;
+    wal_record_seal_all(b->bytes.ptr, b->bytes.len, &w->next_sequence);
+    if (!segment_write(w, buffer_view(&b->bytes), maxt, err))
+        return false;
+    if (w->sync_interval_ms != DB_SYNC_OFF) {
+        if (w->unsynced.len == 0)
+            w->unsynced_since = clock_mono();
+        buffer_append_view(&w->unsynced, buffer_view(&b->bytes));
+        ASSERT(!w->unsynced.failed);
+        w->unsynced_maxt = maxt > w->unsynced_maxt ? maxt : w->unsynced_maxt;
+    }
+    return true;
+}
+
+static void batch_done(struct wal *w)
+{
+    struct batch *b = &w->batch;
+    for (size_t i = 0; i < b->count; i++) {
+        struct commit *c = &b->commits[i];
+        w->owner.publish(w->owner.arg, c->group, c->row, c->timestamp_ms);
+    }
+    mutex_lock(&w->mutex);
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->commits[i].waiter)
+            b->commits[i].waiter->done = b->commits[i].waiter->written = true;
+    }
+    w->finished += b->count;
+    if (w->stopped) {
+        w->stopped = false;
+        atomic_store_explicit(&w->is_stopped, false, memory_order_relaxed);
+    }
+    cond_broadcast(&w->done);
+    mutex_unlock(&w->mutex);
+    b->count = 0;
+    buffer_reset(&b->bytes);
+}
+
+/* Those who wait are told; their rows are taken out, the rest stays for the next attempt. */
+static void batch_failed(struct wal *w, const struct error *err)
+{
+    struct batch *b = &w->batch;
+    size_t from = 0, to = 0, kept = 0;
+    mutex_lock(&w->mutex);
+    bool first = !w->stopped;
+    w->stopped = true;
+    w->stopped_error = *err;
+    atomic_store_explicit(&w->is_stopped, true, memory_order_relaxed);
+    for (size_t i = 0; i < b->count; i++) {
+        struct commit c = b->commits[i];
+        if (c.waiter) {
+            c.waiter->error = *err;
+            c.waiter->done = true;
+            w->finished++;
+        } else {
+            memmove(b->bytes.ptr + to, b->bytes.ptr + from, c.bytes);
+            to += c.bytes;
+            b->commits[kept++] = c;
+        }
+        from += c.bytes;
+    }
+    b->count = kept;
+    b->bytes.len = to;
+    cond_broadcast(&w->done);
+    cond_broadcast(&w->room);
+    mutex_unlock(&w->mutex);
+    if (first)
+        report(w, "ingest_stopped", err);
+}
+
+/* Adds what is queued to the batch. The queue's memory and the batch's change places when they can. */
+static void batch_take(struct wal *w)
+{
+    struct batch *b = &w->batch;
+    if (b->count == 0) {
+        struct batch empty = *b;
+        *b = w->queue;
+        w->queue = empty;
+    } else {
+        size_t at = 0;
+        for (size_t i = 0; i < w->queue.count; i++) {
+            struct commit c = w->queue.commits[i];
+            batch_add(b, (struct view){w->queue.bytes.ptr + at, c.bytes}, c);
+            at += c.bytes;
+        }
+        w->queue.count = 0;
+        buffer_reset(&w->queue.bytes);
+    }
+    cond_broadcast(&w->room);
+}
+
+/* --- WAL thread: the loop --- */
+
+static bool sync_is_due(const struct wal *w)
+{
+    if (w->unsynced.len == 0 || w->sync_interval_ms == DB_SYNC_OFF)
+        return false;
+    return w->sync_interval_ms == DB_SYNC_EACH || w->unsynced.len >= UNSYNCED_BYTES_MAX ||
+           mono_ms_since(w->unsynced_since) >= w->sync_interval_ms;
+}
+
+static void wait_for_work(struct wal *w)
+{
+    while (w->queue.count == 0 && !w->stopping && !w->rotate_wanted && !w->rewrite_wanted) {
+        if (w->stopped)
+            return; /* the loop has waited */
+        if (w->unsynced.len == 0) {
+            cond_wait(&w->work, &w->mutex);
+        } else if (!cond_wait_until(&w->work, &w->mutex,
+                                    mono_add_ms(w->unsynced_since, w->sync_interval_ms))) {
+            return;
+        }
+    }
+}
+
+/* While stopped with nothing to write, an empty record tells whether the disk takes bytes again. */
+static bool probe(struct wal *w, struct error *err)
+{
+    struct buffer b;
+    buffer_init(&b, MEM_WAL, 4096);
+    size_t begin = wal_record_begin(&b, WAL_RECORD_PROBE);
+    buffer_append(&b, (const char[1024]){0}, 1024);
+    wal_record_end(&b, begin);
+    wal_record_seal_all(b.ptr, b.len, &w->next_sequence);
+    bool ok = segment_write(w, buffer_view(&b), INT64_MIN, err);
+    buffer_deinit(&b);
+    return ok;
+}
+
+static void rewrite_if_wanted(struct wal *w, bool wanted)
+{
+    if (!wanted)
+        return;
+    struct error err = {0};
+    bool ok = log_rewrite(w, &err);
+    mutex_lock(&w->mutex);
+    w->rewrites_done++;
+    w->rewrite_ok = ok;
+    w->rewrite_error = err;
+    w->rewrite_wanted = false;
+    cond_broadcast(&w->done);
+    mutex_unlock(&w->mutex);
+}
+
+/* A segment is left synced: `unsynced` belongs to the open file alone. */
+static void rotate_if_wanted(struct wal *w, bool wanted)
+{
+    struct error err;
+    if (w->file && (wanted || w->file_bytes >= w->segment_bytes_max)) {
+        if (w->sync_interval_ms == DB_SYNC_OFF || wal_sync(w, &err))
+            segment_next(w, false);
+        else
+            report(w, "wal_sync_failed", &err);
+    }
+    if (wanted) {
+        mutex_lock(&w->mutex);
+        w->rotate_wanted = false;
+        cond_broadcast(&w->done);
+        mutex_unlock(&w->mutex);
+    }
+}
+
+static void *wal_run(void *arg)
+{
+    struct wal *w = arg;
+    struct error err = {0};
+    bool stopping = false;
+    while (!stopping) {
+        mutex_lock(&w->mutex);
+        wait_for_work(w);
+        stopping = w->stopping;
+        bool rotate = w->rotate_wanted, rewrite = w->rewrite_wanted, was_stopped = w->stopped;
+        batch_take(w);
+        mutex_unlock(&w->mutex);
+
+        bool ok = batch_write(w, &err);
+        if (ok && was_stopped && w->batch.count == 0)
+            ok = probe(w, &err);
+        if (ok && (sync_is_due(w) || (stopping && w->sync_interval_ms != DB_SYNC_OFF)))
+            ok = wal_sync(w, &err);
+        if (ok)
+            batch_done(w);
+        else
+            batch_failed(w, &err);
+        rewrite_if_wanted(w, rewrite);
+        rotate_if_wanted(w, rotate);
+        if (!ok && !stopping) {
+            mutex_lock(&w->mutex);
+            cond_wait_until(&w->work, &w->mutex, mono_add_ms(clock_mono(), RETRY_MS));
+            mutex_unlock(&w->mutex);
+        }
+    }
+    return NULL;
+}
