@@ -24,7 +24,8 @@ struct form {
 /* Appends the pairs of `text` to `form` (zeroed at first). Decoded text lies in the arena; what needs no decoding
  * is borrowed from `text`. Empty pairs are skipped; a pair without "=" has the value "". ERROR_INPUT for a bad
  * escape, for ";" (which some read as "&"), for more than FORM_PARAMS_MAX pairs. */
-MUST_USE bool form_parse(struct arena *arena, struct view text, struct form *form, struct error *err);
+MUST_USE bool form_parse(struct arena *arena, struct view text, struct form *form,
+                         struct error *err);
 
 /* Decodes %XX, and "+" as a blank when plus_is_blank. Borrows `text` where nothing is to be decoded. */
 MUST_USE bool form_decode(struct arena *arena, struct view text, bool plus_is_blank,

@@ -366,7 +366,7 @@ static void before_it_is_ready_only_health_is_answered(void **state)
     world.ready = false;
     for (size_t i = 0; i < ARRAY_COUNT(TARGETS); i++) {
         char *answer = get(TARGETS[i].target);
-        assert_int_equal(atoi(answer + 9), TARGETS[i].status);
+        assert_int_equal(strtol(answer + 9, NULL, 10), TARGETS[i].status);
         free(answer);
     }
     world.ready = true;

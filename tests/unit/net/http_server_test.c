@@ -313,7 +313,7 @@ static const struct {
      "a=1\nb=x y\na=2\nbody 0\n"},
     {"form before URL",
      "POST /echo?a=url HTTP/1.1\r\n" HOST CLOSE "Content-Type: application/x-www-form-urlencoded; "
-                                                "charset=utf-8\r\nContent-Length: 6\r\n\r\na=form",
+     "charset=utf-8\r\nContent-Length: 6\r\n\r\na=form",
      "200", "\r\n\r\na=form\na=url\nbody 6\n"},
     {"other bodies are no parameters",
      "POST /echo HTTP/1.1\r\n" HOST CLOSE
