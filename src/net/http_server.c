@@ -254,6 +254,13 @@ bool http_server_start(struct http_server *s, struct error *err)
     return ok;
 }
 
+static void listener_close(struct listener *l)
+{
+    if (l->fd >= 0)
+        (void)close(l->fd); /* a listening socket has nothing to lose */
+    l->fd = -1;
+}
+
 void http_server_stop(struct http_server *s)
 {
     if (s == NULL || !s->started)
@@ -263,7 +270,7 @@ void http_server_stop(struct http_server *s)
     for (size_t i = 0; i < s->listener_count; i++)
         if (s->listeners[i].daemon)
             (void)MHD_quiesce_daemon(
-                s->listeners[i].daemon); /* our descriptor: closed by close() */
+                s->listeners[i].daemon); /* the descriptor is ours: closed below */
     if (!governor_wait(s, false, mono_add_ms(clock_mono(), s->options.drain_timeout_ms)))
         governor_cancel_all(s);
     /* MHD must not end with suspended connections; handlers answer their cancel callback soon. */
@@ -274,6 +281,7 @@ void http_server_stop(struct http_server *s)
         if (s->listeners[i].daemon)
             MHD_stop_daemon(s->listeners[i].daemon);
         s->listeners[i].daemon = NULL;
+        listener_close(&s->listeners[i]);
     }
     governor_stop(s);
     pool_stop(s->aside);
@@ -286,8 +294,7 @@ void http_server_close(struct http_server *s)
         return;
     http_server_stop(s);
     for (size_t i = 0; i < s->listener_count; i++)
-        if (s->listeners[i].fd >= 0)
-            (void)close(s->listeners[i].fd); /* a listening socket has nothing to lose */
+        listener_close(&s->listeners[i]); /* of a server that never started */
     regex_free(s->cors_origin);
     mutex_deinit(&s->governor.mutex);
     cond_deinit(&s->governor.wake);

@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,8 +20,17 @@
 
 #include <cmocka.h>
 
+/* A source with one series whose reader never ends by itself: it turns until the query is cancelled. */
+struct endless {
+    struct storage_source source;
+    struct storage_view view;
+    struct storage_reader reader;
+    _Atomic bool reading;
+};
+
 struct world {
     struct memory_source *memory;
+    struct endless endless;
     struct pool *pool;
     struct http_server *server;
     struct api *api;
@@ -51,6 +61,65 @@ static void fill(void)
     add("requests_total{job=\"x\",path=\"/<a>&\\\"b\\\"\"}", 0, 10000, RISING, 6);
     add("odd", 0, 10000, ODD, 6);
     add("{\"utf-8 metric\",\"label name\"=\"caf\xc3\xa9\"}", 0, 10000, RISING, 6);
+}
+
+static bool endless_select(struct storage_view *v, const struct select *what,
+                           struct label_store *labels, struct arena *arena, struct series_list *out,
+                           struct error *err)
+{
+    (void)v;
+    (void)what;
+    (void)err;
+    const struct label name = {VIEW_INIT(LABEL_NAME), VIEW_INIT("endless")};
+    out->items = ARENA_NEW(arena, struct series_ref);
+    out->items[0].labels = label_store_add(labels, (struct labels){&name, 1});
+    out->count = 1;
+    return true;
+}
+
+static bool endless_read(struct storage_reader *r, uint64_t ref, int64_t mint, int64_t maxt,
+                         struct samples *out, struct error *err)
+{
+    (void)ref;
+    (void)mint;
+    (void)maxt;
+    (void)out;
+    atomic_store(&world.endless.reading, true);
+    while (!atomic_load(r->cancel))
+        sched_yield();
+    return error_set(err, ERROR_CANCELED, "query was canceled in query execution");
+}
+
+static void endless_reader_free(struct storage_reader *r)
+{
+    (void)r;
+}
+
+static struct storage_reader *endless_reader_new(struct storage_view *v, struct error *err)
+{
+    (void)v;
+    (void)err;
+    static const struct storage_reader_ops OPS = {endless_read, endless_reader_free};
+    world.endless.reader = (struct storage_reader){&OPS, NULL};
+    return &world.endless.reader;
+}
+
+static void endless_release(struct storage_view *v)
+{
+    (void)v;
+}
+
+static struct storage_view *endless_pin(struct storage_source *s, int64_t mint, int64_t maxt,
+                                        struct error *err)
+{
+    (void)s;
+    (void)mint;
+    (void)maxt;
+    (void)err;
+    static const struct storage_view_ops OPS = {
+        .select = endless_select, .reader_new = endless_reader_new, .release = endless_release};
+    world.endless.view.ops = &OPS;
+    return &world.endless.view;
 }
 
 static bool is_ready(void *arg)
@@ -115,14 +184,19 @@ static int world_stop(void **state)
     return 0;
 }
 
+static int dial(uint16_t port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
 static char *exchange(const char *request, size_t request_bytes)
 {
     enum { BYTES_MAX = 8 << 20 };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(http_server_port(world.server, 0)),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    int fd = dial(http_server_port(world.server, 0));
     assert_int_equal(send(fd, request, request_bytes, MSG_NOSIGNAL), request_bytes);
     char *text = malloc(BYTES_MAX + 1);
     size_t len = 0;
@@ -342,6 +416,64 @@ static void statistics_come_when_asked_for(void **state)
     free(answer);
 }
 
+struct seen {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    int status; /* 0 = none yet */
+};
+
+static void on_seen(void *arg, const struct http_observation *what)
+{
+    struct seen *seen = arg;
+    mutex_lock(&seen->mutex);
+    seen->status = what->status;
+    cond_broadcast(&seen->changed);
+    mutex_unlock(&seen->mutex);
+}
+
+/* The client leaves while the storage reads; the query ends, which is the only way for this test to. */
+static void a_query_whose_client_left_is_cancelled(void **state)
+{
+    (void)state;
+    static const char *const ADDRESSES[] = {"127.0.0.1:0"};
+    static const char REQUEST[] =
+        "GET /api/v1/query?query=endless&time=10 HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct error err;
+    struct seen seen = {.status = 0};
+    struct http_server *server;
+    mutex_init(&seen.mutex);
+    cond_init(&seen.changed);
+    struct http_server_options http = {.addresses = ADDRESSES,
+                                       .address_count = 1,
+                                       .pool = world.pool,
+                                       .observe = on_seen,
+                                       .observe_arg = &seen};
+    assert_true(http_server_open(&server, &http, &err));
+    world.endless.source.pin = endless_pin;
+    struct api_options opts = {.source = &world.endless.source, .engine = {.pool = world.pool}};
+    struct api *api = api_new(&opts);
+    api_add_routes(api, server);
+    assert_true(http_server_start(server, &err));
+
+    int fd = dial(http_server_port(server, 0));
+    assert_int_equal(send(fd, REQUEST, sizeof REQUEST - 1, MSG_NOSIGNAL), sizeof REQUEST - 1);
+    while (!atomic_load(&world.endless.reading))
+        sched_yield();
+    close(fd);
+    mutex_lock(&seen.mutex);
+    while (seen.status == 0)
+        cond_wait(&seen.changed, &seen.mutex);
+    mutex_unlock(&seen.mutex);
+    assert_int_equal(seen.status, 499);
+    struct api_stats stats;
+    api_stats_get(api, &stats);
+    assert_int_equal(stats.queries_failed, 1);
+    http_server_close(server);
+    api_free(api);
+    cond_deinit(&seen.changed);
+    mutex_deinit(&seen.mutex);
+}
+
 /* 11,000 steps of several series are many pieces: all of it arrives, and is what one piece would be. */
 static void a_long_answer_is_whole(void **state)
 {
@@ -513,6 +645,7 @@ int main(void)
         cmocka_unit_test(each_request_is_answered_as_prometheus_does),
         cmocka_unit_test(a_posted_form_is_answered_as_a_url_is),
         cmocka_unit_test(statistics_come_when_asked_for),
+        cmocka_unit_test(a_query_whose_client_left_is_cancelled),
         cmocka_unit_test(a_long_answer_is_whole),
         cmocka_unit_test(before_it_is_ready_only_health_is_answered),
         cmocka_unit_test(the_page_is_strict),
