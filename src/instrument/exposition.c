@@ -284,10 +284,14 @@ static void write_head(struct text *t, const struct piece *p)
 
 static bool write_pieces(struct output *o, const belfry_emitter *e)
 {
+    const char *last = ""; /* name of the family whose head was written */
     for (size_t i = 0; i < e->count && !o->refused; i++) {
         const struct piece *p = &e->pieces[i];
-        if (i == 0 || strcmp(p->name, e->pieces[i - 1].name) != 0)
+        if (!p->family && p->begin == p->end)
+            continue; /* a collector found nothing: no bare head */
+        if (strcmp(p->name, last) != 0)
             write_head(&o->text, p);
+        last = p->name;
         if (!p->family)
             belfry__text_append(&o->text, e->samples.ptr + p->begin, p->end - p->begin);
         else if (!write_family(o, p->family))
