@@ -31,15 +31,15 @@ static bool is_experimental_allowed(struct parser *p, uint32_t at)
            parser_fail(p, at, "experimental duration expression is not enabled");
 }
 
+static bool unexpected(struct parser *p)
+{
+    return parser_unexpected(p, p->duration_context, p->duration_expected);
+}
+
 static bool expect(struct parser *p, enum token_kind kind)
 {
-    if (!parser_at(p, kind)) {
-        parser_unexpected(p, "duration expression",
-                          kind == TOKEN_COMMA        ? "\",\""
-                          : kind == TOKEN_LEFT_PAREN ? "\"(\""
-                                                     : "\")\"");
-        return false;
-    }
+    if (!parser_at(p, kind))
+        return unexpected(p);
     parser_take(p);
     return true;
 }
@@ -124,7 +124,7 @@ static struct duration_expr *operand(struct parser *p)
     case TOKEN_LEFT_PAREN:
         return parenthesised(p);
     default:
-        parser_unexpected(p, "duration expression", "number, duration, step(), or range()");
+        unexpected(p);
         return NULL;
     }
 }

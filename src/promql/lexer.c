@@ -163,10 +163,7 @@ static struct token fail_rune(struct lexer *l, const char *before, uint32_t c, c
 {
     struct buffer b;
     buffer_init(&b, MEM_QUERY, LEXER_ERROR_BYTES);
-    if (c == RUNE_EOF)
-        buffer_append_literal(&b, "end of input");
-    else
-        quote_append_rune(&b, c);
+    quote_append_rune(&b, c == RUNE_EOF ? UINT32_MAX : c); /* Go prints its -1 so too */
     snprintf(l->error, sizeof l->error, "%s %.*s%s", before, VIEW_ARGS(buffer_view(&b)), after);
     buffer_deinit(&b);
     return fail_at(l);
@@ -515,45 +512,6 @@ static struct token lex_colon(struct lexer *l)
     return emit(l, TOKEN_COLON);
 }
 
-static struct token lex_in_brackets(struct lexer *l)
-{
-    uint32_t c = peek(l);
-    if (is_digit(c) || (c == '.' && l->pos + 1 < l->text.len &&
-                        is_digit((unsigned char)l->text.ptr[l->pos + 1]))) {
-        l->got_duration = true;
-        l->in_duration = false;
-        return lex_number_or_duration(l);
-    }
-    if (is_alpha(c))
-        return lex_duration_word(l);
-    (void)next(l);
-    switch (c) {
-    case ']':
-        l->bracket_open = false;
-        return emit(l, TOKEN_RIGHT_BRACKET);
-    case ':':
-        return lex_colon(l);
-    case '(':
-    case ')':
-        return lex_paren(l, c);
-    case '+':
-    case '-':
-    case '*':
-    case '/':
-    case '%':
-    case '^':
-    case ',':
-        return lex_arithmetic(l, c);
-    case '[':
-        return fail(l, "unexpected left bracket '['");
-    default:
-        return fail_rune(l,
-                         l->in_duration ? "unexpected character in duration expression:"
-                                        : "unexpected character:",
-                         c, "");
-    }
-}
-
 static struct token lex_statement(struct lexer *l)
 {
     uint32_t c = peek(l);
@@ -597,6 +555,46 @@ static struct token lex_statement(struct lexer *l)
         return emit(l, TOKEN_AT);
     default:
         return fail_rune(l, "unexpected character:", c, "");
+    }
+}
+
+static struct token lex_in_brackets(struct lexer *l)
+{
+    uint32_t c = peek(l);
+    if (is_digit(c) || (c == '.' && l->pos + 1 < l->text.len &&
+                        is_digit((unsigned char)l->text.ptr[l->pos + 1]))) {
+        l->got_duration = true;
+        l->in_duration = false;
+        return lex_number_or_duration(l);
+    }
+    if (is_alpha(c))
+        return lex_duration_word(l);
+    (void)next(l);
+    switch (c) {
+    case ']':
+        l->bracket_open = false;
+        return emit(l, TOKEN_RIGHT_BRACKET);
+    case ':':
+        return lex_colon(l);
+    case '(':
+    case ')':
+        return lex_paren(l, c);
+    case '+':
+    case '-':
+    case '*':
+    case '/':
+    case '%':
+    case '^':
+    case ',':
+        return lex_arithmetic(l, c);
+    case '[':
+        return fail(l, "unexpected left bracket '['");
+    default:
+        if (!l->in_duration) { /* behind a number anything may follow, if only to be refused */
+            l->pos = l->start;
+            return lex_statement(l);
+        }
+        return fail_rune(l, "unexpected character in duration expression:", c, "");
     }
 }
 

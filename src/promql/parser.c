@@ -46,6 +46,8 @@ bool parser_unexpected(struct parser *p, const char *context, const char *expect
 {
     if (p->token.kind == TOKEN_ERROR)
         return parser_fail(p, p->token.start, "%s", p->lexer.error);
+    if (!context && p->aggregations > 0)
+        context = "aggregation";
     struct buffer b;
     buffer_init(&b, MEM_QUERY, 2 * PROMQL_QUERY_BYTES_MAX + ERROR_MESSAGE_BYTES);
     buffer_append_literal(&b, "unexpected ");

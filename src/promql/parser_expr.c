@@ -89,6 +89,22 @@ struct arg_list {
     const struct expr *highest;
 };
 
+static bool begins_operand(enum token_kind kind)
+{
+    switch (kind) {
+    case TOKEN_NUMBER:
+    case TOKEN_DURATION:
+    case TOKEN_STRING:
+    case TOKEN_LEFT_PAREN:
+    case TOKEN_LEFT_BRACE:
+    case TOKEN_ADD:
+    case TOKEN_SUB:
+        return true;
+    default:
+        return token_is_metric_name(kind);
+    }
+}
+
 /* ( expr, expr ) */
 static bool call_body(struct parser *p, struct arg_list *args)
 {
@@ -106,7 +122,7 @@ static bool call_body(struct parser *p, struct arg_list *args)
             if (!parser_at(p, TOKEN_COMMA))
                 break;
             struct token comma = parser_take(p);
-            if (parser_at(p, TOKEN_RIGHT_PAREN))
+            if (!parser_at(p, TOKEN_ERROR) && !begins_operand(p->token.kind))
                 return parser_fail(p, comma.start,
                                    "trailing commas not allowed in function call args");
         }
@@ -220,18 +236,25 @@ static bool check_aggregate_args(struct parser *p, enum aggregate_op op, size_t 
     return true;
 }
 
+/* The arguments; what is wrong in them is said to be in an aggregation. */
+static bool aggregation_body(struct parser *p, struct arg_list *args)
+{
+    p->aggregations++;
+    if (!parser_at(p, TOKEN_LEFT_PAREN))
+        return parser_unexpected(p, NULL, NULL);
+    if (!call_body(p, args))
+        return false;
+    p->aggregations--;
+    return !parser_at(p, TOKEN_ERROR) || parser_unexpected(p, NULL, NULL);
+}
+
 static struct expr *aggregation(struct parser *p, struct token name)
 {
     enum aggregate_op op = aggregate_op_of(name.kind);
     struct grouping g = {0};
     struct arg_list args = {0};
-    if (!grouping_clause(p, &g))
-        return NULL;
-    if (!parser_at(p, TOKEN_LEFT_PAREN)) {
-        parser_unexpected(p, "aggregation", NULL);
-        return NULL;
-    }
-    if (!call_body(p, &args) || (!g.given && !grouping_clause(p, &g)) ||
+    if (!grouping_clause(p, &g) || !aggregation_body(p, &args) ||
+        (!g.given && !grouping_clause(p, &g)) ||
         !check_aggregate_args(p, op, args.count, name.start))
         return NULL;
     struct expr *e = parser_expr_new(p, EXPR_AGGREGATE, VALUE_VECTOR,
@@ -259,8 +282,7 @@ static struct expr *word(struct parser *p)
 {
     enum token_kind kind = p->token.kind, after = kind_after_word(p);
     if (token_class(kind) == TOKEN_CLASS_AGGREGATOR &&
-        (after == TOKEN_LEFT_PAREN || after == TOKEN_BY || after == TOKEN_WITHOUT ||
-         after == TOKEN_IDENTIFIER))
+        (after == TOKEN_LEFT_PAREN || after == TOKEN_BY || after == TOKEN_WITHOUT))
         return aggregation(p, parser_take(p));
     if (after == TOKEN_LEFT_PAREN &&
         (kind == TOKEN_IDENTIFIER || token_class(kind) == TOKEN_CLASS_PREPROCESSOR))

@@ -4,8 +4,10 @@
 #include "promql/parser_private.h"
 
 #include "base/assert.h"
+#include "base/floattext.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* A duration in brackets: positive, with its value when it is a plain literal and else as an expression. */
 static bool positive_duration(struct parser *p, const char *context, const char *expected,
@@ -25,6 +27,8 @@ static bool positive_duration(struct parser *p, const char *context, const char 
     default:
         return parser_unexpected(p, context, expected);
     }
+    p->duration_context = context;
+    p->duration_expected = expected;
     struct duration_expr *e = parser_duration(p);
     *ms = 0;
     *expr = NULL;
@@ -139,6 +143,8 @@ static bool offset(struct parser *p, struct expr *e)
     default:
         return parser_unexpected(p, "offset", "number, duration, step(), or range()");
     }
+    p->duration_context = "offset";
+    p->duration_expected = "number, duration, step(), or range()";
     struct duration_expr *d = parser_offset_duration(p);
     if (!d)
         return false;
@@ -157,6 +163,15 @@ static bool offset(struct parser *p, struct expr *e)
     }
     return duration_seconds_to_ms(d->seconds, &t->offset_ms) ||
            parser_fail(p, d->span.start, "duration out of range");
+}
+
+/* Go's %f, which writes infinities with their sign. */
+static const char *go_fixed(double v, char text[FLOAT_TEXT_BYTES])
+{
+    if (isinf(v) || isnan(v))
+        return isnan(v) ? "NaN" : v > 0 ? "+Inf" : "-Inf";
+    snprintf(text, FLOAT_TEXT_BYTES, "%f", v);
+    return text;
 }
 
 /* The time of @: [+-]number, start() or end(). */
@@ -182,8 +197,10 @@ static bool at_time(struct parser *p, const struct expr *e, struct time_modifier
         return false;
     if (negative)
         v = -v;
+    char text[FLOAT_TEXT_BYTES];
     if (!(v > -0x1p63 / 1000 && v < 0x1p63 / 1000))
-        return parser_fail(p, e->span.start, "timestamp out of bounds for @ modifier: %f", v);
+        return parser_fail(p, e->span.start, "timestamp out of bounds for @ modifier: %s",
+                           go_fixed(v, text));
     out->at = AT_TIME;
     out->at_ms = (int64_t)round(v * 1000);
     return true;

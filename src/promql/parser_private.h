@@ -26,7 +26,9 @@ struct parser {
     struct token token; /* the lookahead */
     uint32_t last_end;  /* end of the token before it */
     uint32_t depth;
+    uint32_t aggregations; /* whose arguments are being read */
     struct parser_options options;
+    const char *duration_context, *duration_expected; /* for errors inside a duration */
     bool failed;
     struct error *err;
 };
@@ -35,7 +37,8 @@ struct parser {
 
 /* Sets the error unless there is one; "LINE:COLUMN: parse error: MESSAGE". Returns false. */
 bool parser_fail(struct parser *p, uint32_t at, const char *format, ...) PRINTF_LIKE(3, 4);
-/* "unexpected TOKEN in CONTEXT, expected EXPECTED"; both may be NULL. A lexer's error goes first. */
+/* "unexpected TOKEN in CONTEXT, expected EXPECTED"; both may be NULL (inside an aggregation the context is then
+ * "aggregation", as Prometheus' grammar has it). A lexer's error goes first. */
 bool parser_unexpected(struct parser *p, const char *context, const char *expected);
 /* Takes the lookahead and reads the next token. */
 struct token parser_take(struct parser *p);

@@ -260,6 +260,15 @@ static const struct {
     {"foo[5m:5m:5m]", "1:10: parse error: unexpected colon ':'"},
     {"foo[:5m]", "1:5: parse error: unexpected colon before duration in duration expression"},
     {"foo[min(1, 2)]", "1:5: parse error: unexpected character in duration expression: 'm'"},
+    {"foo[5m +]",
+     "1:9: parse error: unexpected \"]\" in subquery or range selector, expected number, "
+     "duration, step(), or range()"},
+    {"foo[5m:(1m]",
+     "1:11: parse error: unexpected \"]\" in subquery selector, expected number, duration, "
+     "step(), range(), or \"]\""},
+    {"foo[5m \"a\"]",
+     "1:8: parse error: unexpected string \"\\\"a\\\"\" in subquery or range, expected "
+     "\":\" or \"]\""},
     {"foo[x]", "1:5: parse error: unexpected character in duration expression: 'x'"},
     {"foo[5m/0]", "1:7: parse error: division by zero"},
     {"(foo)[5m]", "1:6: parse error: ranges only allowed for vector selectors"},
@@ -273,7 +282,7 @@ static const struct {
     {"sum(foo) @ 5",
      "1:1: parse error: @ modifier must be preceded by an instant vector selector or range vector "
      "selector or a subquery"},
-    {"foo @ Inf", "1:1: parse error: timestamp out of bounds for @ modifier: inf"},
+    {"foo @ Inf", "1:1: parse error: timestamp out of bounds for @ modifier: +Inf"},
     {"foo @ bar", "1:7: parse error: unexpected identifier \"bar\" in @, expected timestamp"},
     {"foo offset", "1:11: parse error: unexpected end of input in offset, expected number, "
                    "duration, step(), or range()"},
@@ -282,8 +291,7 @@ static const struct {
     {"foo[5m:] anchored", "1:1: parse error: anchored modifier is not supported for subqueries"},
     {"foo[5m] anchored smoothed",
      "1:1: parse error: anchored and smoothed modifiers cannot be used together"},
-    {"sum some_metric by (test)",
-     "1:5: parse error: unexpected identifier \"some_metric\" in aggregation"},
+    {"sum some_metric by (test)", "1:5: parse error: unexpected identifier \"some_metric\""},
     {"sum (foo) by test",
      "1:14: parse error: unexpected identifier \"test\" in grouping opts, expected \"(\""},
     {"sum without(==)(foo)",
@@ -291,6 +299,11 @@ static const struct {
     {"sum without(a b)(foo)",
      "1:15: parse error: unexpected identifier \"b\" in grouping opts, expected \",\" or \")\""},
     {"sum (foo) without (a) by (b)", "1:23: parse error: unexpected <by>"},
+    {"avg(rate(foo bar[5m]))", "1:14: parse error: unexpected identifier \"bar\" in aggregation"},
+    {"sum by (a) foo", "1:12: parse error: unexpected identifier \"foo\" in aggregation"},
+    {"topk(1, ) + 1", "1:7: parse error: trailing commas not allowed in function call args"},
+    {"clamp(foo, , 1)", "1:10: parse error: trailing commas not allowed in function call args"},
+    {"sum())", "1:7: parse error: unexpected right parenthesis ')'"},
     {"sum()", "1:1: parse error: no arguments for aggregate expression provided"},
     {"topk(foo)", "1:1: parse error: wrong number of arguments for aggregate expression provided, "
                   "expected 2, got 1"},

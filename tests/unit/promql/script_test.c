@@ -19,9 +19,11 @@ static void print_failure(void *arg, const struct script_failure *f)
            VIEW_ARGS(f->query), VIEW_ARGS(f->expected), VIEW_ARGS(f->actual));
 }
 
+static struct pool *workers; /* NULL = the calling thread alone */
+
 static struct script_report run_file(const char *path)
 {
-    struct script_options opts = {.failed = print_failure};
+    struct script_options opts = {.failed = print_failure, .pool = workers};
     struct script_report report = {0};
     struct error err;
     if (!script_run(path, &opts, &report, &err))
@@ -202,6 +204,7 @@ static bool run_ours(void *arg, const char *name, bool is_dir)
 static void our_scripts_pass(void **state)
 {
     struct error err;
+    ours = (struct script_report){0};
     assert_true(dir_list(SOURCE_DIR "/tests/promql", run_ours, NULL, &err));
     assert_int_equal(ours.failed, 0);
     assert_true(ours.passed > 300);
@@ -225,6 +228,18 @@ static void official_scripts_pass(void **state)
     assert_int_equal(failed, 0);
 }
 
+/* The same scripts with three workers: answers do not depend on their number. */
+static void scripts_pass_with_workers(void **state)
+{
+    struct error err;
+    assert_true(pool_start(&workers, 3, 64, &err));
+    our_scripts_pass(state);
+    if (file_exists(CONFORMANCE_DIR "/promql"))
+        official_scripts_pass(state);
+    pool_stop(workers);
+    workers = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +248,7 @@ int main(void)
         cmocka_unit_test(malformed_scripts_are_refused_with_the_line),
         cmocka_unit_test(our_scripts_pass),
         cmocka_unit_test(official_scripts_pass),
+        cmocka_unit_test(scripts_pass_with_workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
