@@ -15,7 +15,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { SOURCE_HEAD = UINT32_MAX };
+#define SOURCE_HEAD UINT32_MAX
 
 struct part {
     uint32_t source; /* a block's place in the state, or SOURCE_HEAD */
