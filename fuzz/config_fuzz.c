@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config_fuzz.c: any text loads or is refused with a sentence; what has loaded can be shown. */
+/* config_fuzz.c: any text loads or is refused with a sentence; what has loaded is shown as a text that loads
+ * again. */
 #include "base/assert.h"
 #include "base/view.h"
 #include "ingest/config.h"
@@ -38,6 +39,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     buffer_init(&shown, MEM_OTHER, 64 << 20);
     config_print_yaml(config, &shown);
     ASSERT(!shown.failed);
+    config_unref(config);
+    config = load(buffer_view(&shown));
+    ASSERT(config != NULL);
     config_unref(config);
     buffer_deinit(&shown);
     return 0;
