@@ -68,8 +68,5 @@ bool yaml_error(struct error *err, const struct yaml_node *node, const char *for
 /* Appends a scalar so that YAML 1.1 reads back this very string, in the style Go's yaml.v2 chooses: plain, 'single',
  * "double" or, for several lines, a literal block whose lines are indented by indent + 2 blanks. */
 void yaml_write_string(struct buffer *out, struct view text, unsigned indent);
-/* The same for a mapping's key, with its colon: several lines are escaped, and a key that is too long
- * to be one on its line gets a "? " before it and the colon on the next line, behind `indent` blanks. */
-void yaml_write_key(struct buffer *out, struct view text, unsigned indent);
 
 #endif

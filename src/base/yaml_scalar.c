@@ -8,7 +8,7 @@
 
 #include <ctype.h>
 
-enum { NUMBER_BYTES_MAX = 128, SIMPLE_KEY_BYTES_MAX = 128 /* as yaml.v2; YAML allows 1024 */ };
+enum { NUMBER_BYTES_MAX = 128 };
 
 static bool word_is_one_of(struct view word, const char *const *words, size_t count)
 {
@@ -341,18 +341,4 @@ void yaml_write_string(struct buffer *out, struct view text, unsigned indent)
         buffer_append_view(out, text);
     else
         write_single_quoted(out, text);
-}
-
-void yaml_write_key(struct buffer *out, struct view text, unsigned indent)
-{
-    bool simple = text.len <= SIMPLE_KEY_BYTES_MAX;
-    if (!simple)
-        buffer_append_literal(out, "? ");
-    if (!simple || memchr(text.len ? text.ptr : "", '\n', text.len))
-        write_double_quoted(out, text);
-    else
-        yaml_write_string(out, text, indent);
-    if (!simple)
-        buffer_printf(out, "\n%*s", (int)indent, "");
-    buffer_append_byte(out, ':');
 }

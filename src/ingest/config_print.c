@@ -101,14 +101,12 @@ static void print_raw(struct buffer *out, const struct yaml_node *node, unsigned
 static void print_raw_scalar(struct buffer *out, const struct yaml_node *node, unsigned indent,
                              bool secret)
 {
-    bool boolean;
-    double number;
-    if (yaml_is_null(node))
-        buffer_append_literal(out, "null");
-    else if (secret && node->text.len > 0)
+    if (secret && !yaml_is_null(node) && node->text.len > 0)
         buffer_append_literal(out, SECRET_SHOWN);
-    else if (yaml_as_bool(node, &boolean) || yaml_as_float(node, &number))
-        buffer_append_view(out, node->text); /* quoted it would be a string */
+    else if (node->plain && !yaml_is_null(node))
+        buffer_append_view(out, node->text);
+    else if (yaml_is_null(node))
+        buffer_append_literal(out, "null");
     else
         print_url(out, node->text, indent);
 }
@@ -137,7 +135,8 @@ static void print_raw(struct buffer *out, const struct yaml_node *node, unsigned
             print_indent(out, indent);
         if (node->kind == YAML_MAPPING) {
             struct view name = node->pairs[i].key->text;
-            yaml_write_key(out, name, indent);
+            yaml_write_string(out, name, indent);
+            buffer_append_byte(out, ':');
             print_raw_value(out, node->pairs[i].value, indent, secret || name_is_secret(name));
         } else if (node->items[i]->kind == YAML_SCALAR || node->items[i]->count == 0) {
             buffer_append_byte(out, '-');
@@ -302,7 +301,8 @@ static void print_flow(struct buffer *out, const struct config_strings *strings)
 static void print_name(struct buffer *out, struct view name, unsigned indent)
 {
     print_indent(out, indent);
-    yaml_write_key(out, name, indent);
+    yaml_write_string(out, name, indent);
+    buffer_append_byte(out, ':');
 }
 
 static void print_pair(struct buffer *out, struct view name, struct view value, unsigned indent)

@@ -346,27 +346,6 @@ static void written_strings_are_read_back(void **state)
     }
 }
 
-static void written_keys_are_read_back(void **state)
-{
-    char longest[3000];
-    memset(longest, 'k', sizeof(longest) - 1);
-    longest[sizeof(longest) - 1] = '\0';
-    const char *const KEYS[] = {"a", "", "a b", "a: b", "a\nb", "? a", "true", longest};
-    for (size_t i = 0; i < ARRAY_COUNT(KEYS); i++) {
-        struct buffer out;
-        struct error err = {0};
-        const struct yaml_node *root;
-        buffer_init(&out, MEM_OTHER, 1 << 16);
-        buffer_append_literal(&out, "m:\n  ");
-        yaml_write_key(&out, view_from(KEYS[i]), 2);
-        buffer_append_literal(&out, " 1\n");
-        if (!yaml_parse(&arena, buffer_view(&out), &root, &err))
-            fail_msg("\"%s\": %s", KEYS[i], err.message);
-        assert_non_null(yaml_find(yaml_find(root, "m"), KEYS[i]));
-        buffer_deinit(&out);
-    }
-}
-
 static void places_are_those_of_the_text(void **state)
 {
     struct error err = {0};
@@ -433,7 +412,6 @@ int main(void)
         cmocka_unit_test(many_keys_are_not_quadratic),
         cmocka_unit_test(scalars_mean_what_yaml_1_1_says),
         cmocka_unit_test(written_strings_are_read_back),
-        cmocka_unit_test(written_keys_are_read_back),
         cmocka_unit_test(places_are_those_of_the_text),
         cmocka_unit_test(the_nearest_word_is_named),
         cmocka_unit_test(md5_gives_the_sums_of_its_standard),

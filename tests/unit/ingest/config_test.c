@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "ingest/config_check.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,7 +123,6 @@ static const struct {
 /* A message that ends in * is compared up to there: the rest is a library's words. */
 static void wrong_files_are_told_in_one_sentence(void **state)
 {
-    int64_t before = mem_account_bytes(MEM_CONFIG);
     for (size_t i = 0; i < ARRAY_COUNT(ERRORS); i++) {
         struct error err = {0};
         struct config *config = NULL;
@@ -138,7 +136,6 @@ static void wrong_files_are_told_in_one_sentence(void **state)
             fail_msg("%s: got\n  %s\nexpected\n  %s", ERRORS[i].name, err.message,
                      ERRORS[i].message);
         assert_int_equal(err.kind, ERROR_INPUT);
-        assert_int_equal(mem_account_bytes(MEM_CONFIG), before);
     }
 }
 
@@ -539,48 +536,6 @@ static void a_missing_file_and_a_folder_are_errors(void **state)
     folder_close(&f);
 }
 
-struct fault {
-    int after;
-    bool hit;
-};
-
-static int fail_once(void *arg, enum file_op op, const char *path, size_t *bytes)
-{
-    struct fault *fault = arg;
-    if ((op != FILE_OP_OPEN && op != FILE_OP_READ) || fault->after-- != 0)
-        return 0;
-    fault->hit = true;
-    return EIO;
-}
-
-/* Each opening and each read fails once; every failure is an error, and nothing stays behind. */
-static void a_disk_that_fails_is_an_error_and_leaks_nothing(void **state)
-{
-    struct folder f;
-    struct fault fault = {0, true};
-    folder_open(&f);
-    folder_write(&f, "main.yml",
-                 "scrape_config_files: [jobs.yml]\nscrape_configs:\n- job_name: m\n");
-    folder_write(
-        &f, "jobs.yml",
-        "scrape_configs:\n- job_name: a\n  relabel_configs: [{regex: x.*y, action: drop}]\n");
-    int64_t before = mem_account_bytes(MEM_CONFIG);
-    for (int n = 0; fault.hit; n++) {
-        struct error err = {0};
-        fault = (struct fault){n, false};
-        file_test_set_hook(fail_once, &fault);
-        struct config *c = folder_load(&f, "main.yml", &err);
-        file_test_set_hook(NULL, NULL);
-        assert_true(fault.hit == (c == NULL));
-        if (!c)
-            assert_int_equal(err.kind, ERROR_IO);
-        config_unref(c);
-        assert_int_equal(mem_account_bytes(MEM_CONFIG), before);
-        assert_true(n < 100);
-    }
-    folder_close(&f);
-}
-
 static void checking_says_what_promtool_says(void **state)
 {
     struct folder f;
@@ -692,7 +647,6 @@ int main(void)
         cmocka_unit_test(it_is_shown_with_defaults_and_without_secrets),
         cmocka_unit_test(jobs_come_from_other_files_too),
         cmocka_unit_test(a_missing_file_and_a_folder_are_errors),
-        cmocka_unit_test(a_disk_that_fails_is_an_error_and_leaks_nothing),
         cmocka_unit_test(checking_says_what_promtool_says),
         cmocka_unit_test(the_official_files_are_judged_rightly),
     };

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* peer.c: see peer.h. */
+#include "peer.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/thread.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CONNECTIONS_MAX = 256, REQUEST_BYTES_MAX = 65536 };
+
+struct peer {
+    int fd, port;
+    atomic_bool stop;
+    pthread_t thread;
+    pthread_t handlers[CONNECTIONS_MAX];
+    size_t handler_count; /* the accepting thread's, until it is joined */
+
+    pthread_mutex_t mutex;
+    enum peer_manner manner;
+    struct buffer head, body, requests;
+    size_t connection_count;
+};
+
+struct connection {
+    struct peer *peer;
+    int fd;
+};
+
+/* False when the peer stops or the client has left. */
+static bool wait_for(const struct peer *p, int fd, short what, int ms)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = what};
+    for (;;) {
+        if (atomic_load(&p->stop))
+            return false;
+        int step = ms >= 0 && ms < 20 ? ms : 20;
+        int ready = poll(&poll_fd, 1, step);
+        if (ready > 0)
+            return true;
+        if (ready < 0 && errno != EINTR)
+            return false;
+        if (ms >= 0 && (ms -= step) <= 0)
+            return false;
+    }
+}
+
+static bool send_all(const struct peer *p, int fd, struct view bytes)
+{
+    while (bytes.len) {
+        if (!wait_for(p, fd, POLLOUT, -1))
+            return false;
+        ssize_t n = send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN)
+            return false;
+        if (n > 0)
+            bytes = view_slice(bytes, (size_t)n, bytes.len);
+    }
+    return true;
+}
+
+/* One request's header part; false when there is none any more. */
+static bool receive(const struct connection *c, char *text)
+{
+    size_t len = 0;
+    while (len < REQUEST_BYTES_MAX - 1) {
+        if (!wait_for(c->peer, c->fd, POLLIN, -1))
+            return false;
+        ssize_t n = recv(c->fd, text + len, REQUEST_BYTES_MAX - 1 - len, 0);
+        if (n <= 0)
+            return false;
+        len += (size_t)n;
+        text[len] = 0;
+        if (strstr(text, "\r\n\r\n"))
+            return true;
+    }
+    return false;
+}
+
+static void wait_for_leave(const struct connection *c)
+{
+    char byte;
+    while (wait_for(c->peer, c->fd, POLLIN, -1) && recv(c->fd, &byte, 1, 0) > 0)
+        ;
+}
+
+/* Answers as it is set now; false when the connection ends. */
+static bool answer(const struct connection *c)
+{
+    struct peer *p = c->peer;
+    mutex_lock(&p->mutex);
+    enum peer_manner manner = p->manner;
+    size_t head_len = p->head.len, body_len = p->body.len;
+    char *head = malloc(head_len + 1), *body = malloc(body_len + 1);
+    if (head_len)
+        memcpy(head, p->head.ptr, head_len);
+    if (body_len)
+        memcpy(body, p->body.ptr, body_len);
+    mutex_unlock(&p->mutex);
+    bool go_on = false;
+    static const char CHUNKED[] =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
+    char size[32];
+    switch (manner) {
+    case PEER_ANSWER:
+        go_on = send_all(p, c->fd, (struct view){head, head_len}) &&
+                send_all(p, c->fd, (struct view){body, body_len});
+        break;
+    case PEER_RAW:
+        (void)send_all(p, c->fd, (struct view){body, body_len});
+        break;
+    case PEER_HANG:
+        wait_for_leave(c);
+        break;
+    case PEER_DRIP:
+        if (send_all(p, c->fd, VIEW("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"))) {
+            while (send_all(p, c->fd, VIEW("a")) && !wait_for(p, c->fd, POLLIN, 10) &&
+                   !atomic_load(&p->stop))
+                ;
+        }
+        break;
+    case PEER_ENDLESS:
+        snprintf(size, sizeof size, "%zx\r\n", body_len);
+        go_on = send_all(p, c->fd, view_from(CHUNKED));
+        while (go_on)
+            go_on = send_all(p, c->fd, view_from(size)) &&
+                    send_all(p, c->fd, (struct view){body, body_len}) &&
+                    send_all(p, c->fd, VIEW("\r\n"));
+        break;
+    case PEER_ENDLESS_LINE:
+        go_on = send_all(p, c->fd, VIEW("HTTP/1.1 200 OK\r\n"));
+        while (go_on)
+            go_on = send_all(p, c->fd, (struct view){body, body_len});
+        break;
+    case PEER_CLOSE:
+        break;
+    }
+    free(head);
+    free(body);
+    return go_on;
+}
+
+static void *serve(void *arg)
+{
+    struct connection *c = arg;
+    char *text = malloc(REQUEST_BYTES_MAX);
+    while (receive(c, text)) {
+        mutex_lock(&c->peer->mutex);
+        buffer_append_view(&c->peer->requests, view_from(text));
+        mutex_unlock(&c->peer->mutex);
+        if (!answer(c))
+            break;
+    }
+    (void)close(c->fd);
+    free(text);
+    free(c);
+    return NULL;
+}
+
+static void *accept_all(void *arg)
+{
+    struct peer *p = arg;
+    while (wait_for(p, p->fd, POLLIN, -1)) {
+        int fd = accept(p->fd, NULL, NULL);
+        if (fd < 0)
+            continue;
+        ASSERT(p->handler_count < CONNECTIONS_MAX);
+        struct connection *c = malloc(sizeof *c);
+        *c = (struct connection){p, fd};
+        mutex_lock(&p->mutex);
+        p->connection_count++;
+        mutex_unlock(&p->mutex);
+        ASSERT(pthread_create(&p->handlers[p->handler_count++], NULL, serve, c) == 0);
+    }
+    return NULL;
+}
+
+struct peer *peer_start(void)
+{
+    struct peer *p = calloc(1, sizeof *p);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    mutex_init(&p->mutex);
+    buffer_init(&p->head, MEM_OTHER, 1 << 20);
+    buffer_init(&p->body, MEM_OTHER, 1 << 28);
+    buffer_init(&p->requests, MEM_OTHER, 1 << 24);
+    p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ASSERT(p->fd >= 0 && bind(p->fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+           listen(p->fd, 128) == 0 && getsockname(p->fd, (struct sockaddr *)&address, &len) == 0);
+    p->port = ntohs(address.sin_port);
+    ASSERT(pthread_create(&p->thread, NULL, accept_all, p) == 0);
+    return p;
+}
+
+void peer_stop(struct peer *p)
+{
+    atomic_store(&p->stop, true);
+    thread_join(p->thread);
+    for (size_t i = 0; i < p->handler_count; i++)
+        thread_join(p->handlers[i]);
+    (void)close(p->fd);
+    buffer_deinit(&p->head);
+    buffer_deinit(&p->body);
+    buffer_deinit(&p->requests);
+    mutex_deinit(&p->mutex);
+    free(p);
+}
+
+int peer_port(const struct peer *p)
+{
+    return p->port;
+}
+
+void peer_set(struct peer *p, enum peer_manner manner, const char *status, const char *headers,
+              struct view body)
+{
+    mutex_lock(&p->mutex);
+    p->manner = manner;
+    buffer_reset(&p->head);
+    buffer_reset(&p->body);
+    buffer_printf(&p->head, "HTTP/1.1 %s\r\n%sContent-Length: %zu\r\n\r\n", status, headers,
+                  body.len);
+    buffer_append_view(&p->body, body);
+    mutex_unlock(&p->mutex);
+}
+
+void peer_set_text(struct peer *p, const char *body)
+{
+    peer_set(p, PEER_ANSWER, "200 OK", "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
+             view_from(body));
+}
+
+void peer_requests(struct peer *p, struct buffer *out)
+{
+    mutex_lock(&p->mutex);
+    buffer_append_view(out, buffer_view(&p->requests));
+    buffer_reset(&p->requests);
+    mutex_unlock(&p->mutex);
+}
+
+size_t peer_connection_count(struct peer *p)
+{
+    mutex_lock(&p->mutex);
+    size_t count = p->connection_count;
+    mutex_unlock(&p->mutex);
+    return count;
+}
