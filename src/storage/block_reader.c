@@ -3,7 +3,7 @@
  *
  * The last time column stays decoded, and so does its answer to the last window asked for: series come by
  * time column (block_select), so most reads decode values only. Bytes are read in pieces that grow while
- * reads stay near each other: one series costs one small read, a walk over many reads 64 KiB at once. */
+ * one column follows the other: a walk reads 64 KiB at once, columns that lie apart are read one by one. */
 #include "base/assert.h"
 #include "base/checksum.h"
 #include "base/mem.h"
@@ -12,7 +12,7 @@
 
 #include <inttypes.h>
 
-enum { READ_BYTES_MIN = 4 * 1024, READ_BYTES_MAX = 64 * 1024 };
+enum { READ_BYTES_MIN = 1024, READ_BYTES_MAX = 64 * 1024 };
 
 struct block_reader {
     struct block *block;
@@ -79,9 +79,9 @@ static bool bytes_load(struct block_reader *r, uint64_t offset, size_t len, stru
     if (offset >= r->bytes_offset && offset + len <= r->bytes_offset + r->bytes_count)
         return true;
     uint64_t end = r->block->index.columns_bytes;
-    bool near = r->bytes_count > 0 && offset >= r->bytes_offset &&
-                offset < r->bytes_offset + r->bytes_count + READ_BYTES_MAX;
-    r->read_bytes = near ? r->read_bytes * 4 : READ_BYTES_MIN;
+    uint64_t loaded_end = r->bytes_offset + r->bytes_count;
+    bool follows = offset >= r->bytes_offset && offset < loaded_end + READ_BYTES_MIN;
+    r->read_bytes = follows ? r->read_bytes * 4 : READ_BYTES_MIN;
     if (r->read_bytes > READ_BYTES_MAX)
         r->read_bytes = READ_BYTES_MAX;
     size_t want = len > r->read_bytes ? len : r->read_bytes;

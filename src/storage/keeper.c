@@ -158,6 +158,7 @@ static bool cut_range(struct db *db, int64_t mint, int64_t maxt, struct error *e
     if (!ok)
         return error_wrap(err, "could not cut a block of [%" PRId64 ", %" PRId64 ")", mint, maxt);
     state_add(db, b, maxt);
+    db->last_cut_empty = b == NULL;
     if (b) {
         atomic_fetch_add_explicit(&db->blocks_cut, 1, memory_order_relaxed);
         db_log(db, false, "block_cut",
@@ -184,6 +185,49 @@ static bool cut_due(struct db *db, int64_t *mint, int64_t *maxt)
     return true;
 }
 
+/* The oldest sample of the head from `mint` on, or `before` when none is older: looked for in every series
+ * until one comes close. */
+static int64_t oldest_sample(struct db *db, int64_t mint, int64_t before, int64_t close)
+{
+    struct cut c = {.db = db};
+    struct select all = {.mint = mint, .maxt = before};
+    struct series_list list = {0};
+    struct error ignored;
+    int64_t oldest = before;
+    arena_init(&c.arena, MEM_BLOCK, 0);
+    c.labels = label_store_new(MEM_BLOCK, 0);
+    c.view = head_pin(db->head, mint);
+    c.reader = head_reader_new(c.view);
+    if (!head_select(c.view, &all, c.labels, &c.arena, &list, &ignored))
+        oldest = close;
+    for (size_t i = 0; i < list.count && oldest > close; i++) {
+        struct samples got;
+        if (!head_reader_read(c.reader, list.items[i].ref, mint, oldest, &db->stopping, &got,
+                              &ignored))
+            oldest = close; /* the cut itself will meet the error and tell */
+        else if (got.count > 0 && got.times[0] < oldest)
+            oldest = got.times[0];
+    }
+    head_reader_free(c.reader);
+    head_view_release(c.view);
+    label_store_free(c.labels);
+    arena_deinit(&c.arena);
+    return oldest;
+}
+
+/* After an empty cut the next sample may be years away (an empty server takes data of any age): the range
+ * [mint, maxt) then grows, in whole ranges, to where it is. */
+static int64_t gap_end(struct db *db, int64_t mint, int64_t maxt)
+{
+    int64_t first, last, range = db->block_range_ms;
+    head_time_range(db->head, &first, &last);
+    if (last < INT64_MIN + range || last - range <= maxt)
+        return maxt;
+    int64_t oldest = oldest_sample(db, mint, last - range, maxt);
+    uint64_t gap = oldest > maxt ? (uint64_t)oldest - (uint64_t)maxt : 0;
+    return maxt + (int64_t)(gap / (uint64_t)range * (uint64_t)range);
+}
+
 static bool cut_all(struct db *db, struct error *err)
 {
     int64_t mint, maxt;
@@ -194,6 +238,8 @@ static bool cut_all(struct db *db, struct error *err)
         db_state_unref(db, state);
         if (db->truncated_ms != floor || !cut_due(db, &mint, &maxt))
             break;
+        if (db->last_cut_empty)
+            maxt = gap_end(db, mint, maxt);
         if (!cut_range(db, mint, maxt, err))
             return false;
         truncate_head(db);
