@@ -22,6 +22,16 @@ bool eval_check(struct eval *e, struct error *err)
     return true;
 }
 
+bool eval_check_memory(struct eval *e, struct error *err)
+{
+    size_t bytes = e->arena->used_bytes + label_store_bytes(e->labels) +
+                   (size_t)atomic_load_explicit(&e->bytes_now, memory_order_relaxed);
+    if (!e->memory_max_bytes || bytes <= e->memory_max_bytes)
+        return true;
+    return error_set(err, ERROR_LIMIT, "query needs more memory than it may use (%zu of %zu bytes)",
+                     bytes, e->memory_max_bytes);
+}
+
 bool eval_add_samples(struct eval *e, int64_t count, struct error *err)
 {
     int64_t now = atomic_fetch_add_explicit(&e->samples_now, count, memory_order_relaxed) + count;

@@ -193,6 +193,8 @@ void operator_release(struct operation *op);
 
 /* Limits. Each returns false with *err set. */
 MUST_USE bool eval_check(struct eval *e, struct error *err); /* deadline and cancellation */
+/* Query thread: with its arena and labels, is it still below its memory limit? */
+MUST_USE bool eval_check_memory(struct eval *e, struct error *err);
 MUST_USE bool eval_add_samples(struct eval *e, int64_t count, struct error *err);
 void eval_remove_samples(struct eval *e, int64_t count);
 /* From the query's memory limit; NULL with ERROR_LIMIT. */

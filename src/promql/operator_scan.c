@@ -155,7 +155,8 @@ struct operation *operator_scan(struct eval *e, const struct selector *selector,
                           .matcher_count = selector->matcher_count,
                           .mint = s->mint,
                           .maxt = s->maxt};
-    if (!view_select(e->view, &what, e->labels, e->arena, &s->series, err))
+    if (!view_select(e->view, &what, e->labels, e->arena, &s->series, err) ||
+        !eval_check_memory(e, err))
         return NULL;
     if (s->series.count > UINT32_MAX / 2) {
         (void)error_set(err, ERROR_LIMIT, "selector matches %zu series", s->series.count);

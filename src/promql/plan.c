@@ -379,7 +379,7 @@ struct operation *plan_vector(struct eval *e, const struct expr *x, const struct
                               struct error *err)
 {
     x = expr_unwrap(x);
-    if (!eval_check(e, err))
+    if (!eval_check(e, err) || !eval_check_memory(e, err))
         return NULL;
     if (x->type == VALUE_SCALAR) { /* a subquery takes scalars too: time()[5m:1m] */
         const double *values = plan_scalar(e, x, grid, err);

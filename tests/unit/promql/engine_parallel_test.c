@@ -127,7 +127,9 @@ static void limits_hold(void **state)
         {"vector(1)[1h:1s]", 3000, 0, TOO_MANY},
         {"count_over_time(vector(1)[1y:1ms])", 0, 0, TOO_MANY},
         {"x_total", 0, 10000, "error: query needs more memory than it may use"},
-        {"x_total + 1", 0, 1 << 20, "{"},
+        {"x_total + 1", 0, 4 << 20, "{"},
+        {"count(label_join(x_total, \"l\", \"\", \"i\", \"m\"))", 0, 100000,
+         "error: query needs more memory than it may use"},
     };
     struct memory_source *m = source_new();
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
