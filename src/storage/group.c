@@ -452,10 +452,11 @@ static void list_count_changed(struct group *g, uint32_t before, uint32_t after)
 void group_drop_extents(struct group *g, int64_t floor)
 {
     mutex_lock(&g->mutex);
-    struct extent_list *old = g->extents, *kept = list_with(old, NULL, floor);
-    g->extents = kept;
+    struct extent_list *old = g->extents;
+    g->extents = list_with(old, NULL, floor);
+    uint32_t count = g->extents->count;
     mutex_unlock(&g->mutex);
-    list_count_changed(g, old->count, kept->count);
+    list_count_changed(g, old->count, count);
     extent_list_unref(old);
 }
 
@@ -503,7 +504,7 @@ void group_seal(struct group *g)
         mutex_lock(&g->mutex);
         struct extent_list *old = g->extents;
         g->extents = list_with(old, x, floor);
-        struct extent_list *now = g->extents;
+        uint32_t count = g->extents->count;
         struct run *run = g->run;
         struct tile *tile = g->tile;
         uint32_t strips = g->strip_count;
@@ -511,7 +512,7 @@ void group_seal(struct group *g)
         g->strip_count = 0;
         g->tile = NULL;
         mutex_unlock(&g->mutex);
-        list_count_changed(g, old->count, now->count);
+        list_count_changed(g, old->count, count);
         run_unref(run, strips);
         tile_unref(tile);
         extent_list_unref(old);

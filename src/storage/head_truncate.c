@@ -270,8 +270,10 @@ static struct log_counts log_begin(struct head *h)
     series_log_writer_deinit(&h->log);
     series_log_writer_init(&h->log);
     /* What a later series needs is logged again: this log may leave it out as dead. */
-    memset(h->logged_symbols, 0, h->logged_symbols_capacity);
-    memset(h->logged_shapes, 0, h->logged_shapes_capacity);
+    if (h->logged_symbols)
+        memset(h->logged_symbols, 0, h->logged_symbols_capacity);
+    if (h->logged_shapes)
+        memset(h->logged_shapes, 0, h->logged_shapes_capacity);
     h->log_has_reset = true;
     mutex_unlock(&h->creation);
     return c;

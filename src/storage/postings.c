@@ -244,13 +244,19 @@ void postings_purge_finish(struct postings *p)
     }
 }
 
+/* The last chunk's `next` is the writer's. */
+static const struct posting_chunk *next_chunk(const struct posting_chunk *c, uint32_t left)
+{
+    return left > 0 ? c->next : NULL;
+}
+
 void posting_list_copy(struct posting_list list, uint32_t *out)
 {
     if (list.count == 0)
         return;
     *out++ = list.first;
     uint32_t left = list.count - 1;
-    for (const struct posting_chunk *c = list.rest; left > 0; c = c->next) {
+    for (const struct posting_chunk *c = list.rest; left > 0; c = next_chunk(c, left)) {
         uint32_t take = left < c->capacity ? left : c->capacity;
         memcpy(out, c->ids, take * sizeof *out);
         out += take;
@@ -287,7 +293,7 @@ size_t posting_list_intersect(struct posting_list list, uint32_t *ids, size_t co
             ids[kept++] = ids[i];
     }
     uint32_t left = list.count - 1;
-    for (const struct posting_chunk *c = list.rest; left > 0 && i < count; c = c->next) {
+    for (const struct posting_chunk *c = list.rest; left > 0 && i < count; c = next_chunk(c, left)) {
         uint32_t in_chunk = left < c->capacity ? left : c->capacity;
         left -= in_chunk;
         for (uint32_t at = 0; i < count && ids[i] <= c->ids[in_chunk - 1]; i++) {
