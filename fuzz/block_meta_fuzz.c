@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (block_meta_parse((struct view){(const char *)data, size}, &meta, &err))
         ASSERT(meta.mint < meta.maxt && ulid_is_valid(meta.ulid));
     else
-        ASSERT((err.kind == ERROR_CORRUPT || err.kind == ERROR_UNAVAILABLE) && err.message[0] != '\0');
+        ASSERT((err.kind == ERROR_CORRUPT || err.kind == ERROR_UNAVAILABLE) &&
+               err.message[0] != '\0');
     return 0;
 }

@@ -51,7 +51,7 @@ struct db {
     pthread_mutex_t keeper_mutex; /* whoever maintains; guards the fields below */
     int64_t truncated_ms;         /* up to here the head has forgotten */
     bool last_cut_empty;
-    uint64_t cut_failures_row;    /* since the last success */
+    uint64_t cut_failures_row; /* since the last success */
     mono_time cut_not_before;
     bool clock_known;
     int64_t clock_offset_ms; /* wall less monotonic time at the last look */

@@ -1,0 +1,882 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* db_test.c: head and blocks answer as one, whatever the keeper does meanwhile. The oracle is a plain list
+ * of what was appended, written out as text like the database's answer. */
+#include "storage/db.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "base/thread.h"
+#include "model/labels.h"
+#include "storage/appender.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { PATH_BYTES = 512, SERIES = 6, HOUR = 3600 * 1000, MINUTE = 60 * 1000 };
+#define DAY ((int64_t)24 * HOUR)
+#define START INT64_C(1700006400000) /* a multiple of two hours */
+#define TEXT_BYTES_MAX ((size_t)64 << 20)
+
+static unsigned long scale(void)
+{
+    const char *text = getenv("TEST_SCALE");
+    unsigned long n = text ? strtoul(text, NULL, 10) : 1;
+    return n ? n : 1;
+}
+
+#define assert_ok(call) assert_ok_at((call), &err, __LINE__)
+static void assert_ok_at(bool ok, const struct error *err, int line)
+{
+    if (!ok)
+        fail_msg("line %d: %s", line, err->message);
+}
+
+static const char *folder(void)
+{
+    static char dir[64];
+    (void)snprintf(dir, sizeof dir, "/tmp/belfry_db_test.%d", (int)getpid());
+    return dir;
+}
+
+static int folder_make(void **state)
+{
+    struct error err;
+    assert_ok(dir_remove(folder(), &err));
+    return 0;
+}
+
+static int folder_remove(void **state)
+{
+    struct error err;
+    file_test_set_hook(NULL, NULL);
+    clock_test_unfreeze();
+    assert_ok(dir_remove(folder(), &err));
+    return 0;
+}
+
+/* --- a database and what was told to it ----------------------------------------------------------- */
+
+struct log {
+    pthread_mutex_t mutex;
+    char text[1 << 16];
+    size_t len;
+};
+static struct log events = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void log_event(void *arg, bool is_error, const char *event, const char *text)
+{
+    struct log *l = arg;
+    mutex_lock(&l->mutex);
+    int n = snprintf(l->text + l->len, sizeof l->text - l->len, "%s %s: %s\n",
+                     is_error ? "error" : "info", event, text);
+    if (n > 0 && (size_t)n < sizeof l->text - l->len)
+        l->len += (size_t)n;
+    mutex_unlock(&l->mutex);
+}
+
+static bool log_has(const char *text)
+{
+    mutex_lock(&events.mutex);
+    bool has = strstr(events.text, text) != NULL;
+    mutex_unlock(&events.mutex);
+    return has;
+}
+
+static struct db *open_db(int64_t retention_ms)
+{
+    struct error err;
+    struct db *db;
+    struct db_options opts = {.block_range_ms = 2 * HOUR,
+                              .retention_ms = retention_ms,
+                              .log = log_event,
+                              .log_arg = &events};
+    assert_ok(db_open(&db, folder(), &opts, NULL, &err));
+    return db;
+}
+
+struct fed { /* what was appended: series name -> samples, in order of time */
+    struct {
+        int64_t t;
+        double v;
+    } * samples[SERIES];
+    size_t count[SERIES], capacity[SERIES];
+};
+
+static void fed_free(struct fed *f)
+{
+    for (int i = 0; i < SERIES; i++)
+        mem_free(MEM_OTHER, f->samples[i]);
+}
+
+static struct labels series_labels(struct arena *arena, int i)
+{
+    struct labels_builder b;
+    labels_builder_init(&b, arena);
+    labels_builder_set(&b, VIEW(LABEL_NAME), i % 2 ? VIEW("requests_total") : VIEW("up"));
+    labels_builder_set(&b, VIEW("n"), arena_printf(arena, "%d", i));
+    return labels_builder_finish(&b);
+}
+
+/* Opens group number g, whose series are 2g and 2g + 1. */
+static struct group *open_group(struct db *db, int g, uint32_t slots[2])
+{
+    struct error err;
+    struct arena arena;
+    struct group *group;
+    char key[16];
+    arena_init(&arena, MEM_OTHER, 0);
+    (void)snprintf(key, sizeof key, "group %d", g);
+    assert_ok(db_group_open(db, view_from(key), &group, &err));
+    for (int i = 0; i < 2; i++)
+        assert_ok(group_slot(group, series_labels(&arena, g * 2 + i), &slots[i], &err));
+    arena_deinit(&arena);
+    return group;
+}
+
+static void feed(struct fed *f, int series, int64_t t, double v)
+{
+    f->samples[series] = mem_grow(MEM_OTHER, f->samples[series], &f->capacity[series],
+                                  f->count[series] + 1, sizeof f->samples[series][0]);
+    f->samples[series][f->count[series]].t = t;
+    f->samples[series][f->count[series]++].v = v;
+}
+
+/* One row of a group; a missing cell now and then. */
+static void append_row(struct group *group, const uint32_t slots[2], struct fed *f, int g,
+                       int64_t t, struct random *r, bool wait)
+{
+    struct error err;
+    struct appender a = {0};
+    assert_ok(appender_begin(&a, group, t, &err));
+    for (int i = 0; i < 2; i++) {
+        if (random_below(r, 10) == 0)
+            continue;
+        double v = i ? (double)(t - START) / 1000 : random_unit(r);
+        appender_sample(&a, slots[i], v);
+        if (f)
+            feed(f, g * 2 + i, t, v);
+    }
+    assert_ok(appender_commit(&a, wait ? APPENDER_WAIT : 0, &err));
+}
+
+/* Rows of all groups each `step` in [from, to), with some jitter per group. */
+static void append_span(struct db *db, struct fed *f, struct random *r, int64_t from, int64_t to,
+                        int64_t step)
+{
+    struct group *groups[SERIES / 2];
+    uint32_t slots[SERIES / 2][2];
+    for (int g = 0; g < SERIES / 2; g++)
+        groups[g] = open_group(db, g, slots[g]);
+    for (int64_t t = from; t < to; t += step)
+        for (int g = 0; g < SERIES / 2; g++)
+            append_row(groups[g], slots[g], f, g, t + g + (g ? (int64_t)random_below(r, 5) : 0), r,
+                       false);
+    for (int g = 0; g < SERIES / 2; g++)
+        group_close(groups[g]);
+    db_flush(db);
+}
+
+/* --- answers as text ------------------------------------------------------------------------------ */
+
+static void write_sample(struct buffer *out, int64_t t, double v)
+{
+    buffer_printf(out, " %" PRId64 "=%016" PRIx64, t, sample_bits(v));
+}
+
+struct line {
+    struct view text;
+};
+static int line_order(const void *a, const void *b)
+{
+    return view_cmp(((const struct line *)a)->text, ((const struct line *)b)->text);
+}
+
+/* Everything in [mint, maxt] that a view gives, a line per series, sorted. */
+static void view_text(struct storage_view *view, int64_t mint, int64_t maxt, struct buffer *out,
+                      uint64_t *lost)
+{
+    struct error err;
+    struct arena arena;
+    struct series_list list;
+    struct select what = {.mint = mint, .maxt = maxt};
+    struct label_store *store = label_store_new(MEM_OTHER, 0);
+    arena_init(&arena, MEM_OTHER, 0);
+    assert_ok(view_select(view, &what, store, &arena, &list, &err));
+    struct storage_reader *reader = view_reader_new(view, NULL, &err);
+    struct line *lines = ARENA_ARRAY(&arena, struct line, list.count + 1);
+    size_t count = 0;
+    for (size_t i = 0; i < list.count; i++) {
+        struct buffer b;
+        struct samples got;
+        buffer_init(&b, MEM_OTHER, TEXT_BYTES_MAX);
+        labels_format(&b, label_store_labels(store, list.items[i].labels, &arena));
+        assert_ok(reader_read(reader, list.items[i].ref, mint, maxt, &got, &err));
+        for (size_t k = 0; k < got.count; k++)
+            write_sample(&b, got.times[k], got.values[k]);
+        if (got.count > 0)
+            lines[count++].text = arena_copy(&arena, buffer_view(&b));
+        buffer_deinit(&b);
+    }
+    qsort(lines, count, sizeof *lines, line_order);
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_view(out, lines[i].text);
+        buffer_append_byte(out, '\n');
+    }
+    if (lost)
+        *lost = reader->lost_count;
+    storage_reader_free(reader);
+    label_store_free(store);
+    arena_deinit(&arena);
+}
+
+static void db_text(struct db *db, int64_t mint, int64_t maxt, struct buffer *out, uint64_t *lost)
+{
+    struct error err;
+    struct storage_view *view = source_pin(db_as_source(db), mint, maxt, &err);
+    assert_non_null(view);
+    view_text(view, mint, maxt, out, lost);
+    view_release(view);
+}
+
+static void fed_text(const struct fed *f, int64_t mint, int64_t maxt, struct buffer *out)
+{
+    struct arena arena;
+    struct line lines[SERIES];
+    size_t count = 0;
+    arena_init(&arena, MEM_OTHER, 0);
+    for (int i = 0; i < SERIES; i++) {
+        struct buffer b;
+        bool any = false;
+        buffer_init(&b, MEM_OTHER, TEXT_BYTES_MAX);
+        labels_format(&b, series_labels(&arena, i));
+        for (size_t k = 0; k < f->count[i]; k++)
+            if (f->samples[i][k].t >= mint && f->samples[i][k].t <= maxt) {
+                write_sample(&b, f->samples[i][k].t, f->samples[i][k].v);
+                any = true;
+            }
+        if (any)
+            lines[count++].text = arena_copy(&arena, buffer_view(&b));
+        buffer_deinit(&b);
+    }
+    qsort(lines, count, sizeof *lines, line_order);
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_view(out, lines[i].text);
+        buffer_append_byte(out, '\n');
+    }
+    arena_deinit(&arena);
+}
+
+#define assert_answer(db, fed, mint, maxt) assert_answer_at((db), (fed), (mint), (maxt), __LINE__)
+static void assert_answer_at(struct db *db, const struct fed *f, int64_t mint, int64_t maxt,
+                             int line)
+{
+    struct buffer got, expected;
+    buffer_init(&got, MEM_OTHER, TEXT_BYTES_MAX);
+    buffer_init(&expected, MEM_OTHER, TEXT_BYTES_MAX);
+    db_text(db, mint, maxt, &got, NULL);
+    fed_text(f, mint, maxt, &expected);
+    if (!view_eq(buffer_view(&got), buffer_view(&expected)))
+        fail_msg("line %d: [%" PRId64 ", %" PRId64
+                 "]: %zu bytes of answer, %zu expected\n%.300s\n%.300s",
+                 line, mint, maxt, got.len, expected.len, got.len ? got.ptr : "",
+                 expected.len ? expected.ptr : "");
+    buffer_deinit(&got);
+    buffer_deinit(&expected);
+}
+
+static struct db_stats stats_of(struct db *db)
+{
+    struct db_stats s;
+    db_stats_get(db, &s);
+    return s;
+}
+
+static void close_db(struct db *db)
+{
+    struct error err;
+    assert_ok(db_close(db, &err));
+}
+
+/* --- tests ---------------------------------------------------------------------------------------- */
+
+/* Random spans are appended; after each, the answers in random windows equal the list before a cut, after
+ * it, and after the folder was closed and opened. */
+static void answers_are_the_same_before_and_after_a_cut(void **state)
+{
+    struct random r;
+    struct error err;
+    for (uint64_t seed = 1; seed <= 2 * scale(); seed++) {
+        struct fed f = {0};
+        int64_t t = START + 17 * MINUTE;
+        random_seed(&r, seed);
+        assert_int_equal(folder_make(NULL), 0);
+        struct db *db = open_db(-1);
+        for (int round = 0; round < 4; round++) {
+            int64_t end = t + HOUR + (int64_t)random_below(&r, 5 * HOUR);
+            append_span(db, &f, &r, t, end, 30000);
+            t = end;
+            assert_answer(db, &f, INT64_MIN, INT64_MAX);
+            assert_ok(db_maintain(db, &err));
+            assert_answer(db, &f, INT64_MIN, INT64_MAX);
+            for (int i = 0; i < 10; i++) {
+                int64_t mint = START + (int64_t)random_below(&r, (uint64_t)(t - START));
+                assert_answer(db, &f, mint, mint + (int64_t)random_below(&r, 4 * HOUR));
+            }
+            if (round == 2) {
+                close_db(db);
+                db = open_db(-1);
+                assert_answer(db, &f, INT64_MIN, INT64_MAX);
+            }
+        }
+        assert_true(stats_of(db).blocks > 0);
+        struct db_stats s = stats_of(db);
+        assert_true(s.head_mint >= START + 2 * HOUR);
+        assert_true(s.head_maxt - s.head_mint <= 3 * HOUR);
+        close_db(db);
+        fed_free(&f);
+    }
+}
+
+/* A view that was taken before a cut gives the same answer after it, and only when it is gone does the
+ * head forget. */
+static void a_pinned_view_outlives_a_cut(void **state)
+{
+    struct fed f = {0};
+    struct random r;
+    struct error err;
+    struct buffer before, after;
+    random_seed(&r, 3);
+    struct db *db = open_db(-1);
+    append_span(db, &f, &r, START, START + 4 * HOUR, 30000);
+    buffer_init(&before, MEM_OTHER, TEXT_BYTES_MAX);
+    buffer_init(&after, MEM_OTHER, TEXT_BYTES_MAX);
+    struct storage_view *view = source_pin(db_as_source(db), INT64_MIN, INT64_MAX, &err);
+    view_text(view, INT64_MIN, INT64_MAX, &before, NULL);
+    assert_ok(db_maintain(db, &err));
+    assert_int_equal(stats_of(db).blocks_cut, 1);
+    assert_true(stats_of(db).head_mint < START + HOUR);
+    view_text(view, INT64_MIN, INT64_MAX, &after, NULL);
+    assert_true(view_eq(buffer_view(&before), buffer_view(&after)));
+    assert_answer(db, &f, INT64_MIN, INT64_MAX);
+    view_release(view);
+    assert_ok(db_maintain(db, &err));
+    assert_true(stats_of(db).head_mint >= START + 2 * HOUR);
+    assert_answer(db, &f, INT64_MIN, INT64_MAX);
+    close_db(db);
+    buffer_deinit(&before);
+    buffer_deinit(&after);
+    fed_free(&f);
+}
+
+/* After a cut its range is closed: a late row is refused, and not taken and forgotten. */
+static void a_row_below_the_cut_is_refused(void **state)
+{
+    struct fed f = {0};
+    struct random r;
+    struct error err;
+    struct appender a = {0};
+    uint32_t slots[2];
+    random_seed(&r, 3);
+    struct db *db = open_db(-1);
+    append_span(db, &f, &r, START, START + 4 * HOUR, 60000);
+    struct storage_view *view = source_pin(db_as_source(db), INT64_MIN, INT64_MAX, &err);
+    assert_ok(db_maintain(db, &err)); /* the view keeps the head from forgetting */
+    struct group *late = open_group(db, 7, slots);
+    assert_false(appender_begin(&a, late, START + HOUR, &err));
+    assert_int_equal(err.kind, ERROR_INPUT);
+    assert_ok(appender_begin(&a, late, START + 3 * HOUR, &err));
+    appender_rollback(&a);
+    group_close(late);
+    view_release(view);
+    close_db(db);
+    fed_free(&f);
+}
+
+/* A sample of 1970 and then today's: the decades between them cost a few steps and no blocks. */
+static void an_old_sample_on_an_empty_server_is_cut_at_once(void **state)
+{
+    struct fed f = {0};
+    struct random r;
+    struct error err;
+    uint32_t slots[2];
+    random_seed(&r, 5);
+    struct db *db = open_db(-1);
+    struct group *old = open_group(db, 0, slots);
+    append_row(old, slots, &f, 0, 1000, &r, false);
+    append_row(old, slots, &f, 0, 2000, &r, false);
+    group_close(old);
+    append_span(db, &f, &r, START, START + 6 * HOUR, 5 * MINUTE);
+    assert_ok(db_maintain(db, &err));
+    struct db_stats s = stats_of(db);
+    assert_int_equal(s.blocks, 3);
+    assert_int_equal(s.lowest_time, 0);
+    assert_true(s.head_mint >= START + 4 * HOUR);
+    assert_answer(db, &f, INT64_MIN, INT64_MAX);
+    close_db(db);
+    fed_free(&f);
+}
+
+static size_t days_of_blocks(struct db *db, struct fed *f, struct random *r, int64_t from, int days)
+{
+    struct error err;
+    append_span(db, f, r, from, from + days * DAY, 10 * MINUTE);
+    assert_ok(db_maintain(db, &err));
+    return (size_t)stats_of(db).blocks;
+}
+
+/* Retention by time counts from the newest sample: data of 2001 keeps what it is told to keep. */
+static void retention_by_time_counts_from_the_newest_sample(void **state)
+{
+    static const struct {
+        int64_t retention;
+        int64_t oldest_max_age;
+        size_t blocks_max;
+    } CASES[] = {
+        {-1, 3 * DAY, 40},
+        {2 * DAY, 2 * DAY + 2 * HOUR, 25},
+        {DAY, DAY + 2 * HOUR, 13},
+        {3 * HOUR, 5 * HOUR, 2},
+    };
+    const int64_t from = INT64_C(1000000000000) / (2 * HOUR) * (2 * HOUR);
+    struct fed f = {0};
+    struct random r;
+    struct error err;
+    random_seed(&r, 4);
+    struct db *db = open_db(-1);
+    size_t blocks = days_of_blocks(db, &f, &r, from, 3);
+    assert_in_range(blocks, 33, 36);
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        db_set_retention(db, CASES[i].retention, 0);
+        assert_ok(db_maintain(db, &err));
+        struct db_stats s = stats_of(db);
+        assert_true(s.blocks <= CASES[i].blocks_max);
+        assert_true(s.head_maxt - s.lowest_time <= CASES[i].oldest_max_age);
+        assert_true(CASES[i].retention < 0 ||
+                    s.head_maxt - s.lowest_time >= CASES[i].retention - 2 * HOUR);
+        assert_answer(db, &f, s.lowest_time, INT64_MAX);
+    }
+    close_db(db);
+    db = open_db(-1);
+    assert_answer(db, &f, stats_of(db).lowest_time, INT64_MAX);
+    close_db(db);
+    fed_free(&f);
+}
+
+/* Retention by size deletes the oldest until the folder fits. */
+static void retention_by_size_deletes_the_oldest(void **state)
+{
+    struct fed f = {0};
+    struct random r;
+    struct error err;
+    random_seed(&r, 4);
+    struct db *db = open_db(-1);
+    size_t blocks = days_of_blocks(db, &f, &r, START, 2);
+    struct db_stats s = stats_of(db);
+    char head[PATH_BYTES];
+    (void)snprintf(head, sizeof head, "%s/head", folder());
+    db_set_retention(db, -1, dir_bytes(head) + s.blocks_bytes / 2);
+    assert_ok(db_maintain(db, &err));
+    struct db_stats now = stats_of(db);
+    assert_in_range(now.blocks, blocks / 2 - 2, blocks / 2 + 2);
+    assert_int_equal(now.blocks_deleted, blocks - now.blocks);
+    assert_true(now.lowest_time > s.lowest_time);
+    assert_answer(db, &f, now.lowest_time, INT64_MAX);
+    close_db(db);
+    fed_free(&f);
+}
+
+/* When the wall clock has jumped, retention deletes one block per look. */
+static void a_clock_that_jumps_deletes_one_block_at_a_time(void **state)
+{
+    struct fed f = {0};
+    struct random r;
+    struct error err;
+    random_seed(&r, 4);
+    struct db *db = open_db(-1);
+    size_t blocks = days_of_blocks(db, &f, &r, START, 1);
+    clock_test_freeze(clock_wall(), clock_mono());
+    clock_test_jump_wall_ms(365 * DAY);
+    assert_ok(db_maintain(db, &err));
+    db_set_retention(db, HOUR, 0);
+    for (size_t i = 1; i <= 3; i++) {
+        assert_ok(db_maintain(db, &err));
+        assert_int_equal(stats_of(db).blocks, blocks - i);
+    }
+    clock_test_advance_ms(25 * HOUR);
+    assert_ok(db_maintain(db, &err));
+    assert_true(stats_of(db).blocks <= 1);
+    assert_true(log_has("clock_jumped"));
+    clock_test_unfreeze();
+    close_db(db);
+    fed_free(&f);
+}
+
+static void a_locked_folder_is_refused_in_one_sentence(void **state)
+{
+    struct error err;
+    struct db *other;
+    char expected[PATH_BYTES];
+    struct db *db = open_db(-1);
+    assert_false(db_open(&other, folder(), NULL, NULL, &err));
+    assert_null(other);
+    assert_int_equal(err.kind, ERROR_BUSY);
+    (void)snprintf(expected, sizeof expected, "data folder \"%s\" is in use by another process",
+                   folder());
+    assert_string_equal(err.message, expected);
+    close_db(db);
+    db = open_db(-1);
+    close_db(db);
+}
+
+static int refuse_create(void *arg, enum file_op op, const char *path, size_t *bytes)
+{
+    return op == FILE_OP_OPEN && strstr(path, "/lock") ? EROFS : 0;
+}
+
+static void a_read_only_folder_is_refused_in_one_sentence(void **state)
+{
+    struct error err;
+    struct db *db;
+    file_test_set_hook(refuse_create, NULL);
+    assert_false(db_open(&db, folder(), NULL, NULL, &err));
+    file_test_set_hook(NULL, NULL);
+    assert_int_equal(err.kind, ERROR_IO);
+    assert_non_null(strstr(err.message, "cannot use data folder"));
+    if (!strstr(err.message, "read-only file system"))
+        fail_msg("%s", err.message);
+}
+
+struct find {
+    char name[PATH_BYTES];
+    size_t count;
+};
+static bool find_block(void *arg, const char *name, bool is_dir)
+{
+    struct find *f = arg;
+    if (is_dir && strlen(name) == 26 && f->count++ == 0)
+        (void)snprintf(f->name, sizeof f->name, "%.26s", name);
+    return true;
+}
+
+static void flip_byte(const char *path, long at)
+{
+    FILE *fp = fopen(path, "r+b");
+    assert_non_null(fp);
+    assert_int_equal(fseek(fp, at, SEEK_SET), 0);
+    int c = fgetc(fp);
+    assert_int_equal(fseek(fp, at, SEEK_SET), 0);
+    assert_int_not_equal(fputc(c ^ 0x10, fp), EOF);
+    assert_int_equal(fclose(fp), 0);
+}
+
+/* A block whose index is damaged goes to quarantine and is named; leftovers go; the rest is served. */
+static void a_damaged_block_is_put_aside_and_named(void **state)
+{
+    struct fed f = {0};
+    struct random r;
+    struct error err;
+    struct find found = {0}, aside = {0};
+    char path[PATH_BYTES * 2], dir[PATH_BYTES];
+    random_seed(&r, 8);
+    struct db *db = open_db(-1);
+    append_span(db, &f, &r, START, START + 8 * HOUR, 60000);
+    assert_ok(db_maintain(db, &err));
+    assert_int_equal(stats_of(db).blocks, 3);
+    close_db(db);
+    assert_ok(dir_list(folder(), find_block, &found, &err));
+    (void)snprintf(path, sizeof path, "%s/%s/index", folder(), found.name);
+    flip_byte(path, 100);
+    (void)snprintf(path, sizeof path, "%s/01ARYZ6S41TSV4RRFFQ69G5FAV.tmp", folder());
+    assert_ok(dir_create(path, &err));
+    db = open_db(-1);
+    assert_false(file_exists(path));
+    assert_int_equal(stats_of(db).blocks, 2);
+    assert_int_equal(stats_of(db).blocks_quarantined, 1);
+    assert_true(log_has("block_quarantined"));
+    assert_true(log_has(found.name));
+    (void)snprintf(dir, sizeof dir, "%s/quarantine", folder());
+    assert_ok(dir_list(dir, find_block, &aside, &err));
+    assert_string_equal(aside.name, found.name);
+    assert_answer(db, &f, START + 2 * HOUR, INT64_MAX);
+    close_db(db);
+    fed_free(&f);
+}
+
+/* A damaged column is left out, the rest of the block is served, and the reader says what was lost. */
+static void a_damaged_column_is_left_out_and_said(void **state)
+{
+    struct fed f = {0};
+    struct random r;
+    struct error err;
+    struct find found = {0};
+    struct buffer all, rest;
+    uint64_t lost;
+    char path[PATH_BYTES * 2];
+    random_seed(&r, 9);
+    struct db *db = open_db(-1);
+    append_span(db, &f, &r, START, START + 4 * HOUR, 60000);
+    assert_ok(db_maintain(db, &err));
+    close_db(db);
+    assert_ok(dir_list(folder(), find_block, &found, &err));
+    assert_int_equal(found.count, 1);
+    (void)snprintf(path, sizeof path, "%s/%s/columns", folder(), found.name);
+    flip_byte(path, 300);
+    db = open_db(-1);
+    buffer_init(&all, MEM_OTHER, TEXT_BYTES_MAX);
+    buffer_init(&rest, MEM_OTHER, TEXT_BYTES_MAX);
+    fed_text(&f, INT64_MIN, INT64_MAX, &all);
+    db_text(db, INT64_MIN, INT64_MAX, &rest, &lost);
+    assert_in_range(lost, 1, 2);
+    assert_true(rest.len < all.len && rest.len > all.len / 2);
+    assert_true(log_has("column_damaged"));
+    assert_int_equal(stats_of(db).columns_damaged, lost);
+    assert_answer(db, &f, START + 2 * HOUR, INT64_MAX);
+    close_db(db);
+    buffer_deinit(&all);
+    buffer_deinit(&rest);
+    fed_free(&f);
+}
+
+/* Names and values come from head and blocks, each once. */
+static void labels_come_from_head_and_blocks(void **state)
+{
+    struct fed f = {0};
+    struct random r;
+    struct error err;
+    struct arena arena;
+    struct view *items;
+    size_t count;
+    uint32_t slots[2];
+    struct select what = {.mint = INT64_MIN, .maxt = INT64_MAX};
+    random_seed(&r, 8);
+    struct db *db = open_db(-1);
+    append_span(db, &f, &r, START, START + 4 * HOUR, 60000);
+    assert_ok(db_maintain(db, &err));
+    struct group *late = open_group(db, 4, slots);
+    append_row(late, slots, NULL, 4, START + 4 * HOUR, &r, true);
+    append_row(late, slots, NULL, 4, START + 4 * HOUR + 1, &r, true);
+    group_close(late);
+    struct storage_view *view = source_pin(db_as_source(db), INT64_MIN, INT64_MAX, &err);
+    arena_init(&arena, MEM_OTHER, 0);
+    assert_ok(view->ops->label_names(view, &what, 0, &arena, &items, &count, &err));
+    assert_int_equal(count, 2);
+    assert_true(view_is(items[0], "__name__") && view_is(items[1], "n"));
+    assert_ok(view->ops->label_values(view, VIEW("n"), &what, 0, &arena, &items, &count, &err));
+    assert_int_equal(count, 8);
+    assert_true(view_is(items[0], "0") && view_is(items[7], "9"));
+    assert_ok(view->ops->label_values(view, VIEW("n"), &what, 3, &arena, &items, &count, &err));
+    assert_int_equal(count, 3);
+    arena_deinit(&arena);
+    view_release(view);
+    close_db(db);
+    fed_free(&f);
+}
+
+struct fault {
+    long countdown;
+    int error;
+    bool head_too, hit;
+    pthread_mutex_t mutex;
+};
+
+static int fault_hook(void *arg, enum file_op op, const char *path, size_t *bytes)
+{
+    struct fault *f = arg;
+    int result = 0;
+    if (!f->head_too && strstr(path, "/head"))
+        return 0;
+    mutex_lock(&f->mutex);
+    if (f->countdown-- == 0) {
+        f->hit = true;
+        result = f->error;
+    }
+    mutex_unlock(&f->mutex);
+    return result;
+}
+
+/* The n-th operation on files during a cut fails, for every n: nothing that was there is missing, neither
+ * at once nor after the folder is opened again; and a later cut succeeds. */
+static void a_cut_that_fails_loses_nothing(void **state)
+{
+    struct error err;
+    for (int head_too = 0; head_too < 2; head_too++) {
+        for (long n = 0;; n++) {
+            struct fed f = {0};
+            struct random r;
+            struct fault fault = {n, n % 2 ? ENOSPC : EIO, head_too, false,
+                                  PTHREAD_MUTEX_INITIALIZER};
+            random_seed(&r, 10);
+            assert_int_equal(folder_make(NULL), 0);
+            struct db *db = open_db(-1);
+            append_span(db, &f, &r, START, START + 4 * HOUR, 5 * MINUTE);
+            file_test_set_hook(fault_hook, &fault);
+            bool ok = db_maintain(db, &err);
+            file_test_set_hook(NULL, NULL);
+            if (!ok) {
+                assert_true(fault.hit);
+                assert_int_equal(stats_of(db).cut_failures, 1);
+                assert_true(log_has("cut_failed"));
+            }
+            assert_answer(db, &f, INT64_MIN, INT64_MAX);
+            if (!head_too) {
+                assert_ok(db_maintain(db, &err));
+                assert_int_equal(stats_of(db).blocks, 1);
+                assert_answer(db, &f, INT64_MIN, INT64_MAX);
+            }
+            bool closed = db_close(db, &err);
+            assert_true(closed || head_too);
+            db = open_db(-1);
+            assert_answer(db, &f, INT64_MIN, INT64_MAX);
+            close_db(db);
+            fed_free(&f);
+            if (!fault.hit)
+                break;
+            assert_true(n < 1000);
+        }
+    }
+}
+
+/* --- threads -------------------------------------------------------------------------------------- */
+
+enum { ROW_MS = 60 * 1000 };
+
+struct traffic {
+    struct db *db;
+    atomic_bool done;
+    _Atomic int64_t visible_ms; /* every row up to here was waited for */
+};
+struct querier {
+    struct traffic *traffic;
+    _Atomic uint64_t queries;
+};
+
+/* cmocka can fail on the test's own thread only. */
+static void thread_fail(const char *format, ...) PRINTF_LIKE(1, 2);
+static void thread_fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    (void)fputc('\n', stderr);
+    abort();
+}
+
+static void thread_ok(bool ok, const struct error *err)
+{
+    if (!ok)
+        thread_fail("%s", err->message);
+}
+
+/* Queries everything again and again: what was visible before is there, without a hole. */
+static void *query_run(void *arg)
+{
+    struct querier *q = arg;
+    struct traffic *t = q->traffic;
+    while (!atomic_load(&t->done)) {
+        struct error err;
+        struct arena arena;
+        struct series_list list;
+        struct samples got;
+        struct select what = {.mint = INT64_MIN, .maxt = INT64_MAX};
+        int64_t visible = atomic_load(&t->visible_ms);
+        struct label_store *store = label_store_new(MEM_OTHER, 0);
+        struct storage_view *view = source_pin(db_as_source(t->db), INT64_MIN, INT64_MAX, &err);
+        arena_init(&arena, MEM_OTHER, 0);
+        thread_ok(view_select(view, &what, store, &arena, &list, &err), &err);
+        struct storage_reader *reader = view_reader_new(view, NULL, &err);
+        for (size_t i = 0; i < list.count; i++) {
+            thread_ok(reader_read(reader, list.items[i].ref, INT64_MIN, INT64_MAX, &got, &err),
+                      &err);
+            for (size_t k = 0; k < got.count; k++)
+                if (got.times[k] != START + (int64_t)k * ROW_MS || got.values[k] != (double)k)
+                    thread_fail("row %zu is that of minute %" PRId64, k,
+                                (got.times[k] - START) / ROW_MS);
+            if (got.count == 0 ? visible >= START : got.times[got.count - 1] < visible)
+                thread_fail("%zu rows, visible were %" PRId64, got.count,
+                            (visible - START) / ROW_MS + 1);
+        }
+        if (list.count != 2 && visible >= START)
+            thread_fail("%zu series", list.count);
+        storage_reader_free(reader);
+        view_release(view);
+        label_store_free(store);
+        arena_deinit(&arena);
+        atomic_fetch_add(&q->queries, 1);
+    }
+    return NULL;
+}
+
+/* One thread writes, two query, this one cuts: each query sees every row, wherever it is by then. */
+static void queries_go_on_during_cuts(void **state)
+{
+    enum { HOURS = 30 };
+    struct error err;
+    pthread_t threads[2];
+    uint32_t slots[2];
+    struct traffic t = {.db = open_db(-1), .visible_ms = START - 1};
+    struct group *group = open_group(t.db, 0, slots);
+    struct querier queriers[2] = {{.traffic = &t}, {.traffic = &t}};
+    for (size_t i = 0; i < ARRAY_COUNT(threads); i++)
+        assert_ok(thread_start(&threads[i], "query", query_run, &queriers[i], &err));
+    int64_t rows = HOURS * 60 * (int64_t)scale();
+    for (int64_t i = 0; i < rows; i++) {
+        struct appender a = {0};
+        assert_ok(appender_begin(&a, group, START + i * ROW_MS, &err));
+        appender_sample(&a, slots[0], (double)i);
+        appender_sample(&a, slots[1], (double)i);
+        assert_ok(appender_commit(&a, i % 16 == 0 ? APPENDER_WAIT : 0, &err));
+        if (i % 16 == 0)
+            atomic_store(&t.visible_ms, START + i * ROW_MS);
+        if (i % 60 != 0)
+            continue;
+        /* Let the queries that hold older states end, so that the head can forget. */
+        assert_ok(db_maintain(t.db, &err));
+        for (size_t k = 0; k < ARRAY_COUNT(threads); k++) {
+            uint64_t before = atomic_load(&queriers[k].queries);
+            while (atomic_load(&queriers[k].queries) < before + 2)
+                sched_yield();
+        }
+    }
+    atomic_store(&t.done, true);
+    for (size_t i = 0; i < ARRAY_COUNT(threads); i++)
+        thread_join(threads[i]);
+    group_close(group);
+    print_message("%" PRIu64 " queries during %" PRIu64 " cuts\n",
+                  atomic_load(&queriers[0].queries) + atomic_load(&queriers[1].queries),
+                  stats_of(t.db).blocks_cut);
+    assert_true(stats_of(t.db).blocks_cut >= HOURS / 2 - 2);
+    close_db(t.db);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_make, folder_remove)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(answers_are_the_same_before_and_after_a_cut),
+        TEST(a_pinned_view_outlives_a_cut),
+        TEST(a_row_below_the_cut_is_refused),
+        TEST(an_old_sample_on_an_empty_server_is_cut_at_once),
+        TEST(retention_by_time_counts_from_the_newest_sample),
+        TEST(retention_by_size_deletes_the_oldest),
+        TEST(a_clock_that_jumps_deletes_one_block_at_a_time),
+        TEST(a_locked_folder_is_refused_in_one_sentence),
+        TEST(a_read_only_folder_is_refused_in_one_sentence),
+        TEST(a_damaged_block_is_put_aside_and_named),
+        TEST(a_damaged_column_is_left_out_and_said),
+        TEST(labels_come_from_head_and_blocks),
+        TEST(a_cut_that_fails_loses_nothing),
+        TEST(queries_go_on_during_cuts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
