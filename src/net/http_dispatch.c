@@ -2,8 +2,8 @@
 /* http_dispatch.c: from the end of the request to its handler, on the thread that the route names, and back.
  *
  * The connection is suspended before its job is queued and resumed by the job's last step but one, so the
- * handler owns the request while it runs. http_server_stop() counts jobs, not requests: the count falls after
- * the resume, when nothing of the request is touched any more. */
+ * handler owns the request while it runs. http_server_stop() counts jobs, not requests: the count falls at the
+ * job's very end, when neither the request nor its gate is touched any more. */
 #include "base/assert.h"
 #include "net/http_private.h"
 
@@ -55,31 +55,39 @@ static void run_handler(struct http_request *rq)
     response_prepare(rs);
 }
 
-static void finish_job(struct http_request *rq)
+static void resume(struct http_request *rq)
 {
-    struct http_server *s = rq->server;
     governor_set_phase(rq->connection, CONNECTION_SENDING);
     rq->state = REQUEST_DONE;
     MHD_resume_connection(rq->mhd); /* rq may be gone from here on */
-    governor_job_done(s);
 }
 
+/* False: nobody takes it, and its response says so. */
 static bool submit(struct http_request *rq);
+
+/* Gives the place in the gate to those that wait, and answers those that no pool takes. */
+static void pass_on(struct http_gate *gate)
+{
+    struct http_request *next = gate ? gate_leave(gate) : NULL;
+    while (next && !submit(next)) {
+        struct http_server *s = next->server;
+        resume(next);
+        next = gate_leave(gate);
+        governor_job_done(s);
+    }
+}
 
 static void run_job(void *arg)
 {
     struct http_request *rq = arg;
+    struct http_server *s = rq->server;
     struct http_gate *gate = rq->route->gate;
     run_handler(rq);
-    finish_job(rq);
-    struct http_request *next = gate ? gate_leave(gate) : NULL;
-    while (next && !submit(next)) {
-        finish_job(next);
-        next = gate_leave(gate);
-    }
+    resume(rq);
+    pass_on(gate);
+    governor_job_done(s); /* last: from here on the server, and the gate, may be freed */
 }
 
-/* False: nobody takes it, and its response says so. */
 static bool submit(struct http_request *rq)
 {
     struct error err;
@@ -95,6 +103,7 @@ static bool submit(struct http_request *rq)
 
 static void dispatch_job(struct http_request *rq)
 {
+    struct http_server *s = rq->server;
     struct http_gate *gate = rq->route->gate;
     bool refused = false;
     rq->state = REQUEST_WORKING;
@@ -102,16 +111,16 @@ static void dispatch_job(struct http_request *rq)
     MHD_suspend_connection(rq->mhd);
     if (gate && !gate_enter(gate, rq, &refused) && !refused)
         return; /* waits; another thread may have it already */
+    if (!refused && submit(rq))
+        return;
     if (refused) {
         http_response_error(&rq->response, 503, "the server is busy: too many queries are waiting");
         response_prepare(&rq->response);
-        finish_job(rq);
-        return;
+        gate = NULL; /* has no place in it to give */
     }
-    while (rq && !submit(rq)) {
-        finish_job(rq);
-        rq = gate ? gate_leave(gate) : NULL;
-    }
+    resume(rq);
+    pass_on(gate);
+    governor_job_done(s);
 }
 
 enum MHD_Result request_dispatch(struct http_request *rq)
