@@ -22,7 +22,7 @@ enum { FLOAT_TEXT_BYTES = 352 };
 MUST_USE bool float_parse(struct view text, double *out);
 
 /* Go's 'f' with precision -1 (scalars in the API, templates): shortest digits that read back, never an
- * exponent; "+Inf", "-Inf", "NaN". Returns the length; not NUL-terminated. About 30 ns. */
+ * exponent; "+Inf", "-Inf", "NaN". Returns the length; not NUL-terminated. About 45 ns. */
 size_t float_format_plain(double v, char out[FLOAT_TEXT_BYTES]);
 /* Go's %v (numbers in printed PromQL): exponent when < 1e-4 or >= 1e21, as in "1e+21", "1e-05". */
 size_t float_format_short(double v, char out[FLOAT_TEXT_BYTES]);

@@ -14,7 +14,8 @@ void json_string(struct buffer *b, struct view text);
 /* The value of a sample: quoted, "+Inf", "-Inf", "NaN"; an exponent when < 1e-6 or >= 1e21, as Prometheus
  * writes vectors and matrices. */
 void json_sample_value(struct buffer *b, double v);
-/* The value of a scalar result: quoted, never an exponent (there Prometheus does without). */
+/* The value of a scalar result: quoted, never an exponent. (Its time is json_number() of the seconds, 1.5 and
+ * not 1.500: Prometheus 2.42 writes scalars by another road than vectors.) */
 void json_scalar_value(struct buffer *b, double v);
 /* A timestamp in ms as seconds, with three decimals unless it is whole: 1435781451.781, 1.500, 2 */
 void json_timestamp(struct buffer *b, int64_t ms);
