@@ -276,7 +276,7 @@ static void rate_apply(struct window_scratch *s, const struct window_frame *f,
 /* --- min, max --- */
 
 /* Blocks as long as the longest window: each window lies in at most two, so it is the suffix of one and the
- * prefix of the next. A window inside one block (short ones, at the edges) is walked. */
+ * prefix of the next, or one of the two. Only a short window amid a block is walked. */
 static void extreme_fill(const struct window_scratch *s, uint32_t steps, const double *restrict v,
                          size_t count, double sign, double *restrict prefix,
                          double *restrict suffix, double *restrict out, uint64_t *restrict presence)
@@ -295,13 +295,20 @@ static void extreme_fill(const struct window_scratch *s, uint32_t steps, const d
             suffix[i] = best;
         }
     }
+    size_t block_end = block; /* of the block that lo is in; windows only move on */
     for (uint32_t i = 0; i < steps; i++) {
         uint32_t lo = s->lo[i], hi = s->hi[i];
         if (lo == hi)
             continue;
+        while (lo >= block_end)
+            block_end += block;
         double best;
-        if (lo / block != (hi - 1) / block) {
+        if (hi > block_end) {
             best = suffix[lo] > prefix[hi - 1] ? suffix[lo] : prefix[hi - 1];
+        } else if (lo + block == block_end) {
+            best = prefix[hi - 1];
+        } else if (hi == block_end) {
+            best = suffix[lo];
         } else {
             best = sign * v[lo];
             for (uint32_t k = lo + 1; k < hi; k++)
@@ -384,16 +391,21 @@ static void count_fill(const struct window_scratch *s, uint32_t steps, bool pres
     }
 }
 
+/* A sum that overflows has a mean all the same; that window is the generic function's. */
 static void sum_fill(const struct window_scratch *s, uint32_t steps, const double *restrict v,
-                     double *restrict out, uint64_t *restrict presence)
+                     bool mean, double *restrict out, uint64_t *restrict presence)
 {
     for (uint32_t i = 0; i < steps; i++) {
         if (s->hi[i] == s->lo[i])
             continue;
-        double sum = 0, c = 0;
+        double sum = 0, c = 0, n = mean ? (double)(s->hi[i] - s->lo[i]) : 1;
         for (uint32_t k = s->lo[i]; k < s->hi[i]; k++)
             kahan_add(v[k], &sum, &c);
-        out[i] = isinf(sum) ? sum : sum + c;
+        out[i] = isinf(sum) ? sum : sum / n + c / n;
+        if (UNLIKELY(mean && !isfinite(sum))) {
+            struct window w = {.values = v + s->lo[i], .count = s->hi[i] - s->lo[i]};
+            (void)range_function_eval(FUNCTION_AVG_OVER_TIME, &w, NULL, &out[i]);
+        }
         presence_set(presence, i);
     }
 }
@@ -491,7 +503,10 @@ static void function_apply(struct window_scratch *s, const struct window_frame *
         last_fill(s, steps, in->values, out, presence);
         return;
     case FUNCTION_SUM_OVER_TIME:
-        sum_fill(s, steps, in->values, out, presence);
+        sum_fill(s, steps, in->values, false, out, presence);
+        return;
+    case FUNCTION_AVG_OVER_TIME:
+        sum_fill(s, steps, in->values, true, out, presence);
         return;
     case FUNCTION_MIN_OVER_TIME:
     case FUNCTION_MAX_OVER_TIME:
