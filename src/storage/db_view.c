@@ -231,7 +231,9 @@ static bool read_part(struct db_reader *r, const struct part *part, int64_t mint
     if (part->source == SOURCE_HEAD) {
         if (!r->head)
             r->head = head_reader_new(v->head);
-        return head_reader_read(r->head, part->ref, mint, maxt, r->base.cancel, out, err);
+        bool ok = head_reader_read(r->head, part->ref, mint, maxt, r->base.cancel, out, err);
+        out->times_id &= ~(UINT64_C(1) << 63); /* that bit is the blocks' */
+        return ok;
     }
     struct block *b = v->state->blocks[part->source];
     *out = (struct samples){0};

@@ -328,26 +328,28 @@ static struct strip *strip_build(struct group *g)
     return s;
 }
 
-/* Takes the tile's place by a fresh one (its memory again, when no reader has it and it fits). */
+/* Takes the tile's place by a fresh one (its memory again, when no reader has it and it fits). The rows
+ * leave the tile and appear as a strip in one step: a pin taken between the two would miss them. */
 static void tile_renew(struct group *g, struct strip *strip)
 {
-    struct tile *old = g->tile;
+    struct tile *old = g->tile, *fresh = NULL;
     uint32_t width = (g->slot_count + 7) / 8 * 8;
     mutex_lock(&g->mutex);
-    bool again = old->slot_capacity == width &&
-                 atomic_load_explicit(&old->refs, memory_order_acquire) == 1;
-    if (again) {
+    if (old->slot_capacity == width &&
+        atomic_load_explicit(&old->refs, memory_order_acquire) == 1) {
         old->first_row = g->row_next;
-        old = NULL;
+        fresh = old;
+    } else {
+        mutex_unlock(&g->mutex);
+        fresh = tile_new(g->slot_count, g->row_next);
+        mutex_lock(&g->mutex);
+        g->tile = fresh;
     }
-    mutex_unlock(&g->mutex);
-    struct tile *fresh = again ? g->tile : tile_new(g->slot_count, g->row_next);
-    mutex_lock(&g->mutex);
-    g->tile = fresh;
     if (strip)
         g->run->strips[g->strip_count++] = strip;
     mutex_unlock(&g->mutex);
-    tile_unref(old);
+    if (fresh != old)
+        tile_unref(old);
     g->tile_rows = 0;
 }
 

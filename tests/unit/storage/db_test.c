@@ -834,8 +834,8 @@ static void queries_go_on_during_cuts(void **state)
         assert_ok(appender_begin(&a, group, START + i * ROW_MS, &err));
         appender_sample(&a, slots[0], (double)i);
         appender_sample(&a, slots[1], (double)i);
-        assert_ok(appender_commit(&a, i % 16 == 0 ? APPENDER_WAIT : 0, &err));
-        if (i % 16 == 0)
+        assert_ok(appender_commit(&a, i % 8 == 0 ? APPENDER_WAIT : 0, &err));
+        if (i % 8 == 0)
             atomic_store(&t.visible_ms, START + i * ROW_MS);
         if (i % 60 != 0)
             continue;
