@@ -5,6 +5,9 @@
 #include "api/api_private.h"
 #include "base/assert.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 enum { QUERIES_DEFAULT = 20, QUERIES_WAITING_MAX = 1000 };
 
 static void endpoint_run(void *arg, struct http_request *rq, struct http_response *rs)
@@ -65,6 +68,10 @@ struct api *api_new(const struct api_options *opts)
     api->options = *opts;
     if (api->options.version == NULL)
         api->options.version = BELFRY_VERSION;
+    if (opts->server_name)
+        (void)snprintf(api->server_name, sizeof api->server_name, "%s", opts->server_name);
+    else if (gethostname(api->server_name, sizeof api->server_name - 1) != 0)
+        api->server_name[0] = '\0'; /* shown as empty */
     unsigned max = opts->query_concurrency_max ? opts->query_concurrency_max : QUERIES_DEFAULT;
     api->gate = http_gate_new(max, QUERIES_WAITING_MAX);
     return api;

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "model/matcher.h"
 
+#include <limits.h>
 #include <stdatomic.h>
 
 enum {
@@ -31,6 +32,7 @@ enum { API_ENDPOINTS_MAX = 48 };
 struct api {
     struct api_options options;
     struct http_gate *gate;
+    char server_name[HOST_NAME_MAX + 1];
     struct endpoint endpoints[API_ENDPOINTS_MAX];
     size_t endpoint_count;
     _Atomic uint64_t queries_total, queries_failed;

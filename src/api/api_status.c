@@ -63,7 +63,7 @@ static void runtimeinfo(struct api *api, struct http_request *rq, struct http_re
 {
     (void)rq;
     const struct api_options *o = &api->options;
-    char folder[PATH_MAX] = "", host[HOST_NAME_MAX + 1] = "";
+    char folder[PATH_MAX] = "";
     struct db_stats stats = {0};
     wall_time loaded = o->started;
     bool reload_ok = o->config_state ? o->config_state(o->arg, &loaded) : true;
@@ -71,15 +71,13 @@ static void runtimeinfo(struct api *api, struct http_request *rq, struct http_re
         db_stats_get(o->db, &stats);
     if (getcwd(folder, sizeof folder) == NULL)
         folder[0] = '\0'; /* the folder was removed: shown as empty */
-    if (gethostname(host, sizeof host - 1) != 0)
-        host[0] = '\0';
     struct buffer *b = api_begin(rs);
     buffer_append_literal(b, "{\"startTime\":");
     api_time_format(b, o->started.ms);
     buffer_append_byte(b, ',');
     api_field_string(b, "CWD", view_from(folder));
     buffer_append_byte(b, ',');
-    api_field_string(b, "hostname", view_from(o->server_name ? o->server_name : host));
+    api_field_string(b, "hostname", view_from(api->server_name));
     buffer_append_literal(b, ",\"serverTime\":");
     api_time_format(b, clock_wall().ms);
     buffer_printf(b,

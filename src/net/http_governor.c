@@ -185,6 +185,15 @@ void governor_set_phase(struct http_connection *c, enum connection_phase phase)
     mutex_unlock(&g->mutex);
 }
 
+bool governor_may_keep(struct http_server *s)
+{
+    struct governor *g = &s->governor;
+    mutex_lock(&g->mutex);
+    bool few = g->connection_count <= HTTP_KEPT_CONNECTIONS_MAX;
+    mutex_unlock(&g->mutex);
+    return few && !atomic_load_explicit(&s->stopping, memory_order_relaxed);
+}
+
 void governor_begin_request(struct http_connection *c, struct http_request *rq)
 {
     struct governor *g = &c->server->governor;

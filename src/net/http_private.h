@@ -33,6 +33,9 @@ enum {
     HTTP_TARGET_BYTES_MAX = 64 * 1024, /* spec/reliability.md: 414 above */
     HTTP_CONNECTION_BYTES_MAX =
         112 * 1024, /* MHD's pool: the longest target, and 48 KiB of headers */
+    /* MHD clears a connection's pool between requests, so a kept connection holds all of it (measured: 112 KiB).
+     * With more than this many open, answers end theirs. Chosen, not measured: 11 MiB. */
+    HTTP_KEPT_CONNECTIONS_MAX = 100,
     HTTP_SEGMENTS_MAX = 16,
     HTTP_CAPTURES_MAX = 4,
     HTTP_HEADERS_MAX = 100,
@@ -196,6 +199,8 @@ void governor_stop(struct http_server *s);
 void governor_add_connection(struct http_connection *c);
 void governor_remove_connection(struct http_connection *c);
 void governor_set_phase(struct http_connection *c, enum connection_phase phase);
+/* May a connection be kept for a next request? */
+bool governor_may_keep(struct http_server *s);
 void governor_begin_request(struct http_connection *c, struct http_request *rq);
 void governor_end_request(struct http_connection *c);
 /* A job left its connection behind: the last thing it does. */

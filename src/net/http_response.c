@@ -253,7 +253,7 @@ static bool add_headers(struct http_response *rs, struct MHD_Response *mr)
         ok = ok && MHD_add_response_header(mr, "Content-Encoding", "gzip") == MHD_YES;
     if (is_compressible(rs->content_type))
         ok = ok && MHD_add_response_header(mr, "Vary", "Accept-Encoding") == MHD_YES;
-    if (atomic_load_explicit(&rs->request->server->stopping, memory_order_relaxed))
+    if (!governor_may_keep(rs->request->server))
         http_response_set_header(rs, "Connection", VIEW("close"));
     for (size_t i = 0; ok && i < rs->header_count; i++)
         ok = rs->headers[i].value.len == 0 ||

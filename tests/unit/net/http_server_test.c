@@ -638,6 +638,32 @@ static void an_idle_connection_is_closed(void **state)
     world_free(w);
 }
 
+/* So many idle connections are kept; one more gets its answer and is closed. */
+static void a_connection_over_the_kept_ones_is_closed_after_its_answer(void **state)
+{
+    (void)state;
+    enum { KEPT = 100 };
+    struct world *w = world_new((struct http_server_options){0});
+    static const char REQUEST[] = "GET /hello HTTP/1.1\r\n" HOST "\r\n";
+    int kept[KEPT];
+    char block[1024];
+    for (int i = 0; i < KEPT; i++) {
+        kept[i] = dial(w, 0);
+        say(kept[i], REQUEST);
+        ssize_t got = recv(kept[i], block, sizeof block - 1, 0);
+        assert_true(got > 0);
+        block[got] = '\0';
+        assert_null(strstr(block, "Connection: close"));
+    }
+    char *answer = ask(w, REQUEST); /* returns only because the server closes */
+    assert_non_null(strstr(answer, "Connection: close"));
+    assert_non_null(strstr(answer, "hello\n"));
+    free(answer);
+    for (int i = 0; i < KEPT; i++)
+        close(kept[i]);
+    world_free(w);
+}
+
 static void a_reader_that_takes_nothing_is_cut_off_and_the_stream_released(void **state)
 {
     (void)state;
@@ -886,6 +912,7 @@ int main(void)
         cmocka_unit_test(a_gate_lets_in_so_many_and_refuses_over_its_queue),
         cmocka_unit_test(a_request_that_trickles_in_is_cut_off),
         cmocka_unit_test(an_idle_connection_is_closed),
+        cmocka_unit_test(a_connection_over_the_kept_ones_is_closed_after_its_answer),
         cmocka_unit_test(a_reader_that_takes_nothing_is_cut_off_and_the_stream_released),
         cmocka_unit_test(a_large_answer_to_a_slow_reader_needs_little_memory),
         cmocka_unit_test(a_stream_that_fails_ends_without_its_last_chunk),
