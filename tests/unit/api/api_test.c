@@ -4,7 +4,10 @@
 #include "api/api.h"
 
 #include "api/api_private.h"
+#include "base/file.h"
 #include "base/thread.h"
+#include "ingest/config.h"
+#include "ingest/scrape.h"
 #include "storage/memory_source.h"
 
 #include <arpa/inet.h>
@@ -35,6 +38,7 @@ struct world {
     struct http_server *server;
     struct api *api;
     bool ready;
+    uint16_t port; /* that get() asks */
 };
 static struct world world;
 
@@ -171,6 +175,7 @@ static int world_start(void **state)
     api_add_routes(world.api, world.server);
     if (!http_server_start(world.server, &err))
         fail_msg("%s", err.message);
+    world.port = http_server_port(world.server, 0);
     return 0;
 }
 
@@ -196,7 +201,7 @@ static int dial(uint16_t port)
 static char *exchange(const char *request, size_t request_bytes)
 {
     enum { BYTES_MAX = 8 << 20 };
-    int fd = dial(http_server_port(world.server, 0));
+    int fd = dial(world.port);
     assert_int_equal(send(fd, request, request_bytes, MSG_NOSIGNAL), request_bytes);
     char *text = malloc(BYTES_MAX + 1);
     size_t len = 0;
@@ -474,6 +479,106 @@ static void a_query_whose_client_left_is_cancelled(void **state)
     mutex_deinit(&seen.mutex);
 }
 
+static char *get_from(uint16_t port, const char *target)
+{
+    uint16_t before = world.port;
+    world.port = port;
+    char *answer = get(target);
+    world.port = before;
+    return answer;
+}
+
+static void expect_body(uint16_t port, const char *target, const char *expected)
+{
+    char *answer = get_from(port, target);
+    const char *body = strstr(answer, "\r\n\r\n");
+    if (body == NULL || strcmp(body + 4, expected) != 0)
+        fail_msg("%s\nexpected %s\ngot %s", target, expected, answer);
+    free(answer);
+}
+
+static const char CONFIG[] =
+    "global: {scrape_interval: 1d}\n"
+    "scrape_configs:\n"
+    "- job_name: zoo\n"
+    "  static_configs: [{targets: ['localhost:1'], labels: {zone: 'a<b'}}]\n"
+    "- job_name: ark\n"
+    "  static_configs: [{targets: ['10.0.0.1:9100', '10.0.0.2:9100']}]\n"
+    "  relabel_configs:\n"
+    "  - {source_labels: [__address__], regex: '10.0.0.2.*', action: drop}\n";
+
+#define DISCOVERED(address, job, rest)                                                             \
+    "{\"discoveredLabels\":{\"__address__\":\"" address "\",\"__metrics_path__\":\"/metrics\","    \
+    "\"__scheme__\":\"http\",\"__scrape_interval__\":\"1d\",\"__scrape_timeout__\":\"10s\","       \
+    "\"job\":\"" job "\"" rest "}"
+#define NEVER                                                                                      \
+    "\"lastError\":\"\",\"lastScrape\":\"0001-01-01T00:00:00Z\",\"lastScrapeDuration\":0,"         \
+    "\"health\":"                                                                                  \
+    "\"unknown\",\"scrapeInterval\":\"1d\",\"scrapeTimeout\":\"10s\"}"
+#define ARK                                                                                        \
+    DISCOVERED("10.0.0.1:9100", "ark", "")                                                         \
+    ",\"labels\":{\"instance\":\"10.0.0.1:9100\",\"job\":\"ark\"},"                                \
+    "\"scrapePool\":\"ark\",\"scrapeUrl\":\"http://10.0.0.1:9100/metrics\","                       \
+    "\"globalUrl\":\"http://10.0.0.1:9100/metrics\"," NEVER
+#define ZOO                                                                                        \
+    DISCOVERED("localhost:1", "zoo", ",\"zone\":\"a\\u003cb\"")                                    \
+    ",\"labels\":{\"instance\":\"localhost:1\",\"job\":\"zoo\",\"zone\":\"a\\u003cb\"},"           \
+    "\"scrapePool\":\"zoo\","                                                                      \
+    "\"scrapeUrl\":\"http://localhost:1/metrics\",\"globalUrl\":\"http://tower:1/metrics\"," NEVER
+#define DROPPED DISCOVERED("10.0.0.2:9100", "ark", "") ",\"scrapePool\":\"ark\"}"
+#define COUNTS ",\"droppedTargetCounts\":{\"ark\":1,\"zoo\":0}}"
+
+/* A real scrape manager whose targets are due once a day: none has been asked yet. */
+static void targets_are_shown_as_prometheus_does(void **state)
+{
+    (void)state;
+    static const char *const ADDRESSES[] = {"127.0.0.1:0"};
+    char dir[] = "/tmp/belfry-api-test-XXXXXX";
+    struct error err;
+    struct db *db;
+    struct scrape_manager *scrape;
+    struct config *config;
+    struct http_server *server;
+    struct db_options db_opts = {0};
+    struct scrape_options scrape_opts = {.thread_count = 1};
+    assert_non_null(mkdtemp(dir));
+    if (!db_open(&db, dir, &db_opts, world.pool, &err) ||
+        !scrape_manager_start(&scrape, db, &scrape_opts, &err) ||
+        !config_load_text(view_from(CONFIG), "", "test", &config, &err))
+        fail_msg("%s", err.message);
+    scrape_manager_apply(scrape, config);
+    struct http_server_options http = {
+        .addresses = ADDRESSES, .address_count = 1, .pool = world.pool};
+    struct api_options opts = {.source = db_as_source(db),
+                               .db = db,
+                               .scrape = scrape,
+                               .engine = {.pool = world.pool},
+                               .server_name = "tower"};
+    assert_true(http_server_open(&server, &http, &err));
+    struct api *api = api_new(&opts);
+    api_add_routes(api, server);
+    assert_true(http_server_start(server, &err));
+    uint16_t port = http_server_port(server, 0);
+
+    expect_body(port, "/api/v1/targets",
+                OK("{\"activeTargets\":[" ARK "," ZOO "],\"droppedTargets\":[" DROPPED "]" COUNTS));
+    expect_body(port, "/api/v1/targets?state=active&scrapePool=zoo",
+                OK("{\"activeTargets\":[" ZOO "],\"droppedTargets\":[]" COUNTS));
+    expect_body(port, "/api/v1/targets?state=dropped",
+                OK("{\"activeTargets\":[],\"droppedTargets\":[" DROPPED "]" COUNTS));
+    expect_body(port, "/api/v1/scrape_pools", OK("{\"scrapePools\":[\"ark\",\"zoo\"]}"));
+    expect_body(port, "/api/v1/metadata", OK("{}"));
+    expect_body(port, "/api/v1/metadata?limit=x", BAD("limit must be a number"));
+    expect_body(port, "/api/v1/status/tsdb?limit=0", BAD("limit must be a positive number"));
+
+    http_server_close(server);
+    api_free(api);
+    scrape_manager_stop(scrape);
+    config_unref(config);
+    assert_true(db_close(db, &err));
+    assert_true(dir_remove(dir, &err));
+}
+
 /* 11,000 steps of several series are many pieces: all of it arrives, and is what one piece would be. */
 static void a_long_answer_is_whole(void **state)
 {
@@ -646,6 +751,7 @@ int main(void)
         cmocka_unit_test(a_posted_form_is_answered_as_a_url_is),
         cmocka_unit_test(statistics_come_when_asked_for),
         cmocka_unit_test(a_query_whose_client_left_is_cancelled),
+        cmocka_unit_test(targets_are_shown_as_prometheus_does),
         cmocka_unit_test(a_long_answer_is_whole),
         cmocka_unit_test(before_it_is_ready_only_health_is_answered),
         cmocka_unit_test(the_page_is_strict),
