@@ -9,6 +9,7 @@
 #include "base/thread.h"
 #include "model/labels.h"
 #include "storage/appender.h"
+#include "storage/block.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -681,6 +682,106 @@ static void labels_come_from_head_and_blocks(void **state)
     fed_free(&f);
 }
 
+/* Writes a block of the series up{n="0"} and up{n="2"}, both with these samples. */
+static void write_block(int64_t mint, int64_t maxt, const int64_t *times, const double *values,
+                        size_t count)
+{
+    struct error err;
+    struct arena arena;
+    struct block_writer *w;
+    struct block_meta meta;
+    struct samples s = {.times = times, .values = values, .count = count};
+    arena_init(&arena, MEM_OTHER, 0);
+    assert_ok(dir_create(folder(), &err));
+    assert_ok(block_writer_open(&w, folder(), mint, maxt, &err));
+    for (int i = 0; i < 4; i += 2)
+        assert_ok(block_writer_add(w, series_labels(&arena, i), &s, &err));
+    assert_ok(block_writer_finish(w, &meta, &err));
+    arena_deinit(&arena);
+}
+
+static const struct {
+    const char *name;
+    int64_t times[2][4];
+    double values[2][4];
+    size_t counts[2];
+    int64_t joined_times[8];
+    double joined_values[8];
+    size_t count;
+    bool shares_times;
+} JOINS[] = {
+    {"one after the other",
+     {{0, 10}, {20, 30}},
+     {{1, 2}, {3, 4}},
+     {2, 2},
+     {0, 10, 20, 30},
+     {1, 2, 3, 4},
+     4,
+     true},
+    {"interleaved",
+     {{0, 20, 40}, {10, 30}},
+     {{1, 2, 3}, {4, 5}},
+     {3, 2},
+     {0, 10, 20, 30, 40},
+     {1, 4, 2, 5, 3},
+     5,
+     false},
+    {"one timestamp twice",
+     {{0, 10, 20}, {10, 25}},
+     {{1, 1, 1}, {2, 2}},
+     {3, 2},
+     {0, 10, 20, 25},
+     {1, 1, 1, 2},
+     4,
+     false},
+    {"the same block twice",
+     {{0, 10}, {0, 10}},
+     {{1, 2}, {1, 2}},
+     {2, 2},
+     {0, 10},
+     {1, 2},
+     2,
+     false},
+};
+
+/* Two blocks with the same series give one series, by time; what lies end to end shares its times. */
+static void parts_are_joined_by_time(void **state)
+{
+    struct error err;
+    for (size_t c = 0; c < ARRAY_COUNT(JOINS); c++) {
+        struct arena arena;
+        struct series_list list;
+        struct select what = {.mint = 0, .maxt = 100};
+        uint64_t ids[2] = {0, 0};
+        assert_int_equal(folder_make(NULL), 0);
+        for (int i = 0; i < 2; i++)
+            write_block(0, 100, JOINS[c].times[i], JOINS[c].values[i], JOINS[c].counts[i]);
+        struct db *db = open_db(-1);
+        struct label_store *store = label_store_new(MEM_OTHER, 0);
+        struct storage_view *view = source_pin(db_as_source(db), 0, 100, &err);
+        arena_init(&arena, MEM_OTHER, 0);
+        assert_ok(view_select(view, &what, store, &arena, &list, &err));
+        assert_int_equal(list.count, 2);
+        struct storage_reader *reader = view_reader_new(view, NULL, &err);
+        for (size_t i = 0; i < list.count; i++) {
+            struct samples got;
+            assert_ok(reader_read(reader, list.items[i].ref, 0, 100, &got, &err));
+            if (got.count != JOINS[c].count)
+                fail_msg("%s: %zu samples", JOINS[c].name, got.count);
+            assert_memory_equal(got.times, JOINS[c].joined_times, got.count * sizeof *got.times);
+            assert_memory_equal(got.values, JOINS[c].joined_values, got.count * sizeof *got.values);
+            ids[i] = got.times_id;
+        }
+        assert_int_equal(ids[0], ids[1]);
+        assert_true((ids[0] != 0) == JOINS[c].shares_times);
+        storage_reader_free(reader);
+        view_release(view);
+        label_store_free(store);
+        arena_deinit(&arena);
+        close_db(db);
+    }
+}
+
 struct fault {
     long countdown;
     int error;
@@ -875,6 +976,7 @@ int main(void)
         TEST(a_damaged_block_is_put_aside_and_named),
         TEST(a_damaged_column_is_left_out_and_said),
         TEST(labels_come_from_head_and_blocks),
+        TEST(parts_are_joined_by_time),
         TEST(a_cut_that_fails_loses_nothing),
         TEST(queries_go_on_during_cuts),
     };
