@@ -17,13 +17,13 @@
 #include <stdint.h>
 
 struct engine_options {
-    struct pool *pool;             /* NULL = the calling thread alone */
-    int64_t lookback_ms;           /* 0 = 5 min */
-    int64_t timeout_ms;            /* 0 = 2 min */
-    int64_t samples_max;           /* 0 = 50,000,000 samples loaded at once */
-    size_t memory_max_bytes;       /* 0 = unlimited */
-    int64_t default_subquery_step_ms; /* 0 = 1 min (global evaluation interval) */
-    bool delayed_name_removal;     /* the name is dropped at the end of the query */
+    struct pool *pool;                         /* NULL = the calling thread alone */
+    int64_t lookback_ms;                       /* 0 = 5 min */
+    int64_t timeout_ms;                        /* 0 = 2 min */
+    int64_t samples_max;                       /* 0 = 50,000,000 samples loaded at once */
+    size_t memory_max_bytes;                   /* 0 = unlimited */
+    int64_t default_subquery_step_ms;          /* 0 = 1 min (global evaluation interval) */
+    bool delayed_name_removal;                 /* the name is dropped at the end of the query */
     bool at_modifier_off, negative_offset_off; /* never set today; 3.x has both always on */
     struct parser_options parser;
 };
@@ -31,9 +31,9 @@ struct engine_options {
 struct query_params {
     int64_t start_ms, end_ms, step_ms; /* instant: start == end, step 0 */
     bool instant;
-    int64_t timeout_ms;            /* 0 = the engine's; never above it */
-    int64_t lookback_ms;           /* 0 = the engine's */
-    size_t series_max;             /* result series; 0 = unlimited ("limit" parameter: truncated, with a warning) */
+    int64_t timeout_ms;  /* 0 = the engine's; never above it */
+    int64_t lookback_ms; /* 0 = the engine's */
+    size_t series_max;   /* of the result, cut with a warning (parameter "limit"); 0 = unlimited */
 };
 
 struct query;
@@ -42,7 +42,7 @@ struct query;
 MUST_USE bool query_new(struct query **out, struct storage_source *source,
                         const struct engine_options *opts, struct view text,
                         const struct query_params *params, struct error *err);
-/* Evaluates. ERROR_EXECUTION, ERROR_LIMIT, ERROR_TIMEOUT ("query timed out in query execution"),
+/* Evaluates. ERROR_EXECUTION, ERROR_LIMIT, ERROR_TIMEOUT ("query timed out in expression evaluation"),
  * ERROR_CANCELED and what the storage says. Once per query. */
 MUST_USE bool query_run(struct query *q, struct error *err);
 void query_cancel(struct query *q);
@@ -54,12 +54,12 @@ const struct promql *query_parsed(const struct query *q);
  * come in Prometheus' order (sort() and topk order kept; else by labels). */
 struct result_series {
     labels_id labels;
-    const int64_t *times;   /* ms */
+    const int64_t *times; /* ms */
     const double *values;
-    uint32_t count;         /* vector: 1 */
+    uint32_t count; /* vector: 1 */
 };
 struct query_result {
-    enum value_type type;   /* of the answer: scalar, vector, matrix, string */
+    enum value_type type; /* of the answer: scalar, vector, matrix, string */
     const struct label_store *labels;
     struct result_series *series; /* vector, matrix; a range query gives a matrix always */
     size_t series_count;

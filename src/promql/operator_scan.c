@@ -114,8 +114,8 @@ static bool scan_rows(struct scan *s, struct worker *w, struct batch *out, int64
         if (!ok || !samples.count)
             continue;
         *read += (int64_t)samples.count;
-        window_apply(w, s, &s->frame, &s->call, &samples, batch_values(out, i),
-                     batch_presence(out, i));
+        ok = window_apply(w, s, &s->frame, &s->call, &samples, batch_values(out, i),
+                          batch_presence(out, i));
         if (UNLIKELY(s->names.of_series))
             counter_names_check(&s->names, &s->op, series, s->where, batch_presence(out, i));
     }
@@ -213,18 +213,25 @@ static bool subquery_morsel(struct operation *op, uint32_t idx, struct worker *w
     struct batch in;
     if (!operator_morsel(q->inner, idx, w, &in))
         return false;
-    bool ok = batch_new(w, in.first, in.count, op->grid.steps, out);
+    if (!batch_new(w, in.first, in.count, op->grid.steps, out)) {
+        batch_free(w->eval, &in);
+        return false;
+    }
+    bool ok = true;
     for (uint32_t i = 0; ok && i < in.count; i++) {
         struct samples samples = subquery_samples(q, w, &in, i);
         if (!samples.count)
             continue;
-        window_apply(w, q, &q->frame, &q->call, &samples, batch_values(out, i),
-                     batch_presence(out, i));
+        ok = window_apply(w, q, &q->frame, &q->call, &samples, batch_values(out, i),
+                          batch_presence(out, i));
         if (UNLIKELY(q->names.of_series))
             counter_names_check(&q->names, op, in.first + i, q->where, batch_presence(out, i));
     }
     batch_free(w->eval, &in);
-    return ok && batch_count(w, out);
+    if (ok)
+        return batch_count(w, out);
+    batch_free(w->eval, out);
+    return false;
 }
 
 static void subquery_release(struct operation *op)

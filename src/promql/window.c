@@ -46,7 +46,8 @@ struct window_scratch {
     int64_t *times;
     double *values;
     size_t samples_capacity;
-    double *work; /* 2 * samples_capacity doubles */
+    double *work;            /* 2 * samples_capacity doubles */
+    uint64_t samples_passed; /* since the last look at the clock */
 };
 
 void window_scratch_free(struct window_scratch *s)
@@ -93,6 +94,20 @@ static void scratch_reserve_samples(struct window_scratch *s, size_t count)
     s->values = mem_alloc(MEM_QUERY, capacity * sizeof *s->values);
     s->work = mem_alloc(MEM_QUERY, 2 * capacity * sizeof *s->work);
     s->samples_capacity = capacity;
+}
+
+/* Long windows that overlap are passed over again and again: a step may take milliseconds, a series
+ * hours. Looks at the clock and the cancel flag now and then. */
+enum { SAMPLES_BETWEEN_CHECKS = 1 << 22 };
+
+static bool pass_samples(struct worker *w, uint64_t count)
+{
+    struct window_scratch *s = w->window;
+    s->samples_passed += count;
+    if (LIKELY(s->samples_passed < SAMPLES_BETWEEN_CHECKS))
+        return true;
+    s->samples_passed = 0;
+    return eval_check(w->eval, &w->error);
 }
 
 /* --- bounds --- */
@@ -392,28 +407,33 @@ static void count_fill(const struct window_scratch *s, uint32_t steps, bool pres
 }
 
 /* A sum that overflows has a mean all the same; that window is the generic function's. */
-static void sum_fill(const struct window_scratch *s, uint32_t steps, const double *restrict v,
-                     bool mean, double *restrict out, uint64_t *restrict presence)
+static bool sum_fill(struct worker *w, uint32_t steps, const double *restrict v, bool mean,
+                     double *restrict out, uint64_t *restrict presence)
 {
+    const struct window_scratch *s = w->window;
     for (uint32_t i = 0; i < steps; i++) {
         if (s->hi[i] == s->lo[i])
             continue;
+        if (!pass_samples(w, s->hi[i] - s->lo[i]))
+            return false;
         double sum = 0, c = 0, n = mean ? (double)(s->hi[i] - s->lo[i]) : 1;
         for (uint32_t k = s->lo[i]; k < s->hi[i]; k++)
             kahan_add(v[k], &sum, &c);
         out[i] = isinf(sum) ? sum : sum / n + c / n;
         if (UNLIKELY(mean && !isfinite(sum))) {
-            struct window w = {.values = v + s->lo[i], .count = s->hi[i] - s->lo[i]};
-            (void)range_function_eval(FUNCTION_AVG_OVER_TIME, &w, NULL, &out[i]);
+            struct window window = {.values = v + s->lo[i], .count = s->hi[i] - s->lo[i]};
+            (void)range_function_eval(FUNCTION_AVG_OVER_TIME, &window, NULL, &out[i]);
         }
         presence_set(presence, i);
     }
+    return true;
 }
 
-static void generic_fill(struct window_scratch *s, const struct window_frame *f,
+static bool generic_fill(struct worker *w, const struct window_frame *f,
                          const struct window_call *call, const struct samples *in, double *out,
                          uint64_t *presence)
 {
+    struct window_scratch *s = w->window;
     range_function function = range_function_find(call->function);
     ASSERT(function != NULL);
     scratch_reserve_samples(s, in->count);
@@ -422,6 +442,8 @@ static void generic_fill(struct window_scratch *s, const struct window_frame *f,
     for (uint32_t i = 0; i < f->grid.steps; i++) {
         if (s->hi[i] == s->lo[i])
             continue;
+        if (!pass_samples(w, s->hi[i] - s->lo[i]))
+            return false;
         int64_t end = frame_end(f, i);
         struct window window = {.times = in->times + s->lo[i],
                                 .values = in->values + s->lo[i],
@@ -435,13 +457,15 @@ static void generic_fill(struct window_scratch *s, const struct window_frame *f,
         if (function(&window, params, &out[i]))
             presence_set(presence, i);
     }
+    return true;
 }
 
 /* anchored, smoothed: the window also holds the last sample before it, and smoothed the first one after. */
-static void extended_fill(struct window_scratch *s, const struct window_frame *f,
+static bool extended_fill(struct worker *w, const struct window_frame *f,
                           const struct window_call *call, const struct samples *in, double *out,
                           uint64_t *presence)
 {
+    struct window_scratch *s = w->window;
     uint32_t from = 0, to = 0;
     for (uint32_t i = 0; i < f->grid.steps; i++) {
         int64_t end = frame_end(f, i), start = end - f->range_ms;
@@ -456,6 +480,8 @@ static void extended_fill(struct window_scratch *s, const struct window_frame *f
             hi++;
         if (lo == hi)
             continue;
+        if (!pass_samples(w, hi - lo))
+            return false;
         struct window window = {.times = in->times + lo,
                                 .values = in->values + lo,
                                 .count = hi - lo,
@@ -466,6 +492,7 @@ static void extended_fill(struct window_scratch *s, const struct window_frame *f
         if (range_function_eval_extended(call->function, call->smoothed, &window, &out[i]))
             presence_set(presence, i);
     }
+    return true;
 }
 
 /* Takes the stale markers out into the scratch; the result has times of its own. */
@@ -484,30 +511,29 @@ static struct samples without_stale(struct window_scratch *s, const struct sampl
     return (struct samples){.times = s->times, .values = s->values, .count = kept};
 }
 
-static void function_apply(struct window_scratch *s, const struct window_frame *f,
+static bool function_apply(struct worker *w, const struct window_frame *f,
                            const struct window_call *call, const struct samples *in, bool ascends,
                            bool has_nan, double *out, uint64_t *presence)
 {
+    struct window_scratch *s = w->window;
     uint32_t steps = f->grid.steps;
     switch (call->function) {
     case FUNCTION_RATE:
     case FUNCTION_INCREASE:
     case FUNCTION_DELTA:
         rate_apply(s, f, call->function, in, ascends, out, presence);
-        return;
+        return true;
     case FUNCTION_COUNT_OVER_TIME:
     case FUNCTION_PRESENT_OVER_TIME:
         count_fill(s, steps, call->function == FUNCTION_PRESENT_OVER_TIME, out, presence);
-        return;
+        return true;
     case FUNCTION_LAST_OVER_TIME:
         last_fill(s, steps, in->values, out, presence);
-        return;
+        return true;
     case FUNCTION_SUM_OVER_TIME:
-        sum_fill(s, steps, in->values, false, out, presence);
-        return;
+        return sum_fill(w, steps, in->values, false, out, presence);
     case FUNCTION_AVG_OVER_TIME:
-        sum_fill(s, steps, in->values, true, out, presence);
-        return;
+        return sum_fill(w, steps, in->values, true, out, presence);
     case FUNCTION_MIN_OVER_TIME:
     case FUNCTION_MAX_OVER_TIME:
         if (has_nan || s->width_max == 0)
@@ -516,20 +542,20 @@ static void function_apply(struct window_scratch *s, const struct window_frame *
         extreme_fill(s, steps, in->values, in->count,
                      call->function == FUNCTION_MAX_OVER_TIME ? 1 : -1, s->work,
                      s->work + in->count, out, presence);
-        return;
+        return true;
     case FUNCTION_QUANTILE_OVER_TIME:
         if (has_nan)
             break;
         scratch_reserve_samples(s, in->count);
         quantile_fill(s, steps, in->values, call->params[0], s->work, out, presence);
-        return;
+        return true;
     default:
         break;
     }
-    generic_fill(s, f, call, in, out, presence);
+    return generic_fill(w, f, call, in, out, presence);
 }
 
-void window_apply(struct worker *w, const void *owner, const struct window_frame *frame,
+bool window_apply(struct worker *w, const void *owner, const struct window_frame *frame,
                   const struct window_call *call, const struct samples *samples, double *values,
                   uint64_t *presence)
 {
@@ -540,24 +566,23 @@ void window_apply(struct worker *w, const void *owner, const struct window_frame
             last_fill(s, frame->grid.steps, samples->values, values, presence);
         else
             last_time_fill(s, frame->grid.steps, samples, values, presence);
-        return;
+        return true;
     }
     if (samples->count == 0)
-        return;
+        return true;
     struct samples in = *samples;
     bool ascends = call_wants_ascent(call) && values_ascend(in.values, in.count);
     bool has_nan = !ascends && values_have_nan(in.values, in.count);
     if (UNLIKELY(has_nan))
         in = without_stale(s, samples);
     if (in.count == 0)
-        return;
+        return true;
     if (call->extended) {
-        extended_fill(s, frame, call, &in, values, presence);
-        return;
+        return extended_fill(w, frame, call, &in, values, presence);
     }
     bounds_get(s, owner, frame, &in);
-    if (call->kind == WINDOW_PRESENT)
-        count_fill(s, frame->grid.steps, true, values, presence);
-    else
-        function_apply(s, frame, call, &in, ascends, has_nan, values, presence);
+    if (call->kind != WINDOW_PRESENT)
+        return function_apply(w, frame, call, &in, ascends, has_nan, values, presence);
+    count_fill(s, frame->grid.steps, true, values, presence);
+    return true;
 }

@@ -48,9 +48,9 @@ struct window_scratch;
 void window_scratch_free(struct window_scratch *s); /* NULL is fine */
 
 /* Computes `call` for every step: values[steps], and sets bits in presence (zero before). `owner`
- * tells whose times_id it is. About 1 ns per sample and 2 per step for rate: bench/engine_bench.c. */
-void window_apply(struct worker *w, const void *owner, const struct window_frame *frame,
-                  const struct window_call *call, const struct samples *samples, double *values,
-                  uint64_t *presence);
+ * tells whose times_id it is. False with w->error when the query has to stop. About 1 ns per sample and 2 per step for rate: bench/engine_bench.c. */
+MUST_USE bool window_apply(struct worker *w, const void *owner, const struct window_frame *frame,
+                           const struct window_call *call, const struct samples *samples,
+                           double *values, uint64_t *presence);
 
 #endif

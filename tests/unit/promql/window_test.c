@@ -103,7 +103,7 @@ static void check_case(struct worker *w, const struct random_series *s,
         .kind = WINDOW_FUNCTION, .function = id, .params = &param, .param_count = 1};
     memset(presence, 0, sizeof presence);
     if (s->samples.count)
-        window_apply(w, s, f, &call, &s->samples, values, presence);
+        assert_true(window_apply(w, s, f, &call, &s->samples, values, presence));
     for (uint32_t step = 0; step < f->grid.steps; step++) {
         double expected = 0;
         bool present = window_oracle(s, f, step, id, &param[step], &expected);
@@ -163,7 +163,7 @@ static void bounds_are_shared_only_between_equal_times(void **state)
             .times = CASES[i].times, .values = V, .count = 3, .times_id = CASES[i].times_id};
         double values[2] = {0, 0};
         uint64_t presence = 0;
-        window_apply(&w, &OWNERS[CASES[i].owner], &f, &call, &s, values, &presence);
+        assert_true(window_apply(&w, &OWNERS[CASES[i].owner], &f, &call, &s, values, &presence));
         assert_int_equal(presence, 3);
         assert_true(values[0] == CASES[i].first && values[1] == CASES[i].second);
     }
