@@ -178,7 +178,7 @@
     const tab = p.get("tab") ?? p.get("g0.tab");
     state.tab = tab === "graph" || tab === "0" ? "graph" : "table";
     const range = Number(p.get("range"));
-    if (range >= 60 && range <= 31536000) state.range = Math.floor(range);
+    state.range = range >= 60 && range <= 31536000 ? Math.floor(range) : 3600;
     const end = Number(p.get("end"));
     state.end = end > 0 && end < 1e11 ? end : null;
   }
