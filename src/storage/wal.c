@@ -13,7 +13,7 @@
  * 1. A write fails: the file is cut back to its last whole record. Without space, it is tried again there;
  *    after another error, or when cutting fails, in a new segment. Rows that somebody waits for are
  *    refused and taken out; the others stay queued. New rows are refused (wal_accepts) until a write
- *    succeeds, which is tried every RETRY_MS: ingest resumes by itself.
+ *    succeeds, which is tried after 10 ms, then ever later up to every 250: ingest resumes by itself.
  * 2. A sync fails: it is never tried again on that file. What was not synced is still in `unsynced`; it
  *    is written again to a new segment and synced there. Replay takes each row once (by its number).
  * 3. The series log fails: it is written anew as a whole and published by rename, before any other row.
@@ -36,7 +36,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { RETRY_MS = 250, SYNC_INTERVAL_MS = 1000, COMMITS_MAX = 1 << 14 };
+enum { RETRY_MS_FIRST = 10, RETRY_MS_MAX = 250, SYNC_INTERVAL_MS = 1000, COMMITS_MAX = 1 << 14 };
 #define SEGMENT_BYTES (UINT64_C(128) << 20)
 #define QUEUE_BYTES_MAX ((size_t)64 << 20)    /* rows that wait to be written */
 #define UNSYNCED_BYTES_MAX ((size_t)16 << 20) /* more is synced at once */
@@ -735,11 +735,22 @@ static void rotate_if_wanted(struct wal *w, bool wanted)
     }
 }
 
+static void wait_for_retry(struct wal *w, int64_t *retry_ms)
+{
+    mono_time until = mono_add_ms(clock_mono(), *retry_ms);
+    mutex_lock(&w->mutex);
+    while (!w->stopping && cond_wait_until(&w->work, &w->mutex, until))
+        ;
+    mutex_unlock(&w->mutex);
+    *retry_ms = *retry_ms * 2 < RETRY_MS_MAX ? *retry_ms * 2 : RETRY_MS_MAX;
+}
+
 static void *wal_run(void *arg)
 {
     struct wal *w = arg;
     struct error err = {0};
     bool stopping = false;
+    int64_t retry_ms = RETRY_MS_FIRST;
     while (!stopping) {
         mutex_lock(&w->mutex);
         wait_for_work(w);
@@ -759,11 +770,10 @@ static void *wal_run(void *arg)
             batch_failed(w, &err);
         rewrite_if_wanted(w, rewrite);
         rotate_if_wanted(w, rotate);
-        if (!ok && !stopping) {
-            mutex_lock(&w->mutex);
-            cond_wait_until(&w->work, &w->mutex, mono_add_ms(clock_mono(), RETRY_MS));
-            mutex_unlock(&w->mutex);
-        }
+        if (ok)
+            retry_ms = RETRY_MS_FIRST;
+        else if (!stopping)
+            wait_for_retry(w, &retry_ms);
     }
     return NULL;
 }
