@@ -227,12 +227,39 @@ static void cancelling_from_another_thread_is_safe(void **state)
     memory_source_free(m);
 }
 
+/* The n-th allocation that may fail does, for every n until none is left; ASan looks for leaks. */
+static void a_failed_allocation_is_an_error_and_nothing_more(void **state)
+{
+    struct memory_source *m = source_new();
+    struct pool *pool = pool_of(2);
+    for (size_t i = 0; i < ARRAY_COUNT(QUERIES); i++) {
+        bool failed = true;
+        for (int64_t n = 0; failed; n++) {
+            struct fixture_query q = {.source = m,
+                                      .pool = n % 2 ? pool : NULL,
+                                      .start_s = 300,
+                                      .end_s = 600,
+                                      .step_s = 60,
+                                      .text = QUERIES[i]};
+            mem_test_fail_after(n);
+            char *got = fixture_run(&q);
+            failed = strncmp(got, "error: ", 7) == 0;
+            free(got);
+            mem_test_fail_after(-1);
+            assert_true(n < 10000);
+        }
+    }
+    pool_stop(pool);
+    memory_source_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_do_not_depend_on_the_number_of_workers),
         cmocka_unit_test(errors_do_not_depend_on_the_number_of_workers),
         cmocka_unit_test(limits_hold),
+        cmocka_unit_test(a_failed_allocation_is_an_error_and_nothing_more),
         cmocka_unit_test(too_many_series_are_cut_with_a_warning),
         cmocka_unit_test(a_query_past_its_deadline_says_so),
         cmocka_unit_test(a_cancelled_query_stops),
