@@ -306,18 +306,14 @@ static NOINLINE void unpack_wide(const uint8_t *src, size_t groups, unsigned wid
 
 static NOINLINE void unpack(const uint8_t *src, size_t groups, unsigned width, uint64_t *out)
 {
+    /* clang-format off */
     switch (width) {
-#define W(n)                                                                                       \
-    case n:                                                                                        \
-        unpack_groups(src, groups, n, out);                                                        \
-        return;
-        W(1)
-        W(2)
-        W(3)
-        W(4) W(5) W(6) W(7) W(8) W(9) W(10) W(11) W(12) W(13) W(14) W(15) W(16) W(17) W(18) W(19)
-            W(20) W(21) W(22) W(23) W(24) W(32)
+#define W(n) case n: unpack_groups(src, groups, n, out); return;
+    W(1) W(2) W(3) W(4) W(5) W(6) W(7) W(8) W(9) W(10) W(11) W(12) W(13) W(14) W(15) W(16)
+    W(17) W(18) W(19) W(20) W(21) W(22) W(23) W(24) W(32)
 #undef W
-                case 0 : memset(out, 0, groups * 8 * sizeof *out);
+    case 0:
+        memset(out, 0, groups * 8 * sizeof *out);
         return;
     default:
         if (width <= 57)
@@ -325,6 +321,7 @@ static NOINLINE void unpack(const uint8_t *src, size_t groups, unsigned width, u
         else
             unpack_wide(src, groups, width, out);
     }
+    /* clang-format on */
 }
 
 static void patches_apply(uint64_t *packed, const struct pack *pack, struct view bytes)

@@ -23,12 +23,12 @@
 struct db;
 
 struct db_options {
-    int64_t block_range_ms;          /* 0 = 2 h; rounded to a multiple of a minute */
-    int64_t retention_ms;            /* 0 = 15 d, negative = no limit by time */
-    uint64_t retention_bytes;        /* 0 = no limit */
-    int64_t wal_sync_interval_ms;    /* 0 = 1000; DB_SYNC_EACH, DB_SYNC_OFF */
-    uint64_t wal_segment_bytes;      /* 0 = 128 MiB */
-    size_t series_max;               /* 0 = unlimited; beyond it new series are refused */
+    int64_t block_range_ms;       /* 0 = 2 h; rounded to a multiple of a minute */
+    int64_t retention_ms;         /* 0 = 15 d, negative = no limit by time */
+    uint64_t retention_bytes;     /* 0 = no limit */
+    int64_t wal_sync_interval_ms; /* 0 = 1000; DB_SYNC_EACH, DB_SYNC_OFF */
+    uint64_t wal_segment_bytes;   /* 0 = 128 MiB */
+    size_t series_max;            /* 0 = unlimited; beyond it new series are refused */
     /* Called from any thread with something an operator should know. May be NULL. */
     void (*log)(void *arg, bool is_error, const char *event, const char *text);
     void *log_arg;
@@ -54,17 +54,17 @@ void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_by
 /* Numbers for /metrics and status/tsdb. Any thread. */
 struct db_stats {
     uint64_t head_series, head_chunks, head_groups, head_series_created, head_series_removed;
-    int64_t head_mint, head_maxt;   /* INT64_MAX, INT64_MIN when empty */
+    int64_t head_mint, head_maxt; /* INT64_MAX, INT64_MIN when empty */
     uint64_t samples_appended, samples_out_of_order, samples_duplicate, samples_too_old;
     uint64_t stale_markers;
     uint64_t wal_bytes_written, wal_fsyncs, wal_segment, wal_corruptions, wal_queue_length;
     uint64_t blocks, blocks_bytes, blocks_cut, blocks_deleted, cut_failures;
     int64_t lowest_time;
     double replay_seconds, last_fsync_seconds;
-    uint64_t columns_damaged;       /* reads that had to leave a column out */
-    uint64_t blocks_quarantined;    /* at the last start */
+    uint64_t columns_damaged;    /* reads that had to leave a column out */
+    uint64_t blocks_quarantined; /* at the last start */
     uint64_t symbol_table_bytes, disk_bytes;
-    bool ingest_stopped;            /* disk full or failed fsync */
+    bool ingest_stopped; /* disk full or failed fsync */
 };
 void db_stats_get(struct db *db, struct db_stats *out);
 
@@ -75,7 +75,8 @@ struct db_top_item {
 };
 struct db_top {
     struct db_top_item *series_by_metric, *values_by_label, *bytes_by_label, *series_by_pair;
-    size_t series_by_metric_count, values_by_label_count, bytes_by_label_count, series_by_pair_count;
+    size_t series_by_metric_count, values_by_label_count, bytes_by_label_count,
+        series_by_pair_count;
     uint64_t label_pairs;
 };
 void db_top_get(struct db *db, size_t limit, struct arena *arena, struct db_top *out);
