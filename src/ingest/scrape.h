@@ -5,7 +5,7 @@
  * threads, and is asked by the API how they are. A scrape becomes one row of its target's group: what was
  * scraped, and up, scrape_duration_seconds, scrape_samples_scraped, scrape_samples_post_metric_relabeling
  * and scrape_series_added. A scrape that fails is a row of those alone (up = 0), which makes all others
- * stale. Samples with timestamps of their own go to a second group of the target, without stale markers.
+ * stale. Samples with timestamps of their own go to other groups, without stale markers.
  *
  * How a thread works: top of scrape_thread.c. Locks: the manager's mutex (target list), then a target's;
  * no storage and no network under either. */

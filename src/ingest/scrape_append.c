@@ -5,7 +5,7 @@
  * target cannot say them itself. A body with an error anywhere is discarded whole; then the row holds
  * those cells alone and makes everything else stale.
  *
- * Samples with timestamps of their own are collected, sorted, and become rows of the second group. */
+ * Samples with timestamps of their own go another way: scrape_timed.c. */
 #include "ingest/scrape_private.h"
 
 #include "base/assert.h"
@@ -48,7 +48,7 @@ void scrape_workspace_deinit(struct scrape_workspace *w)
 {
     line_scratch_deinit(&w->lines);
     arena_deinit(&w->arena);
-    mem_free(MEM_SCRAPE, w->timed);
+    timed_deinit(&w->timed);
     mem_free(MEM_SCRAPE, w->released);
     *w = (struct scrape_workspace){0};
 }
@@ -227,28 +227,29 @@ static bool series_labels(struct appending *ap, struct labels *out, bool *droppe
 
 /* ---- groups ---- */
 
-static bool open_group(struct appending *ap, struct group **group, const char *suffix,
-                       struct error *err)
+static bool open_group(struct appending *ap, struct error *err)
 {
-    if (*group)
-        return true;
-    struct view key = ap->s->target->key;
-    arena_reset(&ap->w->arena);
-    if (*suffix)
-        key = arena_printf(&ap->w->arena, "%.*s\xff%s", VIEW_ARGS(key), suffix);
+    struct scrape *s = ap->s;
     ap->kind = SCRAPE_FAILURE_STORAGE;
-    return db_group_open(ap->db, key, group, err);
+    if (s->group)
+        return true;
+    if (!db_group_open(ap->db, s->target->key, &s->group, err))
+        return false;
+    s->group_generation = group_generation(s->group);
+    return true;
 }
 
-/* Slots were renumbered: no line's slot is true any more. */
-static void check_generation(struct appending *ap, const struct group *group, uint32_t *generation)
+/* When slots were renumbered no line's slot is true any more. */
+static void check_generations(struct appending *ap)
 {
-    uint32_t now = group_generation(group);
-    if (now == *generation)
+    struct scrape *s = ap->s;
+    uint32_t now = group_generation(s->group);
+    bool same = timed_check_generations(s) && now == s->group_generation;
+    if (same)
         return;
-    *generation = now;
-    ap->s->report_slots_known = false;
-    scrape_forget_lines(ap->s, ap->counters, false);
+    s->group_generation = now;
+    s->report_slots_known = false;
+    scrape_forget_lines(s, ap->counters, false);
 }
 
 static unsigned report_count(const struct config_scrape_job *job)
@@ -282,28 +283,13 @@ static bool take_report_cells(struct appending *ap, struct error *err)
 static bool begin(struct appending *ap, const struct scrape_outcome *o, struct error *err)
 {
     struct scrape *s = ap->s;
-    bool was_open = s->group != NULL;
-    if (!open_group(ap, &s->group, "", err))
+    if (!open_group(ap, err) || !appender_begin(&ap->a, s->group, o->timestamp.ms, err))
         return false;
-    if (!was_open)
-        s->group_generation = group_generation(s->group);
-    if (!appender_begin(&ap->a, s->group, o->timestamp.ms, err))
-        return false;
-    check_generation(ap, s->group, &s->group_generation);
+    check_generations(ap);
     if (take_report_cells(ap, err))
         return true;
     appender_rollback(&ap->a);
     return false;
-}
-
-static void timed_add(struct scrape_workspace *w, int64_t timestamp_ms, uint32_t slot, double value)
-{
-    if (w->timed_count == w->timed_capacity)
-        w->timed = mem_grow(MEM_SCRAPE, w->timed, &w->timed_capacity, w->timed_count + 1,
-                            sizeof *w->timed);
-    w->timed[w->timed_count] =
-        (struct timed_sample){timestamp_ms, slot, (uint32_t)w->timed_count, value};
-    w->timed_count++;
 }
 
 /* The sample at hand goes to its slot, which the walk knows. */
@@ -316,26 +302,16 @@ static void take(struct appending *ap, uint32_t slot)
     }
     ap->slow_kept++;
     if (line_walk_is_timestamped(&ap->walk))
-        timed_add(ap->w, p->timestamp_ms, slot & ~LINE_SLOT_TIMESTAMPED, p->value);
+        timed_add(&ap->w->timed, slot, p->timestamp_ms, p->value);
     else
         appender_sample(&ap->a, slot, p->value);
-}
-
-static bool timed_group_ready(struct appending *ap, struct error *err)
-{
-    bool was_open = ap->s->timed_group != NULL;
-    if (!open_group(ap, &ap->s->timed_group, "timestamps", err))
-        return false;
-    if (!was_open)
-        ap->s->timed_generation = group_generation(ap->s->timed_group);
-    return true;
 }
 
 /* A line that nobody knows: labels, checks, slot. False fails the scrape. */
 static bool on_new_line(struct appending *ap, struct error *err)
 {
     struct labels ls;
-    bool dropped, timed = line_walk_is_timestamped(&ap->walk);
+    bool dropped = false, timed = line_walk_is_timestamped(&ap->walk);
     uint32_t slot;
     if (!series_labels(ap, &ls, &dropped, err))
         return false;
@@ -349,20 +325,19 @@ static bool on_new_line(struct appending *ap, struct error *err)
         ap->slow_kept++; /* the scrape fails: no series is made for what it had too many */
         return true;
     }
-    if (timed && !timed_group_ready(ap, err)) /* may reset the arena, but only when it opens one */
-        return false;
-    if (timed && !series_labels(ap, &ls, &dropped, err))
-        return false;
     ap->kind = SCRAPE_FAILURE_STORAGE;
-    if (!group_slot(timed ? ap->s->timed_group : ap->s->group, ls, &slot, err)) {
+    bool ok = timed ? timed_slot(ap->s, &ap->w->timed, ap->db, &ap->w->arena, ls,
+                                 ap->walk.parser.timestamp_ms, &slot, err)
+                    : group_slot(ap->s->group, ls, &slot, err);
+    if (!ok) {
         if (err->kind != ERROR_LIMIT)
             return false;
         COUNT(ap->counters->series_refused, 1); /* the series that are there go on */
         ap->slow_kept++;
         return true;
     }
-    ASSERT(slot <= LINE_SLOTS_MAX);
-    line_walk_learn(&ap->walk, timed ? slot | LINE_SLOT_TIMESTAMPED : slot);
+    ASSERT(timed || slot <= LINE_SLOTS_MAX);
+    line_walk_learn(&ap->walk, slot);
     ap->added++;
     take(ap, slot);
     return true;
@@ -442,7 +417,7 @@ static void release_slots(struct appending *ap, const struct line_entry *gone, s
 {
     for (size_t i = 0; i < count; i++) {
         uint32_t slot = gone[i].slot;
-        if (slot > LINE_SLOTS_MAX) /* dropped, or of the other group, whose series have no end */
+        if (slot > LINE_SLOTS_MAX) /* dropped, or of a timed group */
             continue;
         ASSERT(slot < slot_count);
         uint64_t *word = &ap->w->released[slot / 64], bit = UINT64_C(1) << (slot % 64);
@@ -462,47 +437,6 @@ static void note_row(struct appending *ap, size_t slot_count)
         w->released =
             mem_grow(MEM_SCRAPE, w->released, &w->released_capacity, words, sizeof *w->released);
     memcpy(w->released, ap->a.present, words * sizeof *w->released);
-}
-
-static int timed_compare(const void *a, const void *b)
-{
-    const struct timed_sample *ta = a, *tb = b;
-    if (ta->timestamp_ms != tb->timestamp_ms)
-        return ta->timestamp_ms < tb->timestamp_ms ? -1 : 1;
-    return (ta->order > tb->order) - (ta->order < tb->order);
-}
-
-/* The timestamped samples, a row for each timestamp. What storage does not take (it is not newer than what
- * it has, or outside of its bounds) is counted, as in Prometheus. */
-static void append_timed(struct appending *ap)
-{
-    struct scrape_workspace *w = ap->w;
-    struct scrape *s = ap->s;
-    if (w->timed_count == 0)
-        return;
-    qsort(w->timed, w->timed_count, sizeof *w->timed, timed_compare);
-    for (size_t from = 0, to; from < w->timed_count; from = to) {
-        struct appender a;
-        struct error err;
-        int64_t timestamp_ms = w->timed[from].timestamp_ms;
-        for (to = from; to < w->timed_count && w->timed[to].timestamp_ms == timestamp_ms; to++)
-            ;
-        if (!appender_begin(&a, s->timed_group, timestamp_ms, &err)) {
-            COUNT(ap->counters->samples_out_of_order, to - from);
-            continue;
-        }
-        if (group_generation(s->timed_group) != s->timed_generation) {
-            appender_rollback(
-                &a); /* the slots are not those of the lines: the next scrape has them */
-            check_generation(ap, s->timed_group, &s->timed_generation);
-            return;
-        }
-        for (size_t i = from; i < to; i++)
-            appender_sample(&a, w->timed[i].slot, w->timed[i].value);
-        COUNT(ap->counters->samples_duplicate, a.duplicate_count);
-        if (!appender_commit(&a, 0, &err))
-            COUNT(ap->counters->samples_out_of_order, to - from);
-    }
 }
 
 static struct view shorten_help(struct view help)
@@ -578,9 +512,11 @@ static bool commit_body(struct appending *ap, struct view body, struct scrape_ou
     if (release) {
         release_slots(ap, lines->gone, lines->gone_count, slot_count);
         release_slots(ap, s->forgotten.entries, s->forgotten.count, slot_count);
+        timed_release(s, &ap->w->timed, s->forgotten.entries, s->forgotten.count);
         line_cache_clear(&s->forgotten);
     }
-    append_timed(ap);
+    timed_append(s, &ap->w->timed, ap->counters);
+    timed_release(s, &ap->w->timed, lines->gone, lines->gone_count);
     if (ap->metadata_changed)
         append_metadata(ap, body);
     return true;
@@ -605,7 +541,7 @@ void scrape_append(struct scrape *s, struct scrape_workspace *w, struct db *db,
 {
     struct appending ap = {.s = s, .w = w, .db = db, .counters = counters, .job = s->target->job};
     struct error err;
-    w->timed_count = 0;
+    timed_begin(&w->timed);
     if (!o->failed) {
         if (!begin(&ap, o, &err)) {
             fail(o, SCRAPE_FAILURE_STORAGE, &err);

@@ -5,7 +5,8 @@
  *   scrape_thread.c    one thread: when which target is due, sockets, timers, commands
  *   scrape_transfer.c  one request: options, headers, limits, redirects
  *   scrape_body.c      its body: gzip, size
- *   scrape_append.c    the body as rows of the target's groups
+ *   scrape_append.c    the body as a row of the target's group
+ *   scrape_timed.c     samples with timestamps of their own, as rows of other groups
  *   target.c           what is scraped
  *   line_cache.c       lines of the last scrape */
 #ifndef BELFRY_INGEST_SCRAPE_PRIVATE_H
@@ -15,6 +16,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/map.h"
 #include "ingest/line_cache.h"
 #include "ingest/scrape.h"
 #include "ingest/scrape_body.h"
@@ -53,6 +55,14 @@ struct scrape_counters {
 };
 #define COUNT(counter, n) atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)
 
+/* A group of series that share timestamps. Scrape thread only. */
+struct timed_group {
+    struct group *group;
+    uint32_t generation;
+    int64_t last_ms;   /* of its newest row; INT64_MIN: none since it was opened */
+    bool used, parted; /* a line has it (see know_used()); its lines do not agree any more */
+};
+
 /* One target being scraped. */
 struct scrape {
     _Atomic uint32_t refs;        /* its thread, and sets of targets */
@@ -69,13 +79,16 @@ struct scrape {
     uint64_t series_hash;  /* target_job_series_hash() that the line cache is for */
     struct scrape_lane *lane;
     mono_time due;
-    size_t heap_idx;                   /* SIZE_MAX: not in the heap */
-    wall_time planned;                 /* of the last scrape; ms = 0 before the first */
-    struct scrape_transfer *transfer;  /* NULL: idle */
-    bool now, now_running;             /* scrape_manager_scrape_now() waits for it */
-    bool over_target_limit;            /* the job has more targets than it may: no scrape, up = 0 */
-    struct group *group, *timed_group; /* NULL until needed */
-    uint32_t group_generation, timed_generation;
+    size_t heap_idx;                  /* SIZE_MAX: not in the heap */
+    wall_time planned;                /* of the last scrape; ms = 0 before the first */
+    struct scrape_transfer *transfer; /* NULL: idle */
+    bool now, now_running;            /* scrape_manager_scrape_now() waits for it */
+    bool over_target_limit;           /* the job has more targets than it may: no scrape, up = 0 */
+    struct group *group;              /* NULL until needed */
+    uint32_t group_generation;
+    struct timed_group *timed;
+    size_t timed_capacity;
+    uint32_t timed_count;
     struct line_cache cache;
     struct line_cache
         forgotten; /* lines from before a reload: their slots go when they are not in the next row */
@@ -102,16 +115,27 @@ struct scrape_outcome {
 /* A sample with a timestamp of its own, until its row is written. */
 struct timed_sample {
     int64_t timestamp_ms;
-    uint32_t slot, order;
+    uint32_t slot, order; /* slot: of the line, with its group in it */
     double value;
+};
+
+/* Those of the scrape at hand. */
+struct timed_samples {
+    struct timed_sample *items;
+    size_t count, capacity;
+    struct timed_cluster *clusters;
+    size_t cluster_count, cluster_capacity;
+    struct map by_timestamp; /* numbers of clusters */
+    bool used_known;
+    struct timed_gone *gone;
+    size_t gone_count, gone_capacity;
 };
 
 /* What a thread lends to the scrape at hand. */
 struct scrape_workspace {
     struct line_scratch lines;
     struct arena arena; /* of one line */
-    struct timed_sample *timed;
-    size_t timed_capacity, timed_count;
+    struct timed_samples timed;
     uint64_t *released; /* bits by slot: given back already */
     size_t released_capacity;
 };
@@ -126,6 +150,24 @@ void scrape_append(struct scrape *s, struct scrape_workspace *w, struct db *db,
 void scrape_append_end(struct scrape *s);
 /* Lines mean other series from now on. slots_hold: the old ones are to be given back after the next row. */
 void scrape_forget_lines(struct scrape *s, struct scrape_counters *counters, bool slots_hold);
+
+/* scrape_timed.c, scrape thread; in this order within a scrape. */
+void timed_begin(struct timed_samples *t);
+void timed_deinit(struct timed_samples *t);
+/* False when slots were renumbered: the lines must be forgotten. */
+bool timed_check_generations(struct scrape *s);
+/* The slot for a new line that came with this timestamp. */
+MUST_USE bool timed_slot(struct scrape *s, struct timed_samples *t, struct db *db,
+                         struct arena *arena, struct labels ls, int64_t timestamp_ms,
+                         uint32_t *slot, struct error *err);
+/* A sample for its line's slot. */
+void timed_add(struct timed_samples *t, uint32_t slot, int64_t timestamp_ms, double value);
+/* Writes the rows. What storage does not take is counted, as in Prometheus. */
+void timed_append(struct scrape *s, struct timed_samples *t, struct scrape_counters *counters);
+/* Gives back the slots of lines that are gone, and forgets lines that have to move to another group. */
+void timed_release(struct scrape *s, struct timed_samples *t, const struct line_entry *gone,
+                   size_t count);
+void timed_close(struct scrape *s);
 
 /* One request on its way. */
 struct scrape_transfer {

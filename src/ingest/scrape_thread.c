@@ -452,8 +452,8 @@ static void scrape_let_go(struct scrape_thread *t, struct scrape *s)
     s->lane->target_count--;
     scrape_forget_lines(s, t->shared.counters, false);
     group_close(s->group);
-    group_close(s->timed_group);
-    s->group = s->timed_group = NULL;
+    s->group = NULL;
+    timed_close(s);
     target_unref(s->target);
     s->target = NULL;
     scrape_unref(s);
@@ -599,6 +599,7 @@ bool scrape_thread_start(struct scrape_thread **out, const struct scrape_thread_
     t->shared = *shared;
     mutex_init(&t->mutex);
     arena_init(&t->workspace.arena, MEM_SCRAPE, 0);
+    map_init(&t->workspace.timed.by_timestamp, MEM_SCRAPE);
     t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     t->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = event_key(0, t->event_fd)};

@@ -265,12 +265,12 @@ void fake_db_last_row(struct db *db, const char *suffix, struct buffer *out)
     mutex_unlock(&db->mutex);
 }
 
-void fake_db_rows(struct db *db, const char *suffix, struct buffer *out)
+void fake_db_rows(struct db *db, const char *part, struct buffer *out)
 {
     mutex_lock(&db->mutex);
     for (size_t i = 0; i < db->group_count; i++) {
         const struct group *g = db->groups[i];
-        for (size_t r = 0; key_ends(g, suffix) && r < g->row_count; r++) {
+        for (size_t r = 0; strstr(g->key, part) && r < g->row_count; r++) {
             char prefix[32];
             snprintf(prefix, sizeof prefix, "%" PRId64 " ", g->rows[r]->timestamp_ms);
             row_print(g, g->rows[r], prefix, out);

@@ -12,8 +12,8 @@ void fake_db_free(struct db *db);
 /* Appends the newest row of the group whose key ends with `suffix`: "SERIES VALUE\n" in the order of the
  * series' text, "SERIES stale\n" for what ended, series that begin with "scrape_" left out. */
 void fake_db_last_row(struct db *db, const char *suffix, struct buffer *out);
-/* Appends all rows of the groups whose keys end so, as "TIMESTAMP SERIES VALUE\n". */
-void fake_db_rows(struct db *db, const char *suffix, struct buffer *out);
+/* Appends all rows of the groups whose keys have this part, as "TIMESTAMP SERIES VALUE\n". */
+void fake_db_rows(struct db *db, const char *part, struct buffer *out);
 /* Appends "FAMILY TYPE [HELP] [UNIT]\n" as it was told, over all groups. */
 void fake_db_metadata(struct db *db, struct buffer *out);
 size_t fake_db_row_count(struct db *db);

@@ -596,16 +596,47 @@ static void samples_with_timestamps_are_rows_of_their_own(void **state)
     char want[1000], labels[200];
     snprintf(labels, sizeof labels, "{instance=\"127.0.0.1:%d\",job=\"j\",zone=\"eu\"}",
              peer_port(w.peer));
-    snprintf(want, sizeof want, "1000 b%s 2\n2000 a%s 1\n2000 d%s 4\n3000 a%s 5\n", labels, labels,
+    snprintf(want, sizeof want, "2000 a%s 1\n2000 d%s 4\n3000 a%s 5\n1000 b%s 2\n", labels, labels,
              labels, labels);
     assert_string_equal(w.text.ptr, want);
     assert_int_equal(stats(&w).samples_out_of_order, 3);
+    assert_int_equal(fake_db_released_count(w.db), 2); /* b and d */
     assert_string_equal(last_error(&w, NULL), "");
 
     apply(&w, JOB "  honor_timestamps: false\n");
     peer_set_text(w.peer, "a 6 3000\nc 3\n");
     scrape_manager_scrape_now(w.manager);
     assert_row(&w, "a" LABELS " 6\nc" LABELS " 3\nup" LABELS " 1\n");
+    world_close(&w);
+}
+
+/* Two series that came with one timestamp and then part: what falls behind is lost once. */
+static void series_whose_timestamps_part_get_groups_of_their_own(void **state)
+{
+    (void)state;
+    static const char *const BODIES[] = {
+        "a 1 1000\nb 1 1000\n", "a 2 3000\nb 2 2000\n", "a 3 5000\nb 3 2500\n",
+        "a 4 6000\nb 4 4000\n", "a 5 7000\nb 5 5000\n",
+    };
+    struct world w;
+    world_open(&w);
+    apply(&w, JOB);
+    for (size_t i = 0; i < ARRAY_COUNT(BODIES); i++) {
+        peer_set_text(w.peer, BODIES[i]);
+        scrape_manager_scrape_now(w.manager);
+    }
+    buffer_reset(&w.text);
+    fake_db_rows(w.db, "timestamps", &w.text);
+    buffer_append_byte(&w.text, 0);
+    char want[2000], l[200];
+    snprintf(l, sizeof l, "{instance=\"127.0.0.1:%d\",job=\"j\",zone=\"eu\"}", peer_port(w.peer));
+    snprintf(want, sizeof want,
+             "1000 a%s 1\n1000 b%s 1\n2000 b%s 2\n3000 a%s 2\n5000 a%s 3\n6000 a%s 4\n7000 a%s 5\n"
+             "4000 b%s 4\n5000 b%s 5\n",
+             l, l, l, l, l, l, l, l, l);
+    assert_string_equal(w.text.ptr, want);
+    assert_int_equal(stats(&w).samples_out_of_order, 1);
+    assert_int_equal(fake_db_released_count(w.db), 1); /* b's slot in the group that it left */
     world_close(&w);
 }
 
@@ -828,6 +859,7 @@ int main(void)
         cmocka_unit_test(redirects_carry_no_credentials_to_strangers),
         cmocka_unit_test(series_get_the_labels_they_should),
         cmocka_unit_test(samples_with_timestamps_are_rows_of_their_own),
+        cmocka_unit_test(series_whose_timestamps_part_get_groups_of_their_own),
         cmocka_unit_test(storage_that_refuses_fails_the_scrape),
         cmocka_unit_test(series_over_the_limit_are_left_out),
         cmocka_unit_test(renumbered_slots_are_asked_for_again),
