@@ -25,7 +25,8 @@ enum { SLOTS_MIN = 8, RUN_STRIPS = EXTENT_ROWS_MAX / STRIP_ROWS };
 static struct tile *tile_new(uint32_t slots, uint64_t first_row)
 {
     uint32_t capacity = (slots + 7) / 8 * 8;
-    size_t words = row_words(capacity), values_bytes = (size_t)capacity * STRIP_ROWS * sizeof(double);
+    size_t words = row_words(capacity),
+           values_bytes = (size_t)capacity * STRIP_ROWS * sizeof(double);
     struct tile *t = mem_alloc(MEM_HEAD, sizeof *t + values_bytes + words * STRIP_ROWS * 8);
     atomic_init(&t->refs, 1);
     t->slot_capacity = capacity;
@@ -311,7 +312,8 @@ static struct strip *strip_build(struct group *g)
         if (slot % 64 == 0)
             presence_turn(t, STRIP_ROWS, slot / 64, present);
         column_gather(t, STRIP_ROWS, slot, column);
-        out += strip_encode(column, present[slot & 63], g->last[slot], &g->chain[slot], &forms[slot], out);
+        out += strip_encode(column, present[slot & 63], g->last[slot], &g->chain[slot],
+                            &forms[slot], out);
         if (g->chain[slot] <= 9)
             g->decimals[slot] = g->chain[slot];
     }
@@ -378,7 +380,8 @@ struct seal {
 
 static void seal_init(struct seal *s, const struct group *g)
 {
-    *s = (struct seal){.group = g, .strip_count = g->run ? g->strip_count : 0,
+    *s = (struct seal){.group = g,
+                       .strip_count = g->run ? g->strip_count : 0,
                        .tile_rows = g->tile ? g->tile_rows : 0};
     for (uint32_t i = 0; i < s->strip_count; i++) {
         const struct strip *strip = g->run->strips[i];
@@ -388,11 +391,13 @@ static void seal_init(struct seal *s, const struct group *g)
     s->rows = s->strip_count * STRIP_ROWS + s->tile_rows;
     ASSERT(s->rows <= EXTENT_ROWS_MAX);
     if (s->tile_rows > 0)
-        memcpy(s->times + s->strip_count * STRIP_ROWS, g->tile->times, s->tile_rows * sizeof s->times[0]);
+        memcpy(s->times + s->strip_count * STRIP_ROWS, g->tile->times,
+               s->tile_rows * sizeof s->times[0]);
 }
 
 /* Slots in ascending order: each call moves all strips on by one column. */
-static uint64_t seal_column(struct seal *s, uint32_t slot, const uint8_t *tile_presence, double *out)
+static uint64_t seal_column(struct seal *s, uint32_t slot, const uint8_t *tile_presence,
+                            double *out)
 {
     struct strip_state state = {.chain = STRIP_CHAIN_BROKEN};
     uint64_t present = 0;
@@ -448,7 +453,8 @@ static struct extent_list *list_with(const struct extent_list *old, struct exten
 
 static void list_count_changed(struct group *g, uint32_t before, uint32_t after)
 {
-    atomic_fetch_add_explicit(&g->head->extent_count, (uint64_t)after - before, memory_order_relaxed);
+    atomic_fetch_add_explicit(&g->head->extent_count, (uint64_t)after - before,
+                              memory_order_relaxed);
 }
 
 void group_drop_extents(struct group *g, int64_t floor)

@@ -25,12 +25,14 @@ bool head_group_open(struct head *h, struct view key, struct group **out, struct
     bool ok = true;
     *out = NULL;
     mutex_lock(&h->creation);
-    while (string_map_get(h->group_keys, key, &id) && (g = head_group(h, (uint32_t)id))->keeper_has_it)
+    while (string_map_get(h->group_keys, key, &id) &&
+           (g = head_group(h, (uint32_t)id))->keeper_has_it)
         cond_wait(&h->group_freed, &h->creation);
     if (!string_map_get(h->group_keys, key, &id)) {
         uint32_t next = atomic_load_explicit(&h->group_count, memory_order_relaxed);
         if (next == GROUP_PAGE * GROUP_PAGES_MAX)
-            ok = error_set(err, ERROR_LIMIT, "no more than %d groups of series are possible", (int)next);
+            ok = error_set(err, ERROR_LIMIT, "no more than %d groups of series are possible",
+                           (int)next);
         else
             g = head_add_group_locked(h, next, key);
         if (g)
@@ -179,14 +181,16 @@ static bool count_refused(_Atomic uint64_t *counter)
     return false;
 }
 
-static bool timestamp_is_accepted(struct head *h, const struct group *g, int64_t t, struct error *err)
+static bool timestamp_is_accepted(struct head *h, const struct group *g, int64_t t,
+                                  struct error *err)
 {
     int64_t newest = atomic_load_explicit(&h->newest, memory_order_relaxed);
     int64_t floor = atomic_load_explicit(&h->floor_refused, memory_order_relaxed), latest;
     if (__builtin_add_overflow(clock_wall().ms, FUTURE_MS, &latest))
         latest = INT64_MAX;
     if (t > latest || t > TIMESTAMP_MS_MAX) {
-        error_set(err, ERROR_INPUT, "timestamp %" PRId64 " is more than 10 minutes in the future", t);
+        error_set(err, ERROR_INPUT, "timestamp %" PRId64 " is more than 10 minutes in the future",
+                  t);
         return count_refused(&h->samples_out_of_order);
     }
     if (t < floor || t < -TIMESTAMP_MS_MAX || (newest != INT64_MIN && t < newest - PAST_MS)) {
@@ -194,8 +198,8 @@ static bool timestamp_is_accepted(struct head *h, const struct group *g, int64_t
         return count_refused(&h->samples_too_old);
     }
     if (t <= g->last_time) {
-        error_set(err, ERROR_INPUT, "timestamp %" PRId64 " is out of order: the last was %" PRId64, t,
-                  g->last_time);
+        error_set(err, ERROR_INPUT, "timestamp %" PRId64 " is out of order: the last was %" PRId64,
+                  t, g->last_time);
         return count_refused(&h->samples_out_of_order);
     }
     return true;
@@ -222,7 +226,8 @@ static uint64_t mark_stale(struct group *g, struct appender *a)
     struct row_cells before = group_row_before(g);
     uint64_t markers = 0;
     for (size_t w = 0; w < row_words(g->slot_count); w++) {
-        for (uint64_t missing = before.present[w] & ~a->present[w]; missing; missing &= missing - 1) {
+        for (uint64_t missing = before.present[w] & ~a->present[w]; missing;
+             missing &= missing - 1) {
             size_t slot = w * 64 + (unsigned)__builtin_ctzll(missing);
             if (sample_is_stale(before.values[slot]))
                 continue;
@@ -246,7 +251,8 @@ static uint64_t cells_count(const struct group *g, const struct appender *a)
     return count;
 }
 
-static void row_encode(struct group *g, const struct appender *a, uint64_t segment, struct buffer *out)
+static void row_encode(struct group *g, const struct appender *a, uint64_t segment,
+                       struct buffer *out)
 {
     bool is_key = g->key_segment != segment || g->new_slot_count > g->slot_count / 2;
     struct wal_row row = {
@@ -280,10 +286,11 @@ static bool row_submit(struct group *g, const struct appender *a, bool wait, str
         row_encode(g, a, segment, &record);
         if (record.failed) {
             buffer_deinit(&record);
-            return error_set(err, ERROR_LIMIT, "a row of %" PRIu32 " series is too large", g->slot_count);
+            return error_set(err, ERROR_LIMIT, "a row of %" PRIu32 " series is too large",
+                             g->slot_count);
         }
-        result = wal_submit(wal, buffer_view(&record), segment, g, g->row_next, a->timestamp_ms, wait,
-                            err);
+        result = wal_submit(wal, buffer_view(&record), segment, g, g->row_next, a->timestamp_ms,
+                            wait, err);
     } while (result == WAL_OTHER_SEGMENT);
     buffer_deinit(&record);
     if (result == WAL_REFUSED)

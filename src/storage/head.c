@@ -86,13 +86,14 @@ static bool folders_make(const struct head *h, struct error *err)
 
 static bool head_start_wal(struct head *h, struct wal_recovered *found, struct error *err)
 {
-    struct wal_options opts = {h->dir, h->options.wal_segment_bytes, h->options.wal_sync_interval_ms};
+    struct wal_options opts = {h->dir, h->options.wal_segment_bytes,
+                               h->options.wal_sync_interval_ms};
     struct wal_owner owner = {owner_take_log, head_write_series_log, owner_publish, owner_log, h};
     return wal_start(&h->wal, &opts, &owner, found, err);
 }
 
-bool head_open(struct head **out, const char *dir, int64_t block_maxt, const struct db_options *opts,
-               struct pool *pool, struct error *err)
+bool head_open(struct head **out, const char *dir, int64_t block_maxt,
+               const struct db_options *opts, struct pool *pool, struct error *err)
 {
     static const struct db_options defaults;
     struct wal_recovered found = {0};

@@ -33,7 +33,12 @@ struct series {
 #define SERIES_ASSIGNED (UINT32_C(1) << 30) /* a slot of its group is its own */
 #define SERIES_SLOT_MASK (SERIES_ASSIGNED - 1)
 
-enum { SERIES_PAGE = 8192, SERIES_PAGES_MAX = 1 << 16, GROUP_PAGE = 1024, GROUP_PAGES_MAX = 1 << 13 };
+enum {
+    SERIES_PAGE = 8192,
+    SERIES_PAGES_MAX = 1 << 16,
+    GROUP_PAGE = 1024,
+    GROUP_PAGES_MAX = 1 << 13
+};
 
 /* Where a series was, or is too, besides its own group. */
 struct series_move {
@@ -75,8 +80,8 @@ struct group {
     uint32_t strip_count;
     struct extent_list *extents;
     struct slot_map *map;
-    uint32_t map_count;    /* slots of the map that readers may look at */
-    uint64_t visible_row;  /* rows below are visible */
+    uint32_t map_count;   /* slots of the map that readers may look at */
+    uint64_t visible_row; /* rows below are visible */
     int64_t visible_mint, visible_maxt;
 
     bool is_open, keeper_has_it; /* guarded by head.creation; who may touch the rest */
@@ -84,16 +89,16 @@ struct group {
     /* The user's thread; while closed the keeper's. */
     struct appender *appender; /* with a row open */
     uint64_t row_next;
-    uint32_t tile_rows; /* taken rows in the tile */
-    int64_t last_time;  /* of the last taken row */
+    uint32_t tile_rows;      /* taken rows in the tile */
+    int64_t last_time;       /* of the last taken row */
     uint32_t run_strips_max; /* the first run of a group ends early, by its hash */
     uint32_t slot_count, slot_capacity;
-    double *last;           /* by slot: the row before the tile */
+    double *last; /* by slot: the row before the tile */
     uint64_t *last_present;
-    uint8_t *chain;         /* enum strip_chain */
-    uint8_t *decimals;      /* wal_row's */
-    uint64_t *free_slots;   /* a bit per slot that may be given away */
-    uint64_t *released;     /* ... that becomes free when the run is sealed */
+    uint8_t *chain;       /* enum strip_chain */
+    uint8_t *decimals;    /* wal_row's */
+    uint64_t *free_slots; /* a bit per slot that may be given away */
+    uint64_t *released;   /* ... that becomes free when the run is sealed */
     uint32_t free_count, released_count, free_hint;
     struct wal_new_slot *new_slots; /* since the last row that was taken */
     size_t new_slot_count, new_slot_capacity;
@@ -116,7 +121,8 @@ struct head {
     char *quarantine_dir;
     struct wal *wal;
 
-    pthread_mutex_t creation; /* guards the tables below; series and group entries are published by counts */
+    pthread_mutex_t
+        creation; /* guards the tables below; series and group entries are published by counts */
     pthread_cond_t group_freed;
     struct label_store *labels;
     uint32_t *index; /* hash index: series ids, open addressing */
@@ -147,9 +153,9 @@ struct head {
     struct garbage *garbage;
     size_t garbage_count, garbage_capacity;
 
-    _Atomic int64_t floor;   /* samples below are not the head's */
+    _Atomic int64_t floor;         /* samples below are not the head's */
     _Atomic int64_t floor_refused; /* rows below are not taken; at least `floor` */
-    _Atomic int64_t newest;  /* of all taken rows; INT64_MIN = none */
+    _Atomic int64_t newest;        /* of all taken rows; INT64_MIN = none */
     _Atomic int64_t visible_mint, visible_maxt;
     _Atomic uint64_t samples_appended, samples_out_of_order, samples_duplicate, samples_too_old,
         stale_markers, extent_count, corruptions;
@@ -184,14 +190,16 @@ void head_collect(struct head *h);
 /* head_series.c; all under creation */
 uint32_t head_find_series_locked(struct head *h, labels_id labels, uint64_t hash);
 /* SERIES_DEAD with err set when over a limit. Not in any group yet. */
-uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash, struct error *err);
+uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash,
+                                   struct error *err);
 /* From the log, with the id it had. */
 void head_restore_series_locked(struct head *h, uint32_t id, labels_id labels);
 void head_index_remove_locked(struct head *h, uint32_t id);
 /* Makes group and slot the series' own place. */
 void head_place_series_locked(struct head *h, uint32_t id, uint32_t group, uint32_t slot);
 /* Where samples of a series may be: its group, then those it was in. Returns their number (at most max). */
-size_t head_series_groups(struct head *h, uint32_t id, uint32_t *groups, size_t max, uint32_t *slot);
+size_t head_series_groups(struct head *h, uint32_t id, uint32_t *groups, size_t max,
+                          uint32_t *slot);
 struct group *head_add_group_locked(struct head *h, uint32_t id, struct view key);
 void head_add_metadata_locked(struct head *h, const struct metric_metadata *m, bool log);
 /* What the series log has to get before the next rows; empty when nothing. *out is the caller's. */
@@ -208,7 +216,7 @@ void group_make_room(struct group *g);
 void group_seal(struct group *g);
 /* The cells of the row before the next one. */
 struct row_cells group_row_before(const struct group *g);
-double *group_row_values(const struct group *g);   /* of the next row */
+double *group_row_values(const struct group *g); /* of the next row */
 uint64_t *group_row_present(const struct group *g);
 void group_row_begin(struct group *g);
 /* Before it is given to the WAL (which may publish it at once), and after that. */
@@ -227,7 +235,8 @@ MUST_USE bool head_replay(struct head *h, int64_t block_maxt, struct wal_recover
                           struct error *err);
 
 /* head_truncate.c: a whole series log with the living, as wal.c wants it. */
-MUST_USE bool head_write_series_log(void *head, wal_log_sink sink, void *sink_arg, struct error *err);
+MUST_USE bool head_write_series_log(void *head, wal_log_sink sink, void *sink_arg,
+                                    struct error *err);
 
 /* head_read.c */
 struct head_view {

@@ -113,7 +113,8 @@ const struct group_pin *head_view_pin(struct head_view *v, uint32_t group)
     } else {
         struct group *g = head_group(v->head, group);
         if (g) {
-            pin = pin_make(g); /* the view's mutex before the group's: nobody takes them the other way */
+            pin = pin_make(
+                g); /* the view's mutex before the group's: nobody takes them the other way */
             v->pins = mem_grow(MEM_QUERY, (void *)v->pins, &v->pin_capacity, v->pin_count + 1,
                                sizeof(struct group_pin *));
             map_add(&v->pin_index, hash ^ hash >> 32, (uint32_t)v->pin_count);
@@ -197,8 +198,8 @@ void head_reader_free(struct head_reader *r)
 static struct piece *piece_add(struct head_reader *r, enum piece_kind kind, const void *data,
                                uint64_t first_row, uint32_t rows)
 {
-    r->pieces = mem_grow(MEM_QUERY, r->pieces, &r->piece_capacity, r->piece_count + 1,
-                         sizeof *r->pieces);
+    r->pieces =
+        mem_grow(MEM_QUERY, r->pieces, &r->piece_capacity, r->piece_count + 1, sizeof *r->pieces);
     r->times = mem_grow(MEM_QUERY, r->times, &r->time_capacity, r->time_count + EXTENT_ROWS_MAX,
                         sizeof *r->times);
     struct piece *p = &r->pieces[r->piece_count++];
@@ -256,7 +257,8 @@ static size_t lower_bound(const int64_t *times, size_t count, int64_t t)
     return low;
 }
 
-static void group_load(struct head_reader *r, const struct group_pin *pin, int64_t mint, int64_t maxt)
+static void group_load(struct head_reader *r, const struct group_pin *pin, int64_t mint,
+                       int64_t maxt)
 {
     r->pin = pin;
     r->pin_group = pin->group->id;
@@ -328,8 +330,8 @@ static uint32_t slot_search(struct head_reader *r, const struct slot_map *map, u
     return map_find(&r->by_series, hash ^ hash >> 32, searched_is, map, &series);
 }
 
-static uint32_t slot_in(struct head_reader *r, const struct slot_map *map, uint32_t count, uint32_t hint,
-                        uint32_t series)
+static uint32_t slot_in(struct head_reader *r, const struct slot_map *map, uint32_t count,
+                        uint32_t hint, uint32_t series)
 {
     if (LIKELY(hint < count && slot_map_get(map, hint) == series))
         return hint;
@@ -349,7 +351,8 @@ static const uint8_t *strip_seek(struct piece *p, uint32_t slot)
     return p->column;
 }
 
-static bool tile_column(const struct tile *t, uint32_t rows, uint32_t slot, double *out, uint64_t *bits)
+static bool tile_column(const struct tile *t, uint32_t rows, uint32_t slot, double *out,
+                        uint64_t *bits)
 {
     size_t words = row_words(t->slot_capacity);
     *bits = 0;
@@ -490,7 +493,8 @@ bool head_reader_read(struct head_reader *r, uint64_t ref, int64_t mint, int64_t
 {
     uint32_t groups[GROUPS_PER_SERIES_MAX], slot;
     *out = (struct samples){0};
-    if (cancel && ++r->reads % CANCEL_EVERY == 0 && atomic_load_explicit(cancel, memory_order_relaxed))
+    if (cancel && ++r->reads % CANCEL_EVERY == 0 &&
+        atomic_load_explicit(cancel, memory_order_relaxed))
         return error_set(err, ERROR_CANCELED, "the query was canceled");
     ASSERT(ref < head_series_count(r->view->head));
     if (mint < r->view->floor)
@@ -506,8 +510,10 @@ bool head_reader_read(struct head_reader *r, uint64_t ref, int64_t mint, int64_t
     if (!group_enter(r, groups[0], mint, maxt))
         return true;
     if (column_load(r, (uint32_t)ref, slot)) {
-        *out = (struct samples){.times = r->times + r->from, .values = r->values + r->from,
-                                .count = r->to - r->from, .times_id = times_id_of(r)};
+        *out = (struct samples){.times = r->times + r->from,
+                                .values = r->values + r->from,
+                                .count = r->to - r->from,
+                                .times_id = times_id_of(r)};
         return true;
     }
     column_compact(r, &r->own[0]);

@@ -45,8 +45,8 @@ static void quarantine(struct replay *r, const char *file, const char *name, str
               file_write_all(f, view_slice(bytes, begin, end), &err) && file_close(f, &err);
     (void)ok; /* it may be there from the last start; and the damaged file is never deleted */
     atomic_fetch_add_explicit(&r->head->corruptions, 1, memory_order_relaxed);
-    head_log(h, true, "wal_damaged", "%s: bytes %zu to %zu are damaged and left out (copy in %s)", file,
-             begin, end, h->quarantine_dir);
+    head_log(h, true, "wal_damaged", "%s: bytes %zu to %zu are damaged and left out (copy in %s)",
+             file, begin, end, h->quarantine_dir);
 }
 
 /* Is anything from `pos` on the start of a record, so that the tail may be more than torn? */
@@ -73,8 +73,8 @@ static void cut_tail(struct replay *r, const struct replay_file *rf, size_t begi
     struct error err;
     head_log(r->head, true, "wal_torn", "%s: the last %zu bytes are half a record and were cut off",
              rf->path, end - begin);
-    bool ok = file_open_append(&f, rf->path, &err) && file_truncate(f, begin, &err) &&
-              file_sync(f, &err);
+    bool ok =
+        file_open_append(&f, rf->path, &err) && file_truncate(f, begin, &err) && file_sync(f, &err);
     if (!ok)
         head_log(r->head, true, "wal_torn", "%s", err.message);
     file_discard(f);
@@ -169,8 +169,8 @@ static bool replay_series_log(struct head *h, struct wal_recovered *found, struc
     mutex_unlock(&h->creation);
     uint64_t lost = series_log_reader_lost(l.reader);
     if (lost > 0)
-        head_log(h, true, "series_lost", "%" PRIu64 " series are lost with damaged parts of \"%s\"", lost,
-                 path);
+        head_log(h, true, "series_lost", "%" PRIu64 " series are lost with damaged parts of \"%s\"",
+                 lost, path);
     series_log_reader_free(l.reader);
     found->log_last_sequence = rf.last_sequence;
     return ok;
@@ -402,8 +402,8 @@ static bool replay_segments(struct replay *r, const struct numbers *numbers, str
         found->segments[found->count++] = (struct wal_segment){number, 0, INT64_MIN, false};
         if (r->segment_words > 0)
             memset(r->segment_groups, 0, r->segment_words * 8);
-        struct replay_file rf = {path, name, i + 1 == numbers->count, on_wal_record,
-                                 found->last_sequence, 0};
+        struct replay_file rf = {
+            path, name, i + 1 == numbers->count, on_wal_record, found->last_sequence, 0};
         if (!replay_file(r, &rf, err))
             return false;
         found->segments[found->count - 1].bytes = rf.bytes;

@@ -27,10 +27,10 @@ struct plan {
     enum plan_kind kind;
     struct posting_list *lists; /* disjoint: a series has one value per name */
     size_t list_count;
-    uint64_t total;    /* ids in the lists */
-    symbol_id equal;   /* MATCH_EQUAL with one value: compared as a number */
+    uint64_t total;  /* ids in the lists */
+    symbol_id equal; /* MATCH_EQUAL with one value: compared as a number */
     bool matches_empty;
-    bool done;         /* the candidates satisfy it */
+    bool done; /* the candidates satisfy it */
 };
 
 struct select_state {
@@ -327,8 +327,8 @@ static symbol_id map_symbol(struct mapping *m, symbol_id symbol)
 
 static bool map_all(struct mapping *m, const symbol_id *in, uint32_t count)
 {
-    m->scratch =
-        arena_grow(m->arena, m->scratch, &m->scratch_capacity, (size_t)count + 1, sizeof *m->scratch);
+    m->scratch = arena_grow(m->arena, m->scratch, &m->scratch_capacity, (size_t)count + 1,
+                            sizeof *m->scratch);
     for (uint32_t i = 0; i < count; i++) {
         m->scratch[i] = map_symbol(m, in[i]);
         if (m->scratch[i].n == LABEL_STORE_NONE)
@@ -397,8 +397,11 @@ bool head_select(struct head_view *v, const struct select *what, struct label_st
         ok = error_set(err, ERROR_LIMIT, "%zu series selected, at most %zu allowed", s.count,
                        what->series_max);
     if (ok && s.count > 0) {
-        struct mapping m = {.from = h->labels, .to = labels, .symbols = {&scratch, NULL, 0, 0},
-                            .shapes = {&scratch, NULL, 0, 0}, .arena = &scratch};
+        struct mapping m = {.from = h->labels,
+                            .to = labels,
+                            .symbols = {&scratch, NULL, 0, 0},
+                            .shapes = {&scratch, NULL, 0, 0},
+                            .arena = &scratch};
         sort_by_group(&s);
         out->items = arena_alloc(arena, s.count * sizeof *out->items);
         for (size_t i = 0; i < s.count && ok; i++) {
@@ -406,7 +409,8 @@ bool head_select(struct head_view *v, const struct select *what, struct label_st
             out->items[i] = (struct series_ref){id, s.ids[i]};
             if (id.n == LABEL_STORE_NONE)
                 ok = error_set(err, ERROR_LIMIT,
-                               "the labels of the %zu selected series take too much memory", s.count);
+                               "the labels of the %zu selected series take too much memory",
+                               s.count);
         }
         out->count = ok ? s.count : 0;
     }
@@ -457,7 +461,8 @@ bool head_label_names(struct head_view *v, const struct select *what, size_t lim
     select_ids(&s);
     for (size_t i = 0; i < s.count; i++) {
         uint32_t seen, name_count;
-        shape_id shape = label_store_shape(h->labels, (labels_id){head_series(h, s.ids[i])->labels});
+        shape_id shape =
+            label_store_shape(h->labels, (labels_id){head_series(h, s.ids[i])->labels});
         if (cache_get(&shapes, shape.n, &seen))
             continue;
         cache_put(&shapes, shape.n, 1);
@@ -489,8 +494,9 @@ static void values_of_name(struct head *h, struct view name, struct text_list *f
     mutex_unlock(&h->creation);
 }
 
-bool head_label_values(struct head_view *v, struct view name, const struct select *what, size_t limit,
-                       struct arena *arena, struct view **out, size_t *count, struct error *err)
+bool head_label_values(struct head_view *v, struct view name, const struct select *what,
+                       size_t limit, struct arena *arena, struct view **out, size_t *count,
+                       struct error *err)
 {
     struct head *h = v->head;
     struct text_list found = {0};

@@ -146,7 +146,8 @@ static void series_fill(struct head *h, uint32_t id, labels_id labels, uint64_t 
     h->series_live++;
 }
 
-uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash, struct error *err)
+uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash,
+                                   struct error *err)
 {
     uint32_t id = atomic_load_explicit(&h->series_count, memory_order_relaxed);
     if (h->options.series_max > 0 && h->series_live >= h->options.series_max) {
@@ -192,7 +193,8 @@ static void moved_add(struct head *h, uint32_t series, uint32_t group)
         if (h->moved[i].series == series && h->moved[i].group == group)
             return;
     }
-    h->moved = mem_grow(MEM_HEAD, h->moved, &h->moved_capacity, h->moved_count + 1, sizeof *h->moved);
+    h->moved =
+        mem_grow(MEM_HEAD, h->moved, &h->moved_capacity, h->moved_count + 1, sizeof *h->moved);
     h->moved[h->moved_count++] = (struct series_move){series, group};
 }
 

@@ -80,8 +80,7 @@ static void top_finish(const struct head *h, struct top_list *l, size_t limit, b
         else if (value_only)
             (*out)[i].name = arena_copy(arena, value);
         else
-            (*out)[i].name =
-                arena_printf(arena, "%.*s=%.*s", VIEW_ARGS(name), VIEW_ARGS(value));
+            (*out)[i].name = arena_printf(arena, "%.*s=%.*s", VIEW_ARGS(name), VIEW_ARGS(value));
         (*out)[i].value = l->items[i].count;
     }
     mem_free(MEM_QUERY, l->items);
@@ -114,7 +113,8 @@ void head_top_get(struct head *h, size_t limit, struct arena *arena, struct db_t
         }
     }
     mutex_unlock(&h->creation);
-    top_finish(h, &metrics, limit, true, arena, &out->series_by_metric, &out->series_by_metric_count);
+    top_finish(h, &metrics, limit, true, arena, &out->series_by_metric,
+               &out->series_by_metric_count);
     top_finish(h, &values, limit, false, arena, &out->values_by_label, &out->values_by_label_count);
     top_finish(h, &bytes, limit, false, arena, &out->bytes_by_label, &out->bytes_by_label_count);
     top_finish(h, &pairs, limit, false, arena, &out->series_by_pair, &out->series_by_pair_count);

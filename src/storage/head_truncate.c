@@ -81,7 +81,7 @@ static void mark_group(struct bitmap *alive, const struct group_pin *pin)
 struct pair_list {
     struct {
         symbol_id name, value;
-    } *items;
+    } * items;
     size_t count, capacity;
 };
 
@@ -118,7 +118,8 @@ static bool series_bury_locked(struct head *h, uint32_t id, struct pair_list *pa
         return false;
     head_index_remove_locked(h, id);
     atomic_store_explicit(&s->group, SERIES_DEAD, memory_order_release);
-    atomic_store_explicit(&s->slot, 0, memory_order_release); /* not "never placed": series_is_alive */
+    atomic_store_explicit(&s->slot, 0,
+                          memory_order_release); /* not "never placed": series_is_alive */
     h->series_live--;
     h->series_removed++;
     labels_id labels = {s->labels};
@@ -144,8 +145,8 @@ static void postings_purge_all(struct head *h, struct pair_list *pairs, const st
     for (size_t i = 0, done = 0; i < pairs->count; i++) {
         if (i > 0 && compare_pairs(&pairs->items[i], &pairs->items[i - 1]) == 0)
             continue;
-        postings_purge(&h->postings, pairs->items[i].name, pairs->items[i].value, series_is_dead, dead,
-                       &retire);
+        postings_purge(&h->postings, pairs->items[i].name, pairs->items[i].value, series_is_dead,
+                       dead, &retire);
         if (++done % PURGE_LISTS_PER_LOCK == 0) { /* let creation through */
             mutex_unlock(&h->creation);
             mutex_lock(&h->creation);
@@ -261,8 +262,11 @@ struct log_counts {
 static struct log_counts log_begin(struct head *h)
 {
     mutex_lock(&h->creation);
-    struct log_counts c = {label_store_symbol_count(h->labels), label_store_shape_count(h->labels),
-                           head_series_count(h), atomic_load(&h->group_count), h->metadata_count,
+    struct log_counts c = {label_store_symbol_count(h->labels),
+                           label_store_shape_count(h->labels),
+                           head_series_count(h),
+                           atomic_load(&h->group_count),
+                           h->metadata_count,
                            NULL};
     c.items = mem_alloc(MEM_WAL, (c.metadata + 1) * sizeof(struct metric_metadata *));
     if (c.metadata > 0)
@@ -335,8 +339,8 @@ static void write_groups(struct head *h, uint32_t count, struct series_log_write
     mutex_unlock(&h->creation);
 }
 
-static bool write_living(struct head *h, const struct log_counts *c, wal_log_sink sink, void *sink_arg,
-                         struct error *err)
+static bool write_living(struct head *h, const struct log_counts *c, wal_log_sink sink,
+                         void *sink_arg, struct error *err)
 {
     enum { FLUSH_BYTES = 1 << 20 };
     struct series_log_writer w;
@@ -362,8 +366,8 @@ static bool write_living(struct head *h, const struct log_counts *c, wal_log_sin
             continue;
         shape_id shape = label_store_shape(h->labels, (labels_id){s->labels});
         label_store_shape_names(h->labels, shape, &count);
-        series_log_add_series(&w, i, shape.n,
-                              label_store_values(h->labels, (labels_id){s->labels}), count);
+        series_log_add_series(&w, i, shape.n, label_store_values(h->labels, (labels_id){s->labels}),
+                              count);
         ok = log_flush(&w, FLUSH_BYTES, sink, sink_arg, err);
     }
     for (size_t i = 0; ok && i < c->metadata; i++)

@@ -107,7 +107,8 @@ static size_t times_lower_bound(const int64_t *times, size_t count, int64_t t)
     return low;
 }
 
-void memory_source_add(struct memory_source *m, struct labels ls, int64_t timestamp_ms, double value)
+void memory_source_add(struct memory_source *m, struct labels ls, int64_t timestamp_ms,
+                       double value)
 {
     struct memory_series *s = series_get(m, ls);
     size_t at = s->count;
@@ -156,7 +157,8 @@ static bool memory_select(struct storage_view *v, const struct select *what,
         out->items = arena_grow(arena, out->items, &capacity, out->count + 1, sizeof *out->items);
         labels_id id = label_store_add(labels, m->series[i].labels);
         if (id.n == LABEL_STORE_NONE)
-            return error_set(err, ERROR_LIMIT, "the labels of the selected series take too much memory");
+            return error_set(err, ERROR_LIMIT,
+                             "the labels of the selected series take too much memory");
         out->items[out->count++] = (struct series_ref){id, i};
     }
     return true;
@@ -170,7 +172,8 @@ struct view_set {
 
 static void view_set_add(struct view_set *set, struct view v)
 {
-    set->items = arena_grow(set->arena, set->items, &set->capacity, set->count + 1, sizeof *set->items);
+    set->items =
+        arena_grow(set->arena, set->items, &set->capacity, set->count + 1, sizeof *set->items);
     set->items[set->count++] = v;
 }
 
@@ -268,9 +271,8 @@ static void memory_release(struct storage_view *v)
 static struct storage_view *memory_pin(struct storage_source *s, int64_t mint, int64_t maxt,
                                        struct error *err)
 {
-    static const struct storage_view_ops ops = {memory_select, memory_label_names,
-                                                memory_label_values, memory_reader_new,
-                                                memory_release};
+    static const struct storage_view_ops ops = {
+        memory_select, memory_label_names, memory_label_values, memory_reader_new, memory_release};
     struct memory_view *v = mem_alloc_zero(MEM_QUERY, 1, sizeof *v);
     v->view.ops = &ops;
     v->source = (const struct memory_source *)s;

@@ -12,7 +12,8 @@ struct memory_source;
 struct memory_source *memory_source_new(void);
 void memory_source_free(struct memory_source *m);
 /* Adds a sample, in any order of time; the last value given for a timestamp stays. Labels are copied. */
-void memory_source_add(struct memory_source *m, struct labels ls, int64_t timestamp_ms, double value);
+void memory_source_add(struct memory_source *m, struct labels ls, int64_t timestamp_ms,
+                       double value);
 void memory_source_clear(struct memory_source *m);
 struct storage_source *memory_source_as_source(struct memory_source *m);
 

@@ -107,7 +107,8 @@ static uint32_t place_new(struct postings *p)
 
 static uint32_t name_add(struct postings *p, symbol_id name)
 {
-    p->names = mem_grow(MEM_INDEX, p->names, &p->name_capacity, p->name_count + 1, sizeof *p->names);
+    p->names =
+        mem_grow(MEM_INDEX, p->names, &p->name_capacity, p->name_count + 1, sizeof *p->names);
     p->names[p->name_count] = (struct posting_name){.name = name};
     map_add(&p->name_index, hash64(&name, sizeof name), (uint32_t)p->name_count);
     return (uint32_t)p->name_count++;
@@ -293,7 +294,8 @@ size_t posting_list_intersect(struct posting_list list, uint32_t *ids, size_t co
             ids[kept++] = ids[i];
     }
     uint32_t left = list.count - 1;
-    for (const struct posting_chunk *c = list.rest; left > 0 && i < count; c = next_chunk(c, left)) {
+    for (const struct posting_chunk *c = list.rest; left > 0 && i < count;
+         c = next_chunk(c, left)) {
         uint32_t in_chunk = left < c->capacity ? left : c->capacity;
         left -= in_chunk;
         for (uint32_t at = 0; i < count && ids[i] <= c->ids[in_chunk - 1]; i++) {

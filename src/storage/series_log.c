@@ -182,7 +182,8 @@ static bool read_symbol(struct series_log_reader *r, struct reader *in)
 }
 
 /* Reads `count` symbol numbers; *known says whether all were seen and none is "". */
-static bool read_symbols(struct series_log_reader *r, struct reader *in, uint32_t count, bool *known)
+static bool read_symbols(struct series_log_reader *r, struct reader *in, uint32_t count,
+                         bool *known)
 {
     symbol_id *out = scratch_of(r, count);
     *known = true;

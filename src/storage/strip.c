@@ -18,7 +18,13 @@
 #include "storage/bit_pack.h"
 #include "storage/decimal.h"
 
-enum { FORM_RAW = 0x40, FORM_SAME = 0x41, FORM_BASE = 0x80, FORM_CONSTANT = 0xa0, FORM_GAPS = 0xc0 };
+enum {
+    FORM_RAW = 0x40,
+    FORM_SAME = 0x41,
+    FORM_BASE = 0x80,
+    FORM_CONSTANT = 0xa0,
+    FORM_GAPS = 0xc0
+};
 
 static size_t encode_gaps(const double *values, uint8_t present, uint8_t *form, uint8_t *out)
 {
@@ -63,8 +69,8 @@ static unsigned deltas_make(const int64_t *n, int64_t before, uint64_t *deltas)
     return bit_pack_width(all);
 }
 
-size_t strip_encode(const double *values, uint8_t present, double last, uint8_t *chain, uint8_t *form,
-                    uint8_t *out)
+size_t strip_encode(const double *values, uint8_t present, double last, uint8_t *chain,
+                    uint8_t *form, uint8_t *out)
 {
     int64_t n[STRIP_ROWS], before;
     uint64_t deltas[STRIP_ROWS];
@@ -126,7 +132,8 @@ static void decode_deltas(struct strip_state *state, int64_t before, const uint8
     state->last = out[STRIP_ROWS - 1];
 }
 
-static uint8_t decode_gaps(struct strip_state *state, uint8_t form, const uint8_t *data, double *out)
+static uint8_t decode_gaps(struct strip_state *state, uint8_t form, const uint8_t *data,
+                           double *out)
 {
     uint8_t present = form == FORM_GAPS ? 0 : data[0];
     const uint8_t *next = data + 1;

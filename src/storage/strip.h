@@ -15,7 +15,7 @@ enum { STRIP_ROWS = 8 };
  * states. */
 enum strip_chain {
     STRIP_CHAIN_BROKEN = 255, /* the last row is not there */
-    STRIP_CHAIN_RAW = 254     /* its value is known; else 0..9: it is a decimal with that exponent */
+    STRIP_CHAIN_RAW = 254 /* its value is known; else 0..9: it is a decimal with that exponent */
 };
 
 struct strip {
@@ -29,8 +29,8 @@ struct strip {
  * *chain is updated (the new last value is values[7]). Writes at most STRIP_COLUMN_BYTES_MAX bytes to
  * `out`, returns their number and the form. About 5 ns for integers. */
 enum { STRIP_COLUMN_BYTES_MAX = 72 };
-size_t strip_encode(const double *values, uint8_t present, double last, uint8_t *chain, uint8_t *form,
-                    uint8_t *out);
+size_t strip_encode(const double *values, uint8_t present, double last, uint8_t *chain,
+                    uint8_t *form, uint8_t *out);
 
 /* Walks one column through the strips of a run; begins broken. */
 struct strip_state {

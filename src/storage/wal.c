@@ -89,15 +89,15 @@ struct wal {
     _Atomic uint64_t bytes_written, fsyncs;
 
     /* WAL thread. */
-    struct file *file; /* NULL = made with the next row */
+    struct file *file;   /* NULL = made with the next row */
     uint64_t file_bytes; /* whole records in it */
     bool file_is_new;    /* its folder was not synced yet */
     struct file *log;
     uint64_t log_bytes;
-    bool log_broken;          /* must be written anew */
+    bool log_broken;           /* must be written anew */
     struct buffer log_pending; /* sealed, not written yet */
     bool log_unsynced;
-    struct buffer unsynced; /* records written since the last good sync */
+    struct buffer unsynced;  /* records written since the last good sync */
     bool unsynced_elsewhere; /* some of them to a file that was given up */
     bool next_continues;     /* the next file begins with rows encoded for an earlier one */
     int64_t unsynced_maxt;
@@ -400,7 +400,8 @@ static void segment_note(struct wal *w, int64_t maxt)
     if (w->segment_count == 0 || w->segments[w->segment_count - 1].number != number) {
         w->segments = mem_grow(MEM_WAL, w->segments, &w->segment_capacity, w->segment_count + 1,
                                sizeof *w->segments);
-        w->segments[w->segment_count++] = (struct wal_segment){number, 0, INT64_MIN, w->next_continues};
+        w->segments[w->segment_count++] =
+            (struct wal_segment){number, 0, INT64_MIN, w->next_continues};
         w->next_continues = false;
     }
     struct wal_segment *s = &w->segments[w->segment_count - 1];
@@ -495,7 +496,8 @@ static bool log_rewrite(struct wal *w, struct error *err)
     buffer_reset(&w->log_pending);
     buffer_init(&l.sealed, MEM_WAL, BUFFER_BYTES_MAX);
     bool ok = file_remove(fresh, err) && file_open_append(&l.file, fresh, err) &&
-              w->owner.write_log(w->owner.arg, log_file_write, &l, err) && sync_timed(w, l.file, err);
+              w->owner.write_log(w->owner.arg, log_file_write, &l, err) &&
+              sync_timed(w, l.file, err);
     buffer_deinit(&l.sealed);
     if (ok && file_publish(fresh, path, err)) {
         file_discard(w->log);

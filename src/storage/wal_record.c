@@ -81,8 +81,8 @@ static enum frame frame_at(const struct wal_scanner *s, size_t pos, struct wal_r
         return FRAME_BAD;
     if (version != WAL_RECORD_VERSION)
         return FRAME_VERSION;
-    *out = (struct wal_record){(enum wal_record_type)type, sequence,
-                               {at + WAL_RECORD_HEADER_BYTES, payload}, pos};
+    *out = (struct wal_record){
+        (enum wal_record_type)type, sequence, {at + WAL_RECORD_HEADER_BYTES, payload}, pos};
     return FRAME_GOOD;
 }
 

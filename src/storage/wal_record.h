@@ -49,9 +49,9 @@ struct wal_scanner {
     size_t damage_begin, damage_end;
 };
 enum wal_scan {
-    WAL_SCAN_RECORD,  /* *out is a record; there may be damage before it */
-    WAL_SCAN_END,     /* nothing left; damage, if any, reaches to the end */
-    WAL_SCAN_VERSION  /* a whole record of a version that is not ours */
+    WAL_SCAN_RECORD, /* *out is a record; there may be damage before it */
+    WAL_SCAN_END,    /* nothing left; damage, if any, reaches to the end */
+    WAL_SCAN_VERSION /* a whole record of a version that is not ours */
 };
 void wal_scanner_init(struct wal_scanner *s, struct view bytes, uint64_t last_sequence);
 enum wal_scan wal_scanner_next(struct wal_scanner *s, struct wal_record *out);

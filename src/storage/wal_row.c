@@ -118,7 +118,8 @@ static uint8_t *put_value(uint8_t *out, double value, double base, uint8_t *deci
 
 void wal_row_encode(struct buffer *b, const struct wal_row *row)
 {
-    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bits are stored as they lie in memory");
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+                   "bits are stored as they lie in memory");
     bool all = all_present(row);
     size_t bitmap_bytes = ((size_t)row->slot_count + 7) / 8, words = row_words(row->slot_count);
 
@@ -135,7 +136,8 @@ void wal_row_encode(struct buffer *b, const struct wal_row *row)
     if (!all)
         buffer_append(b, row->cells.present, bitmap_bytes);
     size_t changed_at = b->len;
-    uint8_t *out = (uint8_t *)buffer_reserve(b, words * 8 + (size_t)row->slot_count * VALUE_BYTES_MAX + 8);
+    uint8_t *out =
+        (uint8_t *)buffer_reserve(b, words * 8 + (size_t)row->slot_count * VALUE_BYTES_MAX + 8);
     if (!out)
         return;
     uint8_t *bitmap = out;
@@ -246,8 +248,8 @@ static void copy_base(const struct wal_row_head *head, struct row_cells before, 
     }
 }
 
-bool wal_row_decode_cells(struct reader *r, const struct wal_row_head *head, struct row_cells before,
-                          double *values, uint64_t *present)
+bool wal_row_decode_cells(struct reader *r, const struct wal_row_head *head,
+                          struct row_cells before, double *values, uint64_t *present)
 {
     size_t bitmap_bytes = ((size_t)head->slot_count + 7) / 8, words = row_words(head->slot_count);
     if (head->all_present) {

@@ -38,7 +38,8 @@ struct wal_row {
     uint32_t new_slot_count;
     struct row_cells cells;
     struct row_cells before; /* the group's row before, as wide as this one; unused in a key row */
-    uint8_t *decimals; /* by slot: the exponent to try first, 255 = noise; the encoder keeps it up */
+    uint8_t
+        *decimals; /* by slot: the exponent to try first, 255 = noise; the encoder keeps it up */
 };
 
 void wal_row_encode(struct buffer *b, const struct wal_row *row);

@@ -67,7 +67,8 @@ static int64_t last_row(struct head *h, uint32_t group, bool check)
     symbol_id name = label_store_add_symbol(store, VIEW(LABEL_NAME));
     for (size_t i = 0; i < list.count; i++) {
         struct samples s;
-        struct view text = label_store_text(store, label_store_get(store, list.items[i].labels, name));
+        struct view text =
+            label_store_text(store, label_store_get(store, list.items[i].labels, name));
         uint32_t series = 0;
         for (size_t k = 1; k < text.len; k++)
             series = series * 10 + (uint32_t)(text.ptr[k] - '0');
@@ -147,7 +148,8 @@ static uint64_t take_reports(int fd, mono_time until, int64_t *shown)
         struct progress p;
         struct pollfd wanted = {.fd = fd, .events = POLLIN};
         int64_t left = (until.ns - clock_mono().ns) / 1000000;
-        if (left <= 0 || poll(&wanted, 1, (int)left) <= 0 || read(fd, &p, sizeof p) != (ssize_t)sizeof p)
+        if (left <= 0 || poll(&wanted, 1, (int)left) <= 0 ||
+            read(fd, &p, sizeof p) != (ssize_t)sizeof p)
             return reports;
         shown[p.group] = p.row > shown[p.group] ? p.row : shown[p.group];
         reports++;
@@ -211,15 +213,16 @@ int main(void)
         for (uint32_t g = 0; g < GROUPS; g++) {
             int64_t last = last_row(h, g, true);
             if (last < shown[g]) {
-                fprintf(stderr, "kill %d: group %u ends at row %" PRId64 ", row %" PRId64 " was shown\n", i,
+                fprintf(stderr,
+                        "kill %d: group %u ends at row %" PRId64 ", row %" PRId64 " was shown\n", i,
                         g, last, shown[g]);
                 return 1;
             }
         }
         if (!head_close(h, &err))
             die("close", &err);
-        printf("kill %d: %" PRIu64 " reports, open again in %" PRId64 " ms, %" PRId64 " rows\n", i, reports,
-               open_ms, shown[0] + 1);
+        printf("kill %d: %" PRIu64 " reports, open again in %" PRId64 " ms, %" PRId64 " rows\n", i,
+               reports, open_ms, shown[0] + 1);
     }
     if (!dir_remove(dir, &err))
         die("remove", &err);

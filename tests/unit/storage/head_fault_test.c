@@ -287,8 +287,8 @@ static void store_make(struct store *s)
 }
 
 /* A copy with one file changed opens, shows nothing wrong, and takes new rows that survive. */
-static void open_changed(const struct store *s, const char *dir, size_t file, size_t cut, size_t flip,
-                         int bit, int loss_max)
+static void open_changed(const struct store *s, const char *dir, size_t file, size_t cut,
+                         size_t flip, int bit, int loss_max)
 {
     char from[512], to[512], quarantine[512];
     struct error err;

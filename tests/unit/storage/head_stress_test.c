@@ -105,8 +105,10 @@ static void read_once(struct stress *st, struct random *random)
     int64_t last = -1;
     snprintf(group, sizeof group, "%d", (int)random_below(random, APPENDERS));
     arena_init(&arena, MEM_QUERY, 0);
-    if (!matcher_init(&m[0], MATCH_EQUAL, VIEW(LABEL_NAME), steady ? VIEW("steady") : VIEW("short"), &err) ||
-        !matcher_init(&m[1], random_below(random, 2) ? MATCH_EQUAL : MATCH_REGEX, VIEW("g"), view_from(group), &err))
+    if (!matcher_init(&m[0], MATCH_EQUAL, VIEW(LABEL_NAME), steady ? VIEW("steady") : VIEW("short"),
+                      &err) ||
+        !matcher_init(&m[1], random_below(random, 2) ? MATCH_EQUAL : MATCH_REGEX, VIEW("g"),
+                      view_from(group), &err))
         fail_msg("%s", err.message);
     struct select what = {m, 2, INT64_MIN, INT64_MAX, 0};
     struct label_store *store = label_store_new(MEM_QUERY, 0);
@@ -196,7 +198,8 @@ static void writers_readers_and_keeper_do_not_disturb_each_other(void **state)
         int64_t t[2048];
         double v[2048];
         int64_t from = T0 + (int64_t)(st.rows - 250) * ROW_MS;
-        assert_int_equal(fixture_read(st.head, "steady{g=\"1\",i=\"3\"}", from, INT64_MAX, t, v, 2048), 250);
+        assert_int_equal(
+            fixture_read(st.head, "steady{g=\"1\",i=\"3\"}", from, INT64_MAX, t, v, 2048), 250);
         assert_true(v[249] == (st.rows - 1) * 100 + 3);
         fixture_close(st.head);
         st.head = fixture_open(dir, INT64_MIN, &opts);

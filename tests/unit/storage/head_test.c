@@ -51,8 +51,23 @@ static long read_all(struct fixture *f, const char *labels)
 static void what_was_appended_is_read(void **state)
 {
     struct fixture *f = *state;
-    static const double VALUES[] = {0, -0.0, 1, 1.5, -17.25, 1e300, 5e-324, INFINITY, -INFINITY, 0.1,
-                                    3, 3, 3, 4503599627370497.0, 2251799813685249.0, 1e15, 12345.678};
+    static const double VALUES[] = {0,
+                                    -0.0,
+                                    1,
+                                    1.5,
+                                    -17.25,
+                                    1e300,
+                                    5e-324,
+                                    INFINITY,
+                                    -INFINITY,
+                                    0.1,
+                                    3,
+                                    3,
+                                    3,
+                                    4503599627370497.0,
+                                    2251799813685249.0,
+                                    1e15,
+                                    12345.678};
     struct error err;
     struct group *g = fixture_group(f->head, "a");
     for (size_t i = 0; i < ARRAY_COUNT(VALUES); i++)
@@ -161,19 +176,21 @@ static void select_agrees_with_the_matchers_definition(void **state)
     struct error err;
     struct arena arena;
     static const char *const SERIES[] = {
-        "a{x=\"1\",y=\"p\"}", "a{x=\"2\",y=\"p\"}", "a{x=\"3\"}", "a", "b{x=\"1\",z=\"q\"}",
-        "b{x=\"10\"}", "b{x=\"11\",y=\"p\"}", "c{y=\"r\"}",
+        "a{x=\"1\",y=\"p\"}", "a{x=\"2\",y=\"p\"}", "a{x=\"3\"}",          "a",
+        "b{x=\"1\",z=\"q\"}", "b{x=\"10\"}",        "b{x=\"11\",y=\"p\"}", "c{y=\"r\"}",
     };
     static const struct {
         enum matcher_type type;
         const char *name, *value;
     } MATCHERS[] = {
-        {MATCH_EQUAL, "__name__", "a"},     {MATCH_EQUAL, "x", "1"},      {MATCH_EQUAL, "x", ""},
-        {MATCH_NOT_EQUAL, "x", "1"},        {MATCH_NOT_EQUAL, "y", ""},   {MATCH_REGEX, "x", "1|2|zz"},
-        {MATCH_REGEX, "x", "1.*"},          {MATCH_REGEX, "x", ".*"},     {MATCH_REGEX, "x", ".+"},
-        {MATCH_NOT_REGEX, "x", "1.*"},      {MATCH_NOT_REGEX, "y", ""},   {MATCH_REGEX, "y", "p|"},
-        {MATCH_EQUAL, "none", "1"},         {MATCH_NOT_EQUAL, "none", "1"},
-        {MATCH_REGEX, "__name__", "a|b"},   {MATCH_NOT_REGEX, "__name__", "a|b"},
+        {MATCH_EQUAL, "__name__", "a"},   {MATCH_EQUAL, "x", "1"},
+        {MATCH_EQUAL, "x", ""},           {MATCH_NOT_EQUAL, "x", "1"},
+        {MATCH_NOT_EQUAL, "y", ""},       {MATCH_REGEX, "x", "1|2|zz"},
+        {MATCH_REGEX, "x", "1.*"},        {MATCH_REGEX, "x", ".*"},
+        {MATCH_REGEX, "x", ".+"},         {MATCH_NOT_REGEX, "x", "1.*"},
+        {MATCH_NOT_REGEX, "y", ""},       {MATCH_REGEX, "y", "p|"},
+        {MATCH_EQUAL, "none", "1"},       {MATCH_NOT_EQUAL, "none", "1"},
+        {MATCH_REGEX, "__name__", "a|b"}, {MATCH_NOT_REGEX, "__name__", "a|b"},
     };
     struct group *g = fixture_group(f->head, "a");
     for (size_t i = 0; i < ARRAY_COUNT(SERIES); i++)
@@ -256,7 +273,8 @@ static void series_of_a_group_share_times(void **state)
     assert_int_equal(list.count, 3);
     for (int i = 0; i < 3; i++) {
         struct samples s;
-        assert_true(head_reader_read(reader, list.items[i].ref, T0 + 50000, T0 + 150000, NULL, &s, &err));
+        assert_true(
+            head_reader_read(reader, list.items[i].ref, T0 + 50000, T0 + 150000, NULL, &s, &err));
         assert_int_equal(s.count, i < 2 ? 101 : 100);
         ids[i] = s.times_id;
     }
@@ -546,8 +564,8 @@ static void model_row(struct model *m, int group)
     if (any)
         m->last_row[group] = m->now;
     for (int i = group; any && i < MODEL_SERIES; i += MODEL_GROUPS)
-        m->series[i].in_last_row = m->series[i].count > 0 &&
-                                   m->series[i].t[m->series[i].count - 1] == m->now;
+        m->series[i].in_last_row =
+            m->series[i].count > 0 && m->series[i].t[m->series[i].count - 1] == m->now;
 }
 
 static void model_check(struct model *m)
@@ -557,8 +575,9 @@ static void model_check(struct model *m)
     for (int i = 0; i < MODEL_SERIES; i++) {
         struct model_series *s = &m->series[i];
         int from = 0;
-        int64_t mint = random_below(&m->random, 2) ? INT64_MIN
-                                                   : m->now - (int64_t)random_below(&m->random, 4000000);
+        int64_t mint = random_below(&m->random, 2)
+                           ? INT64_MIN
+                           : m->now - (int64_t)random_below(&m->random, 4000000);
         while (from < s->count && (s->t[from] < m->floor || s->t[from] < mint))
             from++;
         long count = fixture_read(f->head, s->labels, mint, INT64_MAX, f->t, f->v, READ_MAX);
@@ -566,8 +585,8 @@ static void model_check(struct model *m)
             fail_msg("%s has %ld samples, expected %d", s->labels, count, s->count - from);
         for (int k = 0; k < count; k++) {
             if (f->t[k] != s->t[from + k] || sample_bits(f->v[k]) != sample_bits(s->v[from + k]))
-                fail_msg("%s sample %d: %" PRId64 " %a, expected %" PRId64 " %a", s->labels, k, f->t[k],
-                         f->v[k], s->t[from + k], s->v[from + k]);
+                fail_msg("%s sample %d: %" PRId64 " %a, expected %" PRId64 " %a", s->labels, k,
+                         f->t[k], f->v[k], s->t[from + k], s->v[from + k]);
         }
     }
 }

@@ -66,8 +66,8 @@ static void samples_come_back_ascending(void **state)
         size_t count;
         int64_t first;
     } READS[] = {
-        {INT64_MIN, INT64_MAX, 6, INT64_MIN}, {-5, 20, 3, -5}, {11, 19, 0, 0},
-        {20, 20, 1, 20}, {31, INT64_MAX, 1, INT64_MAX}, {40, 30, 0, 0},
+        {INT64_MIN, INT64_MAX, 6, INT64_MIN}, {-5, 20, 3, -5}, {11, 19, 0, 0}, {20, 20, 1, 20},
+        {31, INT64_MAX, 1, INT64_MAX},        {40, 30, 0, 0},
     };
     for (size_t i = 0; i < ARRAY_COUNT(IN); i++)
         memory_source_add(f->source, parse(f, "m{a=\"1\"}"), IN[i].t, IN[i].v);
@@ -104,10 +104,10 @@ static void matchers_select(void **state)
         const char *name, *value;
         size_t count;
     } CASES[] = {
-        {MATCH_EQUAL, "__name__", "a", 3},    {MATCH_EQUAL, "x", "1", 2},
-        {MATCH_EQUAL, "x", "", 1},            {MATCH_NOT_EQUAL, "x", "1", 2},
-        {MATCH_REGEX, "x", "1|2", 3},         {MATCH_REGEX, "x", ".*", 4},
-        {MATCH_NOT_REGEX, "x", ".+", 1},      {MATCH_EQUAL, "nope", "1", 0},
+        {MATCH_EQUAL, "__name__", "a", 3}, {MATCH_EQUAL, "x", "1", 2},
+        {MATCH_EQUAL, "x", "", 1},         {MATCH_NOT_EQUAL, "x", "1", 2},
+        {MATCH_REGEX, "x", "1|2", 3},      {MATCH_REGEX, "x", ".*", 4},
+        {MATCH_NOT_REGEX, "x", ".+", 1},   {MATCH_EQUAL, "nope", "1", 0},
         {MATCH_NOT_EQUAL, "y", "", 1},
     };
     struct error err;
