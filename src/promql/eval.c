@@ -99,9 +99,9 @@ int64_t presence_count(const uint64_t *bits, uint32_t words)
 void *worker_scratch(struct worker *w, unsigned slot, size_t bytes)
 {
     ASSERT(slot < ARRAY_COUNT(w->scratch));
-    if (w->scratch[slot].bytes < bytes) {
+    if (w->scratch[slot].bytes < bytes || !w->scratch[slot].ptr) {
         mem_free(MEM_QUERY, w->scratch[slot].ptr);
-        w->scratch[slot].bytes = bytes + bytes / 2;
+        w->scratch[slot].bytes = bytes + bytes / 2 + 64; /* never nothing */
         w->scratch[slot].ptr = mem_alloc(MEM_QUERY, w->scratch[slot].bytes);
     }
     return w->scratch[slot].ptr;

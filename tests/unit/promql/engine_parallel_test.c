@@ -40,6 +40,7 @@ static const char *const QUERIES[] = {
     "bottomk(5, sum by (m, le) (x_total))",
     "quantile by (le) (0.3, x_total)",
     "x_total * on (m) group_left () sum by (m) (x_total)",
+    "sum by (m) (x_total * on (i) x_total{i=~\"14..\"})", /* most morsels have no partner */
     "x_total and on (m) (sum by (m) (x_total) > 1000)",
     "x_total{m=\"1\"} or x_total{le=\"2\"}",
     "max_over_time(sum by (m) (rate(x_total[1m]))[3m:30s])",
