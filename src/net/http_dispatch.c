@@ -107,7 +107,6 @@ static void dispatch_job(struct http_request *rq)
     struct http_gate *gate = rq->route->gate;
     bool refused = false;
     rq->state = REQUEST_WORKING;
-    governor_set_phase(rq->connection, CONNECTION_WORKING);
     MHD_suspend_connection(rq->mhd);
     if (gate && !gate_enter(gate, rq, &refused) && !refused)
         return; /* waits; another thread may have it already */
@@ -126,7 +125,8 @@ static void dispatch_job(struct http_request *rq)
 enum MHD_Result request_dispatch(struct http_request *rq)
 {
     ASSERT(rq->route != NULL);
-    if (rq->route->run != HTTP_RUN_DIRECT && rq->method != HTTP_OPTIONS) {
+    if (rq->route->run != HTTP_RUN_DIRECT && rq->method != HTTP_OPTIONS &&
+        governor_begin_work(rq->connection)) {
         dispatch_job(rq);
         return MHD_YES;
     }

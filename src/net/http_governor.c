@@ -171,16 +171,28 @@ void governor_remove_connection(struct http_connection *c)
     mutex_unlock(&g->mutex);
 }
 
-void governor_set_phase(struct http_connection *c, enum connection_phase phase)
+bool governor_begin_work(struct http_connection *c)
 {
     struct governor *g = &c->server->governor;
     mutex_lock(&g->mutex);
-    if (phase == CONNECTION_WORKING) {
-        ASSERT(c->request != NULL);
+    ASSERT(c->request != NULL);
+    bool may =
+        atomic_load_explicit(&c->request->canceled, memory_order_relaxed) == HTTP_CANCEL_NONE;
+    if (may) {
         g->working_count++;
         c->hung_up = false;
         wake_locked(g);
+        set_phase_locked(c, CONNECTION_WORKING);
     }
+    mutex_unlock(&g->mutex);
+    return may;
+}
+
+void governor_set_phase(struct http_connection *c, enum connection_phase phase)
+{
+    struct governor *g = &c->server->governor;
+    ASSERT(phase != CONNECTION_WORKING);
+    mutex_lock(&g->mutex);
     set_phase_locked(c, phase);
     mutex_unlock(&g->mutex);
 }

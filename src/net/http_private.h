@@ -198,6 +198,9 @@ MUST_USE bool governor_start(struct http_server *s, struct error *err);
 void governor_stop(struct http_server *s);
 void governor_add_connection(struct http_connection *c);
 void governor_remove_connection(struct http_connection *c);
+/* WORKING: the request is about to be suspended. False once it was cancelled: after governor_cancel_all() no request
+ * that it saw goes to work any more, so that MHD can be stopped. */
+bool governor_begin_work(struct http_connection *c);
 void governor_set_phase(struct http_connection *c, enum connection_phase phase);
 /* May a connection be kept for a next request? */
 bool governor_may_keep(struct http_server *s);

@@ -113,7 +113,7 @@ MUST_USE bool http_server_open(struct http_server **out, const struct http_serve
 /* Before start only. Two routes must not match the same path and method: the first added wins. */
 void http_server_add_route(struct http_server *s, const struct http_route *route);
 MUST_USE bool http_server_start(struct http_server *s, struct error *err);
-/* Accepts nothing more, lets requests in work finish (drain_timeout_ms), then cancels them and waits for
+/* Turns new connections away, lets requests in work finish (drain_timeout_ms), then cancels them and waits for
  * their handlers; joins all threads. NULL and a server that was never started are fine. */
 void http_server_stop(struct http_server *s);
 /* Stops if needed, then frees. NULL is fine. */

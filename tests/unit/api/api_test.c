@@ -536,8 +536,8 @@ static void targets_are_shown_as_prometheus_does(void **state)
     char dir[] = "/tmp/belfry-api-test-XXXXXX";
     struct error err;
     struct db *db;
-    struct scrape_manager *scrape;
-    struct config *config;
+    struct scrape_manager *scrape = NULL;
+    struct config *config = NULL;
     struct http_server *server;
     struct db_options db_opts = {0};
     struct scrape_options scrape_opts = {.thread_count = 1};

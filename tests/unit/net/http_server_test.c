@@ -568,6 +568,39 @@ static void stop_cancels_what_does_not_end_by_itself(void **state)
     world_free(w);
 }
 
+/* While requests come in on several connections: the port is free afterwards, and nothing aborts. */
+static void a_server_can_be_stopped_at_any_moment(void **state)
+{
+    (void)state;
+    const char *scale = getenv("TEST_SCALE");
+    long rounds = 30 * (scale ? strtol(scale, NULL, 10) : 1);
+    for (long round = 0; round < rounds; round++) {
+        struct world *w = world_new((struct http_server_options){0});
+        int fds[4];
+        for (size_t i = 0; i < ARRAY_COUNT(fds); i++) {
+            fds[i] = dial(w, 0);
+            say(fds[i], i % 2 ? EXCHANGES[0].request : "GET /echo?a=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+        }
+        http_server_stop(w->server);
+        for (size_t i = 0; i < ARRAY_COUNT(fds); i++) {
+            size_t len;
+            free(read_all(fds[i], &len)); /* ends: the connection was closed */
+            close(fds[i]);
+        }
+        int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+                           own;
+        socklen_t own_bytes = sizeof own;
+        assert_int_equal(bind(probe, (struct sockaddr *)&to, sizeof to), 0);
+        assert_int_equal(getsockname(probe, (struct sockaddr *)&own, &own_bytes), 0);
+        to.sin_port = htons(w->port);
+        if (own.sin_port != to.sin_port) /* a socket can connect to itself */
+            assert_int_equal(connect(probe, (struct sockaddr *)&to, sizeof to), -1);
+        close(probe);
+        world_free(w);
+    }
+}
+
 /* One runs, one waits, the third is refused; the one that waits runs when the first ends. */
 static void a_gate_lets_in_so_many_and_refuses_over_its_queue(void **state)
 {
@@ -909,6 +942,7 @@ int main(void)
         cmocka_unit_test(a_client_that_leaves_cancels_its_handler),
         cmocka_unit_test(a_deadline_cancels_the_handler_and_the_client_hears_of_it),
         cmocka_unit_test(stop_cancels_what_does_not_end_by_itself),
+        cmocka_unit_test(a_server_can_be_stopped_at_any_moment),
         cmocka_unit_test(a_gate_lets_in_so_many_and_refuses_over_its_queue),
         cmocka_unit_test(a_request_that_trickles_in_is_cut_off),
         cmocka_unit_test(an_idle_connection_is_closed),
