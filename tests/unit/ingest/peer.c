@@ -8,6 +8,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -30,11 +32,16 @@ struct peer {
     enum peer_manner manner;
     struct buffer head, body, requests;
     size_t connection_count;
+
+    gnutls_certificate_credentials_t tls; /* NULL: plain */
+    bool client_certificate;
+    char cert_path[64], key_path[64];
 };
 
 struct connection {
     struct peer *peer;
     int fd;
+    gnutls_session_t session; /* NULL: plain */
 };
 
 /* False when the peer stops or the client has left. */
@@ -55,13 +62,14 @@ static bool wait_for(const struct peer *p, int fd, short what, int ms)
     }
 }
 
-static bool send_all(const struct peer *p, int fd, struct view bytes)
+static bool send_all(const struct connection *c, struct view bytes)
 {
     while (bytes.len) {
-        if (!wait_for(p, fd, POLLOUT, -1))
+        if (!wait_for(c->peer, c->fd, POLLOUT, -1))
             return false;
-        ssize_t n = send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno != EAGAIN)
+        ssize_t n = c->session ? gnutls_record_send(c->session, bytes.ptr, bytes.len)
+                               : send(c->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && (c->session || errno != EAGAIN))
             return false;
         if (n > 0)
             bytes = view_slice(bytes, (size_t)n, bytes.len);
@@ -69,14 +77,20 @@ static bool send_all(const struct peer *p, int fd, struct view bytes)
     return true;
 }
 
+static ssize_t receive_some(const struct connection *c, char *out, size_t len)
+{
+    if (!(c->session && gnutls_record_check_pending(c->session)) &&
+        !wait_for(c->peer, c->fd, POLLIN, -1))
+        return -1;
+    return c->session ? gnutls_record_recv(c->session, out, len) : recv(c->fd, out, len, 0);
+}
+
 /* One request's header part; false when there is none any more. */
 static bool receive(const struct connection *c, char *text)
 {
     size_t len = 0;
     while (len < REQUEST_BYTES_MAX - 1) {
-        if (!wait_for(c->peer, c->fd, POLLIN, -1))
-            return false;
-        ssize_t n = recv(c->fd, text + len, REQUEST_BYTES_MAX - 1 - len, 0);
+        ssize_t n = receive_some(c, text + len, REQUEST_BYTES_MAX - 1 - len);
         if (n <= 0)
             return false;
         len += (size_t)n;
@@ -90,7 +104,7 @@ static bool receive(const struct connection *c, char *text)
 static void wait_for_leave(const struct connection *c)
 {
     char byte;
-    while (wait_for(c->peer, c->fd, POLLIN, -1) && recv(c->fd, &byte, 1, 0) > 0)
+    while (receive_some(c, &byte, 1) > 0)
         ;
 }
 
@@ -113,34 +127,33 @@ static bool answer(const struct connection *c)
     char size[32];
     switch (manner) {
     case PEER_ANSWER:
-        go_on = send_all(p, c->fd, (struct view){head, head_len}) &&
-                send_all(p, c->fd, (struct view){body, body_len});
+        go_on = send_all(c, (struct view){head, head_len}) &&
+                send_all(c, (struct view){body, body_len});
         break;
     case PEER_RAW:
-        (void)send_all(p, c->fd, (struct view){body, body_len});
+        (void)send_all(c, (struct view){body, body_len});
         break;
     case PEER_HANG:
         wait_for_leave(c);
         break;
     case PEER_DRIP:
-        if (send_all(p, c->fd, VIEW("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"))) {
-            while (send_all(p, c->fd, VIEW("a")) && !wait_for(p, c->fd, POLLIN, 10) &&
+        if (send_all(c, VIEW("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"))) {
+            while (send_all(c, VIEW("a")) && !wait_for(p, c->fd, POLLIN, 10) &&
                    !atomic_load(&p->stop))
                 ;
         }
         break;
     case PEER_ENDLESS:
         snprintf(size, sizeof size, "%zx\r\n", body_len);
-        go_on = send_all(p, c->fd, view_from(CHUNKED));
+        go_on = send_all(c, view_from(CHUNKED));
         while (go_on)
-            go_on = send_all(p, c->fd, view_from(size)) &&
-                    send_all(p, c->fd, (struct view){body, body_len}) &&
-                    send_all(p, c->fd, VIEW("\r\n"));
+            go_on = send_all(c, view_from(size)) && send_all(c, (struct view){body, body_len}) &&
+                    send_all(c, VIEW("\r\n"));
         break;
     case PEER_ENDLESS_LINE:
-        go_on = send_all(p, c->fd, VIEW("HTTP/1.1 200 OK\r\n"));
+        go_on = send_all(c, VIEW("HTTP/1.1 200 OK\r\n"));
         while (go_on)
-            go_on = send_all(p, c->fd, (struct view){body, body_len});
+            go_on = send_all(c, (struct view){body, body_len});
         break;
     case PEER_CLOSE:
         break;
@@ -150,17 +163,40 @@ static bool answer(const struct connection *c)
     return go_on;
 }
 
+static bool handshake(struct connection *c)
+{
+    const struct peer *p = c->peer;
+    if (!p->tls)
+        return true;
+    ASSERT(gnutls_init(&c->session, GNUTLS_SERVER) == 0 &&
+           gnutls_set_default_priority(c->session) == 0 &&
+           gnutls_credentials_set(c->session, GNUTLS_CRD_CERTIFICATE, p->tls) == 0);
+    if (p->client_certificate) {
+        gnutls_certificate_server_set_request(c->session, GNUTLS_CERT_REQUIRE);
+        gnutls_session_set_verify_cert(c->session, NULL, 0);
+    }
+    gnutls_transport_set_int(c->session, c->fd);
+    gnutls_handshake_set_timeout(c->session, 5000);
+    int code;
+    do
+        code = gnutls_handshake(c->session);
+    while (code < 0 && !gnutls_error_is_fatal(code));
+    return code == 0;
+}
+
 static void *serve(void *arg)
 {
     struct connection *c = arg;
     char *text = malloc(REQUEST_BYTES_MAX);
-    while (receive(c, text)) {
+    bool go_on = handshake(c);
+    while (go_on && receive(c, text)) {
         mutex_lock(&c->peer->mutex);
         buffer_append_view(&c->peer->requests, view_from(text));
         mutex_unlock(&c->peer->mutex);
-        if (!answer(c))
-            break;
+        go_on = answer(c);
     }
+    if (c->session)
+        gnutls_deinit(c->session);
     (void)close(c->fd);
     free(text);
     free(c);
@@ -176,7 +212,7 @@ static void *accept_all(void *arg)
             continue;
         ASSERT(p->handler_count < CONNECTIONS_MAX);
         struct connection *c = malloc(sizeof *c);
-        *c = (struct connection){p, fd};
+        *c = (struct connection){.peer = p, .fd = fd};
         mutex_lock(&p->mutex);
         p->connection_count++;
         mutex_unlock(&p->mutex);
@@ -185,7 +221,51 @@ static void *accept_all(void *arg)
     return NULL;
 }
 
-struct peer *peer_start(void)
+static void write_pem(char path[64], const char *name, const gnutls_datum_t *pem)
+{
+    snprintf(path, 64, "/tmp/peer_%s_XXXXXX", name);
+    int fd = mkstemp(path);
+    ASSERT(fd >= 0 && write(fd, pem->data, pem->size) == (ssize_t)pem->size);
+    (void)close(fd);
+}
+
+/* A certificate for `name` (an address when it begins with a digit), signed by itself, and its key. */
+static void make_certificate(struct peer *p, const char *name)
+{
+    gnutls_x509_privkey_t key;
+    gnutls_x509_crt_t crt;
+    gnutls_datum_t pem;
+    time_t now = time(NULL);
+    unsigned char address[4] = {127, 0, 0, 1};
+    bool is_address = name[0] >= '0' && name[0] <= '9';
+    ASSERT(gnutls_x509_privkey_init(&key) == 0 &&
+           gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+                                        GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0) == 0);
+    ASSERT(gnutls_x509_crt_init(&crt) == 0 && gnutls_x509_crt_set_version(crt, 3) == 0 &&
+           gnutls_x509_crt_set_serial(crt, "\1", 1) == 0 &&
+           gnutls_x509_crt_set_activation_time(crt, now - 3600) == 0 &&
+           gnutls_x509_crt_set_expiration_time(crt, now + 3600) == 0 &&
+           gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, "peer", 4) == 0 &&
+           gnutls_x509_crt_set_basic_constraints(crt, 1, -1) == 0 &&
+           gnutls_x509_crt_set_key_usage(crt, GNUTLS_KEY_DIGITAL_SIGNATURE |
+                                                  GNUTLS_KEY_KEY_CERT_SIGN) == 0 &&
+           gnutls_x509_crt_set_subject_alt_name(
+               crt, is_address ? GNUTLS_SAN_IPADDRESS : GNUTLS_SAN_DNSNAME,
+               is_address ? (const void *)address : name, is_address ? 4 : (unsigned)strlen(name),
+               0) == 0 &&
+           gnutls_x509_crt_set_key(crt, key) == 0 &&
+           gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0) == 0);
+    ASSERT(gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem) == 0);
+    write_pem(p->cert_path, "cert", &pem);
+    gnutls_free(pem.data);
+    ASSERT(gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &pem) == 0);
+    write_pem(p->key_path, "key", &pem);
+    gnutls_free(pem.data);
+    gnutls_x509_crt_deinit(crt);
+    gnutls_x509_privkey_deinit(key);
+}
+
+static struct peer *start(const char *tls_name, bool client_certificate)
 {
     struct peer *p = calloc(1, sizeof *p);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -198,8 +278,37 @@ struct peer *peer_start(void)
     ASSERT(p->fd >= 0 && bind(p->fd, (struct sockaddr *)&address, sizeof address) == 0 &&
            listen(p->fd, 128) == 0 && getsockname(p->fd, (struct sockaddr *)&address, &len) == 0);
     p->port = ntohs(address.sin_port);
+    if (tls_name) {
+        make_certificate(p, tls_name);
+        p->client_certificate = client_certificate;
+        ASSERT(gnutls_certificate_allocate_credentials(&p->tls) == 0 &&
+               gnutls_certificate_set_x509_key_file(p->tls, p->cert_path, p->key_path,
+                                                    GNUTLS_X509_FMT_PEM) == 0 &&
+               gnutls_certificate_set_x509_trust_file(p->tls, p->cert_path, GNUTLS_X509_FMT_PEM) ==
+                   1);
+    }
     ASSERT(pthread_create(&p->thread, NULL, accept_all, p) == 0);
     return p;
+}
+
+struct peer *peer_start(void)
+{
+    return start(NULL, false);
+}
+
+struct peer *peer_start_tls(const char *name, bool client_certificate)
+{
+    return start(name, client_certificate);
+}
+
+const char *peer_cert_path(const struct peer *p)
+{
+    return p->cert_path;
+}
+
+const char *peer_key_path(const struct peer *p)
+{
+    return p->key_path;
 }
 
 void peer_stop(struct peer *p)
@@ -209,6 +318,11 @@ void peer_stop(struct peer *p)
     for (size_t i = 0; i < p->handler_count; i++)
         thread_join(p->handlers[i]);
     (void)close(p->fd);
+    if (p->tls) {
+        gnutls_certificate_free_credentials(p->tls);
+        (void)unlink(p->cert_path);
+        (void)unlink(p->key_path);
+    }
     buffer_deinit(&p->head);
     buffer_deinit(&p->body);
     buffer_deinit(&p->requests);

@@ -23,6 +23,12 @@ enum peer_manner {
 };
 
 struct peer *peer_start(void);
+/* With TLS and a certificate made for `name` ("127.0.0.1" or a host name), signed by itself. When asked for a
+ * client certificate, that same one is what it takes. */
+struct peer *peer_start_tls(const char *name, bool client_certificate);
+/* PEM files, removed by peer_stop(). */
+const char *peer_cert_path(const struct peer *p);
+const char *peer_key_path(const struct peer *p);
 void peer_stop(struct peer *p);
 int peer_port(const struct peer *p);
 /* From now on. headers: lines with CR LF, or "". status: "200 OK". All copied. */

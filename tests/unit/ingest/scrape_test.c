@@ -526,6 +526,67 @@ static void redirects_carry_no_credentials_to_strangers(void **state)
     world_close(&w);
 }
 
+static const struct {
+    const char *name; /* in the certificate */
+    bool client_certificate;
+    const char *tls; /* tls_config; CERT and KEY are the peer's files */
+    bool up;
+} TLS[] = {
+    {"127.0.0.1", false, "ca_file: CERT", true},
+    {"127.0.0.1", false, "", false},
+    {"127.0.0.1", false, "insecure_skip_verify: true", true},
+    {"peer.test", false, "ca_file: CERT", false},
+    {"peer.test", false, "ca_file: CERT, server_name: peer.test", true},
+    {"peer.test", false, "ca_file: CERT, server_name: other.test", false},
+    {"127.0.0.1", true, "ca_file: CERT", false},
+    {"127.0.0.1", true, "ca_file: CERT, cert_file: CERT, key_file: KEY", true},
+    {"127.0.0.1", false, "ca_file: CERT, min_version: TLS13", true},
+};
+
+static void replace(struct buffer *out, const char *text, const struct peer *p)
+{
+    for (; *text; text++) {
+        if (strncmp(text, "CERT", 4) == 0) {
+            buffer_append_view(out, view_from(peer_cert_path(p)));
+            text += 3;
+        } else if (strncmp(text, "KEY", 3) == 0) {
+            buffer_append_view(out, view_from(peer_key_path(p)));
+            text += 2;
+        } else {
+            buffer_append_byte(out, *text);
+        }
+    }
+}
+
+static void certificates_are_checked_as_configured(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(TLS); i++) {
+        struct world w;
+        struct buffer yaml;
+        enum scrape_health health;
+        world_open(&w);
+        peer_stop(w.peer);
+        w.peer = peer_start_tls(TLS[i].name, TLS[i].client_certificate);
+        buffer_init(&yaml, MEM_OTHER, 1 << 16);
+        buffer_append_view(&yaml, view_from(JOB "  scheme: https\n  tls_config: {"));
+        replace(&yaml, TLS[i].tls, w.peer);
+        buffer_append(&yaml, "}\n", 3);
+        apply(&w, yaml.ptr);
+        peer_set_text(w.peer, "a 1\n");
+        scrape_manager_scrape_now(w.manager);
+        const char *error = last_error(&w, &health);
+        if ((health == SCRAPE_UP) != TLS[i].up)
+            fail_msg("certificate for %s, {%s}: \"%s\"", TLS[i].name, TLS[i].tls, error);
+        if (TLS[i].up)
+            assert_row(&w, "a" LABELS " 1\nup" LABELS " 1\n");
+        else
+            assert_int_equal(stats(&w).failures[SCRAPE_FAILURE_CONNECT], 1);
+        buffer_deinit(&yaml);
+        world_close(&w);
+    }
+}
+
 /* ---- labels ---- */
 
 static const struct {
@@ -857,6 +918,7 @@ int main(void)
         cmocka_unit_test(bodies_are_unpacked_however_they_are_cut),
         cmocka_unit_test(requests_say_who_asks_and_what_for),
         cmocka_unit_test(redirects_carry_no_credentials_to_strangers),
+        cmocka_unit_test(certificates_are_checked_as_configured),
         cmocka_unit_test(series_get_the_labels_they_should),
         cmocka_unit_test(samples_with_timestamps_are_rows_of_their_own),
         cmocka_unit_test(series_whose_timestamps_part_get_groups_of_their_own),
