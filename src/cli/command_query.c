@@ -53,10 +53,8 @@ static void print_list(const json_t *data)
         if (json_is_string(one)) {
             puts(json_string_value(one));
         } else { /* a label set of /series: as a vector without values */
-            char *text = json_dumps(one, JSON_COMPACT | JSON_SORT_KEYS);
-            if (text)
-                puts(text);
-            free(text);
+            json_dumpf(one, stdout, JSON_COMPACT | JSON_SORT_KEYS);
+            putchar('\n');
         }
     }
 }
