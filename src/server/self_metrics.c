@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* self_metrics.c: see self_metrics.h. Numbers that some module keeps anyway are read when somebody looks (one
+ * collector); only requests are counted here as they come. */
+#include "server/self_metrics.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/thread.h"
+#include "ingest/scrape.h"
+#include "storage/db.h"
+
+#include <belfry/collectors.h>
+#include <belfry/metrics.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+struct self_metrics {
+    belfry_registry *registry, *host; /* constant after new, like the families */
+    belfry_counter_family *requests;
+    belfry_histogram_family *seconds, *bytes;
+    struct self_metrics_sources sources; /* written before and after there are requests */
+    bool attached;
+};
+
+struct named_value {
+    const char *name, *help;
+    double value;
+};
+
+static void emit_all(belfry_emitter *e, belfry_metric_type type, const struct named_value *items,
+                     size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        belfry_emit(e, items[i].name, items[i].help, type, items[i].value);
+}
+#define EMIT_GAUGES(e, items) emit_all((e), BELFRY_GAUGE, (items), ARRAY_COUNT(items))
+#define EMIT_COUNTERS(e, items) emit_all((e), BELFRY_COUNTER, (items), ARRAY_COUNT(items))
+
+static void collect_build(belfry_emitter *e)
+{
+    const belfry_label labels[] = {{"version", BELFRY_VERSION}, {"compiler", __VERSION__}};
+    belfry_emit_family(e, "belfry_build_info", "Always 1; the labels say what was built.", BELFRY_GAUGE);
+    belfry_emit_sample(e, NULL, labels, ARRAY_COUNT(labels), 1);
+    belfry_emit_family(e, "prometheus_build_info", "Always 1; the labels say what was built.",
+                       BELFRY_GAUGE);
+    belfry_emit_sample(e, NULL, labels, 1, 1);
+}
+
+static void collect_memory(belfry_emitter *e)
+{
+    belfry_emit_family(e, "belfry_memory_bytes", "Heap memory now, by the subsystem that holds it.",
+                       BELFRY_GAUGE);
+    for (int i = 0; i < MEM_ACCOUNT_COUNT; i++) {
+        const belfry_label label = {"subsystem", mem_account_name((enum mem_account)i)};
+        belfry_emit_sample(e, NULL, &label, 1, (double)mem_account_bytes((enum mem_account)i));
+    }
+}
+
+/* An empty head has no times: 0 then, as in Prometheus. */
+static double head_ms(const struct db_stats *s, int64_t ms)
+{
+    return s->head_mint > s->head_maxt ? 0 : (double)ms;
+}
+
+static void collect_head(belfry_emitter *e, const struct db_stats *s)
+{
+    const struct named_value gauges[] = {
+        {"belfry_storage_head_series", "Series in the head.", (double)s->head_series},
+        {"belfry_storage_head_groups", "Groups of series that arrive together.", (double)s->head_groups},
+        {"belfry_storage_head_min_time_seconds", "Oldest sample of the head.",
+         head_ms(s, s->head_mint) / 1000},
+        {"belfry_storage_head_max_time_seconds", "Newest sample of the head.",
+         head_ms(s, s->head_maxt) / 1000},
+        {"belfry_storage_ingest_stopped",
+         "1 while nothing is stored because the disk is full or failed.", s->ingest_stopped},
+        {"prometheus_tsdb_head_series", "Total number of series in the head block.",
+         (double)s->head_series},
+        {"prometheus_tsdb_head_chunks", "Total number of chunks in the head block.",
+         (double)s->head_chunks},
+        {"prometheus_tsdb_head_min_time", "Minimum time bound of the head block, in milliseconds.",
+         head_ms(s, s->head_mint)},
+        {"prometheus_tsdb_head_max_time", "Maximum timestamp of the head block, in milliseconds.",
+         head_ms(s, s->head_maxt)},
+    };
+    const struct named_value counters[] = {
+        {"belfry_storage_samples_out_of_order_total",
+         "Samples refused because they were not after the last row of their group.",
+         (double)s->samples_out_of_order},
+        {"belfry_storage_samples_duplicate_total", "Samples of a series that its row had already.",
+         (double)s->samples_duplicate},
+        {"belfry_storage_samples_too_old_total", "Samples refused because their time is in blocks already.",
+         (double)s->samples_too_old},
+        {"belfry_storage_stale_markers_total", "Stale markers stored.", (double)s->stale_markers},
+        {"prometheus_tsdb_head_series_created_total", "Total number of series created in the head.",
+         (double)s->head_series_created},
+        {"prometheus_tsdb_head_series_removed_total", "Total number of series removed in the head.",
+         (double)s->head_series_removed},
+    };
+    EMIT_GAUGES(e, gauges);
+    EMIT_COUNTERS(e, counters);
+    const belfry_label is_float = {"type", "float"};
+    belfry_emit_family(e, "prometheus_tsdb_head_samples_appended_total",
+                       "Total number of appended samples.", BELFRY_COUNTER);
+    belfry_emit_sample(e, NULL, &is_float, 1, (double)s->samples_appended);
+}
+
+static void collect_disk(belfry_emitter *e, const struct db_stats *s)
+{
+    const struct named_value gauges[] = {
+        {"belfry_storage_wal_queue_length", "Commits waiting for the WAL thread.",
+         (double)s->wal_queue_length},
+        {"belfry_storage_replay_seconds", "How long the last replay took.", s->replay_seconds},
+        {"belfry_storage_last_fsync_seconds", "How long the last fsync of the WAL took.",
+         s->last_fsync_seconds},
+        {"belfry_storage_disk_bytes", "Size of the data folder.", (double)s->disk_bytes},
+        {"prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks.", (double)s->blocks},
+        {"prometheus_tsdb_storage_blocks_bytes",
+         "The number of bytes that are currently used for local storage by all blocks.",
+         (double)s->blocks_bytes},
+        {"prometheus_tsdb_symbol_table_size_bytes", "Size of symbol table in memory.",
+         (double)s->symbol_table_bytes},
+        {"prometheus_tsdb_wal_segment_current", "Write log segment index that is currently written to.",
+         (double)s->wal_segment},
+        {"prometheus_tsdb_lowest_timestamp_seconds", "Lowest timestamp value stored in the database.",
+         s->lowest_time == INT64_MAX ? 0 : (double)s->lowest_time / 1000},
+    };
+    const struct named_value counters[] = {
+        {"belfry_storage_wal_written_bytes_total", "Bytes written to the WAL.",
+         (double)s->wal_bytes_written},
+        {"belfry_storage_wal_fsyncs_total", "Syncs of the WAL.", (double)s->wal_fsyncs},
+        {"belfry_storage_blocks_cut_total", "Blocks cut from the head.", (double)s->blocks_cut},
+        {"belfry_storage_blocks_deleted_total", "Blocks removed by retention.", (double)s->blocks_deleted},
+        {"belfry_storage_cut_failures_total", "Cuts that failed and will be tried again.",
+         (double)s->cut_failures},
+        {"prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions.",
+         (double)s->wal_corruptions},
+        {"prometheus_tsdb_compactions_total",
+         "Total number of compactions that were executed for the partition.", (double)s->blocks_cut},
+        {"prometheus_tsdb_compactions_failed_total",
+         "Total number of compactions that failed for the partition.", (double)s->cut_failures},
+    };
+    EMIT_GAUGES(e, gauges);
+    EMIT_COUNTERS(e, counters);
+}
+
+static void collect_scrape(belfry_emitter *e, const struct scrape_stats *s)
+{
+    const struct named_value gauges[] = {
+        {"belfry_scrape_targets", "Targets that are scraped.", (double)s->targets},
+        {"belfry_scrape_targets_dropped", "Targets dropped by relabelling.", (double)s->targets_dropped},
+        {"belfry_scrape_line_cache_bytes", "Memory of the caches of known lines.",
+         (double)s->cache_bytes},
+        {"prometheus_target_scrape_pools", "Number of scrape pools.", (double)s->pools},
+    };
+    const struct named_value counters[] = {
+        {"belfry_scrapes_total", "Scrapes, failed ones too.", (double)s->scrapes},
+        {"belfry_scrape_duration_seconds_total", "Time of all scrapes together.", s->scrape_seconds},
+        {"belfry_scrapes_skipped_total", "Ticks left out because the scrape before took too long.",
+         (double)s->scrapes_late},
+        {"belfry_scrape_samples_total", "Samples scraped.", (double)s->samples},
+        {"belfry_scrape_body_bytes_total", "Bytes of bodies, unpacked.", (double)s->body_bytes},
+        {"belfry_scrape_lines_known_total", "Lines whose series the line cache knew.",
+         (double)s->lines_known},
+        {"belfry_scrape_lines_parsed_total", "Lines whose labels had to be parsed.",
+         (double)s->lines_parsed},
+        {"belfry_scrape_series_refused_total", "Series refused over a limit of the storage.",
+         (double)s->series_refused},
+        {"prometheus_target_scrape_pools_failed_total",
+         "Targets whose labels make no target, at the syncs so far.", (double)s->targets_failed},
+        {"prometheus_target_scrapes_exceeded_sample_limit_total",
+         "Total number of scrapes that hit the sample limit and were rejected.",
+         (double)s->exceeded_sample_limit},
+        {"prometheus_target_scrapes_exceeded_body_size_limit_total",
+         "Total number of scrapes that hit the body size limit.", (double)s->exceeded_body_size_limit},
+        {"prometheus_target_scrapes_sample_duplicate_timestamp_total",
+         "Total number of samples rejected due to duplicate timestamps but different values.",
+         (double)s->samples_duplicate},
+        {"prometheus_target_scrapes_sample_out_of_order_total",
+         "Total number of samples rejected due to not being out of the expected order.",
+         (double)s->samples_out_of_order},
+    };
+    EMIT_GAUGES(e, gauges);
+    EMIT_COUNTERS(e, counters);
+    belfry_emit_family(e, "belfry_scrape_failures_total", "Scrapes that failed, by reason.",
+                       BELFRY_COUNTER);
+    for (int i = 0; i < SCRAPE_FAILURE_COUNT; i++) {
+        const belfry_label reason = {"reason", scrape_failure_name((enum scrape_failure)i)};
+        belfry_emit_sample(e, NULL, &reason, 1, (double)s->failures[i]);
+    }
+}
+
+static void collect_process(belfry_emitter *e, const struct self_metrics_sources *from)
+{
+    struct api_stats api;
+    struct http_server_stats http;
+    wall_time loaded;
+    bool reload_ok = running_config_state(from->config, &loaded);
+    api_stats_get(from->api, &api);
+    http_server_stats_get(from->http, &http);
+    const struct named_value gauges[] = {
+        {"prometheus_config_last_reload_successful",
+         "Whether the last configuration reload attempt was successful.", reload_ok},
+        {"prometheus_config_last_reload_success_timestamp_seconds",
+         "Timestamp of the last successful configuration reload.", (double)loaded.ms / 1000},
+        {"prometheus_engine_queries", "The current number of queries being executed or waiting.",
+         (double)(api.queries_running + api.queries_waiting)},
+        {"prometheus_engine_queries_concurrent_max", "The max number of concurrent queries.",
+         from->query_concurrency_max},
+        {"prometheus_ready", "Whether Prometheus startup was fully completed and the server is ready "
+                             "for normal operation.", 1},
+        {"belfry_http_connections", "Open connections of clients.", (double)http.connections_open},
+        {"belfry_http_requests_in_work", "Requests being answered.", (double)http.requests_in_work},
+    };
+    const struct named_value counters[] = {
+        {"belfry_queries_total", "Queries begun.", (double)api.queries_total},
+        {"belfry_queries_failed_total", "Queries that ended with an error.", (double)api.queries_failed},
+        {"belfry_http_connections_total", "Connections accepted.", (double)http.connections_total},
+        {"belfry_http_requests_refused_total", "Requests refused before a handler saw them.",
+         (double)http.requests_refused},
+        {"belfry_http_disconnects_total", "Requests whose client went away.", (double)http.disconnects},
+        {"belfry_log_lines_dropped_total", "Log lines dropped because their reader was too slow.",
+         (double)belfry_log_dropped(from->log)},
+    };
+    EMIT_GAUGES(e, gauges);
+    EMIT_COUNTERS(e, counters);
+}
+
+static void collect(void *arg, belfry_emitter *e)
+{
+    struct self_metrics *m = arg;
+    collect_build(e);
+    collect_memory(e);
+    if (!m->attached)
+        return;
+    struct db_stats storage;
+    struct scrape_stats scrape;
+    memset(&storage, 0, sizeof storage);
+    memset(&scrape, 0, sizeof scrape);
+    db_stats_get(m->sources.db, &storage);
+    scrape_stats_get(m->sources.scrape, &scrape);
+    collect_head(e, &storage);
+    collect_disk(e, &storage);
+    collect_scrape(e, &scrape);
+    collect_process(e, &m->sources);
+}
+
+/* Answers are from a few bytes to many megabytes. */
+static const double ANSWER_BYTES[] = {100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+/* Prometheus' own bounds for its HTTP durations. */
+static const double REQUEST_SECONDS[] = {0.1, 0.2, 0.4, 1, 3, 8, 20, 60, 120};
+
+static belfry_status register_all(struct self_metrics *m)
+{
+    static const char *const BY_HANDLER[] = {"handler"};
+    static const char *const BY_HANDLER_AND_CODE[] = {"handler", "code"};
+    belfry_status status = belfry_counter_family_new(
+        &m->requests, m->registry, "prometheus_http_requests_total", "Counter of HTTP requests.",
+        BY_HANDLER_AND_CODE, 2);
+    if (status == BELFRY_OK)
+        status = belfry_histogram_family_new(&m->seconds, m->registry,
+                                             "prometheus_http_request_duration_seconds",
+                                             "Histogram of latencies for HTTP requests.", BY_HANDLER, 1,
+                                             REQUEST_SECONDS, ARRAY_COUNT(REQUEST_SECONDS));
+    if (status == BELFRY_OK)
+        status = belfry_histogram_family_new(&m->bytes, m->registry,
+                                             "prometheus_http_response_size_bytes",
+                                             "Histogram of response size for HTTP requests.", BY_HANDLER,
+                                             1, ANSWER_BYTES, ARRAY_COUNT(ANSWER_BYTES));
+    if (status == BELFRY_OK)
+        status = belfry_collector_new(m->registry, collect, m, NULL);
+    if (status == BELFRY_OK)
+        status = belfry_process_collector_new(m->registry, NULL);
+    if (status == BELFRY_OK)
+        status = belfry_host_collector_new(m->host, NULL);
+    return status;
+}
+
+bool self_metrics_new(struct self_metrics **out, struct error *err)
+{
+    struct self_metrics *m = mem_alloc_zero(MEM_INSTRUMENT, 1, sizeof *m);
+    *out = m;
+    m->registry = belfry_registry_new();
+    m->host = belfry_registry_new();
+    belfry_status status = m->registry && m->host ? register_all(m) : BELFRY_ERROR_MEMORY;
+    if (status == BELFRY_OK)
+        return true;
+    self_metrics_free(m);
+    *out = NULL;
+    return error_set(err, ERROR_INTERNAL, "could not register metrics: %s", belfry_status_text(status));
+}
+
+void self_metrics_free(struct self_metrics *m)
+{
+    if (!m)
+        return;
+    belfry_registry_free(m->registry);
+    belfry_registry_free(m->host);
+    mem_free(MEM_INSTRUMENT, m);
+}
+
+void self_metrics_attach(struct self_metrics *m, const struct self_metrics_sources *sources)
+{
+    m->sources = *sources;
+    m->attached = true;
+}
+
+void self_metrics_detach(struct self_metrics *m)
+{
+    m->attached = false;
+}
+
+void self_metrics_observe_request(struct self_metrics *m, const struct http_observation *seen)
+{
+    char code[8];
+    snprintf(code, sizeof code, "%d", seen->status);
+    const char *values[] = {seen->handler, code};
+    belfry_counter_inc(belfry_counter_family_with(m->requests, values));
+    belfry_histogram_observe(belfry_histogram_family_with(m->seconds, values), seen->seconds);
+    belfry_histogram_observe(belfry_histogram_family_with(m->bytes, values),
+                             (double)seen->response_bytes);
+}
+
+static bool append(void *arg, const char *bytes, size_t len)
+{
+    struct buffer *out = arg;
+    buffer_append(out, bytes, len);
+    return !out->failed;
+}
+
+/* A failure leaves a part: the buffer says failed, or memory ended and the next scrape tries again. */
+static void write_registry(belfry_registry *registry, struct buffer *out)
+{
+    if (belfry_registry_write_text(registry, append, out) != BELFRY_OK)
+        out->failed = true;
+}
+
+void self_metrics_write(struct self_metrics *m, struct buffer *out)
+{
+    write_registry(m->registry, out);
+}
+
+void self_metrics_write_host(struct self_metrics *m, struct buffer *out)
+{
+    write_registry(m->host, out);
+}
