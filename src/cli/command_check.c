@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* command_check.c: belfry check config|metrics, with promtool's words and exit statuses. */
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/flags.h"
+#include "ingest/config_check.h"
+#include "model/lint.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TEXT_BYTES_MAX = 256 << 20 };
+
+struct check_options {
+    bool help, syntax_only;
+};
+
+static const char USAGE[] =
+    "Usage: belfry check config [FILE...]      configuration files; prometheus.yml when none is named\n"
+    "       belfry check metrics [FILE]        an exposition on standard input (or in FILE): is it well made?\n\n"
+    "Flags:\n";
+
+static int check_config(const struct check_options *o, const struct flag_words *words)
+{
+    static char default_file[] = "prometheus.yml";
+    char *default_words[] = {default_file};
+    struct flag_words files = *words;
+    bool ok = true;
+    if (files.count == 0) {
+        files.items = default_words;
+        files.count = 1;
+    }
+    for (int i = 0; i < files.count; i++) {
+        struct buffer out, errors;
+        buffer_init(&out, MEM_OTHER, TEXT_BYTES_MAX);
+        buffer_init(&errors, MEM_OTHER, TEXT_BYTES_MAX);
+        ok &= config_check(files.items[i], o->syntax_only, &out, &errors);
+        fwrite(out.ptr, 1, out.len, stdout);
+        fflush(stdout); /* keeps the order of the two where both are a terminal */
+        fwrite(errors.ptr, 1, errors.len, stderr);
+        buffer_deinit(&out);
+        buffer_deinit(&errors);
+    }
+    return ok ? EXIT_OK : EXIT_FAILED;
+}
+
+static bool read_stdin(struct buffer *out, struct error *err)
+{
+    char piece[64 * 1024];
+    size_t n;
+    while ((n = fread(piece, 1, sizeof piece, stdin)) > 0)
+        buffer_append(out, piece, n);
+    if (ferror(stdin))
+        return error_set(err, ERROR_IO, "could not read standard input");
+    if (out->failed)
+        return error_set(err, ERROR_TOO_LARGE, "standard input is larger than %d bytes", TEXT_BYTES_MAX);
+    return true;
+}
+
+static int check_metrics(const struct flag_words *words)
+{
+    struct error err = {0};
+    struct arena arena;
+    struct buffer text;
+    struct lint_report report;
+    int status = EXIT_OK;
+    arena_init(&arena, MEM_OTHER, 0);
+    buffer_init(&text, MEM_OTHER, TEXT_BYTES_MAX);
+    bool from_file = words->count && strcmp(words->items[0], "-") != 0;
+    bool ok = from_file ? file_read_all(words->items[0], &text, &err) : read_stdin(&text, &err);
+    if (!ok || !lint_exposition(&arena, buffer_view(&text), &report, &err)) {
+        status = command_fail(&err);
+        goto done;
+    }
+    for (size_t i = 0; i < report.count; i++)
+        fprintf(stderr, "%.*s %.*s\n", VIEW_ARGS(report.items[i].metric),
+                VIEW_ARGS(report.items[i].text));
+    if (report.count)
+        status = EXIT_LINT;
+done:
+    buffer_deinit(&text);
+    arena_deinit(&arena);
+    return status;
+}
+
+int command_check(int argc, char **argv)
+{
+    struct error err = {0};
+    struct check_options o = {0};
+    struct flag_words words;
+    const struct flag flags[] = {
+        {"help", 'h', FLAG_SWITCH, &o.help, NULL, "Show this."},
+        {"syntax-only", 0, FLAG_SWITCH, &o.syntax_only, NULL, "Do not look for the files it names."}};
+    if (!flags_parse(flags, ARRAY_COUNT(flags), argc, argv, &words, command_warn, &err))
+        return command_fail(&err);
+    const char *what = words.count ? words.items[0] : "";
+    bool config = strcmp(what, "config") == 0;
+    if (o.help || (!config && strcmp(what, "metrics") != 0)) {
+        fputs(USAGE, o.help ? stdout : stderr);
+        flags_print_help(o.help ? stdout : stderr, flags, ARRAY_COUNT(flags));
+        return o.help ? EXIT_OK : EXIT_USAGE;
+    }
+    words.items++;
+    words.count--;
+    return config ? check_config(&o, &words) : check_metrics(&words);
+}
