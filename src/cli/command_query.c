@@ -149,8 +149,9 @@ static bool need_one_word(const struct flag_words *words, const char *what, stru
     return error_set(err, ERROR_USAGE, "expected one %s, got %d words", what, words->count);
 }
 
-/* --end defaults to now, --start to an hour before it, --step to a 250th of the range: what the API
- * wants in numbers is computed here, everything else is passed on as it is. */
+/* --end defaults to now, --start to about an hour before it (a whole number of steps, so that the last point is the
+ * end), --step to a 250th of the range: what the API wants in numbers is computed here, everything else is
+ * passed on as it is. */
 static bool add_range(struct buffer *form, const struct query_options *o, struct error *err)
 {
     char start[64], end[64], step[64];
@@ -163,9 +164,11 @@ static bool add_range(struct buffer *form, const struct query_options *o, struct
     range = to - from;
     if (!o->step && isnan(range))
         return error_set(err, ERROR_USAGE, "give --step when --start or --end is not in seconds");
+    double step_seconds = fmax(1, floor(range / 250));
+    from = to - floor(range / step_seconds) * step_seconds;
     snprintf(end, sizeof end, "%.3f", to);
     snprintf(start, sizeof start, "%.3f", from);
-    snprintf(step, sizeof step, "%.0f", fmax(1, floor(range / 250)));
+    snprintf(step, sizeof step, "%.0f", step_seconds);
     add(form, "start", o->start ? o->start : start);
     add(form, "end", o->end ? o->end : end);
     add(form, "step", o->step ? o->step : step);

@@ -153,8 +153,10 @@ static bool parse_sync(const char *text, int64_t *out, struct error *err)
         *out = DB_SYNC_OFF;
         return true;
     }
-    if (!duration_parse(view_from(text), out, err))
+    if (!duration_parse(view_from(text), out, err)) {
+        err->kind = ERROR_USAGE;
         return error_wrap(err, "flag \"--storage.wal.sync\"");
+    }
     if (*out == 0)
         *out = DB_SYNC_EACH;
     return true;

@@ -123,9 +123,10 @@ static bool set_value(const struct flag *f, const char *text, struct error *err)
         return true;
     }
     case FLAG_DURATION:
-        if (!duration_parse(view_from(text), f->value, err))
-            return error_wrap(err, "flag \"--%s\"", f->name);
-        return true;
+        if (duration_parse(view_from(text), f->value, err))
+            return true;
+        err->kind = ERROR_USAGE;
+        return error_wrap(err, "flag \"--%s\"", f->name);
     case FLAG_BYTES:
         if (!parse_bytes(text, f->value))
             return error_set(err, ERROR_USAGE,

@@ -2,6 +2,7 @@
 """The command line as a person meets it."""
 import json
 import os
+import time
 
 from harness import BELFRY, Belfry, Target, config, folder, run, text, wait_for
 
@@ -42,7 +43,7 @@ def test_query_prints_table_json_csv_and_graph():
         assert code == 0 and len(json.loads(out)["data"]["result"]) == 2
         code, out, _ = run(BELFRY, "query", "range", url, "-o", "csv", "m")
         assert code == 0 and out.startswith("series,time,value\n")
-        code, out, _ = run(BELFRY, "query", "range", url, "-o", "graph", "m")
+        code, out, _ = run(BELFRY, "query", "range", url, "--start=%f" % (time.time() - 5), "--step=200ms", "-o", "graph", "m")
         assert code == 0 and "┤" in out and "last 2.5" in out, out
         code, out, _ = run(BELFRY, "query", "labels", url, "a")
         assert code == 0 and out.split() == ["x", "y"]
