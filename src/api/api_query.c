@@ -40,11 +40,12 @@ static void point_write(struct buffer *b, int64_t ms, double value)
     buffer_append_byte(b, ']');
 }
 
-/* Points of the current series until the piece is full. True when the series is whole. */
+/* Points of the current series until the piece is full, at least one: point 0 says that the series was not begun. True
+ * when the series is whole. */
 static bool points_write(struct answer *a, struct buffer *b, const struct result_series *s)
 {
     while (a->point < s->count) {
-        if (b->len >= HTTP_PIECE_BYTES)
+        if (a->point && b->len >= HTTP_PIECE_BYTES)
             return false;
         if (a->point)
             buffer_append_byte(b, ',');
@@ -111,10 +112,14 @@ static void head_write(struct answer *a, struct buffer *b)
     buffer_printf(b, "{\"status\":\"success\",\"data\":{\"resultType\":\"%s\",\"result\":",
                   value_type_json(r->type));
     if (r->type == VALUE_SCALAR) {
-        point_write(b, r->scalar_time_ms, r->scalar);
+        buffer_append_byte(b, '[');
+        json_number(b, (double)r->scalar_time_ms / 1000);
+        buffer_append_byte(b, ',');
+        json_scalar_value(b, r->scalar);
+        buffer_append_byte(b, ']');
     } else if (r->type == VALUE_STRING) {
         buffer_append_byte(b, '[');
-        json_timestamp(b, r->scalar_time_ms);
+        json_number(b, (double)r->scalar_time_ms / 1000);
         buffer_append_byte(b, ',');
         json_string(b, r->string);
         buffer_append_byte(b, ']');

@@ -190,7 +190,7 @@ static bool open_storage(struct server *s, struct error *err)
     options.log = on_event;
     options.log_arg = s;
     if (!db_open(&s->db, s->opts->data_dir, &options, s->pool, err))
-        return false;
+        return error_wrap(err, "data folder \"%s\"", s->opts->data_dir);
     struct config *config = running_config_get(&s->config);
     apply_retention(s, config);
     config_unref(config);

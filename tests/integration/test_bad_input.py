@@ -32,7 +32,7 @@ def test_hostile_queries_are_refused_and_the_server_goes_on():
         status, kind, message = error_of(b, "sum(")
         assert (status, kind) == (400, "bad_data") and "1:5: parse error" in message, message
         status, kind, message = error_of(b, 'a{x=~"(("}')
-        assert (status, kind) == (400, "bad_data") and "regexp" in message, message
+        assert (status, kind) == (400, "bad_data") and "regular expression" in message, message
         status, kind, message = error_of(b, "{}")
         assert "at least one non-empty matcher" in message, message
         status, kind, message = error_of(b, "a", "query_range", start=0, end=1e9, step=1)

@@ -23,6 +23,8 @@
 
 #include <cmocka.h>
 
+#include <jansson.h>
+
 /* A source with one series whose reader never ends by itself: it turns until the query is cancelled. */
 struct endless {
     struct storage_source source;
@@ -592,6 +594,52 @@ static void a_long_answer_is_whole(void **state)
     free(answer);
 }
 
+/* Joins the chunks of an answer's body in place; returns it. */
+static char *unchunk(char *answer)
+{
+    char *from = strstr(answer, "\r\n\r\n") + 4, *to = answer;
+    for (;;) {
+        char *end;
+        size_t len = strtoul(from, &end, 16);
+        if (len == 0)
+            break;
+        memmove(to, end + 2, len);
+        to += len;
+        from = end + 2 + len + 2;
+    }
+    *to = '\0';
+    return answer;
+}
+
+/* Wherever a piece ends (series of many lengths make it end anywhere), the JSON is whole. Last of the tests:
+ * it adds series. */
+static void an_answer_is_whole_wherever_its_pieces_end(void **state)
+{
+    (void)state;
+    enum { SERIES = 2000 };
+    char name[64];
+    for (int i = 0; i < SERIES; i++) {
+        snprintf(name, sizeof name, "many{n=\"%d\",pad=\"%.*s\"}", i, i % 23, "xxxxxxxxxxxxxxxxxxxxxxx");
+        add(name, 0, 1000, (const double[]){1, 2, 3, 4, 5, 6, 7}, 7);
+    }
+    for (int seconds = 1; seconds <= 7; seconds++) {
+        char target[64];
+        snprintf(target, sizeof target, "/api/v1/query?query=many[%ds]&time=6", seconds);
+        char *answer = get(target);
+        json_error_t where;
+        json_t *all = json_loads(unchunk(answer), 0, &where);
+        if (!all)
+            fail_msg("%s at %d: %.60s", where.text, where.position, answer + where.position);
+        json_t *result = json_object_get(json_object_get(all, "data"), "result");
+        assert_int_equal(json_array_size(result), SERIES);
+        for (size_t i = 0; i < SERIES; i++)
+            assert_int_equal(
+                json_array_size(json_object_get(json_array_get(result, i), "values")), seconds);
+        json_decref(all);
+        free(answer);
+    }
+}
+
 static void before_it_is_ready_only_health_is_answered(void **state)
 {
     (void)state;
@@ -758,6 +806,7 @@ int main(void)
         cmocka_unit_test(times_and_durations_are_gos),
         cmocka_unit_test(times_are_written_as_gos_rfc3339nano),
         cmocka_unit_test(escaped_label_names_are_undone),
+        cmocka_unit_test(an_answer_is_whole_wherever_its_pieces_end),
     };
     return cmocka_run_group_tests(tests, world_start, world_stop);
 }
