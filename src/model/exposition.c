@@ -289,15 +289,17 @@ struct view exposition_unescape_help(struct view text, struct arena *arena)
 }
 
 /* Removes empty values (an empty label is no label) after looking for names that are there twice. */
-static bool labels_finish(struct label *items, uint32_t count, struct labels *out,
-                          struct error *err)
+static bool labels_finish(const struct scan *s, struct label *items, uint32_t count,
+                          struct labels *out)
 {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (i > 0 && view_eq(items[i - 1].name, items[i].name))
-            return error_set(err, ERROR_INPUT, "label name \"%.*s\" is there twice",
-                             (int)(items[i].name.len > 100 ? 100 : items[i].name.len),
-                             items[i].name.ptr);
+    for (uint32_t i = 1; i < count; i++) {
+        char what[160];
+        if (!view_eq(items[i - 1].name, items[i].name))
+            continue;
+        snprintf(what, sizeof what, "label name \"%.*s\" is there twice",
+                 (int)(items[i].name.len > 100 ? 100 : items[i].name.len), items[i].name.ptr);
+        return line_error(s, what);
     }
     for (uint32_t i = 0; i < count; i++) {
         if (items[i].value.len)
@@ -341,7 +343,7 @@ bool exposition_parse_key(struct view key, struct arena *arena, struct labels *o
     if (k.s.at != end)
         return expected(&k.s, "the end of the labels");
     labels_sort(arena, items, count);
-    return labels_finish(items, count, out, err);
+    return labels_finish(&k.s, items, count, out);
 }
 
 /* ---- lines ---- */

@@ -201,7 +201,7 @@ static const struct {
      "line 2, column 5: expected a quoted label value, found \"'\" in line \"b{c='d'} 2\"",
      SCRAPE_FAILURE_PARSE},
     {"duplicate label", "", PEER_ANSWER, "200 OK", "Content-Type: text/plain\r\n",
-     "a 1\nb{c=\"1\",c=\"2\"} 2\n", "line 2: label name \"c\" is there twice",
+     "a 1\nb{c=\"1\",c=\"2\"} 2\n", "line 2: label name \"c\" is there twice in line \"b{c=\"1\",c=\"2\"}\"",
      SCRAPE_FAILURE_PARSE},
     {"not UTF-8", "", PEER_ANSWER, "200 OK", "Content-Type: text/plain\r\n", "a{b=\"\xff\"} 1\n",
      "line 1, column 6: invalid UTF-8 between quotes", SCRAPE_FAILURE_PARSE},
