@@ -34,12 +34,12 @@ typedef enum belfry_log_format { BELFRY_LOG_JSON, BELFRY_LOG_LOGFMT } belfry_log
 #define BELFRY_LOG_LINE_BYTES_MAX 16384
 
 typedef struct belfry_log_options {
-    int fd;                   /* where lines go; borrowed, not closed */
-    belfry_log_level level;   /* lines below it are not made */
+    int fd;                 /* where lines go; borrowed, not closed */
+    belfry_log_level level; /* lines below it are not made */
     belfry_log_format format;
-    size_t queue_bytes_max;   /* lines waiting; 0 = 256 KiB; at least one line */
-    bool synchronous;         /* write on the caller's thread, no queue: for tests and short programs */
-    bool with_request_id;     /* a request_id key in every line, null outside of a request */
+    size_t queue_bytes_max; /* lines waiting; 0 = 256 KiB; at least one line */
+    bool synchronous;     /* write on the caller's thread, no queue: for tests and short programs */
+    bool with_request_id; /* a request_id key in every line, null outside of a request */
 } belfry_log_options;
 
 typedef enum belfry_field_type {

@@ -7,7 +7,13 @@
 
 #include "base/error.h"
 
-enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LINT = 3, EXIT_NOT_READY = 4 };
+enum exit_status {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_LINT = 3,
+    EXIT_NOT_READY = 4
+};
 
 int command_server(int argc, char **argv);
 int command_check(int argc, char **argv);

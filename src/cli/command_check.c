@@ -17,10 +17,11 @@ struct check_options {
     bool help, syntax_only;
 };
 
-static const char USAGE[] =
-    "Usage: belfry check config [FILE...]      configuration files; prometheus.yml when none is named\n"
-    "       belfry check metrics [FILE]        an exposition on standard input (or in FILE): is it well made?\n\n"
-    "Flags:\n";
+static const char USAGE[] = "Usage: belfry check config [FILE...]      configuration files; "
+                            "prometheus.yml when none is named\n"
+                            "       belfry check metrics [FILE]        an exposition on standard "
+                            "input (or in FILE): is it well made?\n\n"
+                            "Flags:\n";
 
 static int check_config(const struct check_options *o, const struct flag_words *words)
 {
@@ -55,7 +56,8 @@ static bool read_stdin(struct buffer *out, struct error *err)
     if (ferror(stdin))
         return error_set(err, ERROR_IO, "could not read standard input");
     if (out->failed)
-        return error_set(err, ERROR_TOO_LARGE, "standard input is larger than %d bytes", TEXT_BYTES_MAX);
+        return error_set(err, ERROR_TOO_LARGE, "standard input is larger than %d bytes",
+                         TEXT_BYTES_MAX);
     return true;
 }
 
@@ -90,9 +92,9 @@ int command_check(int argc, char **argv)
     struct error err = {0};
     struct check_options o = {0};
     struct flag_words words;
-    const struct flag flags[] = {
-        {"help", 'h', FLAG_SWITCH, &o.help, NULL, "Show this."},
-        {"syntax-only", 0, FLAG_SWITCH, &o.syntax_only, NULL, "Do not look for the files it names."}};
+    const struct flag flags[] = {{"help", 'h', FLAG_SWITCH, &o.help, NULL, "Show this."},
+                                 {"syntax-only", 0, FLAG_SWITCH, &o.syntax_only, NULL,
+                                  "Do not look for the files it names."}};
     if (!flags_parse(flags, ARRAY_COUNT(flags), argc, argv, &words, command_warn, &err))
         return command_fail(&err);
     const char *what = words.count ? words.items[0] : "";

@@ -119,8 +119,8 @@ static bool ask(const struct query_options *o, const char *path, bool post, stru
     answer = json_loadb(body.ptr, body.len, 0, &where);
     const char *state = json_string_value(json_object_get(answer, "status"));
     if (!state) {
-        error_set(err, ERROR_INPUT, "%s answered with status %d and no JSON of a query API", url.ptr,
-                  status);
+        error_set(err, ERROR_INPUT, "%s answered with status %d and no JSON of a query API",
+                  url.ptr, status);
         goto done;
     }
     if (strcmp(state, "success") != 0) {
@@ -221,13 +221,17 @@ int command_query(int argc, char **argv)
         {"help", 'h', FLAG_SWITCH, &o.help, NULL, "Show this."},
         {"url", 0, FLAG_TEXT, &o.url, "URL", "The server; also the environment's BELFRY_URL."},
         {"output", 'o', FLAG_TEXT, &o.output, "table|json|csv|graph", "How to print the answer."},
-        {"format", 0, FLAG_TEXT, &o.output, "table|json|csv|graph", "The same, as promtool calls it."},
-        {"time", 0, FLAG_TEXT, &o.time, "TIME", "When (instant): RFC 3339 or Unix seconds; default now."},
+        {"format", 0, FLAG_TEXT, &o.output, "table|json|csv|graph",
+         "The same, as promtool calls it."},
+        {"time", 0, FLAG_TEXT, &o.time, "TIME",
+         "When (instant): RFC 3339 or Unix seconds; default now."},
         {"start", 0, FLAG_TEXT, &o.start, "TIME", "From when; default an hour before the end."},
         {"end", 0, FLAG_TEXT, &o.end, "TIME", "Until when; default now."},
         {"step", 0, FLAG_TEXT, &o.step, "DURATION", "Distance of points; default: 250 points."},
-        {"match", 0, FLAG_LIST, &o.match, "SELECTOR", "Only these series (series, labels); repeatable."},
-        {"timeout", 0, FLAG_DURATION, &o.timeout_ms, "DURATION", "How long to wait; 0s is two minutes."},
+        {"match", 0, FLAG_LIST, &o.match, "SELECTOR",
+         "Only these series (series, labels); repeatable."},
+        {"timeout", 0, FLAG_DURATION, &o.timeout_ms, "DURATION",
+         "How long to wait; 0s is two minutes."},
     };
     struct flag_words words;
     if (!flags_parse(flags, ARRAY_COUNT(flags), argc, argv, &words, command_warn, &err))
@@ -247,8 +251,8 @@ int command_query(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_COUNT(OUTPUTS); i++)
         known |= strcmp(o.output, OUTPUTS[i]) == 0;
     if (!known) {
-        error_set(&err, ERROR_USAGE, "output \"%s\" is not known, expected table, json, csv or graph",
-                  o.output);
+        error_set(&err, ERROR_USAGE,
+                  "output \"%s\" is not known, expected table, json, csv or graph", o.output);
         return command_fail(&err);
     }
     words.items++;

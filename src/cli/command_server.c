@@ -39,7 +39,10 @@ static void keep_warning(const char *sentence)
     warning_count++;
 }
 
-#define NO_EFFECT(name, kind, why) {name, 0, kind, NULL, NULL, why}
+#define NO_EFFECT(name, kind, why)                                                                 \
+    {                                                                                              \
+        name, 0, kind, NULL, NULL, why                                                             \
+    }
 #define LATER "this version does not have it yet"
 
 /* In the order of Prometheus' own documentation, then ours. */
@@ -48,24 +51,40 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
     const struct flag table[] = {
         {"help", 'h', FLAG_SWITCH, &f->help, NULL, "Show this."},
         {"version", 0, FLAG_SWITCH, &f->version, NULL, "Show the version."},
-        {"config.file", 0, FLAG_TEXT, &f->config_file, "FILE", "Configuration; default: prometheus.yml here, else built in."},
-        {"web.listen-address", 0, FLAG_LIST, &f->addresses, "ADDRESS", "Where to listen, default " DEFAULT_ADDRESS "; repeatable."},
-        {"web.read-timeout", 0, FLAG_DURATION, &f->read_timeout_ms, "DURATION", "Idle connections end after this long."},
-        {"web.max-connections", 0, FLAG_COUNT, &f->connections_max, "N", "Connections at once, per listener."},
-        {"web.cors.origin", 0, FLAG_TEXT, &f->cors_origin, "REGEX", "Origins that may read answers; anchored."},
+        {"config.file", 0, FLAG_TEXT, &f->config_file, "FILE",
+         "Configuration; default: prometheus.yml here, else built in."},
+        {"web.listen-address", 0, FLAG_LIST, &f->addresses, "ADDRESS",
+         "Where to listen, default " DEFAULT_ADDRESS "; repeatable."},
+        {"web.read-timeout", 0, FLAG_DURATION, &f->read_timeout_ms, "DURATION",
+         "Idle connections end after this long."},
+        {"web.max-connections", 0, FLAG_COUNT, &f->connections_max, "N",
+         "Connections at once, per listener."},
+        {"web.cors.origin", 0, FLAG_TEXT, &f->cors_origin, "REGEX",
+         "Origins that may read answers; anchored."},
         {"storage.tsdb.path", 0, FLAG_TEXT, &f->data_dir, "FOLDER", "Where the data is."},
-        {"storage.tsdb.retention.time", 0, FLAG_DURATION, &f->retention_ms, "DURATION", "How long samples are kept, from the newest."},
-        {"storage.tsdb.retention.size", 0, FLAG_BYTES, &f->retention_bytes, "BYTES", "Bytes of blocks to keep; 0B: no limit."},
-        {"storage.tsdb.wal-segment-size", 0, FLAG_BYTES, &f->segment_bytes, "BYTES", "Size of a segment of the write-ahead log."},
-        {"storage.tsdb.min-block-duration", 0, FLAG_DURATION, &f->block_ms, "DURATION", "Range of a block, for tests."},
-        {"storage.wal.sync", 0, FLAG_TEXT, &f->wal_sync, "DURATION|off", "Sync at most this long after a commit; 0: before it."},
-        {"storage.series-max", 0, FLAG_COUNT, &f->series_max, "N", "Series in memory; new ones beyond are refused. 0: no limit."},
-        {"query.lookback-delta", 0, FLAG_DURATION, &f->lookback_ms, "DURATION", "How far back a sample is looked for."},
-        {"query.timeout", 0, FLAG_DURATION, &f->query_timeout_ms, "DURATION", "How long a query may take."},
+        {"storage.tsdb.retention.time", 0, FLAG_DURATION, &f->retention_ms, "DURATION",
+         "How long samples are kept, from the newest."},
+        {"storage.tsdb.retention.size", 0, FLAG_BYTES, &f->retention_bytes, "BYTES",
+         "Bytes of blocks to keep; 0B: no limit."},
+        {"storage.tsdb.wal-segment-size", 0, FLAG_BYTES, &f->segment_bytes, "BYTES",
+         "Size of a segment of the write-ahead log."},
+        {"storage.tsdb.min-block-duration", 0, FLAG_DURATION, &f->block_ms, "DURATION",
+         "Range of a block, for tests."},
+        {"storage.wal.sync", 0, FLAG_TEXT, &f->wal_sync, "DURATION|off",
+         "Sync at most this long after a commit; 0: before it."},
+        {"storage.series-max", 0, FLAG_COUNT, &f->series_max, "N",
+         "Series in memory; new ones beyond are refused. 0: no limit."},
+        {"query.lookback-delta", 0, FLAG_DURATION, &f->lookback_ms, "DURATION",
+         "How far back a sample is looked for."},
+        {"query.timeout", 0, FLAG_DURATION, &f->query_timeout_ms, "DURATION",
+         "How long a query may take."},
         {"query.max-concurrency", 0, FLAG_COUNT, &f->query_concurrency, "N", "Queries at once."},
-        {"query.max-samples", 0, FLAG_COUNT, &f->samples_max, "N", "Samples that one query may load."},
-        {"query.max-memory", 0, FLAG_BYTES, &f->memory_max_bytes, "BYTES", "Memory that one query may use."},
-        {"enable-feature", 0, FLAG_LIST, &f->features, "NAME,...", "Experimental features of PromQL; repeatable."},
+        {"query.max-samples", 0, FLAG_COUNT, &f->samples_max, "N",
+         "Samples that one query may load."},
+        {"query.max-memory", 0, FLAG_BYTES, &f->memory_max_bytes, "BYTES",
+         "Memory that one query may use."},
+        {"enable-feature", 0, FLAG_LIST, &f->features, "NAME,...",
+         "Experimental features of PromQL; repeatable."},
         {"log.level", 0, FLAG_TEXT, &f->log_level, "debug|info|warn|error", "What to log."},
         {"log.format", 0, FLAG_TEXT, &f->log_format, "logfmt|json", "How to log."},
 
@@ -78,7 +97,8 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         NO_EFFECT("web.external-url", FLAG_TEXT, LATER),
         NO_EFFECT("web.route-prefix", FLAG_TEXT, LATER),
         NO_EFFECT("web.user-assets", FLAG_TEXT, "Belfry's pages are part of the binary"),
-        NO_EFFECT("web.enable-lifecycle", FLAG_SWITCH, LATER "; reload with SIGHUP, stop with SIGTERM"),
+        NO_EFFECT("web.enable-lifecycle", FLAG_SWITCH,
+                  LATER "; reload with SIGHUP, stop with SIGTERM"),
         NO_EFFECT("web.enable-admin-api", FLAG_SWITCH, LATER),
         NO_EFFECT("web.enable-remote-write-receiver", FLAG_SWITCH, LATER),
         NO_EFFECT("web.remote-write-receiver.accepted-protobuf-messages", FLAG_TEXT, LATER),
@@ -88,11 +108,15 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         NO_EFFECT("web.page-title", FLAG_TEXT, LATER),
         NO_EFFECT("storage.tsdb.no-lockfile", FLAG_SWITCH, "the data folder is always locked"),
         NO_EFFECT("storage.tsdb.max-block-duration", FLAG_TEXT, LATER),
-        NO_EFFECT("storage.tsdb.max-block-chunk-segment-size", FLAG_TEXT, "Belfry's blocks have no chunk segments"),
-        NO_EFFECT("storage.tsdb.head-chunks-write-queue-size", FLAG_TEXT, "Belfry's head has no chunk files"),
+        NO_EFFECT("storage.tsdb.max-block-chunk-segment-size", FLAG_TEXT,
+                  "Belfry's blocks have no chunk segments"),
+        NO_EFFECT("storage.tsdb.head-chunks-write-queue-size", FLAG_TEXT,
+                  "Belfry's head has no chunk files"),
         NO_EFFECT("storage.tsdb.wal-compression", FLAG_SWITCH, "rows are delta coded in the log"),
-        NO_EFFECT("storage.tsdb.wal-compression-type", FLAG_TEXT, "rows are delta coded in the log"),
-        NO_EFFECT("storage.tsdb.delayed-compaction.max-percent", FLAG_TEXT, "blocks are cut by a thread of their own"),
+        NO_EFFECT("storage.tsdb.wal-compression-type", FLAG_TEXT,
+                  "rows are delta coded in the log"),
+        NO_EFFECT("storage.tsdb.delayed-compaction.max-percent", FLAG_TEXT,
+                  "blocks are cut by a thread of their own"),
         NO_EFFECT("storage.tsdb.allow-overlapping-blocks", FLAG_SWITCH, "it is always so"),
         NO_EFFECT("storage.agent.path", FLAG_TEXT, LATER),
         NO_EFFECT("storage.agent.wal-compression", FLAG_SWITCH, LATER),
@@ -110,8 +134,10 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         NO_EFFECT("alertmanager.notification-queue-capacity", FLAG_TEXT, LATER),
         NO_EFFECT("alertmanager.notification-batch-size", FLAG_TEXT, LATER),
         NO_EFFECT("alertmanager.drain-notification-queue-on-shutdown", FLAG_SWITCH, LATER),
-        NO_EFFECT("scrape.adjust-timestamps", FLAG_SWITCH, "a scrape has one timestamp, the time it was planned for"),
-        NO_EFFECT("scrape.timestamp-tolerance", FLAG_TEXT, "a scrape has one timestamp, the time it was planned for"),
+        NO_EFFECT("scrape.adjust-timestamps", FLAG_SWITCH,
+                  "a scrape has one timestamp, the time it was planned for"),
+        NO_EFFECT("scrape.timestamp-tolerance", FLAG_TEXT,
+                  "a scrape has one timestamp, the time it was planned for"),
         NO_EFFECT("scrape.discovery-reload-interval", FLAG_TEXT, LATER),
         NO_EFFECT("agent", FLAG_SWITCH, LATER),
     };
@@ -239,14 +265,17 @@ static bool check_counts(const struct server_flags *f, struct error *err)
                   {"storage.series-max", f->series_max, UINT32_MAX}};
     for (size_t i = 0; i < ARRAY_COUNT(counts); i++)
         if (counts[i].value < 0 || counts[i].value > counts[i].max)
-            return error_set(err, ERROR_USAGE, "flag \"--%s\": %lld is out of range, expected 0 to %lld",
+            return error_set(err, ERROR_USAGE,
+                             "flag \"--%s\": %lld is out of range, expected 0 to %lld",
                              counts[i].name, (long long)counts[i].value, (long long)counts[i].max);
     static const char *const LEVELS[] = {"debug", "info", "warn", "error"};
     for (size_t i = 0; i < ARRAY_COUNT(LEVELS); i++)
         if (strcmp(f->log_level, LEVELS[i]) == 0)
             return true;
-    return error_set(err, ERROR_USAGE, "flag \"--log.level\": \"%s\" is no level, expected debug, info, warn or error",
-                     f->log_level);
+    return error_set(
+        err, ERROR_USAGE,
+        "flag \"--log.level\": \"%s\" is no level, expected debug, info, warn or error",
+        f->log_level);
 }
 
 int command_server(int argc, char **argv)

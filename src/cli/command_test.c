@@ -8,18 +8,20 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char USAGE[] = "Usage: belfry test promql FILE...     run PromQL test scripts (promqltest)\n";
+static const char USAGE[] =
+    "Usage: belfry test promql FILE...     run PromQL test scripts (promqltest)\n";
 
 static void print_failure(void *arg, const struct script_failure *f)
 {
     (void)arg;
-    printf("%s:%u: %.*s\n  expected:\n%.*s\n  actual:\n%.*s\n", f->path, f->line, VIEW_ARGS(f->query),
-           VIEW_ARGS(f->expected), VIEW_ARGS(f->actual));
+    printf("%s:%u: %.*s\n  expected:\n%.*s\n  actual:\n%.*s\n", f->path, f->line,
+           VIEW_ARGS(f->query), VIEW_ARGS(f->expected), VIEW_ARGS(f->actual));
 }
 
 static void print_report(const char *path, const struct script_report *r)
 {
-    printf("%s: %zu passed, %zu failed, %zu skipped", path, r->passed, r->failed, r->skipped_histograms);
+    printf("%s: %zu passed, %zu failed, %zu skipped", path, r->passed, r->failed,
+           r->skipped_histograms);
     if (r->skipped_histograms)
         printf(" (native histograms)");
     if (r->skipped_annotations)

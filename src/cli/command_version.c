@@ -20,8 +20,8 @@ int command_version(int argc, char **argv)
     if (uname(&machine) != 0)
         memset(&machine, 0, sizeof machine);
     if (strcmp(output, "json") == 0)
-        printf("{\"version\":\"%s\",\"compiler\":\"%s\",\"platform\":\"linux/%s\"}\n", BELFRY_VERSION,
-               __VERSION__, machine.machine);
+        printf("{\"version\":\"%s\",\"compiler\":\"%s\",\"platform\":\"linux/%s\"}\n",
+               BELFRY_VERSION, __VERSION__, machine.machine);
     else
         printf("belfry, version %s\n  compiler: %s\n  platform: linux/%s\n", BELFRY_VERSION,
                __VERSION__, machine.machine);

@@ -78,9 +78,9 @@ static bool parse_bytes(const char *text, uint64_t *out)
     static const struct {
         const char *suffix;
         unsigned shift;
-    } UNITS[] = {{"EB", 60}, {"PB", 50}, {"TB", 40}, {"GB", 30}, {"MB", 20}, {"KB", 10},
-                 {"EiB", 60}, {"PiB", 50}, {"TiB", 40}, {"GiB", 30}, {"MiB", 20}, {"KiB", 10},
-                 {"B", 0}, {"", 0}};
+    } UNITS[] = {{"EB", 60},  {"PB", 50},  {"TB", 40},  {"GB", 30},  {"MB", 20},
+                 {"KB", 10},  {"EiB", 60}, {"PiB", 50}, {"TiB", 40}, {"GiB", 30},
+                 {"MiB", 20}, {"KiB", 10}, {"B", 0},    {"", 0}};
     char *end;
     errno = 0;
     if (*text < '0' || *text > '9')
@@ -129,9 +129,10 @@ static bool set_value(const struct flag *f, const char *text, struct error *err)
         return error_wrap(err, "flag \"--%s\"", f->name);
     case FLAG_BYTES:
         if (!parse_bytes(text, f->value))
-            return error_set(err, ERROR_USAGE,
-                             "flag \"--%s\": \"%s\" is no size, expected a number and a unit such as 512MB",
-                             f->name, text);
+            return error_set(
+                err, ERROR_USAGE,
+                "flag \"--%s\": \"%s\" is no size, expected a number and a unit such as 512MB",
+                f->name, text);
         return true;
     case FLAG_COUNT:
         if (!parse_count(text, f->value))

@@ -31,12 +31,12 @@ enum flag_kind {
 };
 
 struct flag {
-    const char *name;      /* without dashes */
-    char short_name;       /* 0 = none */
+    const char *name; /* without dashes */
+    char short_name;  /* 0 = none */
     enum flag_kind kind;
-    void *value;           /* of the kind's type, holding the default; NULL = known, but without effect */
-    const char *argument;  /* what help calls the value; NULL = VALUE */
-    const char *help;      /* one sentence; for a flag without effect: why it has none */
+    void *value; /* of the kind's type, holding the default; NULL = known, but without effect */
+    const char *argument; /* what help calls the value; NULL = VALUE */
+    const char *help;     /* one sentence; for a flag without effect: why it has none */
 };
 
 struct flag_words {

@@ -14,12 +14,18 @@
 #include <string.h>
 #include <time.h>
 
-enum { TEXT_BYTES_MAX = 1 << 20, SERIES_SHOWN_MAX = 8, GRAPH_ROWS_MAX = 100, GRAPH_COLUMNS_MAX = 400 };
+enum {
+    TEXT_BYTES_MAX = 1 << 20,
+    SERIES_SHOWN_MAX = 8,
+    GRAPH_ROWS_MAX = 100,
+    GRAPH_COLUMNS_MAX = 400
+};
 
 static struct view json_view(const json_t *text)
 {
-    return text && json_is_string(text) ? (struct view){json_string_value(text), json_string_length(text)}
-                                        : (struct view){NULL, 0};
+    return text && json_is_string(text)
+               ? (struct view){json_string_value(text), json_string_length(text)}
+               : (struct view){NULL, 0};
 }
 
 /* Control characters would move the cursor or worse: they print as '?'. */
@@ -256,8 +262,8 @@ static void draw(void *arg, const json_t *metric, const json_t *points, size_t i
     }
 }
 
-static const char *const COLOURS[SERIES_SHOWN_MAX] = {"\033[36m", "\033[33m", "\033[32m", "\033[35m",
-                                                      "\033[34m", "\033[31m", "\033[96m", "\033[93m"};
+static const char *const COLOURS[SERIES_SHOWN_MAX] = {
+    "\033[36m", "\033[33m", "\033[32m", "\033[35m", "\033[34m", "\033[31m", "\033[96m", "\033[93m"};
 
 struct legend {
     struct printer *printer;

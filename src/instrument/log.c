@@ -24,19 +24,19 @@
 enum { QUEUE_BYTES_DEFAULT = 256 * 1024, REQUEST_ID_BYTES = 65, CLOSE_WAIT_MS = 2000 };
 
 struct belfry_log {
-    int fd;                      /* constant after open, like the next four */
+    int fd; /* constant after open, like the next four */
     belfry_log_format format;
     bool synchronous, with_request_id;
     size_t queue_bytes_max;
 
-    _Atomic int level;           /* any thread, relaxed */
-    _Atomic uint64_t dropped;    /* any thread, relaxed: a statistic */
-    _Atomic bool gave_up;        /* close() waited long enough; release by closer, acquire by the thread */
+    _Atomic int level;        /* any thread, relaxed */
+    _Atomic uint64_t dropped; /* any thread, relaxed: a statistic */
+    _Atomic bool gave_up; /* close() waited long enough; release by closer, acquire by the thread */
 
-    pthread_mutex_t mutex;       /* guards the rest; when synchronous, the order of lines too */
-    pthread_cond_t filled;       /* the filling buffer has lines, or stop */
-    pthread_cond_t written;      /* a buffer has been written */
-    char *filling, *writing;     /* queue_bytes_max each */
+    pthread_mutex_t mutex;   /* guards the rest; when synchronous, the order of lines too */
+    pthread_cond_t filled;   /* the filling buffer has lines, or stop */
+    pthread_cond_t written;  /* a buffer has been written */
+    char *filling, *writing; /* queue_bytes_max each */
     size_t filling_bytes, writing_bytes;
     uint64_t filling_lines;
     bool stop;
@@ -318,7 +318,8 @@ belfry_log *belfry_log_open(const belfry_log_options *options)
     log->format = options->format;
     log->synchronous = options->synchronous;
     log->with_request_id = options->with_request_id;
-    log->queue_bytes_max = options->queue_bytes_max ? options->queue_bytes_max : QUEUE_BYTES_DEFAULT;
+    log->queue_bytes_max =
+        options->queue_bytes_max ? options->queue_bytes_max : QUEUE_BYTES_DEFAULT;
     if (log->queue_bytes_max < BELFRY_LOG_LINE_BYTES_MAX)
         log->queue_bytes_max = BELFRY_LOG_LINE_BYTES_MAX;
     atomic_init(&log->level, options->level);
@@ -422,9 +423,9 @@ bool belfry_log_level_parse(const char *word, belfry_log_level *out)
     static const struct {
         const char *word;
         belfry_log_level level;
-    } WORDS[] = {{"debug", BELFRY_LOG_DEBUG},  {"info", BELFRY_LOG_INFO},
-                 {"warn", BELFRY_LOG_WARN},    {"warning", BELFRY_LOG_WARN},
-                 {"error", BELFRY_LOG_ERROR},  {"critical", BELFRY_LOG_ERROR}};
+    } WORDS[] = {{"debug", BELFRY_LOG_DEBUG}, {"info", BELFRY_LOG_INFO},
+                 {"warn", BELFRY_LOG_WARN},   {"warning", BELFRY_LOG_WARN},
+                 {"error", BELFRY_LOG_ERROR}, {"critical", BELFRY_LOG_ERROR}};
     for (size_t i = 0; i < sizeof WORDS / sizeof WORDS[0]; i++) {
         if (strcasecmp(word, WORDS[i].word) == 0) {
             *out = WORDS[i].level;

@@ -16,7 +16,7 @@ struct http_fetch {
     struct view form;           /* when not empty: POST it as application/x-www-form-urlencoded */
     const char *const *headers; /* "Name: value"; may be NULL */
     size_t header_count;
-    int64_t timeout_ms;         /* 0 = 2 min */
+    int64_t timeout_ms; /* 0 = 2 min */
 };
 
 /* Appends the answer's body to `body` (its maximum is the limit) and sets *status. An answer with an error status

@@ -12,12 +12,12 @@
 #include <stdbool.h>
 
 struct running_config {
-    const char *path;        /* NULL = built in; constant */
+    const char *path;         /* NULL = built in; constant */
     char built_in_target[64]; /* host:port of the built-in configuration's targets; constant */
 
-    pthread_mutex_t mutex;   /* guards the rest */
+    pthread_mutex_t mutex; /* guards the rest */
     struct config *config;
-    wall_time loaded;        /* of the configuration in force */
+    wall_time loaded; /* of the configuration in force */
     bool last_reload_ok;
 };
 

@@ -41,7 +41,8 @@ static void emit_all(belfry_emitter *e, belfry_metric_type type, const struct na
 static void collect_build(belfry_emitter *e)
 {
     const belfry_label labels[] = {{"version", BELFRY_VERSION}, {"compiler", __VERSION__}};
-    belfry_emit_family(e, "belfry_build_info", "Always 1; the labels say what was built.", BELFRY_GAUGE);
+    belfry_emit_family(e, "belfry_build_info", "Always 1; the labels say what was built.",
+                       BELFRY_GAUGE);
     belfry_emit_sample(e, NULL, labels, ARRAY_COUNT(labels), 1);
     belfry_emit_family(e, "prometheus_build_info", "Always 1; the labels say what was built.",
                        BELFRY_GAUGE);
@@ -68,7 +69,8 @@ static void collect_head(belfry_emitter *e, const struct db_stats *s)
 {
     const struct named_value gauges[] = {
         {"belfry_storage_head_series", "Series in the head.", (double)s->head_series},
-        {"belfry_storage_head_groups", "Groups of series that arrive together.", (double)s->head_groups},
+        {"belfry_storage_head_groups", "Groups of series that arrive together.",
+         (double)s->head_groups},
         {"belfry_storage_head_min_time_seconds", "Oldest sample of the head.",
          head_ms(s, s->head_mint) / 1000},
         {"belfry_storage_head_max_time_seconds", "Newest sample of the head.",
@@ -90,8 +92,8 @@ static void collect_head(belfry_emitter *e, const struct db_stats *s)
          (double)s->samples_out_of_order},
         {"belfry_storage_samples_duplicate_total", "Samples of a series that its row had already.",
          (double)s->samples_duplicate},
-        {"belfry_storage_samples_too_old_total", "Samples refused because their time is in blocks already.",
-         (double)s->samples_too_old},
+        {"belfry_storage_samples_too_old_total",
+         "Samples refused because their time is in blocks already.", (double)s->samples_too_old},
         {"belfry_storage_stale_markers_total", "Stale markers stored.", (double)s->stale_markers},
         {"prometheus_tsdb_head_series_created_total", "Total number of series created in the head.",
          (double)s->head_series_created},
@@ -115,15 +117,17 @@ static void collect_disk(belfry_emitter *e, const struct db_stats *s)
         {"belfry_storage_last_fsync_seconds", "How long the last fsync of the WAL took.",
          s->last_fsync_seconds},
         {"belfry_storage_disk_bytes", "Size of the data folder.", (double)s->disk_bytes},
-        {"prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks.", (double)s->blocks},
+        {"prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks.",
+         (double)s->blocks},
         {"prometheus_tsdb_storage_blocks_bytes",
          "The number of bytes that are currently used for local storage by all blocks.",
          (double)s->blocks_bytes},
         {"prometheus_tsdb_symbol_table_size_bytes", "Size of symbol table in memory.",
          (double)s->symbol_table_bytes},
-        {"prometheus_tsdb_wal_segment_current", "Write log segment index that is currently written to.",
-         (double)s->wal_segment},
-        {"prometheus_tsdb_lowest_timestamp_seconds", "Lowest timestamp value stored in the database.",
+        {"prometheus_tsdb_wal_segment_current",
+         "Write log segment index that is currently written to.", (double)s->wal_segment},
+        {"prometheus_tsdb_lowest_timestamp_seconds",
+         "Lowest timestamp value stored in the database.",
          s->lowest_time == INT64_MAX ? 0 : (double)s->lowest_time / 1000},
     };
     const struct named_value counters[] = {
@@ -131,13 +135,15 @@ static void collect_disk(belfry_emitter *e, const struct db_stats *s)
          (double)s->wal_bytes_written},
         {"belfry_storage_wal_fsyncs_total", "Syncs of the WAL.", (double)s->wal_fsyncs},
         {"belfry_storage_blocks_cut_total", "Blocks cut from the head.", (double)s->blocks_cut},
-        {"belfry_storage_blocks_deleted_total", "Blocks removed by retention.", (double)s->blocks_deleted},
+        {"belfry_storage_blocks_deleted_total", "Blocks removed by retention.",
+         (double)s->blocks_deleted},
         {"belfry_storage_cut_failures_total", "Cuts that failed and will be tried again.",
          (double)s->cut_failures},
         {"prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions.",
          (double)s->wal_corruptions},
         {"prometheus_tsdb_compactions_total",
-         "Total number of compactions that were executed for the partition.", (double)s->blocks_cut},
+         "Total number of compactions that were executed for the partition.",
+         (double)s->blocks_cut},
         {"prometheus_tsdb_compactions_failed_total",
          "Total number of compactions that failed for the partition.", (double)s->cut_failures},
     };
@@ -149,14 +155,16 @@ static void collect_scrape(belfry_emitter *e, const struct scrape_stats *s)
 {
     const struct named_value gauges[] = {
         {"belfry_scrape_targets", "Targets that are scraped.", (double)s->targets},
-        {"belfry_scrape_targets_dropped", "Targets dropped by relabelling.", (double)s->targets_dropped},
+        {"belfry_scrape_targets_dropped", "Targets dropped by relabelling.",
+         (double)s->targets_dropped},
         {"belfry_scrape_line_cache_bytes", "Memory of the caches of known lines.",
          (double)s->cache_bytes},
         {"prometheus_target_scrape_pools", "Number of scrape pools.", (double)s->pools},
     };
     const struct named_value counters[] = {
         {"belfry_scrapes_total", "Scrapes, failed ones too.", (double)s->scrapes},
-        {"belfry_scrape_duration_seconds_total", "Time of all scrapes together.", s->scrape_seconds},
+        {"belfry_scrape_duration_seconds_total", "Time of all scrapes together.",
+         s->scrape_seconds},
         {"belfry_scrapes_skipped_total", "Ticks left out because the scrape before took too long.",
          (double)s->scrapes_late},
         {"belfry_scrape_samples_total", "Samples scraped.", (double)s->samples},
@@ -173,7 +181,8 @@ static void collect_scrape(belfry_emitter *e, const struct scrape_stats *s)
          "Total number of scrapes that hit the sample limit and were rejected.",
          (double)s->exceeded_sample_limit},
         {"prometheus_target_scrapes_exceeded_body_size_limit_total",
-         "Total number of scrapes that hit the body size limit.", (double)s->exceeded_body_size_limit},
+         "Total number of scrapes that hit the body size limit.",
+         (double)s->exceeded_body_size_limit},
         {"prometheus_target_scrapes_sample_duplicate_timestamp_total",
          "Total number of samples rejected due to duplicate timestamps but different values.",
          (double)s->samples_duplicate},
@@ -208,18 +217,22 @@ static void collect_process(belfry_emitter *e, const struct self_metrics_sources
          (double)(api.queries_running + api.queries_waiting)},
         {"prometheus_engine_queries_concurrent_max", "The max number of concurrent queries.",
          from->query_concurrency_max},
-        {"prometheus_ready", "Whether Prometheus startup was fully completed and the server is ready "
-                             "for normal operation.", 1},
+        {"prometheus_ready",
+         "Whether Prometheus startup was fully completed and the server is ready "
+         "for normal operation.",
+         1},
         {"belfry_http_connections", "Open connections of clients.", (double)http.connections_open},
         {"belfry_http_requests_in_work", "Requests being answered.", (double)http.requests_in_work},
     };
     const struct named_value counters[] = {
         {"belfry_queries_total", "Queries begun.", (double)api.queries_total},
-        {"belfry_queries_failed_total", "Queries that ended with an error.", (double)api.queries_failed},
+        {"belfry_queries_failed_total", "Queries that ended with an error.",
+         (double)api.queries_failed},
         {"belfry_http_connections_total", "Connections accepted.", (double)http.connections_total},
         {"belfry_http_requests_refused_total", "Requests refused before a handler saw them.",
          (double)http.requests_refused},
-        {"belfry_http_disconnects_total", "Requests whose client went away.", (double)http.disconnects},
+        {"belfry_http_disconnects_total", "Requests whose client went away.",
+         (double)http.disconnects},
         {"belfry_log_lines_dropped_total", "Log lines dropped because their reader was too slow.",
          (double)belfry_log_dropped(from->log)},
     };
@@ -255,19 +268,19 @@ static belfry_status register_all(struct self_metrics *m)
 {
     static const char *const BY_HANDLER[] = {"handler"};
     static const char *const BY_HANDLER_AND_CODE[] = {"handler", "code"};
-    belfry_status status = belfry_counter_family_new(
-        &m->requests, m->registry, "prometheus_http_requests_total", "Counter of HTTP requests.",
-        BY_HANDLER_AND_CODE, 2);
+    belfry_status status =
+        belfry_counter_family_new(&m->requests, m->registry, "prometheus_http_requests_total",
+                                  "Counter of HTTP requests.", BY_HANDLER_AND_CODE, 2);
     if (status == BELFRY_OK)
-        status = belfry_histogram_family_new(&m->seconds, m->registry,
-                                             "prometheus_http_request_duration_seconds",
-                                             "Histogram of latencies for HTTP requests.", BY_HANDLER, 1,
-                                             REQUEST_SECONDS, ARRAY_COUNT(REQUEST_SECONDS));
+        status = belfry_histogram_family_new(
+            &m->seconds, m->registry, "prometheus_http_request_duration_seconds",
+            "Histogram of latencies for HTTP requests.", BY_HANDLER, 1, REQUEST_SECONDS,
+            ARRAY_COUNT(REQUEST_SECONDS));
     if (status == BELFRY_OK)
-        status = belfry_histogram_family_new(&m->bytes, m->registry,
-                                             "prometheus_http_response_size_bytes",
-                                             "Histogram of response size for HTTP requests.", BY_HANDLER,
-                                             1, ANSWER_BYTES, ARRAY_COUNT(ANSWER_BYTES));
+        status = belfry_histogram_family_new(
+            &m->bytes, m->registry, "prometheus_http_response_size_bytes",
+            "Histogram of response size for HTTP requests.", BY_HANDLER, 1, ANSWER_BYTES,
+            ARRAY_COUNT(ANSWER_BYTES));
     if (status == BELFRY_OK)
         status = belfry_collector_new(m->registry, collect, m, NULL);
     if (status == BELFRY_OK)
@@ -288,7 +301,8 @@ bool self_metrics_new(struct self_metrics **out, struct error *err)
         return true;
     self_metrics_free(m);
     *out = NULL;
-    return error_set(err, ERROR_INTERNAL, "could not register metrics: %s", belfry_status_text(status));
+    return error_set(err, ERROR_INTERNAL, "could not register metrics: %s",
+                     belfry_status_text(status));
 }
 
 void self_metrics_free(struct self_metrics *m)

@@ -100,9 +100,9 @@ static void give_host_metrics(void *arg, struct buffer *out)
 static void log_config_warnings(struct server *s, const struct config *config)
 {
     for (size_t i = 0; i < config->warnings.count; i++)
-        belfry_log_warn(s->log, "config_warning",
-                        BELFRY_STRN("detail", config->warnings.items[i].ptr,
-                                    config->warnings.items[i].len));
+        belfry_log_warn(
+            s->log, "config_warning",
+            BELFRY_STRN("detail", config->warnings.items[i].ptr, config->warnings.items[i].len));
 }
 
 /* Flags come first; what they do not say the file may. */
@@ -143,8 +143,8 @@ static void reload(struct server *s)
 
 static bool open_log(struct server *s, struct error *err)
 {
-    belfry_log_options options = {.fd = STDERR_FILENO,
-                                  .format = s->opts->log_json ? BELFRY_LOG_JSON : BELFRY_LOG_LOGFMT};
+    belfry_log_options options = {
+        .fd = STDERR_FILENO, .format = s->opts->log_json ? BELFRY_LOG_JSON : BELFRY_LOG_LOGFMT};
     if (!belfry_log_level_parse(s->opts->log_level, &options.level))
         return error_set(err, ERROR_USAGE, "log level \"%s\" is not known", s->opts->log_level);
     s->log = belfry_log_open(&options);
@@ -262,7 +262,8 @@ static bool start(struct server *s, struct error *err)
     config_unref(config);
     atomic_store_explicit(&s->ready, true, memory_order_relaxed);
     for (size_t i = 0; i < http_server_listener_count(s->http); i++)
-        belfry_log_info(s->log, "listening", BELFRY_STR("address", http_server_address(s->http, i)));
+        belfry_log_info(s->log, "listening",
+                        BELFRY_STR("address", http_server_address(s->http, i)));
     char page[128];
     snprintf(page, sizeof page, "http://%s", s->config.built_in_target);
     belfry_log_info(s->log, "ready", BELFRY_STR("page", page));
@@ -322,7 +323,8 @@ bool server_run(const struct server_options *opts, struct error *err)
         ok = false;
     }
     if (ok)
-        belfry_log_info(s.log, "stopped", BELFRY_UINT("log_lines_dropped", belfry_log_dropped(s.log)));
+        belfry_log_info(s.log, "stopped",
+                        BELFRY_UINT("log_lines_dropped", belfry_log_dropped(s.log)));
     if (s.config.config || s.http)
         running_config_deinit(&s.config);
     belfry_log_close(s.log);

@@ -16,21 +16,21 @@
 
 /* Everything is borrowed until server_run() returns. */
 struct server_options {
-    const char *config_path;           /* NULL = the built-in configuration: itself and this host */
+    const char *config_path; /* NULL = the built-in configuration: itself and this host */
     const char *data_dir;
-    const char *const *addresses;      /* at least one; the built-in configuration scrapes the first */
+    const char *const *addresses; /* at least one; the built-in configuration scrapes the first */
     size_t address_count;
-    struct db_options db;              /* its log callback is the server's */
-    struct engine_options engine;      /* its pool is the server's */
+    struct db_options db;         /* its log callback is the server's */
+    struct engine_options engine; /* its pool is the server's */
     unsigned query_concurrency_max;
     unsigned connections_max;
     int64_t read_timeout_ms;
     const char *cors_origin;
-    const struct api_flag *flags;      /* sorted by name */
+    const struct api_flag *flags; /* sorted by name */
     size_t flag_count;
-    const char *log_level;             /* debug, info, warn, error */
-    bool log_json;                     /* else logfmt */
-    const char *const *warnings;       /* said once the log is open (flags without effect) */
+    const char *log_level;       /* debug, info, warn, error */
+    bool log_json;               /* else logfmt */
+    const char *const *warnings; /* said once the log is open (flags without effect) */
     size_t warning_count;
 };
 

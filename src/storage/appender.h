@@ -43,9 +43,9 @@ uint32_t group_slot_count(const struct group *g);
 struct appender {
     struct group *group;
     int64_t timestamp_ms;
-    double *values;        /* by slot; the row being written */
-    uint64_t *present;     /* a bit per slot */
-    uint32_t slot_count;   /* room in both; grows in appender_begin and group_slot */
+    double *values;           /* by slot; the row being written */
+    uint64_t *present;        /* a bit per slot */
+    uint32_t slot_count;      /* room in both; grows in appender_begin and group_slot */
     uint32_t duplicate_count; /* cells written twice: the first value stayed */
 };
 

@@ -45,8 +45,9 @@ struct series_list {
 struct samples {
     const int64_t *times;
     const double *values;
-    const struct histogram *const *histograms; /* NULL = none; else per sample, NULL where a float */
-    const int64_t *start_times;                /* NULL = unknown */
+    const struct histogram *const
+        *histograms;            /* NULL = none; else per sample, NULL where a float */
+    const int64_t *start_times; /* NULL = unknown */
     size_t count;
     uint64_t times_id; /* 0 = unique to this series */
 };

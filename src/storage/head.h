@@ -17,7 +17,8 @@ struct head;
 MUST_USE bool head_open(struct head **out, const char *dir, int64_t block_maxt,
                         const struct db_options *opts, struct pool *pool, struct error *err);
 MUST_USE bool head_close(struct head *h, struct error *err);
-MUST_USE bool head_group_open(struct head *h, struct view key, struct group **out, struct error *err);
+MUST_USE bool head_group_open(struct head *h, struct view key, struct group **out,
+                              struct error *err);
 
 /* Visible samples: INT64_MAX and INT64_MIN when empty. Any thread. */
 void head_time_range(const struct head *h, int64_t *mint, int64_t *maxt);

@@ -619,7 +619,8 @@ static void an_answer_is_whole_wherever_its_pieces_end(void **state)
     enum { SERIES = 2000 };
     char name[64];
     for (int i = 0; i < SERIES; i++) {
-        snprintf(name, sizeof name, "many{n=\"%d\",pad=\"%.*s\"}", i, i % 23, "xxxxxxxxxxxxxxxxxxxxxxx");
+        snprintf(name, sizeof name, "many{n=\"%d\",pad=\"%.*s\"}", i, i % 23,
+                 "xxxxxxxxxxxxxxxxxxxxxxx");
         add(name, 0, 1000, (const double[]){1, 2, 3, 4, 5, 6, 7}, 7);
     }
     for (int seconds = 1; seconds <= 7; seconds++) {
@@ -633,8 +634,8 @@ static void an_answer_is_whole_wherever_its_pieces_end(void **state)
         json_t *result = json_object_get(json_object_get(all, "data"), "result");
         assert_int_equal(json_array_size(result), SERIES);
         for (size_t i = 0; i < SERIES; i++)
-            assert_int_equal(
-                json_array_size(json_object_get(json_array_get(result, i), "values")), seconds);
+            assert_int_equal(json_array_size(json_object_get(json_array_get(result, i), "values")),
+                             seconds);
         json_decref(all);
         free(answer);
     }

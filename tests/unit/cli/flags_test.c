@@ -57,9 +57,10 @@ static void flags_are_read_in_every_spelling(void **state)
     struct values v = {0};
     struct flag_words words;
     struct error err = {0};
-    assert_true(parse(&v, &words, &err,
-                      "--web.enable-thing -storage.tsdb.path=/a --query.timeout 1h30m --retention.size=512MB "
-                      "one --max=-5 --listen=a --listen b two -- --three"));
+    assert_true(parse(
+        &v, &words, &err,
+        "--web.enable-thing -storage.tsdb.path=/a --query.timeout 1h30m --retention.size=512MB "
+        "one --max=-5 --listen=a --listen b two -- --three"));
     assert_true(v.on);
     assert_string_equal(v.text, "/a");
     assert_int_equal(v.duration_ms, 5400000);
@@ -84,15 +85,20 @@ static void flags_mistakes_are_told_in_one_sentence(void **state)
     static const struct {
         const char *line, *message, *hint;
     } CASES[] = {
-        {"--storage.tsdb.pth=x", "unknown flag \"--storage.tsdb.pth\"", "did you mean \"--storage.tsdb.path\"?"},
+        {"--storage.tsdb.pth=x", "unknown flag \"--storage.tsdb.pth\"",
+         "did you mean \"--storage.tsdb.path\"?"},
         {"--xyzzy", "unknown flag \"--xyzzy\"", ""},
         {"--no-max", "unknown flag \"--no-max\"", ""},
         {"--query.timeout", "flag \"--query.timeout\" needs a value", ""},
         {"--max=many", "flag \"--max\": \"many\" is no whole number", ""},
         {"--retention.size=5XB",
-         "flag \"--retention.size\": \"5XB\" is no size, expected a number and a unit such as 512MB", ""},
+         "flag \"--retention.size\": \"5XB\" is no size, expected a number and a unit such as "
+         "512MB",
+         ""},
         {"--retention.size=99999999EB",
-         "flag \"--retention.size\": \"99999999EB\" is no size, expected a number and a unit such as 512MB", ""},
+         "flag \"--retention.size\": \"99999999EB\" is no size, expected a number and a unit such "
+         "as 512MB",
+         ""},
         {"--web.enable-thing=maybe",
          "flag \"--web.enable-thing\" is a switch: true or false, not \"maybe\"", ""},
     };

@@ -245,10 +245,8 @@ static const struct {
     const char *key, *error;
 } KEYS[] = {
     {"a{a=\"1\",a=\"2\"}", "label name \"a\" is there twice in line \"a{a=\"1\",a=\"2\"}\""},
-    {"a{a=\"\",a=\"2\"}",
-     "label name \"a\" is there twice in line \"a{a=\"\",a=\"2\"}\""},
-    {"a{__name__=\"b\"}",
-     "label name \"__name__\" is there twice in line \"a{__name__=\"b\"}\""},
+    {"a{a=\"\",a=\"2\"}", "label name \"a\" is there twice in line \"a{a=\"\",a=\"2\"}\""},
+    {"a{__name__=\"b\"}", "label name \"__name__\" is there twice in line \"a{__name__=\"b\"}\""},
     {"{\"\"}", "an empty metric name in line \"{\"\"}\""},
     {"a{b=\"c\"} 1", "expected the end of the labels, found \"\\x20\" in line \"a{b=\"c\"} 1\""},
 };
