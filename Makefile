@@ -11,12 +11,15 @@ run: build ## Belfry watching itself and this host on http://127.0.0.1:9090
 	@exec build/bin/belfry server
 
 test: ## everything: release, sanitizers, fuzz targets, scripts, integration, tidy
+	@scripts/setup test
 	@scripts/test
 
 tidy: ## layers, banned functions, comments, layout
+	@scripts/setup test
 	@python3 tests/tidy/tidy.py
 
 format: ## lays the sources out
+	@scripts/setup test
 	@git ls-files '*.c' '*.h' '*.cc' | xargs clang-format -i
 
 clean:
