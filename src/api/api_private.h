@@ -4,6 +4,7 @@
 #define BELFRY_API_PRIVATE_H
 
 #include "api/api.h"
+#include "api/time_param.h"
 #include "base/arena.h"
 #include "model/matcher.h"
 
@@ -60,8 +61,6 @@ void api_field_int(struct buffer *b, const char *name, int64_t value);
 void api_labels(struct buffer *b, struct labels ls);
 
 /* api_params.c. They set err (ERROR_INPUT); `has` tells an absent parameter from its default. */
-MUST_USE bool api_time_parse(struct view text, int64_t *ms, struct error *err);
-MUST_USE bool api_duration_parse(struct view text, int64_t *ms, struct error *err);
 MUST_USE bool api_limit_parse(struct view text, size_t *limit,
                               struct error *err); /* "" = 0 = none */
 /* RFC 3339 in UTC, "2026-11-20T20:00:58.456Z"; the year 1 for ms == INT64_MIN. */

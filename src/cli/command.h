@@ -21,7 +21,7 @@ int command_query(int argc, char **argv);
 int command_test(int argc, char **argv);
 int command_version(int argc, char **argv);
 
-/* Prints "belfry: MESSAGE" and the hint to stderr; returns EXIT_USAGE for ERROR_USAGE, else EXIT_FAILED. */
+/* Prints "belfry: MESSAGE" and the hint to stderr (nothing when the message is empty: it was said already); returns EXIT_USAGE for ERROR_USAGE, else EXIT_FAILED. */
 int command_fail(const struct error *err);
 /* Prints "belfry: warning: SENTENCE" to stderr. */
 void command_warn(const char *sentence);

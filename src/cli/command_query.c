@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* command_query.c: belfry query instant|range|series|labels: asks a running server over its HTTP API.
  * promtool's form with the server's address as first word is understood too. */
+#include "api/time_param.h"
 #include "base/clock.h"
-#include "base/duration.h"
-#include "base/floattext.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/query_print.h"
 #include "net/http_client.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { ANSWER_BYTES_MAX = 1 << 30, FORM_BYTES_MAX = 1 << 20 };
+enum {
+    ANSWER_BYTES_MAX = 1 << 30,
+    FORM_BYTES_MAX = 1 << 20,
+    HOUR_MS = 3600 * 1000,
+    POINTS_DEFAULT = 250
+};
 
 struct query_options {
     const char *url, *output, *time, *start, *end, *step;
@@ -51,11 +54,11 @@ static void print_list(const json_t *data)
     json_array_foreach(data, i, one)
     {
         if (json_is_string(one)) {
-            puts(json_string_value(one));
+            query_print_text(stdout, one);
         } else { /* a label set of /series: as a vector without values */
             json_dumpf(one, stdout, JSON_COMPACT | JSON_SORT_KEYS);
-            putchar('\n');
         }
+        putchar('\n');
     }
 }
 
@@ -85,7 +88,11 @@ static void print_notes(const json_t *answer, const char *key)
     size_t i;
     json_t *note;
     json_array_foreach(json_object_get(answer, key), i, note)
-        fprintf(stderr, "belfry: %.*s: %s\n", (int)strlen(key) - 1, key, json_string_value(note));
+    {
+        fprintf(stderr, "belfry: %.*s: ", (int)strlen(key) - 1, key);
+        query_print_text(stderr, note);
+        fputc('\n', stderr);
+    }
 }
 
 /* Sends the form to `path` and prints the answer. */
@@ -149,29 +156,47 @@ static bool need_one_word(const struct flag_words *words, const char *what, stru
     return error_set(err, ERROR_USAGE, "expected one %s, got %d words", what, words->count);
 }
 
+/* A time of the command line; *ms stays as it is when there is none. */
+static bool read_time(const char *flag, const char *text, int64_t *ms, struct error *err)
+{
+    if (!text || api_time_parse(view_from(text), ms, err))
+        return true;
+    err->kind = ERROR_USAGE;
+    return error_wrap(err, "flag \"--%s\"", flag);
+}
+
+static void add_ms(struct buffer *form, const char *name, int64_t ms)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.3f", (double)ms / 1000);
+    add(form, name, text);
+}
+
 /* --end defaults to now, --start to about an hour before it (a whole number of steps, so that the last point is the
- * end), --step to a 250th of the range: what the API wants in numbers is computed here, everything else is
- * passed on as it is. */
+ * end), --step to a 250th of the range, at least a second. */
 static bool add_range(struct buffer *form, const struct query_options *o, struct error *err)
 {
-    char start[64], end[64], step[64];
-    double to = (double)clock_wall().ms / 1000, from, range;
-    if (o->end && !float_parse(view_from(o->end), &to))
-        to = NAN;
-    from = to - 3600;
-    if (o->start && !float_parse(view_from(o->start), &from))
-        from = NAN;
-    range = to - from;
-    if (!o->step && isnan(range))
-        return error_set(err, ERROR_USAGE, "give --step when --start or --end is not in seconds");
-    double step_seconds = fmax(1, floor(range / 250));
-    from = to - floor(range / step_seconds) * step_seconds;
-    snprintf(end, sizeof end, "%.3f", to);
-    snprintf(start, sizeof start, "%.3f", from);
-    snprintf(step, sizeof step, "%.0f", step_seconds);
-    add(form, "start", o->start ? o->start : start);
-    add(form, "end", o->end ? o->end : end);
-    add(form, "step", o->step ? o->step : step);
+    int64_t end = clock_wall().ms, start = 0, step = 0;
+    if (!read_time("end", o->end, &end, err))
+        return false;
+    start = end - HOUR_MS;
+    if (!read_time("start", o->start, &start, err))
+        return false;
+    if (o->step && !api_duration_parse(view_from(o->step), &step, err)) {
+        err->kind = ERROR_USAGE;
+        return error_wrap(err, "flag \"--step\"");
+    }
+    if (end < start)
+        return error_set(err, ERROR_USAGE, "--end is before --start");
+    if (!o->step)
+        step = (end - start) / POINTS_DEFAULT / 1000 * 1000;
+    if (!o->step && step < 1000)
+        step = 1000;
+    if (!o->start && step > 0)
+        start = end - (end - start) / step * step;
+    add_ms(form, "start", start);
+    add_ms(form, "end", end);
+    add_ms(form, "step", step); /* what is not above 0 the server refuses */
     return true;
 }
 
@@ -200,12 +225,20 @@ static bool run(const char *verb, const struct query_options *o, struct flag_wor
             add(&form, "match[]", words->items[i]);
         add(&form, "start", o->start);
         add(&form, "end", o->end);
-        char path[1024] = "/api/v1/series";
-        if (!series && words->count)
-            snprintf(path, sizeof path, "/api/v1/label/%s/values", words->items[0]);
-        else if (!series)
-            snprintf(path, sizeof path, "/api/v1/labels");
-        ok = ask(o, path, false, buffer_view(&form), err);
+        struct buffer path;
+        buffer_init(&path, MEM_OTHER, FORM_BYTES_MAX);
+        if (!series && words->count) {
+            buffer_append_literal(&path, "/api/v1/label/");
+            http_escape(&path, view_from(words->items[0]));
+            buffer_append_literal(&path, "/values");
+        } else {
+            buffer_append_view(&path, view_from(series ? "/api/v1/series" : "/api/v1/labels"));
+        }
+        buffer_append_byte(&path, '\0');
+        ok = path.failed
+                 ? error_set(err, ERROR_USAGE, "label name of more than %d bytes", FORM_BYTES_MAX)
+                 : ask(o, path.ptr, false, buffer_view(&form), err);
+        buffer_deinit(&path);
     }
 done:
     buffer_deinit(&form);
@@ -216,7 +249,8 @@ int command_query(int argc, char **argv)
 {
     struct error err = {0};
     const char *url = getenv("BELFRY_URL");
-    struct query_options o = {.url = url ? url : "http://127.0.0.1:9090", .output = "table"};
+    struct query_options o = {
+        .url = url ? url : "http://127.0.0.1:9090", .output = "table", .timeout_ms = 2 * 60 * 1000};
     const struct flag flags[] = {
         {"help", 'h', FLAG_SWITCH, &o.help, NULL, "Show this."},
         {"url", 0, FLAG_TEXT, &o.url, "URL", "The server; also the environment's BELFRY_URL."},
@@ -230,8 +264,7 @@ int command_query(int argc, char **argv)
         {"step", 0, FLAG_TEXT, &o.step, "DURATION", "Distance of points; default: 250 points."},
         {"match", 0, FLAG_LIST, &o.match, "SELECTOR",
          "Only these series (series, labels); repeatable."},
-        {"timeout", 0, FLAG_DURATION, &o.timeout_ms, "DURATION",
-         "How long to wait; 0s is two minutes."},
+        {"timeout", 0, FLAG_DURATION, &o.timeout_ms, "DURATION", "How long to wait."},
     };
     struct flag_words words;
     if (!flags_parse(flags, ARRAY_COUNT(flags), argc, argv, &words, command_warn, &err))

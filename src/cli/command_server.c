@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEFAULT_ADDRESS "127.0.0.1:9090"
 enum { WARNINGS_MAX = 64, WARNING_BYTES = 512 };
@@ -82,7 +83,7 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         {"query.max-samples", 0, FLAG_COUNT, &f->samples_max, "N",
          "Samples that one query may load."},
         {"query.max-memory", 0, FLAG_BYTES, &f->memory_max_bytes, "BYTES",
-         "Memory that one query may use."},
+         "Memory that one query may use; a quarter of this machine's by default; 0B: no limit."},
         {"enable-feature", 0, FLAG_LIST, &f->features, "NAME,...",
          "Experimental features of PromQL; repeatable."},
         {"log.level", 0, FLAG_TEXT, &f->log_level, "debug|info|warn|error", "What to log."},
@@ -253,8 +254,8 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
     return ok;
 }
 
-/* Counts that may not be negative or beyond what their field holds. */
-static bool check_counts(const struct server_flags *f, struct error *err)
+/* Counts that may not be negative or beyond what their field holds, and words that are one of a few. */
+static bool check_values(const struct server_flags *f, struct error *err)
 {
     const struct {
         const char *name;
@@ -268,6 +269,10 @@ static bool check_counts(const struct server_flags *f, struct error *err)
             return error_set(err, ERROR_USAGE,
                              "flag \"--%s\": %lld is out of range, expected 0 to %lld",
                              counts[i].name, (long long)counts[i].value, (long long)counts[i].max);
+    if (strcmp(f->log_format, "logfmt") != 0 && strcmp(f->log_format, "json") != 0)
+        return error_set(err, ERROR_USAGE,
+                         "flag \"--log.format\": \"%s\" is no format, expected logfmt or json",
+                         f->log_format);
     static const char *const LEVELS[] = {"debug", "info", "warn", "error"};
     for (size_t i = 0; i < ARRAY_COUNT(LEVELS); i++)
         if (strcmp(f->log_level, LEVELS[i]) == 0)
@@ -276,6 +281,15 @@ static bool check_counts(const struct server_flags *f, struct error *err)
         err, ERROR_USAGE,
         "flag \"--log.level\": \"%s\" is no level, expected debug, info, warn or error",
         f->log_level);
+}
+
+/* What one query may use by default: with one of them the machine does not end. Whole MiB, to be read. */
+static uint64_t query_memory_default(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    uint64_t bytes =
+        pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : UINT64_C(1) << 32;
+    return bytes / 4 >> 20 << 20;
 }
 
 int command_server(int argc, char **argv)
@@ -294,6 +308,7 @@ int command_server(int argc, char **argv)
                              .segment_bytes = 128 << 20,
                              .query_concurrency = 20,
                              .samples_max = 50000000,
+                             .memory_max_bytes = query_memory_default(),
                              .connections_max = 512};
     struct flag flags[FLAGS_MAX];
     size_t count = server_flag_table(&f, flags, FLAGS_MAX);
@@ -311,7 +326,7 @@ int command_server(int argc, char **argv)
         error_set(&err, ERROR_USAGE, "unexpected word \"%s\"", words.items[0]);
         return command_fail(&err);
     }
-    if (!check_counts(&f, &err) || !run(&f, flags, count, &err))
+    if (!check_values(&f, &err) || !run(&f, flags, count, &err))
         return command_fail(&err);
     return EXIT_OK;
 }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES_MAX = 128, FLAG_COLUMN = 44 };
+enum { NAME_BYTES_MAX = 128, FLAG_COLUMN = 40 };
 
 static const struct flag *find(const struct flag *flags, size_t count, struct view name)
 {
@@ -231,8 +231,11 @@ void flags_print_help(FILE *out, const struct flag *flags, size_t count)
         int n = f->short_name ? snprintf(left, sizeof left, "  -%c, --%s", f->short_name, f->name)
                               : snprintf(left, sizeof left, "      --%s", f->name);
         if (f->kind != FLAG_SWITCH && n > 0 && (size_t)n < sizeof left)
-            snprintf(left + n, sizeof left - (size_t)n, "=%s", argument);
-        fprintf(out, "%-*s %s", FLAG_COLUMN, left, f->help);
+            n += snprintf(left + n, sizeof left - (size_t)n, "=%s", argument);
+        if (n > FLAG_COLUMN)
+            fprintf(out, "%s\n%*s %s", left, FLAG_COLUMN, "", f->help);
+        else
+            fprintf(out, "%-*s %s", FLAG_COLUMN, left, f->help);
         buffer_reset(&text);
         flag_value_text(f, &text);
         if (text.len && f->kind != FLAG_SWITCH && f->kind != FLAG_LIST)

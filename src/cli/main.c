@@ -27,11 +27,23 @@ static void print_help(FILE *out)
     fprintf(out, "\n`belfry COMMAND --help` tells more.\n");
 }
 
+/* Messages quote what others sent: control characters would move the cursor or worse. */
+static void print_safe(const char *prefix, const char *text)
+{
+    fputs(prefix, stderr);
+    for (; *text; text++)
+        fputc(((unsigned char)*text < 0x20 && *text != '\n') || *text == 0x7f ? '?' : *text,
+              stderr);
+    fputc('\n', stderr);
+}
+
 int command_fail(const struct error *err)
 {
-    fprintf(stderr, "belfry: %s\n", err->message);
-    if (err->hint[0])
-        fprintf(stderr, "belfry: hint: %s\n", err->hint);
+    if (err->message[0]) {
+        print_safe("belfry: ", err->message);
+        if (err->hint[0])
+            print_safe("belfry: hint: ", err->hint);
+    }
     return err->kind == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
 

@@ -35,6 +35,11 @@ static void put_safe(FILE *out, struct view text)
         fputc((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f ? '?' : text.ptr[i], out);
 }
 
+void query_print_text(FILE *out, const json_t *text)
+{
+    put_safe(out, json_view(text));
+}
+
 static void format_metric(struct buffer *out, struct arena *arena, const json_t *metric)
 {
     struct labels_builder builder;
@@ -46,12 +51,20 @@ static void format_metric(struct buffer *out, struct arena *arena, const json_t 
     labels_format(out, labels_builder_finish(&builder));
 }
 
+/* As --time, --start and --end read it back. */
 static void format_time(char *out, size_t bytes, double seconds)
 {
     time_t t = (time_t)floor(seconds);
     struct tm tm;
-    if (!isfinite(seconds) || !gmtime_r(&t, &tm) || !strftime(out, bytes, "%Y-%m-%d %H:%M:%S", &tm))
+    char date[24];
+    int ms = (int)((seconds - floor(seconds)) * 1000 + 0.5);
+    if (!isfinite(seconds) || !gmtime_r(&t, &tm) ||
+        !strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm))
         snprintf(out, bytes, "-");
+    else if (ms > 0 && ms < 1000)
+        snprintf(out, bytes, "%s.%03dZ", date, ms);
+    else
+        snprintf(out, bytes, "%sZ", date);
 }
 
 /* [time, "value"] */
@@ -314,10 +327,57 @@ static void print_canvas(FILE *out, const struct canvas *c, bool colour)
     fprintf(out, "%11s  %s%*s\n", "", from, c->columns - (int)strlen(from), to);
 }
 
+/* A vector has no line to draw: a bar for each series, the longest for the value farthest from 0. */
+struct bars {
+    struct printer *printer;
+    int columns;
+    double largest;
+    bool colour;
+};
+
+static void bar_measure(void *arg, const json_t *metric, const json_t *points, size_t idx)
+{
+    struct bars *b = arg;
+    double t, v;
+    if (read_point(json_array_get(points, 0), &t, &v) && isfinite(v))
+        b->largest = fmax(b->largest, fabs(v));
+}
+
+static void bar_print(void *arg, const json_t *metric, const json_t *points, size_t idx)
+{
+    struct bars *b = arg;
+    FILE *out = b->printer->out;
+    double t, v = NAN;
+    struct view text = json_view(json_array_get(json_array_get(points, 0), 1));
+    if (!read_point(json_array_get(points, 0), &t, &v) || !isfinite(v))
+        v = 0;
+    int length = b->largest > 0 ? (int)(fabs(v) / b->largest * b->columns + 0.5) : 0;
+    fputs(b->colour ? COLOURS[idx % SERIES_SHOWN_MAX] : "", out);
+    for (int i = 0; i < length; i++)
+        fputs(v < 0 ? "░" : "█", out);
+    fprintf(out, "%s%*s ", b->colour ? "\033[0m" : "", b->columns - length, "");
+    put_safe(out, text);
+    fputs("  ", out);
+    put_safe(out, printer_metric(b->printer, metric));
+    fputc('\n', out);
+}
+
+static void print_bars(struct printer *p, const json_t *data, int columns, bool colour)
+{
+    struct bars b = {p, columns / 3, 0, colour};
+    each_series(data, bar_measure, &b);
+    each_series(data, bar_print, &b);
+}
+
 void query_print_graph(FILE *out, const json_t *data, int columns, int rows, bool colour)
 {
     struct printer p;
     printer_init(&p, out, data);
+    if (!p.is_matrix) {
+        print_bars(&p, data, columns, colour);
+        printer_deinit(&p);
+        return;
+    }
     struct canvas *c = arena_alloc_zero(&p.arena, 1, sizeof *c);
     struct arena canvas_arena = p.arena; /* the printer's arena is reset for each legend line */
     arena_init(&p.arena, MEM_OTHER, 0);

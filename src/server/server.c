@@ -18,13 +18,14 @@
 
 #include <belfry/log.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { POOL_QUEUE_MAX = 10000, LOG_TEXT_BYTES = 2048 };
+enum { POOL_QUEUE_MAX = 10000, LOG_TEXT_BYTES = 2048, ALLOCATOR_ARENAS_MAX = 2 };
 
 struct server {
     const struct server_options *opts;
@@ -190,7 +191,9 @@ static bool open_storage(struct server *s, struct error *err)
     options.log = on_event;
     options.log_arg = s;
     if (!db_open(&s->db, s->opts->data_dir, &options, s->pool, err))
-        return error_wrap(err, "data folder \"%s\"", s->opts->data_dir);
+        return strstr(err->message, s->opts->data_dir)
+                   ? false
+                   : error_wrap(err, "data folder \"%s\"", s->opts->data_dir);
     struct config *config = running_config_get(&s->config);
     apply_retention(s, config);
     config_unref(config);
@@ -301,6 +304,14 @@ static void wait_for_end(struct server *s, const sigset_t *signals)
     }
 }
 
+/* A log that machines read holds the end, too; the message is then said. */
+static void tell_failure(struct server *s, struct error *err)
+{
+    belfry_log_error(s->log, "failed", BELFRY_STR("detail", err->message),
+                     BELFRY_STR("hint", err->hint[0] ? err->hint : NULL));
+    err->message[0] = '\0';
+}
+
 bool server_run(const struct server_options *opts, struct error *err)
 {
     sigset_t signals;
@@ -312,6 +323,9 @@ bool server_run(const struct server_options *opts, struct error *err)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN); /* a client that goes away is an error of one write */
     signal(SIGXFSZ, SIG_IGN); /* a file size limit too: it is told as a full disk is */
+    /* By default glibc gives each thread an arena of its own, up to eight per core, and each keeps what it once
+     * needed. Where mallopt fails it stays so: more memory, nothing wrong. */
+    (void)mallopt(M_ARENA_MAX, ALLOCATOR_ARENAS_MAX);
     if (!open_log(&s, err))
         return false;
     bool ok = start(&s, err);
@@ -325,6 +339,8 @@ bool server_run(const struct server_options *opts, struct error *err)
     if (ok)
         belfry_log_info(s.log, "stopped",
                         BELFRY_UINT("log_lines_dropped", belfry_log_dropped(s.log)));
+    else if (opts->log_json)
+        tell_failure(&s, err);
     if (s.config.config || s.http)
         running_config_deinit(&s.config);
     belfry_log_close(s.log);

@@ -34,7 +34,8 @@ struct server_options {
     size_t warning_count;
 };
 
-/* Runs until a signal ends it. False when it could not start or could not stop cleanly; err says why.
+/* Runs until a signal ends it. False when it could not start or could not stop cleanly; err says why, with an
+ * empty message when the log is JSON and said it.
  * Main thread, once per process: it blocks SIGHUP, SIGTERM and SIGINT for all threads. */
 MUST_USE bool server_run(const struct server_options *opts, struct error *err);
 
