@@ -16,7 +16,7 @@
 enum { LOG_BYTES = 2048 };
 static const int64_t BLOCK_RANGE_DEFAULT_MS = INT64_C(2) * 3600 * 1000;
 static const int64_t RETENTION_DEFAULT_MS = INT64_C(15) * 24 * 3600 * 1000;
-static const int64_t MINUTE_MS = 60 * 1000;
+static const int64_t SECOND_MS = 1000;
 
 void db_log(struct db *db, bool is_error, const char *event, const char *format, ...)
 {
@@ -203,7 +203,7 @@ static void options_apply(struct db *db, const struct db_options *opts)
         db->options = *opts;
     int64_t range =
         db->options.block_range_ms > 0 ? db->options.block_range_ms : BLOCK_RANGE_DEFAULT_MS;
-    db->block_range_ms = range < MINUTE_MS ? MINUTE_MS : range / MINUTE_MS * MINUTE_MS;
+    db->block_range_ms = range < SECOND_MS ? SECOND_MS : range / SECOND_MS * SECOND_MS;
     db_set_retention(db, db->options.retention_ms, db->options.retention_bytes);
 }
 

@@ -23,7 +23,7 @@
 struct db;
 
 struct db_options {
-    int64_t block_range_ms;       /* 0 = 2 h; rounded to a multiple of a minute */
+    int64_t block_range_ms;       /* 0 = 2 h; rounded down to whole seconds, at least one */
     int64_t retention_ms;         /* 0 = 15 d, negative = no limit by time */
     uint64_t retention_bytes;     /* 0 = no limit */
     int64_t wal_sync_interval_ms; /* 0 = 1000; DB_SYNC_EACH, DB_SYNC_OFF */

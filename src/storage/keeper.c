@@ -23,7 +23,7 @@
 #include <stdlib.h>
 
 enum {
-    LOOK_INTERVAL_MS = 30 * 1000,
+    LOOK_INTERVAL_MS = 30 * 1000, /* at most; half a block range when that is less */
     CUTS_PER_LOOK_MAX = 64,
     RETRY_MS = 15 * 1000,
     RETRY_DOUBLINGS = 7
@@ -399,13 +399,15 @@ void keeper_wake(struct db *db)
 static void *keeper_run(void *arg)
 {
     struct db *db = arg;
+    int64_t half = db->block_range_ms / 2;
+    int64_t interval_ms = half < LOOK_INTERVAL_MS ? half : LOOK_INTERVAL_MS;
     mono_time next_look = clock_mono();
     while (!atomic_load_explicit(&db->stopping, memory_order_acquire)) {
         mutex_lock(&db->keeper_mutex);
         if (clock_mono().ns >= next_look.ns) {
             bool ok = maintain_locked(db, false, NULL);
             (void)ok; /* counted, logged and tried again */
-            next_look = mono_add_ms(clock_mono(), LOOK_INTERVAL_MS);
+            next_look = mono_add_ms(clock_mono(), interval_ms);
         } else {
             truncate_head(db); /* a query ended */
         }

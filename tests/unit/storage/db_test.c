@@ -92,16 +92,21 @@ static bool log_has(const char *text)
     return has;
 }
 
-static struct db *open_db(int64_t retention_ms)
+static struct db *open_db_range(int64_t block_range_ms, int64_t retention_ms)
 {
     struct error err;
     struct db *db;
-    struct db_options opts = {.block_range_ms = 2 * HOUR,
+    struct db_options opts = {.block_range_ms = block_range_ms,
                               .retention_ms = retention_ms,
                               .log = log_event,
                               .log_arg = &events};
     assert_ok(db_open(&db, folder(), &opts, NULL, &err));
     return db;
+}
+
+static struct db *open_db(int64_t retention_ms)
+{
+    return open_db_range(2 * HOUR, retention_ms);
 }
 
 struct fed { /* what was appended: series name -> samples, in order of time */
@@ -959,6 +964,27 @@ static void queries_go_on_during_cuts(void **state)
     close_db(t.db);
 }
 
+/* The range is whole seconds, at least one; cuts fall on its multiples. */
+static void a_block_range_may_be_a_second(void **state)
+{
+    static const int64_t RANGES[][2] = {{2900, 2000}, {1, 1000}, {90000, 90000}};
+    struct error err;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(RANGES); i++) {
+        struct random r;
+        random_seed(&r, 7);
+        int64_t range = RANGES[i][1], end = START + 4 * range;
+        assert_ok(dir_remove(folder(), &err));
+        struct db *db = open_db_range(RANGES[i][0], -1);
+        append_span(db, NULL, &r, START, end, range / 20);
+        assert_ok(db_maintain(db, &err));
+        int64_t head_mint = stats_of(db).head_mint;
+        assert_int_equal(stats_of(db).blocks_cut, 3);
+        assert_true(head_mint == START + 3 * range);
+        close_db(db);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_make, folder_remove)
 
 int main(void)
@@ -979,6 +1005,7 @@ int main(void)
         TEST(parts_are_joined_by_time),
         TEST(a_cut_that_fails_loses_nothing),
         TEST(queries_go_on_during_cuts),
+        TEST(a_block_range_may_be_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
