@@ -8,6 +8,7 @@
 #include "base/thread.h"
 #include "promql/window.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -129,6 +130,23 @@ static void worker_deinit(struct worker *w)
 
 enum { ANNOTATION_BYTES_MAX = 4096, ANNOTATIONS_MAX = 1000 };
 
+static void annotation_keep(struct eval *e, enum annotation_kind kind, struct view text)
+{
+    size_t count = 0;
+    mutex_lock(&e->mutex);
+    struct annotation *a = e->annotations;
+    for (; a; a = a->next, count++)
+        if (a->kind == kind && view_eq((struct view){a->text, a->len}, text))
+            break;
+    if (!a && count < ANNOTATIONS_MAX) {
+        a = mem_alloc(MEM_QUERY, sizeof *a + text.len + 1);
+        *a = (struct annotation){.next = e->annotations, .kind = kind, .len = text.len};
+        memcpy(a->text, text.ptr, text.len);
+        e->annotations = a;
+    }
+    mutex_unlock(&e->mutex);
+}
+
 void eval_annotate(struct eval *e, enum annotation_kind kind, struct span where, const char *format,
                    ...)
 {
@@ -146,19 +164,29 @@ void eval_annotate(struct eval *e, enum annotation_kind kind, struct span where,
     buffer_printf(&text, "%s%s (%u:%u)", PREFIXES[kind], body, (unsigned)line, (unsigned)column);
     mem_free(MEM_QUERY, body);
 
-    mutex_lock(&e->mutex);
-    size_t count = 0;
-    struct annotation *a = e->annotations;
-    for (; a; a = a->next, count++)
-        if (a->kind == kind && a->len == text.len && memcmp(a->text, text.ptr, text.len) == 0)
-            break;
-    if (!a && count < ANNOTATIONS_MAX) {
-        a = mem_alloc(MEM_QUERY, sizeof *a + text.len + 1);
-        *a = (struct annotation){.next = e->annotations, .kind = kind, .len = text.len};
-        memcpy(a->text, text.ptr, text.len);
-        e->annotations = a;
+    annotation_keep(e, kind, buffer_view(&text));
+    buffer_deinit(&text);
+}
+
+void eval_annotate_lost(struct eval *e)
+{
+    const struct error *first = NULL;
+    uint64_t count = 0;
+    struct buffer text;
+    for (unsigned i = 0; i < e->worker_count; i++) {
+        const struct storage_reader *r = e->workers[i].reader;
+        if (!r || r->lost_count == 0)
+            continue;
+        first = first ? first : &r->lost;
+        count += r->lost_count;
     }
-    mutex_unlock(&e->mutex);
+    if (count == 0)
+        return;
+    buffer_init(&text, MEM_QUERY, ANNOTATION_BYTES_MAX);
+    buffer_printf(&text, "samples are missing: %s", first->message);
+    if (count > 1)
+        buffer_printf(&text, " (%" PRIu64 " columns in all)", count);
+    annotation_keep(e, ANNOTATION_WARNING, buffer_view(&text));
     buffer_deinit(&text);
 }
 

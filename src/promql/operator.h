@@ -203,6 +203,9 @@ void eval_free(struct eval *e, void *ptr, size_t bytes);
 /* "PromQL warning: TEXT (line:column)"; equal ones are kept once. Any worker. */
 void eval_annotate(struct eval *e, enum annotation_kind kind, struct span where, const char *format,
                    ...) PRINTF_LIKE(4, 5);
+/* One warning for all that the workers' readers had to leave out (cursor.h, lost). Query thread, when no
+ * worker is busy. */
+void eval_annotate_lost(struct eval *e);
 /* As Go prints a float with %g; "NaN", "+Inf". Returns text. */
 const char *eval_number_text(double v, char text[64]);
 struct annotation {

@@ -69,8 +69,8 @@ static char *run(const struct fixture_query *q, bool annotated)
     struct error err;
     struct buffer b;
     buffer_init(&b, MEM_OTHER, 64 << 20);
-    if (!query_new(&query, memory_source_as_source(q->source), &options, view_from(q->text),
-                   &params, &err) ||
+    struct storage_source *source = q->other ? q->other : memory_source_as_source(q->source);
+    if (!query_new(&query, source, &options, view_from(q->text), &params, &err) ||
         !query_run(query, &err)) {
         buffer_printf(&b, "error: %s", err.message);
     } else {

@@ -17,6 +17,7 @@ void fixture_add(struct memory_source *m, const struct fixture_series *s);
 
 struct fixture_query {
     struct memory_source *source;
+    struct storage_source *other; /* read in its place; NULL = `source` */
     struct pool *pool;
     bool delayed_name_removal;
     int64_t samples_max, timeout_ms;

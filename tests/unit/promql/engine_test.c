@@ -198,6 +198,80 @@ TEST_CASES(
     {"histogram_quantile(0.5, rate(h_bucket[1m]))", 60, 0, 0, "{} 1.5"},
     {"histogram_sum(load)", 0, 0, 0, ""})
 
+/* --- a source whose every second read meets damage --- */
+
+static bool lossy_read(struct storage_reader *r, uint64_t ref, int64_t mint, int64_t maxt,
+                       struct samples *out, struct error *err)
+{
+    (void)mint;
+    (void)maxt;
+    (void)err;
+    *out = (struct samples){0};
+    if (r->lost_count++ == 0)
+        (void)error_set(&r->lost, ERROR_CORRUPT, "column %d is damaged", (int)ref);
+    return true;
+}
+
+static void lossy_free(struct storage_reader *r)
+{
+    free(r);
+}
+
+static struct storage_reader *lossy_reader_new(struct storage_view *v, struct error *err)
+{
+    static const struct storage_reader_ops OPS = {lossy_read, lossy_free};
+    struct storage_reader *r = calloc(1, sizeof *r);
+    (void)v;
+    (void)err;
+    assert_non_null(r);
+    r->ops = &OPS;
+    return r;
+}
+
+struct lossy_source {
+    struct storage_source source; /* first */
+    struct memory_source *memory;
+};
+
+/* The memory source's view with another kind of reader. */
+static struct storage_view *lossy_pin(struct storage_source *s, int64_t mint, int64_t maxt,
+                                      struct error *err)
+{
+    static struct storage_view_ops ops; /* one view at a time */
+    struct lossy_source *l = (struct lossy_source *)s;
+    struct storage_view *v = source_pin(memory_source_as_source(l->memory), mint, maxt, err);
+    assert_non_null(v);
+    ops = *v->ops;
+    ops.reader_new = lossy_reader_new;
+    v->ops = &ops;
+    return v;
+}
+
+/* Damage on disk is said once, in words, and the query answers with what is left. */
+static void columns_left_out_become_a_warning(void **state)
+{
+    (void)state;
+    struct memory_source *m = memory_source_new();
+    struct lossy_source lossy = {{lossy_pin}, m};
+    for (size_t i = 0; i < ARRAY_COUNT(SERIES); i++)
+        fixture_add(m, &SERIES[i]);
+    static const struct {
+        const char *text, *answer;
+    } CASES[] = {
+        {"build{version=\"x\"}", " | samples are missing: column 5 is damaged"},
+        {"count(load)", " | samples are missing: column 3 is damaged (2 columns in all)"},
+        {"load[1m]", " | samples are missing: column 3 is damaged (2 columns in all)"},
+        {"nothing", ""},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct fixture_query q = {.other = &lossy.source, .text = CASES[i].text};
+        char *text = fixture_run_annotated(&q);
+        assert_string_equal(text, CASES[i].answer);
+        free(text);
+    }
+    memory_source_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +282,7 @@ int main(void)
         cmocka_unit_test(vectors_match),
         cmocka_unit_test(windows_are_open_on_the_left),
         cmocka_unit_test(other_functions),
+        cmocka_unit_test(columns_left_out_become_a_warning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
