@@ -59,6 +59,9 @@ void api_add_routes(struct api *api, struct http_server *server);
 /* After the server stopped. NULL is fine. */
 void api_free(struct api *api);
 
+/* For http_server_options.error_body: under /api/ an error is JSON, whoever found it. */
+bool api_error_body(struct view target, int status, struct view text, struct buffer *out);
+
 /* Numbers of the API for /metrics. */
 struct api_stats {
     uint64_t queries_running, queries_waiting, queries_total, queries_failed;

@@ -61,16 +61,42 @@ static const char *error_type(enum error_kind kind)
     }
 }
 
+static const char *status_error_type(int status)
+{
+    switch (status) {
+    case 403:
+        return "forbidden";
+    case 404:
+        return "not_found";
+    case 503:
+        return "unavailable";
+    default:
+        return status < 500 || status == 505 ? "bad_data" : "internal";
+    }
+}
+
+static void error_write(struct buffer *b, const char *type, struct view message)
+{
+    buffer_printf(b, "{\"status\":\"error\",\"errorType\":\"%s\",\"error\":", type);
+    json_string(b, message);
+    buffer_append_byte(b, '}');
+}
+
+bool api_error_body(struct view target, int status, struct view text, struct buffer *out)
+{
+    if (!view_has_prefix(target, VIEW("/api/")))
+        return false;
+    error_write(out, status_error_type(status), text);
+    return true;
+}
+
 void api_error(struct http_response *rs, const struct error *err)
 {
     struct buffer *b = http_response_body(rs);
     buffer_reset(b);
     http_response_set_status(rs, err->kind == ERROR_TOO_LARGE ? 400 : error_http_status(err->kind));
     http_response_set_content_type(rs, "application/json");
-    buffer_printf(b,
-                  "{\"status\":\"error\",\"errorType\":\"%s\",\"error\":", error_type(err->kind));
-    json_string(b, view_from(err->message));
-    buffer_append_byte(b, '}');
+    error_write(b, error_type(err->kind), view_from(err->message));
 }
 
 void api_error_param(struct http_response *rs, const char *name, struct error *err)

@@ -139,13 +139,46 @@ static void set_phase_locked(struct http_connection *c, enum connection_phase ph
     if (c->phase == CONNECTION_CUT)
         return;
     c->phase = phase;
-    c->deadline = timeout_ms ? mono_add_ms(clock_mono(), timeout_ms) : (mono_time){0};
+    c->since = clock_mono();
+    c->deadline = timeout_ms ? mono_add_ms(c->since, timeout_ms) : (mono_time){0};
+}
+
+/* Cuts the connection that waits longest without a request of its own. False when all have something to do. */
+static bool make_room_locked(struct governor *g)
+{
+    struct http_connection *longest = NULL;
+    for (struct http_connection *c = g->first; c; c = c->next) {
+        bool silent =
+            c->phase == CONNECTION_IDLE || (c->phase == CONNECTION_READING && c->request == NULL &&
+                                            mono_ms_since(c->since) >= HTTP_SILENT_MS_MIN);
+        if (silent && (longest == NULL || c->since.ns < longest->since.ns))
+            longest = c;
+    }
+    if (longest == NULL)
+        return false;
+    longest->phase = CONNECTION_CUT;
+    longest->deadline.ns = 0;
+    (void)shutdown(longest->fd, SHUT_RDWR); /* fails only when the client was faster */
+    return true;
+}
+
+/* How many count: those that are cut are on their way out. */
+static size_t living_locked(const struct governor *g)
+{
+    size_t count = 0;
+    for (const struct http_connection *c = g->first; c; c = c->next)
+        count += c->phase != CONNECTION_CUT;
+    return count;
 }
 
 void governor_add_connection(struct http_connection *c)
 {
     struct governor *g = &c->server->governor;
+    size_t max = c->server->options.connections_max * c->server->listener_count;
     mutex_lock(&g->mutex);
+    /* One that just answered its last request is idle too, until it is gone: cutting it may not be enough. */
+    while (!c->is_over && g->connection_count >= max && living_locked(g) >= max)
+        c->is_over = !make_room_locked(g);
     /* Before its first request a connection has no longer than a request may take to arrive. */
     set_phase_locked(c, CONNECTION_READING);
     c->next = g->first;

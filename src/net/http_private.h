@@ -36,6 +36,10 @@ enum {
     /* MHD clears a connection's pool between requests, so a kept connection holds all of it (measured: 112 KiB).
      * With more than this many open, answers end theirs. Chosen, not measured: 11 MiB. */
     HTTP_KEPT_CONNECTIONS_MAX = 100,
+    /* Connections beyond connections_max, per listener: they are answered on public routes (health) only. */
+    HTTP_CONNECTIONS_RESERVE = 32,
+    /* A connection that sent nothing for so long makes room for another. Chosen, not measured. */
+    HTTP_SILENT_MS_MIN = 1000,
     HTTP_SEGMENTS_MAX = 16,
     HTTP_CAPTURES_MAX = 4,
     HTTP_HEADERS_MAX = 100,
@@ -55,10 +59,12 @@ enum connection_phase {
 struct http_connection {
     struct http_server *server; /* constant */
     int fd;                     /* constant; open while the connection is in the list */
+    bool is_over;               /* of the reserve: constant once it is in the list */
 
     /* Governor's mutex. */
     struct http_connection *previous, *next;
     enum connection_phase phase;
+    mono_time since;              /* when the phase began */
     mono_time deadline;           /* of the phase; WORKING has none */
     struct http_request *request; /* NULL between requests */
     bool hung_up;                 /* seen while WORKING: polled no more */

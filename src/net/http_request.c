@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* http_request.c: what a request says, and the refusal of those that say two things at once. The library
  * accepts some requests that a proxy before us may read differently (two lengths, a length beside chunks, a
- * coding it does not know): served, they would let one client put words into another's mouth. */
+ * coding it does not know): served, they would let one client put words into another's mouth.
+ *
+ * What the library (0.9.75) does not let us see: lines that end with a bare line feed, headers folded over two
+ * lines (it joins them) and what follows a NUL in a value (it ends there). None of them changes where a message
+ * ends: that is decided by a Content-Length of digits and by "Transfer-Encoding: chunked", as they reach us. */
 #include "base/assert.h"
 #include "base/utf8.h"
 #include "net/http_private.h"
@@ -314,6 +318,11 @@ bool request_check(struct http_request *rq, const char *method, const char *vers
         return false;
     if (atomic_load(&rq->server->stopping)) {
         http_response_error(&rq->response, 503, "the server is stopping");
+        return false;
+    }
+    if (rq->connection->is_over && rq->route->role != HTTP_ROLE_PUBLIC) {
+        http_response_error(&rq->response, 503, "too many connections: at most %u at once",
+                            rq->server->options.connections_max);
         return false;
     }
     rq->accepts_gzip = gzip_accepted(http_request_header(rq, "Accept-Encoding"));

@@ -94,8 +94,13 @@ void http_response_error(struct http_response *rs, int status, const char *forma
     stream_end(rs);
     rs->static_body = (struct view){NULL, 0};
     rs->status = status;
-    rs->content_type = "text/plain; charset=utf-8";
     buffer_reset(&rs->body);
+    const struct http_server_options *o = &rs->request->server->options;
+    if (o->error_body && o->error_body(rs->request->target, status, view_from(text), &rs->body)) {
+        rs->content_type = "application/json";
+        return;
+    }
+    rs->content_type = "text/plain; charset=utf-8";
     buffer_append_view(&rs->body, view_from(text));
     buffer_append_byte(&rs->body, '\n');
 }

@@ -226,7 +226,8 @@ static bool listener_start(struct http_server *s, struct listener *l, struct err
         {MHD_OPTION_LISTEN_SOCKET, l->fd, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_CONNECTION_BYTES_MAX, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)s->options.connections_max, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT,
+         (intptr_t)(s->options.connections_max + HTTP_CONNECTIONS_RESERVE), NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, 0, NULL}, /* the governor's */
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)http_on_connection, s},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_on_completed, s},

@@ -87,7 +87,8 @@ struct http_server_options {
     size_t address_count;
     struct pool *pool;         /* for HTTP_RUN_POOL; NULL: these run aside */
     unsigned thread_count;     /* per listener; 0 = 2 */
-    unsigned connections_max;  /* per listener; 0 = 512 */
+    unsigned connections_max;  /* per listener; 0 = 512. One more takes the place of the one that
+                                  is silent longest; if all are busy, public routes only answer */
     size_t body_bytes_max;     /* of a request; 0 = 10 MiB */
     size_t response_bytes_max; /* of an answer that is not streamed; 0 = 64 MiB */
     int64_t idle_timeout_ms;   /* kept connection without a request; 0 = 5 min */
@@ -97,6 +98,8 @@ struct http_server_options {
     const char *cors_origin;  /* regular expression; NULL = other origins get nothing */
     enum http_role
         anonymous_role; /* of clients that are not on loopback; UNSET = view. Loopback: admin */
+    /* Any thread: appends an error's body (JSON) in its own form for this target; false: plain text. May be NULL. */
+    bool (*error_body)(struct view target, int status, struct view text, struct buffer *out);
     /* Any thread, after each request; must not block. May be NULL. */
     void (*observe)(void *arg, const struct http_observation *seen);
     void *observe_arg;

@@ -72,7 +72,10 @@ struct query_result {
 const struct query_result *query_get_result(const struct query *q);
 
 struct query_stats {
-    int64_t samples_read, peak_samples;
+    int64_t
+        samples_read; /* by steps and windows, as Prometheus' totalQueryableSamples; of a subquery what
+                             its inside read */
+    int64_t peak_samples;
     int64_t parse_ns, prepare_ns, eval_ns, total_ns;
     size_t series_selected;
 };

@@ -113,9 +113,9 @@ static bool scan_rows(struct scan *s, struct worker *w, struct batch *out, int64
              scan_count(w, samples.count, &counted);
         if (!ok || !samples.count)
             continue;
-        *read += (int64_t)samples.count;
         ok = window_apply(w, s, &s->frame, &s->call, &samples, batch_values(out, i),
                           batch_presence(out, i));
+        *read += window_samples_used(w);
         if (UNLIKELY(s->names.of_series))
             counter_names_check(&s->names, &s->op, series, s->where, batch_presence(out, i));
     }

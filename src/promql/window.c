@@ -39,6 +39,7 @@ struct window_scratch {
     uint32_t *lo, *hi; /* per step: samples [lo, hi) */
     uint32_t steps_capacity;
     uint32_t width_max; /* the longest window */
+    int64_t total;      /* of all windows together */
     bool has_extrapolation;
     struct extrapolation extra;
 
@@ -48,6 +49,7 @@ struct window_scratch {
     size_t samples_capacity;
     double *work;            /* 2 * samples_capacity doubles */
     uint64_t samples_passed; /* since the last look at the clock */
+    int64_t applied;         /* samples that the last window_apply() used */
 };
 
 void window_scratch_free(struct window_scratch *s)
@@ -113,8 +115,10 @@ static bool pass_samples(struct worker *w, uint64_t count)
 /* --- bounds --- */
 
 static uint32_t bounds_find(const struct window_frame *f, const int64_t *restrict times,
-                            size_t count, uint32_t *restrict lo, uint32_t *restrict hi)
+                            size_t count, uint32_t *restrict lo, uint32_t *restrict hi,
+                            int64_t *total)
 {
+    *total = 0;
     uint32_t from = 0, to = 0, width_max = 0;
     for (uint32_t s = 0; s < f->grid.steps; s++) {
         int64_t end = frame_end(f, s), start = end - f->range_ms;
@@ -125,6 +129,7 @@ static uint32_t bounds_find(const struct window_frame *f, const int64_t *restric
         lo[s] = from;
         hi[s] = to;
         width_max = to - from > width_max ? to - from : width_max;
+        *total += to - from;
     }
     return width_max;
 }
@@ -136,7 +141,7 @@ static void bounds_get(struct window_scratch *s, const void *owner, const struct
     if (samples->times_id && s->owner == owner && s->times_id == samples->times_id &&
         s->count == samples->count)
         return;
-    s->width_max = bounds_find(f, samples->times, samples->count, s->lo, s->hi);
+    s->width_max = bounds_find(f, samples->times, samples->count, s->lo, s->hi, &s->total);
     s->owner = samples->times_id ? owner : NULL;
     s->times_id = samples->times_id;
     s->count = samples->count;
@@ -566,8 +571,10 @@ bool window_apply(struct worker *w, const void *owner, const struct window_frame
             last_fill(s, frame->grid.steps, samples->values, values, presence);
         else
             last_time_fill(s, frame->grid.steps, samples, values, presence);
+        s->applied = presence_count(presence, presence_words(frame->grid.steps));
         return true;
     }
+    s->applied = 0;
     if (samples->count == 0)
         return true;
     struct samples in = *samples;
@@ -578,11 +585,18 @@ bool window_apply(struct worker *w, const void *owner, const struct window_frame
     if (in.count == 0)
         return true;
     if (call->extended) {
+        s->applied = (int64_t)in.count;
         return extended_fill(w, frame, call, &in, values, presence);
     }
     bounds_get(s, owner, frame, &in);
+    s->applied = s->total;
     if (call->kind != WINDOW_PRESENT)
         return function_apply(w, frame, call, &in, ascends, has_nan, values, presence);
     count_fill(s, frame->grid.steps, true, values, presence);
     return true;
+}
+
+int64_t window_samples_used(const struct worker *w)
+{
+    return w->window ? w->window->applied : 0;
 }

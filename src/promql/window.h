@@ -53,4 +53,8 @@ MUST_USE bool window_apply(struct worker *w, const void *owner, const struct win
                            const struct window_call *call, const struct samples *samples,
                            double *values, uint64_t *presence);
 
+/* How many samples the last window_apply() of this worker used: of a selector one for each step that has a value, of
+ * ranges each sample once for each window that holds it (Prometheus' totalQueryableSamples). */
+int64_t window_samples_used(const struct worker *w);
+
 #endif

@@ -166,6 +166,7 @@ static bool open_http(struct server *s, struct error *err)
                                           .connections_max = s->opts->connections_max,
                                           .idle_timeout_ms = s->opts->read_timeout_ms,
                                           .cors_origin = s->opts->cors_origin,
+                                          .error_body = api_error_body,
                                           .observe = on_request,
                                           .observe_arg = s,
                                           .log = on_http_complaint,

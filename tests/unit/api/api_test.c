@@ -154,8 +154,10 @@ static int world_start(void **state)
     world.memory = memory_source_new();
     world.ready = true;
     fill();
-    struct http_server_options http = {
-        .addresses = ADDRESSES, .address_count = 1, .cors_origin = ".*"};
+    struct http_server_options http = {.addresses = ADDRESSES,
+                                       .address_count = 1,
+                                       .cors_origin = ".*",
+                                       .error_body = api_error_body};
     if (!pool_start(&world.pool, 2, 100, &err))
         fail_msg("%s", err.message);
     http.pool = world.pool;
@@ -371,7 +373,11 @@ static const struct {
     {"/api/v1/status/buildinfo", 200,
      OK("{\"version\":\"1.2.3\",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"\",\"buildDate\":"
         "\"\",\"goVersion\":\"\"}")},
-    {"/api/v1/nothing", 404, "404 page not found\n"},
+    {"/api/v1/nothing", 404,
+     "{\"status\":\"error\",\"errorType\":\"not_found\",\"error\":\"404 page not found\"}"},
+    {"/api/v1/query?query=%zz", 400,
+     BAD("error parsing form values: invalid URL escape \\\"%zz\\\"")},
+    {"/nothing", 404, "404 page not found\n"},
     {"/-/healthy", 200, "Prometheus Server is Healthy.\n"},
     {"/-/ready", 200, "Prometheus Server is Ready.\n"},
     {"/metrics", 200, "# TYPE a counter\na 1\n"},
@@ -421,6 +427,33 @@ static void statistics_come_when_asked_for(void **state)
             fail_msg("no %s in %s", PARTS[i], answer);
     assert_non_null(strstr(answer, "],\"stats\":{\"timings\":{\"evalTotalTime\":"));
     free(answer);
+}
+
+/* A selector counts one sample per step and series, a range each sample in each window: worked out by hand. */
+static void samples_are_counted_by_steps_and_windows(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        int samples;
+    } COUNTS[] = {
+        {"/api/v1/query?stats=all&time=10&query=up", 2},
+        {"/api/v1/query_range?stats=all&start=0&end=50&step=10&query=up", 12},
+        {"/api/v1/query_range?stats=all&start=0&end=50&step=10&query=up%2Bup", 24},
+        {"/api/v1/"
+         "query_range?stats=all&start=20&end=50&step=10&query=sum(rate(requests_total[20s]))",
+         8},
+        {"/api/v1/query?stats=all&time=50&query=up[20s]", 4},
+        {"/api/v1/query?stats=all&time=50&query=1", 0},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(COUNTS); i++) {
+        char want[64];
+        snprintf(want, sizeof want, "\"totalQueryableSamples\":%d,", COUNTS[i].samples);
+        char *answer = get(COUNTS[i].path);
+        if (strstr(answer, want) == NULL)
+            fail_msg("%s: no %s in %s", COUNTS[i].path, want, answer);
+        free(answer);
+    }
 }
 
 struct seen {
@@ -799,6 +832,7 @@ int main(void)
         cmocka_unit_test(each_request_is_answered_as_prometheus_does),
         cmocka_unit_test(a_posted_form_is_answered_as_a_url_is),
         cmocka_unit_test(statistics_come_when_asked_for),
+        cmocka_unit_test(samples_are_counted_by_steps_and_windows),
         cmocka_unit_test(a_query_whose_client_left_is_cancelled),
         cmocka_unit_test(targets_are_shown_as_prometheus_does),
         cmocka_unit_test(a_long_answer_is_whole),

@@ -697,6 +697,68 @@ static void a_connection_over_the_kept_ones_is_closed_after_its_answer(void **st
     world_free(w);
 }
 
+/* All places are taken by idle connections: one more is served, and the longest idle ends. */
+static void one_more_connection_takes_the_place_of_the_longest_idle(void **state)
+{
+    (void)state;
+    enum { MAX = 4 };
+    struct world *w = world_new((struct http_server_options){.connections_max = MAX});
+    static const char REQUEST[] = "GET /echo HTTP/1.1\r\n" HOST "\r\n";
+    int idle[MAX];
+    char block[1024];
+    for (unsigned i = 0; i < MAX; i++) {
+        idle[i] = dial(w, 0);
+        say(idle[i], REQUEST);
+        assert_true(recv(idle[i], block, sizeof block, 0) > 0);
+        await_observed(w, i + 1); /* it is idle from here on */
+    }
+    char *answer = ask(w, "GET /echo HTTP/1.1\r\n" HOST CLOSE "\r\n");
+    assert_int_equal(strncmp(answer, "HTTP/1.1 200", 12), 0);
+    free(answer);
+    assert_int_equal(recv(idle[0], block, sizeof block, 0), 0);
+    say(idle[MAX - 1], REQUEST);
+    assert_true(recv(idle[MAX - 1], block, sizeof block, 0) > 0);
+    for (unsigned i = 0; i < MAX; i++)
+        close(idle[i]);
+    world_free(w);
+}
+
+/* All places are taken by requests in work: health still answers, the rest is told why not. */
+static void public_routes_answer_while_all_connections_are_busy(void **state)
+{
+    (void)state;
+    enum { MAX = 2 };
+    struct world *w = world_new((struct http_server_options){.connections_max = MAX});
+    int busy[MAX];
+    for (unsigned i = 0; i < MAX; i++) {
+        busy[i] = dial(w, 0);
+        say(busy[i], "GET /wait HTTP/1.1\r\n" HOST CLOSE "\r\n");
+        mutex_lock(&w->mutex);
+        while (w->waiting <= i)
+            cond_wait(&w->changed, &w->mutex);
+        mutex_unlock(&w->mutex);
+    }
+    char *health = ask(w, "GET /hello HTTP/1.1\r\n" HOST CLOSE "\r\n");
+    assert_int_equal(strncmp(health, "HTTP/1.1 200", 12), 0);
+    char *other = ask(w, "GET /echo HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(strncmp(other, "HTTP/1.1 503", 12), 0);
+    assert_non_null(strstr(other, "too many connections: at most 2 at once\n"));
+    free(health);
+    free(other);
+    mutex_lock(&w->mutex);
+    w->let_go = MAX;
+    cond_broadcast(&w->changed);
+    mutex_unlock(&w->mutex);
+    for (unsigned i = 0; i < MAX; i++) {
+        size_t len;
+        char *answer = read_all(busy[i], &len);
+        assert_non_null(strstr(answer, "done\n"));
+        free(answer);
+        close(busy[i]);
+    }
+    world_free(w);
+}
+
 static void a_reader_that_takes_nothing_is_cut_off_and_the_stream_released(void **state)
 {
     (void)state;
@@ -947,6 +1009,8 @@ int main(void)
         cmocka_unit_test(a_request_that_trickles_in_is_cut_off),
         cmocka_unit_test(an_idle_connection_is_closed),
         cmocka_unit_test(a_connection_over_the_kept_ones_is_closed_after_its_answer),
+        cmocka_unit_test(one_more_connection_takes_the_place_of_the_longest_idle),
+        cmocka_unit_test(public_routes_answer_while_all_connections_are_busy),
         cmocka_unit_test(a_reader_that_takes_nothing_is_cut_off_and_the_stream_released),
         cmocka_unit_test(a_large_answer_to_a_slow_reader_needs_little_memory),
         cmocka_unit_test(a_stream_that_fails_ends_without_its_last_chunk),
