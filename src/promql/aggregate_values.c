@@ -117,6 +117,7 @@ struct value_counts {
     struct eval *eval;
     struct arena scratch;
     struct view name;
+    bool name_dropped; /* without() takes the label away again */
     const struct groups *groups;
     struct pairs pairs;
     struct label_index rows;
@@ -130,8 +131,9 @@ static uint32_t value_row(struct value_counts *c, uint32_t group, double v)
     uint32_t found = map_find(&c->pairs.map, hash, pair_equal, &c->pairs, &key);
     if (found != MAP_NONE)
         return c->pairs.items[found].row;
-    labels_id labels =
-        labels_with_value(c->eval, c->groups->labels[group], c->name, v, &c->scratch);
+    labels_id labels = c->groups->labels[group];
+    if (!c->name_dropped)
+        labels = labels_with_value(c->eval, labels, c->name, v, &c->scratch);
     key.row = label_index_add(&c->rows, labels);
     uint32_t item = (uint32_t)c->pairs.map.count;
     c->pairs.items = mem_grow(MEM_QUERY, c->pairs.items, &c->pairs.capacity, (size_t)item + 1,
@@ -167,6 +169,15 @@ static struct matrix *values_count(struct value_counts *c, const struct matrix *
     return matrix_count(c->eval, out, err) ? out : NULL;
 }
 
+/* The values are put under `name` before the series are grouped, so without (name) counts them all together. */
+static bool value_is_dropped(const struct expr *x, struct view name)
+{
+    bool dropped = view_is(name, "__name__");
+    for (uint32_t i = 0; i < x->u.aggregate.label_count; i++)
+        dropped = dropped || view_eq(x->u.aggregate.labels[i], name);
+    return x->u.aggregate.without && dropped;
+}
+
 struct operation *aggregate_count_values(struct operation *child, const struct expr *x,
                                          const struct groups *groups, struct error *err)
 {
@@ -181,7 +192,8 @@ struct operation *aggregate_count_values(struct operation *child, const struct e
         buffer_deinit(&quoted);
         return NULL;
     }
-    struct value_counts c = {.eval = e, .name = name, .groups = groups};
+    struct value_counts c = {
+        .eval = e, .name = name, .name_dropped = value_is_dropped(x, name), .groups = groups};
     arena_init(&c.scratch, MEM_QUERY, 0);
     map_init(&c.pairs.map, MEM_QUERY);
     label_index_init(&c.rows, e->arena);
