@@ -359,6 +359,20 @@ static bool print_if_short(struct buffer *out, const struct expr *e)
 
 static void pretty(struct buffer *out, const struct expr *e, unsigned level);
 
+/* e right behind what was printed: only its first line loses its indentation. */
+static void pretty_joined(struct buffer *out, const struct expr *e, unsigned level)
+{
+    size_t from = out->len;
+    pretty(out, e, level);
+    if (out->failed)
+        return;
+    size_t spaces = 0;
+    while (from + spaces < out->len && out->ptr[from + spaces] == ' ')
+        spaces++;
+    memmove(out->ptr + from, out->ptr + from + spaces, out->len - from - spaces);
+    out->len -= spaces;
+}
+
 /* e without its own indentation, which was printed. */
 static void pretty_here(struct buffer *out, const struct expr *e, unsigned level)
 {
@@ -392,7 +406,7 @@ static void pretty_here(struct buffer *out, const struct expr *e, unsigned level
         return;
     case EXPR_UNARY:
         buffer_append_byte(out, e->u.unary.negative ? '-' : '+');
-        pretty_here(out, e->u.unary.inner, level);
+        pretty_joined(out, e->u.unary.inner, level);
         return;
     default:
         promql_print(out, e); /* a long selector stays on its line */

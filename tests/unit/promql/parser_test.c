@@ -483,26 +483,43 @@ static void durations_are_computed_with_step_and_range(void **state)
     }
 }
 
+#define LONG_A "a_rather_long_metric_name_for_a_test{job=\"api\"}"
+#define LONG_B "another_metric_name_bucket{job=\"api\"}"
+
+static const struct {
+    const char *in, *out;
+} LAID_OUT[] = {
+    {"sum by (job, instance) (rate(" LONG_A "[5m])) / on (job) group_left () "
+     "histogram_quantile(0.99, sum by (le) (rate(" LONG_B "[5m])))",
+     "  sum by (job, instance) (rate(" LONG_A "[5m]))\n"
+     "/ on (job) group_left ()\n"
+     "  histogram_quantile(0.99, sum by (le) (rate(" LONG_B "[5m])))"},
+    /* A sign stands before the first line of what it is of, as in Prometheus. */
+    {"-17 ^ min by (job) (" LONG_A " + " LONG_B ")", "-17\n"
+                                                     "^\n"
+                                                     "  min by (job) (\n"
+                                                     "    " LONG_A " + " LONG_B "\n"
+                                                     "  )"},
+    {"1 - -sum(" LONG_A " * 100 + " LONG_B ")", "  1\n"
+                                                "-\n"
+                                                "  -sum(" LONG_A " * 100 + " LONG_B ")"},
+    {"-" LONG_A " ^ " LONG_B " ^ rate(foo[5m])", "-" LONG_A "\n"
+                                                 "^\n"
+                                                 "  " LONG_B " ^ rate(foo[5m])"},
+};
+
 static void long_expressions_are_laid_out(void **state)
 {
-    static const char IN[] =
-        "sum by (job, instance) (rate(a_rather_long_metric_name_for_a_test{job=\"api\"}[5m])) / on "
-        "(job) "
-        "group_left () histogram_quantile(0.99, sum by (le) "
-        "(rate(another_metric_name_bucket{job=\"api\"}[5m])))";
-    static const char OUT[] =
-        "  sum by (job, instance) (rate(a_rather_long_metric_name_for_a_test{job=\"api\"}[5m]))\n"
-        "/ on (job) group_left ()\n"
-        "  histogram_quantile(0.99, sum by (le) "
-        "(rate(another_metric_name_bucket{job=\"api\"}[5m])))";
-    struct promql *q = parse_ok(IN);
-    struct buffer b;
-    buffer_init(&b, MEM_OTHER, 1 << 20);
-    promql_print_pretty(&b, promql_root(q));
-    buffer_append_byte(&b, '\0');
-    assert_string_equal(b.ptr, OUT);
-    buffer_deinit(&b);
-    promql_free(q);
+    for (size_t i = 0; i < ARRAY_COUNT(LAID_OUT); i++) {
+        struct promql *q = parse_ok(LAID_OUT[i].in);
+        struct buffer b;
+        buffer_init(&b, MEM_OTHER, 1 << 20);
+        promql_print_pretty(&b, promql_root(q));
+        buffer_append_byte(&b, '\0');
+        assert_string_equal(b.ptr, LAID_OUT[i].out);
+        buffer_deinit(&b);
+        promql_free(q);
+    }
 }
 
 /* --- the queries of the official scripts --- */
