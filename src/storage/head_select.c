@@ -280,10 +280,20 @@ static void filter_by_time(struct select_state *s)
     s->count = kept;
 }
 
+/* Series that moved between groups are kept without asking each of theirs (filter_by_time), so what lies outside
+ * everything is said here. The floor is left out: an older view may still read below it. */
+static bool head_has_time(const struct head *h, const struct select *what)
+{
+    return atomic_load_explicit(&h->visible_mint, memory_order_relaxed) <= what->maxt &&
+           atomic_load_explicit(&h->visible_maxt, memory_order_relaxed) >= what->mint;
+}
+
 static void select_ids(struct select_state *s)
 {
     struct head *h = s->head;
     size_t n = s->what->matcher_count;
+    if (!head_has_time(h, s->what))
+        return;
     s->plans = ARENA_ARRAY(s->arena, struct plan, n + 1);
     mutex_lock(&h->creation);
     for (size_t i = 0; i < n; i++)

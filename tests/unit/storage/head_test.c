@@ -286,6 +286,46 @@ static void series_of_a_group_share_times(void **state)
     group_close(g);
 }
 
+/* A series that moved to another group is not asked for the times of each: a window before or after all samples finds
+ * it as little as any other. */
+static void moved_series_are_not_found_outside_all_times(void **state)
+{
+    static const struct {
+        int64_t mint, maxt;
+        size_t found;
+    } CASES[] = {{INT64_MIN, INT64_MAX, 1},
+                 {T0, T0, 1},
+                 {T0 + 1000, T0 + 9000, 1},
+                 {0, T0 - 1, 0},
+                 {T0 + 1001, INT64_MAX, 0}};
+    struct fixture *f = *state;
+    struct error err;
+    struct arena arena;
+    struct group *a = fixture_group(f->head, "a"), *b = fixture_group(f->head, "b");
+    arena_init(&arena, MEM_QUERY, 0);
+    assert_true(fixture_append(a, "x{n=\"1\"}", T0, 1, APPENDER_WAIT, &err));
+    assert_true(fixture_append(b, "x{n=\"1\"}", T0 + 1000, 1, APPENDER_WAIT, &err));
+    struct head_view *view = head_pin(f->head, INT64_MIN);
+    struct label_store *store = label_store_new(MEM_QUERY, 0);
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct select what = {NULL, 0, CASES[i].mint, CASES[i].maxt, 0};
+        struct series_list list;
+        struct view *texts;
+        size_t count;
+        assert_true(head_select(view, &what, store, &arena, &list, &err));
+        assert_int_equal(list.count, CASES[i].found);
+        assert_true(head_label_values(view, VIEW("n"), &what, 0, &arena, &texts, &count, &err));
+        assert_int_equal(count, CASES[i].found);
+        assert_true(head_label_names(view, &what, 0, &arena, &texts, &count, &err));
+        assert_int_equal(count, 2 * CASES[i].found);
+    }
+    label_store_free(store);
+    arena_deinit(&arena);
+    head_view_release(view);
+    group_close(a);
+    group_close(b);
+}
+
 /* A view goes on showing what it showed: rows, cuts and new series behind it change nothing. */
 static void a_view_sees_one_state(void **state)
 {
@@ -677,6 +717,7 @@ int main(void)
         HEAD_TEST(the_first_value_of_a_cell_stays),
         HEAD_TEST(select_agrees_with_the_matchers_definition),
         HEAD_TEST(series_of_a_group_share_times),
+        HEAD_TEST(moved_series_are_not_found_outside_all_times),
         HEAD_TEST(a_view_sees_one_state),
         HEAD_TEST(truncate_forgets),
         HEAD_TEST(churn_does_not_widen_a_group),
