@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { POOL_QUEUE_MAX = 10000, LOG_TEXT_BYTES = 2048, ALLOCATOR_ARENAS_MAX = 2 };
@@ -313,10 +314,22 @@ static void tell_failure(struct server *s, struct error *err)
     err->message[0] = '\0';
 }
 
+/* Each target and each client is a descriptor; the usual soft limit of 1024 is for programs that use
+ * select(). */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* up to the hard limit it cannot be refused */
+}
+
 bool server_run(const struct server_options *opts, struct error *err)
 {
     sigset_t signals;
     struct server s = {.opts = opts};
+    raise_file_limit();
     sigemptyset(&signals);
     sigaddset(&signals, SIGHUP);
     sigaddset(&signals, SIGTERM);
