@@ -79,6 +79,8 @@ struct scrape {
     uint64_t series_hash;  /* target_job_series_hash() that the line cache is for */
     struct scrape_lane *lane;
     mono_time due;
+    mono_time tick;                   /* the due time that the last scrape was for */
+    bool tick_waits;                  /* one came while the scrape before was on its way */
     size_t heap_idx;                  /* SIZE_MAX: not in the heap */
     wall_time planned;                /* of the last scrape; ms = 0 before the first */
     struct scrape_transfer *transfer; /* NULL: idle */

@@ -22,6 +22,7 @@
 #include "base/thread.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -32,7 +33,7 @@ enum {
     IDLE_TRANSFERS_MAX = 8, /* chosen, not measured: scrapes are spread, few run at once */
     IDLE_BUFFERS_MAX = 8,
     IDLE_BUFFER_BYTES_MAX = 1 << 20, /* a larger one goes back to the system */
-    COMMAND_EVENT = -1
+    CLOCKS_APART_MS = 2 /* two clocks cut to milliseconds, and the time between reading them */
 };
 
 struct scrape_lane {
@@ -138,20 +139,24 @@ static mono_time first_due(const struct target *target)
 }
 
 /* The timestamp of a scrape that begins now: the planned time when it is within a hundredth of the interval
- * and 2 ms, as in Prometheus. */
+ * and 2 ms, as in Prometheus. Ticks follow the monotonic clock. Where the wall clock says otherwise by more
+ * than the two may be rounded apart, it was set, the first scrape was late, or a reload changed the interval:
+ * plans are made anew from here (Prometheus stays off its plan for good, and its spacing is that of the
+ * scheduler's moods). */
 static wall_time timestamp_now(struct scrape *s)
 {
     int64_t now = clock_wall().ms, interval = s->target->interval_ms;
     int64_t tolerance = interval / 100 < 2 ? interval / 100 : 2;
-    int64_t planned = s->planned.ms;
+    int64_t planned = s->planned.ms, late = mono_ms_since(s->tick);
     if (s->now_running && now <= planned) /* ordered within a millisecond: rows must ascend */
         now = planned + 1;
-    if (planned == 0 || now < planned || s->now_running) /* the first, or the clock was put back */
+    if (planned == 0 || now < planned || s->now_running)
         planned = now;
     planned += (now - planned) / interval * interval;
-    /* A little early counts too: the monotonic clock does not follow each correction of the wall clock. */
     if (now - planned > interval - tolerance)
-        planned += interval;
+        planned += interval; /* a little early counts too */
+    if (llabs(now - planned - late) > tolerance + CLOCKS_APART_MS)
+        planned = now;
     s->planned.ms = planned;
     return (wall_time){now - planned <= tolerance ? planned : now};
 }
@@ -175,8 +180,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
     }
     event.events = (what & CURL_POLL_IN ? EPOLLIN : 0U) | (what & CURL_POLL_OUT ? EPOLLOUT : 0U);
     int op = known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-    if (epoll_ctl(epoll_fd, op, fd, &event) != 0 && errno == EEXIST)
-        (void)epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event); /* else the transfer times out */
+    /* A number that was closed and given out again between two calls is in there or not, whatever libcurl
+     * knows of it. When this fails too the transfer times out. */
+    if (epoll_ctl(epoll_fd, op, fd, &event) != 0 && (errno == EEXIST || errno == ENOENT))
+        (void)epoll_ctl(epoll_fd, known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event);
     if (!known)
         (void)curl_multi_assign(lane->multi, fd, lane);
     return 0;
@@ -320,6 +327,7 @@ static void scrape_done(struct scrape_thread *t, struct scrape *s, struct view b
 
 static void scrape_start(struct scrape_thread *t, struct scrape *s)
 {
+    s->tick_waits = false;
     struct scrape_outcome o = {.timestamp = timestamp_now(s), .start = clock_mono()};
     if (s->over_target_limit) {
         error_set(&o.err, ERROR_LIMIT, "target_limit exceeded (limit: %llu)",
@@ -366,6 +374,8 @@ static void transfer_done(struct scrape_thread *t, struct scrape_lane *lane,
     s->transfer = NULL;
     scrape_done(t, s, o.failed ? VIEW("") : buffer_view(&tr->body), &o);
     transfer_give_back(t, tr);
+    if (s->tick_waits && !s->now_running)
+        scrape_start(t, s);
 }
 
 static void lane_finish(struct scrape_thread *t, struct scrape_lane *lane)
@@ -398,9 +408,14 @@ static void start_due(struct scrape_thread *t)
             COUNT(t->shared.counters->scrapes_late, (uint64_t)missed);
             next.ns += missed * interval_ns;
         }
+        if (s->transfer && s->tick_waits)
+            COUNT(t->shared.counters->scrapes_late, 1);
+        s->tick = s->due;
         heap_put(t, s, next);
+        /* A target that hangs until a timeout as long as the interval is over a moment too late: its next
+         * scrape begins then, or it would be asked, and be down, every other interval only. */
         if (s->transfer)
-            COUNT(t->shared.counters->scrapes_late, 1); /* the one before is still on its way */
+            s->tick_waits = true;
         else
             scrape_start(t, s);
     }

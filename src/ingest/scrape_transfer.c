@@ -86,11 +86,17 @@ static bool take_header(struct scrape_transfer *t, struct view line, struct erro
                  (int)(value.len < 60 ? value.len : 60), value.ptr);
         t->gzip = strcasecmp(t->encoding_text, "gzip") == 0 ||
                   strcasecmp(t->encoding_text, "x-gzip") == 0;
-        t->bad_encoding = !t->gzip && strcasecmp(t->encoding_text, "identity") != 0;
+        t->bad_encoding = !t->gzip && value.len && strcasecmp(t->encoding_text, "identity") != 0;
     }
     if (t->has_length && t->has_transfer_encoding)
         return error_set(err, ERROR_INPUT, "answer has Content-Length beside Transfer-Encoding");
     return true;
+}
+
+static void header_too_long(struct error *err)
+{
+    error_set(err, ERROR_TOO_LARGE, "answer has a header of more than %d bytes",
+              SCRAPE_HEADER_LINE_BYTES_MAX);
 }
 
 static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
@@ -100,8 +106,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
     t->header_bytes += line.len;
     t->header_count++;
     if (line.len > SCRAPE_HEADER_LINE_BYTES_MAX)
-        error_set(&t->err, ERROR_TOO_LARGE, "answer has a header of more than %d bytes",
-                  SCRAPE_HEADER_LINE_BYTES_MAX);
+        header_too_long(&t->err);
     else if (t->header_bytes > SCRAPE_HEADER_BYTES_MAX)
         error_set(&t->err, ERROR_TOO_LARGE, "answer has more than %d bytes of headers",
                   SCRAPE_HEADER_BYTES_MAX);
@@ -389,6 +394,9 @@ static void set_fixed(struct scrape_transfer *t)
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_PRIVATE, t));
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->curl_error));
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L));
+    /* A name server that hangs: leave the lookup behind instead of waiting for it beyond the timeout, with all
+     * targets of this thread. */
+    CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L));
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https"));
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER_BYTES));
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_USERAGENT, "Belfry/" BELFRY_VERSION));
@@ -507,6 +515,10 @@ static void fail_curl(const struct scrape_transfer *t, CURLcode code, struct scr
         error_set(&o->err, ERROR_TIMEOUT, "timed out after %" PRId64 " ms: %s",
                   t->target->timeout_ms, words);
         fail(o, SCRAPE_FAILURE_TIMEOUT);
+    } else if (code == CURLE_OUT_OF_MEMORY && t->header_count && !t->body_begun) {
+        /* libcurl's word for a header that is longer than it takes (100 KiB), which is never passed on. */
+        header_too_long(&o->err);
+        fail(o, SCRAPE_FAILURE_PROTOCOL);
     } else {
         error_set(&o->err, ERROR_UNAVAILABLE, "%s", words);
         fail(o, SCRAPE_FAILURE_CONNECT);
