@@ -22,6 +22,18 @@ void line_cache_clear(struct line_cache *c)
     *c = (struct line_cache){.visit = c->visit};
 }
 
+void line_cache_move(struct line_cache *to, struct line_cache *from)
+{
+    if (from->count) {
+        size_t count = (size_t)to->count + from->count;
+        ASSERT(count <= UINT32_MAX);
+        to->entries = mem_resize(MEM_SCRAPE, to->entries, count * sizeof *to->entries);
+        memcpy(to->entries + to->count, from->entries, from->count * sizeof *from->entries);
+        to->count = (uint32_t)count;
+    }
+    line_cache_clear(from);
+}
+
 void line_scratch_deinit(struct line_scratch *s)
 {
     mem_free(MEM_SCRAPE, s->next);
@@ -274,7 +286,7 @@ void line_walk_finish(struct line_walk *w)
 {
     struct line_cache *c = w->cache;
     struct line_scratch *s = w->scratch;
-    if (!w->changed && w->pos == w->count)
+    if (!line_walk_is_news(w))
         return;
     walk_change(w);
     for (uint32_t i = 0; i < c->count; i++) {

@@ -49,6 +49,8 @@ struct line_cache {
 };
 /* Forgets all lines. */
 void line_cache_clear(struct line_cache *c);
+/* Puts the lines of `from` behind those of `to`, which is no cache for a walk any more. `from` is empty then. */
+void line_cache_move(struct line_cache *to, struct line_cache *from);
 static inline size_t line_cache_bytes(const struct line_cache *c)
 {
     return c->count * sizeof *c->entries;
@@ -107,6 +109,11 @@ void line_walk_learn(struct line_walk *w, uint32_t slot);
 static inline bool line_walk_is_timestamped(const struct line_walk *w)
 {
     return w->take_timestamps && w->parser.has_timestamp;
+}
+/* Is there anything for line_walk_finish() to do? */
+static inline bool line_walk_is_news(const struct line_walk *w)
+{
+    return w->changed || w->pos != w->count;
 }
 /* Makes the order of this walk the cache's. Lines that were not seen leave it: scratch->gone. */
 void line_walk_finish(struct line_walk *w);

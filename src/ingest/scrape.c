@@ -453,6 +453,7 @@ void scrape_stats_get(struct scrape_manager *m, struct scrape_stats *out)
         .samples_duplicate = load(&c->samples_duplicate),
         .samples_out_of_order = load(&c->samples_out_of_order),
         .series_refused = load(&c->series_refused),
+        .series_outsized = load(&c->series_outsized),
         .cache_bytes = (uint64_t)atomic_load_explicit(&c->cache_bytes, memory_order_relaxed),
     };
     for (size_t i = 0; i < SCRAPE_FAILURE_COUNT; i++)

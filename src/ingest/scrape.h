@@ -28,6 +28,13 @@ struct db;
 struct scrape_manager; /* opaque */
 
 enum { SCRAPE_BODY_BYTES_MAX = 256 << 20 }; /* unpacked, unless the job has a body_size_limit */
+/* A series with more is left out and counted, unless the job has a limit of its own (label_limit,
+ * label_name_length_limit, label_value_length_limit): beyond that one the scrape fails, as in Prometheus. */
+enum {
+    SCRAPE_LABELS_MAX = 64, /* the metric's name and the target's labels among them */
+    SCRAPE_LABEL_NAME_BYTES_MAX = 1024,
+    SCRAPE_LABEL_VALUE_BYTES_MAX = 64 * 1024
+};
 
 struct scrape_options {
     unsigned
@@ -125,6 +132,7 @@ struct scrape_stats {
     uint64_t samples_duplicate;    /* the same series twice in a scrape */
     uint64_t samples_out_of_order; /* with timestamps of their own that storage did not take */
     uint64_t series_refused;       /* over storage's limit of series */
+    uint64_t series_outsized;      /* left out for what SCRAPE_LABELS_MAX and the like allow */
     uint64_t cache_bytes;
 };
 void scrape_stats_get(struct scrape_manager *m, struct scrape_stats *out);

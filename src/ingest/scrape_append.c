@@ -62,11 +62,10 @@ static void count_cache(struct scrape *s, struct scrape_counters *counters)
 
 void scrape_forget_lines(struct scrape *s, struct scrape_counters *counters, bool slots_hold)
 {
-    line_cache_clear(&s->forgotten);
-    if (slots_hold) {
-        s->forgotten = s->cache;
-        s->cache = (struct line_cache){0};
+    if (slots_hold) { /* behind what an earlier reload left, when no row came between */
+        line_cache_move(&s->forgotten, &s->cache);
     } else {
+        line_cache_clear(&s->forgotten);
         line_cache_clear(&s->cache);
     }
     count_cache(s, counters);
@@ -178,6 +177,18 @@ static bool check_limits(const struct config_scrape_job *job, struct labels ls, 
     return true;
 }
 
+/* Of what the job has no limit for: is it more than anybody means? */
+static bool is_outsized(const struct config_scrape_job *job, struct labels ls)
+{
+    bool outsized = !job->label_limit && ls.count > SCRAPE_LABELS_MAX;
+    for (uint32_t i = 0; i < ls.count && !outsized; i++)
+        outsized =
+            (!job->label_name_length_limit && ls.items[i].name.len > SCRAPE_LABEL_NAME_BYTES_MAX) ||
+            (!job->label_value_length_limit &&
+             ls.items[i].value.len > SCRAPE_LABEL_VALUE_BYTES_MAX);
+    return outsized;
+}
+
 static bool check_names(const struct config_scrape_job *job, struct labels ls, struct error *err)
 {
     struct view metric = labels_get(ls, VIEW(LABEL_NAME));
@@ -194,7 +205,22 @@ static bool check_names(const struct config_scrape_job *job, struct labels ls, s
                            shown(metric), metric.ptr);
 }
 
-/* The series of a line that nobody knows. *dropped: relabelling wants none of it. */
+/* Leaves the series out. */
+static bool drop_outsized(struct appending *ap, bool *dropped)
+{
+    COUNT(ap->counters->series_outsized, 1);
+    *dropped = true;
+    return true;
+}
+
+static bool fail_limits(struct appending *ap)
+{
+    ap->kind = SCRAPE_FAILURE_LIMIT;
+    COUNT(ap->counters->exceeded_label_limits, 1);
+    return false;
+}
+
+/* The series of a line that nobody knows. *dropped: relabelling wants none of it, or it is outsized. */
 static bool series_labels(struct appending *ap, struct labels *out, bool *dropped,
                           struct error *err)
 {
@@ -202,8 +228,11 @@ static bool series_labels(struct appending *ap, struct labels *out, bool *droppe
     struct labels_builder b;
     arena_reset(arena);
     if (!exposition_parse_key(ap->walk.parser.key, arena, out, err)) {
+        if (err->kind == ERROR_LIMIT && !ap->job->label_limit)
+            return drop_outsized(ap, dropped);
         ap->kind = SCRAPE_FAILURE_PARSE;
-        return error_wrap(err, "line %" PRIu32, ap->walk.parser.line);
+        error_wrap(err, "line %" PRIu32, ap->walk.parser.line);
+        return err->kind == ERROR_LIMIT ? fail_limits(ap) : false;
     }
     normalise(arena, *out, ap->walk.type);
     labels_builder_init(&b, arena);
@@ -218,11 +247,9 @@ static bool series_labels(struct appending *ap, struct labels *out, bool *droppe
     ap->kind = SCRAPE_FAILURE_PARSE;
     if (!check_names(ap->job, *out, err))
         return false;
-    ap->kind = SCRAPE_FAILURE_LIMIT;
-    if (check_limits(ap->job, *out, err))
-        return true;
-    COUNT(ap->counters->exceeded_label_limits, 1);
-    return false;
+    if (!check_limits(ap->job, *out, err))
+        return fail_limits(ap);
+    return !is_outsized(ap->job, *out) || drop_outsized(ap, dropped);
 }
 
 /* ---- groups ---- */
@@ -428,15 +455,46 @@ static void release_slots(struct appending *ap, const struct line_entry *gone, s
     }
 }
 
-/* Notes the row's own bits, which are storage's after the commit. */
-static void note_row(struct appending *ap, size_t slot_count)
+static size_t released_reserve(struct scrape_workspace *w, size_t slot_count)
 {
-    struct scrape_workspace *w = ap->w;
     size_t words = (slot_count + 63) / 64;
     if (w->released_capacity < words)
         w->released =
             mem_grow(MEM_SCRAPE, w->released, &w->released_capacity, words, sizeof *w->released);
-    memcpy(w->released, ap->a.present, words * sizeof *w->released);
+    return words * sizeof *w->released;
+}
+
+/* Notes the row's own bits, which are storage's after the commit. */
+static void note_row(struct appending *ap, size_t slot_count)
+{
+    size_t bytes = released_reserve(ap->w, slot_count);
+    memcpy(ap->w->released, ap->a.present, bytes);
+}
+
+static void note_slot(struct scrape_workspace *w, uint32_t slot)
+{
+    if (slot <= LINE_SLOTS_MAX)
+        w->released[slot / 64] |= UINT64_C(1) << (slot % 64);
+}
+
+/* The row is not to be, and its new lines will not be known: what slots they were given goes back, or a target
+ * that fails each time with other labels would fill its group. */
+static void release_learned(struct appending *ap, size_t slot_count)
+{
+    struct scrape *s = ap->s;
+    const struct line_scratch *lines = &ap->w->lines;
+    if (!ap->walk.changed)
+        return;
+    memset(ap->w->released, 0, released_reserve(ap->w, slot_count));
+    for (uint32_t i = 0; i < s->cache.count; i++)
+        note_slot(ap->w, s->cache.entries[i].slot);
+    for (uint32_t i = 0; i < s->forgotten.count; i++)
+        note_slot(ap->w, s->forgotten.entries[i].slot);
+    for (unsigned i = 0; i < report_count(ap->job); i++)
+        note_slot(ap->w, s->report_slots[i]);
+    release_slots(ap, lines->next, lines->next_count, slot_count);
+    if (s->forgotten.count == 0) /* else they may be its, which go after the next row */
+        timed_release(s, &ap->w->timed, lines->next, lines->next_count);
 }
 
 static struct view shorten_help(struct view help)
@@ -498,17 +556,16 @@ static bool commit_body(struct appending *ap, struct view body, struct scrape_ou
     fill_report(ap, o);
     size_t slot_count = ap->a.slot_count;
     COUNT(ap->counters->samples_duplicate, ap->a.duplicate_count);
-    line_walk_finish(&ap->walk);
     const struct line_scratch *lines = &ap->w->lines;
-    bool release = lines->gone_count || s->forgotten.count;
+    bool release = line_walk_is_news(&ap->walk) || s->forgotten.count;
     if (release)
         note_row(ap, slot_count);
     if (!appender_commit(&ap->a, APPENDER_STALE_MISSING, &err)) {
-        scrape_forget_lines(s, ap->counters,
-                            false); /* their series may not be what the lines say */
+        release_learned(ap, slot_count);
         return fail(o, SCRAPE_FAILURE_STORAGE, &err);
     }
     s->series_written = true;
+    line_walk_finish(&ap->walk);
     if (release) {
         release_slots(ap, lines->gone, lines->gone_count, slot_count);
         release_slots(ap, s->forgotten.entries, s->forgotten.count, slot_count);
@@ -553,7 +610,9 @@ void scrape_append(struct scrape *s, struct scrape_workspace *w, struct db *db,
             if (ok) {
                 (void)commit_body(&ap, body, o); /* the outcome says it */
             } else {
+                size_t slot_count = ap.a.slot_count;
                 appender_rollback(&ap.a);
+                release_learned(&ap, slot_count);
                 fail(o, ap.kind, &err);
             }
             COUNT(counters->samples, o->scraped);

@@ -50,7 +50,7 @@ struct scrape_counters {
     _Atomic uint64_t failures[SCRAPE_FAILURE_COUNT];
     _Atomic uint64_t samples, body_bytes, lines_known, lines_parsed;
     _Atomic uint64_t exceeded_sample_limit, exceeded_label_limits, exceeded_body_size_limit;
-    _Atomic uint64_t samples_duplicate, samples_out_of_order, series_refused;
+    _Atomic uint64_t samples_duplicate, samples_out_of_order, series_refused, series_outsized;
     _Atomic int64_t cache_bytes;
 };
 #define COUNT(counter, n) atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)

@@ -178,9 +178,10 @@ static void append_row(struct timed_group *g, const struct timed_sample *items, 
     struct appender a;
     struct error err;
     int64_t timestamp_ms = items[0].timestamp_ms;
+    if (timestamp_ms == g->last_ms)
+        return; /* no news: the target has not looked again since */
     if (!appender_begin(&a, g->group, timestamp_ms, &err)) {
-        /* The same as the last time is no news; an older one has fallen behind the others. */
-        g->parted |= timestamp_ms < g->last_ms;
+        g->parted |= timestamp_ms < g->last_ms; /* it has fallen behind the others */
         COUNT(counters->samples_out_of_order, count);
         return;
     }

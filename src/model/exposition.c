@@ -252,15 +252,11 @@ static bool key_skip(struct key_scan *k)
 {
     struct key_part part;
     bool has_part;
-    uint32_t count = 0;
     if (!key_start(k, &part, &has_part))
         return false;
     while (k->state == KEY_IN_BRACES) {
         if (!key_next(k, &part, &has_part))
             return false;
-        count += has_part && part.name.len > 0;
-        if (count > EXPOSITION_LABELS_MAX)
-            return line_error(&k->s, "more than 1024 labels");
     }
     return true;
 }
@@ -309,6 +305,14 @@ static bool labels_finish(const struct scan *s, struct label *items, uint32_t co
     return true;
 }
 
+static bool too_many_labels(const struct scan *s)
+{
+    (void)line_error(s, "more than 1024 labels"); /* false, as what follows */
+    if (s->err)
+        s->err->kind = ERROR_LIMIT;
+    return false;
+}
+
 bool exposition_parse_key(struct view key, struct arena *arena, struct labels *out,
                           struct error *err)
 {
@@ -333,7 +337,7 @@ bool exposition_parse_key(struct view key, struct arena *arena, struct labels *o
                 (struct label){metric ? VIEW(LABEL_NAME) : unescape(part.name, true, arena),
                                unescape(part.value, true, arena)};
             if (count > EXPOSITION_LABELS_MAX + 1)
-                return line_error(&k.s, "more than 1024 labels");
+                return too_many_labels(&k.s);
         }
         if (k.state != KEY_IN_BRACES)
             break;

@@ -54,7 +54,8 @@ enum exposition_event exposition_next(struct exposition_parser *p, struct error 
 bool exposition_next_cached(struct exposition_parser *p, uint32_t key_len, uint64_t key_hash);
 
 /* Parses a sample's key into labels (with __name__), unescaped into the arena, sorted. Accepts Prometheus 3's quoted
- * names: {"utf-8 name", "a b"="c"}. Errors: duplicate names, bad escapes, invalid UTF-8 ... */
+ * names: {"utf-8 name", "a b"="c"}. Errors: duplicate names, bad escapes, invalid UTF-8 ...; ERROR_LIMIT beyond
+ * EXPOSITION_LABELS_MAX labels (the line itself may be right). */
 MUST_USE bool exposition_parse_key(struct view key, struct arena *arena, struct labels *out,
                                    struct error *err);
 struct view exposition_unescape_help(struct view text, struct arena *arena);

@@ -7,9 +7,13 @@
 #include "base/random.h"
 #include "fake_storage.h"
 #include "ingest/scrape_body.h"
+#include "model/exposition.h"
 #include "peer.h"
 
+#include <dlfcn.h>
 #include <inttypes.h>
+#include <netdb.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -661,7 +665,7 @@ static void samples_with_timestamps_are_rows_of_their_own(void **state)
     snprintf(want, sizeof want, "2000 a%s 1\n2000 d%s 4\n3000 a%s 5\n1000 b%s 2\n", labels, labels,
              labels, labels);
     assert_string_equal(w.text.ptr, want);
-    assert_int_equal(stats(&w).samples_out_of_order, 3);
+    assert_int_equal(stats(&w).samples_out_of_order, 0);
     assert_int_equal(fake_db_released_count(w.db), 2); /* b and d */
     assert_string_equal(last_error(&w, NULL), "");
 
@@ -717,6 +721,97 @@ static void storage_that_refuses_fails_the_scrape(void **state)
     fake_db_refuse_rows(w.db, false);
     scrape_manager_scrape_now(w.manager);
     assert_row(&w, "a" LABELS " 1\nup" LABELS " 1\n");
+    world_close(&w);
+}
+
+/* A target that fails each time, with other labels each time, keeps none of the slots that it was given on the
+ * way; series that it had before, and the lines that are known, keep theirs. */
+static void failed_scrapes_keep_no_slots(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    apply(&w, JOB);
+    peer_set_text(w.peer, "a{n=\"1\"} 1\n");
+    scrape_manager_scrape_now(w.manager);
+    for (int i = 2; i < 5; i++) {
+        char body[100];
+        snprintf(body, sizeof body,
+                 "a{n=\"1\"} 1\na {n=\"1\"} 1\na{n=\"%d\"} 1\na{n=\"%d\"} 1 1000\nbad\n", i, i);
+        peer_set_text(w.peer, body);
+        scrape_manager_scrape_now(w.manager);
+        assert_non_null(strstr(last_error(&w, NULL), "line 5"));
+        assert_int_equal(fake_db_released_count(w.db), 2 * (i - 1));
+    }
+    peer_set_text(w.peer, "a{n=\"1\"} 2\na{n=\"3\"} 3\n");
+    scrape_manager_scrape_now(w.manager);
+    assert_row(&w, "a{instance=\"I\",job=\"j\",n=\"1\",zone=\"eu\"} 2\n"
+                   "a{instance=\"I\",job=\"j\",n=\"3\",zone=\"eu\"} 3\nup" LABELS " 1\n");
+    assert_int_equal(stats(&w).lines_known, 1 + 3); /* the first line, each time */
+    world_close(&w);
+}
+
+/* Lines that mean other series since a reload give their slots back after the next row, however many reloads
+ * came before it. */
+static void slots_go_back_after_reloads_without_a_row(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    apply(&w, JOB);
+    peer_set_text(w.peer, "a 1\nb 2\n");
+    scrape_manager_scrape_now(w.manager);
+    peer_set_text(w.peer, "bad\n");
+    for (int i = 0; i < 3; i++) {
+        apply(&w, i % 2 ? JOB "  honor_labels: true\n"
+                        : JOB "  metric_relabel_configs: [{target_label: c, replacement: d}]\n");
+        scrape_manager_scrape_now(w.manager);
+    }
+    assert_int_equal(fake_db_released_count(w.db), 0);
+    peer_set_text(w.peer, "a 1\n");
+    scrape_manager_scrape_now(w.manager);
+    assert_int_equal(fake_db_released_count(w.db), 2);
+    world_close(&w);
+}
+
+/* A series beyond what anybody means is left out and counted; where the job has a limit that is what counts. */
+static void outsized_series_are_left_out(void **state)
+{
+    (void)state;
+    struct world w;
+    struct buffer body;
+    world_open(&w);
+    buffer_init(&body, MEM_OTHER, 1 << 20);
+    buffer_append_literal(&body, "a 1\nb{");
+    for (int i = 0; i < SCRAPE_LABELS_MAX; i++)
+        buffer_printf(&body, "l%d=\"v\",", i);
+    buffer_append_literal(&body, "} 1\nc{x");
+    for (int i = 0; i < SCRAPE_LABEL_NAME_BYTES_MAX; i++)
+        buffer_append_byte(&body, 'x');
+    buffer_append_literal(&body, "=\"\"} 1\nc{n=\"");
+    for (int i = 0; i <= SCRAPE_LABEL_VALUE_BYTES_MAX; i++)
+        buffer_append_byte(&body, 'x');
+    buffer_append_literal(&body, "\"} 1\nd{");
+    for (int i = 0; i < EXPOSITION_LABELS_MAX + 1; i++)
+        buffer_printf(&body, "l%d=\"v\",", i);
+    buffer_append_literal(&body, "} 1\n");
+    buffer_append_byte(&body, 0);
+    apply(&w, JOB);
+    peer_set_text(w.peer, body.ptr);
+    scrape_manager_scrape_now(w.manager);
+    /* A label without a value is none, however long its name. */
+    assert_row(&w, "a" LABELS " 1\nc" LABELS " 1\nup" LABELS " 1\n");
+    assert_int_equal(stats(&w).series_outsized, 3);
+    apply(&w, JOB "  label_limit: 100\n");
+    scrape_manager_scrape_now(w.manager);
+    assert_non_null(strstr(last_error(&w, NULL), "more than 1024 labels"));
+    assert_int_equal(stats(&w).exceeded_label_limits, 1);
+    assert_int_equal(stats(&w).failures[SCRAPE_FAILURE_LIMIT], 1);
+    apply(&w, JOB "  label_limit: 10\n");
+    scrape_manager_scrape_now(w.manager);
+    assert_string_equal(last_error(&w, NULL),
+                        "label_limit exceeded (metric: b, number of labels: 68, limit: 10)");
+    buffer_deinit(&body);
     world_close(&w);
 }
 
@@ -791,6 +886,62 @@ static void a_reload_keeps_what_did_not_change(void **state)
     struct error err;
     assert_true(scrape_manager_start(&w.manager, w.db, NULL, &err));
     world_close(&w);
+}
+
+/* A name server that hangs: getaddrinfo() in this program is the test's, so that "hangs.test" takes until the
+ * test lets it go. */
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    int inside;
+    bool go;
+} lookups = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, false};
+
+int getaddrinfo(const char *restrict node, const char *restrict service,
+                const struct addrinfo *restrict hints, struct addrinfo **restrict out)
+{
+    static int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    if (node && strcmp(node, "hangs.test") == 0) {
+        struct timespec end;
+        clock_gettime(CLOCK_REALTIME, &end);
+        end.tv_sec += 20; /* a test that fails ends nevertheless */
+        pthread_mutex_lock(&lookups.mutex);
+        lookups.inside++;
+        while (!lookups.go && pthread_cond_timedwait(&lookups.changed, &lookups.mutex, &end) == 0)
+            ;
+        lookups.inside--;
+        pthread_cond_broadcast(&lookups.changed);
+        pthread_mutex_unlock(&lookups.mutex);
+        return EAI_AGAIN;
+    }
+    if (!next)
+        *(void **)&next = dlsym(RTLD_NEXT, "getaddrinfo");
+    return next(node, service, hints, out);
+}
+
+/* The timeout holds for lookups too: their thread is left behind. So does the removal of a target. */
+static void nobody_waits_for_a_name_server(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    apply(&w,
+          "global: {scrape_interval: 1h, scrape_timeout: 300ms}\nscrape_configs:\n- job_name: j\n"
+          "  static_configs: [{targets: ['hangs.test:1']}]\n");
+    scrape_manager_scrape_now(w.manager);
+    const char *error = last_error(&w, NULL);
+    pthread_mutex_lock(&lookups.mutex);
+    int inside = lookups.inside;
+    pthread_mutex_unlock(&lookups.mutex);
+    assert_int_equal(inside, 1);
+    assert_int_equal(strncmp(error, "timed out after 300 ms", 22), 0);
+    world_close(&w);
+    pthread_mutex_lock(&lookups.mutex);
+    lookups.go = true;
+    pthread_cond_broadcast(&lookups.changed);
+    while (lookups.inside > 0)
+        pthread_cond_wait(&lookups.changed, &lookups.mutex);
+    pthread_mutex_unlock(&lookups.mutex);
 }
 
 /* While it hangs, a target is removed, and another time the manager stops: neither waits for it. */
@@ -924,10 +1075,14 @@ int main(void)
         cmocka_unit_test(samples_with_timestamps_are_rows_of_their_own),
         cmocka_unit_test(series_whose_timestamps_part_get_groups_of_their_own),
         cmocka_unit_test(storage_that_refuses_fails_the_scrape),
+        cmocka_unit_test(failed_scrapes_keep_no_slots),
+        cmocka_unit_test(slots_go_back_after_reloads_without_a_row),
+        cmocka_unit_test(outsized_series_are_left_out),
         cmocka_unit_test(series_over_the_limit_are_left_out),
         cmocka_unit_test(renumbered_slots_are_asked_for_again),
         cmocka_unit_test(a_reload_keeps_what_did_not_change),
         cmocka_unit_test(nobody_waits_for_a_hanging_target),
+        cmocka_unit_test(nobody_waits_for_a_name_server),
         cmocka_unit_test(target_limit_stops_all_of_the_job),
         cmocka_unit_test(the_api_sees_targets_and_what_was_dropped),
         cmocka_unit_test(reloads_and_snapshots_run_beside_scrapes),
