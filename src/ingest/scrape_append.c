@@ -565,6 +565,7 @@ static bool commit_body(struct appending *ap, struct view body, struct scrape_ou
         return fail(o, SCRAPE_FAILURE_STORAGE, &err);
     }
     s->series_written = true;
+    s->last_row = o->timestamp;
     line_walk_finish(&ap->walk);
     if (release) {
         release_slots(ap, lines->gone, lines->gone_count, slot_count);
@@ -589,8 +590,10 @@ static void commit_failure(struct appending *ap, struct scrape_outcome *o)
         return;
     }
     fill_report(ap, o);
-    if (appender_commit(&ap->a, APPENDER_STALE_MISSING, &err))
-        ap->s->series_written = true;
+    if (!appender_commit(&ap->a, APPENDER_STALE_MISSING, &err))
+        return; /* as it said of the row that failed before */
+    ap->s->series_written = true;
+    ap->s->last_row = o->timestamp;
 }
 
 void scrape_append(struct scrape *s, struct scrape_workspace *w, struct db *db,
@@ -629,11 +632,15 @@ void scrape_append_end(struct scrape *s)
 {
     struct appender a;
     struct error err;
+    int64_t now = clock_wall().ms;
     if (!s->group || !s->series_written)
         return;
-    /* When it fails (storage is full, the clock was put back) there is nobody to tell: the series end by
-     * the lookback, a few minutes later. */
-    if (appender_begin(&a, s->group, clock_wall().ms, &err) &&
+    /* The last row may be of this millisecond, of one of the next two, or from before the clock was put back.
+     * When it fails (storage is full) there is nobody to tell: the series end by the lookback, a few minutes
+     * later. */
+    if (now <= s->last_row.ms)
+        now = s->last_row.ms + 1;
+    if (appender_begin(&a, s->group, now, &err) &&
         appender_commit(&a, APPENDER_STALE_MISSING, &err))
         s->series_written = false;
 }

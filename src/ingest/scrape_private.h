@@ -97,6 +97,7 @@ struct scrape {
     int64_t cache_bytes_counted;
     uint32_t report_slots[SCRAPE_REPORT_COUNT];
     bool report_slots_known;
+    wall_time last_row;  /* when series_written */
     bool series_written; /* since the group was opened: a last row of stale markers is due */
     size_t body_bytes;   /* of the last scrape: what to reserve for the next */
 };

@@ -176,7 +176,8 @@ static void collect_scrape(belfry_emitter *e, const struct scrape_stats *s)
         {"belfry_scrape_series_refused_total", "Series refused over a limit of the storage.",
          (double)s->series_refused},
         {"belfry_scrape_series_outsized_total",
-         "New series left out for more than 64 labels, a label name of more than 1 KiB or a value of more "
+         "New series left out for more than 64 labels, a label name of more than 1 KiB or a value "
+         "of more "
          "than 64 KiB, where the job has no such limit of its own.",
          (double)s->series_outsized},
         {"prometheus_target_scrape_pools_failed_total",

@@ -3,6 +3,7 @@
  * storage that remembers rows as text. Intervals are an hour: tests say when to scrape. */
 #include "ingest/scrape.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "fake_storage.h"
@@ -944,6 +945,30 @@ static void nobody_waits_for_a_name_server(void **state)
     pthread_mutex_unlock(&lookups.mutex);
 }
 
+/* Its last row comes after the one before, whatever the clock says by then. */
+static void a_target_that_goes_ends_its_series_though_the_clock_was_put_back(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    clock_test_freeze((wall_time){INT64_C(1700000000000)}, clock_mono());
+    for (int hours = 0; hours < 2; hours++) {
+        apply(&w, JOB);
+        clock_test_advance_ms(1);
+        peer_set_text(w.peer, "a 1\n");
+        scrape_manager_scrape_now(w.manager);
+        assert_row(&w, "a" LABELS " 1\nup" LABELS " 1\n");
+        clock_test_jump_wall_ms(-hours * INT64_C(3600000)); /* 0: within the same millisecond */
+        apply(&w, "scrape_configs: []\n");
+        scrape_manager_scrape_now(w.manager);
+        assert_row(&w, "a" LABELS " stale\nup" LABELS " stale\n");
+        clock_test_jump_wall_ms(hours * INT64_C(3600000));
+        clock_test_advance_ms(1);
+    }
+    clock_test_unfreeze();
+    world_close(&w);
+}
+
 /* While it hangs, a target is removed, and another time the manager stops: neither waits for it. */
 static void nobody_waits_for_a_hanging_target(void **state)
 {
@@ -1081,6 +1106,7 @@ int main(void)
         cmocka_unit_test(series_over_the_limit_are_left_out),
         cmocka_unit_test(renumbered_slots_are_asked_for_again),
         cmocka_unit_test(a_reload_keeps_what_did_not_change),
+        cmocka_unit_test(a_target_that_goes_ends_its_series_though_the_clock_was_put_back),
         cmocka_unit_test(nobody_waits_for_a_hanging_target),
         cmocka_unit_test(nobody_waits_for_a_name_server),
         cmocka_unit_test(target_limit_stops_all_of_the_job),
