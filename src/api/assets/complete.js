@@ -13,18 +13,15 @@ const Complete = (() => {
     "topk", "unless", "vector", "without", "year"];
   const NAMES_MAX = 20000, SHOWN_MAX = 12;
 
-  let input, list, names = null, items = [], selected = -1, word = null;
+  let input, list, names = null, loading = null, items = [], selected = -1, word = null;
 
-  async function load() {
-    if (names) return;
-    names = [];
-    try {
-      const answer = await fetch("/api/v1/label/__name__/values?limit=" + NAMES_MAX);
-      const body = await answer.json();
-      if (body.status === "success") names = body.data;
-    } catch (e) {
-      names = null; // asked again at the next key: completion is a help, not a need
-    }
+  // Once, also for those who type while the names are on their way.
+  function load() {
+    loading ??= fetch("/api/v1/label/__name__/values?limit=" + NAMES_MAX)
+      .then((answer) => answer.json())
+      .then((body) => { if (body.status === "success") names = body.data; })
+      .catch(() => { loading = null; }); // asked again at the next key: completion is a help, not a need
+    return loading;
   }
 
   // The identifier that ends at the caret; not inside quotes or braces, where labels are.

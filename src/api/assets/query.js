@@ -7,8 +7,9 @@
   if (path === "/targets") return;
   const ROWS_MAX = 2000, LINES_MAX = 200, POINTS_MAX = 600, VALUES_MAX = 50;
   const $ = (id) => document.getElementById(id);
-  const state = { expr: "", tab: "table", range: 3600, end: null };
-  let running = null;
+  const state = { expr: "", tab: "table", range: 3600, end: null, refresh: 0 };
+  const hidden = new Set(); // names of series that the reader took out of the graph
+  let running = null, timer = 0;
 
   $("query-page").hidden = false;
   $("nav-query").setAttribute("aria-current", "page");
@@ -21,7 +22,13 @@
       if (cls) span.className = cls;
       into.append(span);
     };
-    if (metric.__name__) add(metric.__name__, "name");
+    // Long names may break behind an underscore.
+    if (metric.__name__) {
+      metric.__name__.split(/(?<=[_:])/).forEach((part, i) => {
+        if (i) into.append(document.createElement("wbr"));
+        add(part, "name");
+      });
+    }
     if (names.length || !metric.__name__) add("{");
     names.forEach((n, i) => {
       add((i ? ", " : "") + n, "label-name");
@@ -40,9 +47,21 @@
     return n.toLocaleString() + " " + one + (n === 1 ? "" : one === "series" ? "" : "s");
   }
 
+  // "invalid parameter "query": 1:6: parse error: ..." with the line and a mark below its place.
   function showError(text) {
-    $("error").textContent = text;
+    const plain = text.replace(/^invalid parameter "query": /, "");
+    const at = /^(\d+):(\d+): /.exec(plain);
+    const line = at && state.expr.split("\n")[at[1] - 1];
+    $("error").textContent = plain;
+    if (line && line.length <= 200 && at[2] <= line.length + 1)
+      $("error").textContent += "\n\n" + line + "\n" + " ".repeat(at[2] - 1) + "^";
     $("error").hidden = false;
+  }
+
+  function showEmpty(text) {
+    $("empty-text").textContent = text;
+    $("empty").hidden = !text;
+    $("panel-" + state.tab).hidden = !!text;
   }
 
   function showNotices(body, extra) {
@@ -58,6 +77,14 @@
   function clearResult() {
     $("error").hidden = true;
     $("notices").hidden = true;
+    $("empty").hidden = true;
+  }
+
+  function clearData() {
+    $("results").tBodies[0].replaceChildren();
+    $("legend").replaceChildren();
+    $("panel-" + state.tab).hidden = true;
+    Chart.clear();
   }
 
   function row(metric, text) {
@@ -90,30 +117,46 @@
     $("results").tBodies[0].replaceChildren(...rows);
     showNotices(body, extra);
     const count = Array.isArray(result) && resultType !== "scalar" && resultType !== "string" ? plural(result.length, "series") : resultType;
-    $("status").textContent = (rows.length ? count : "Empty result") + ", " + ms + " ms";
+    showEmpty(rows.length ? "" : "No series match " + (state.end ? "at this time." : "now."));
+    const at = new Date((state.end ?? Date.now() / 1000) * 1000);
+    $("status").textContent = (rows.length ? count : "Empty result") + " at " + at.toLocaleTimeString() + ", " + ms + " ms";
   }
 
   function showGraph(body, range, ms) {
     const all = body.data.result, extra = [];
     if (all.length > LINES_MAX) extra.push("only the first " + LINES_MAX + " of " + all.length + " series are drawn");
-    const series = all.slice(0, LINES_MAX).map((s, index) => ({
-      name: textOf(s.metric), index, off: false, points: s.values.map(([t, v]) => [t, Number(v)]),
-    }));
+    const series = all.slice(0, LINES_MAX).map((s, index) => {
+      const name = textOf(s.metric);
+      return { name, index, off: hidden.has(name), points: s.values.map(([t, v]) => [t, Number(v)]) };
+    });
+    showEmpty(all.length ? "" : "No series have samples in this range.");
     Chart.show({ start: range.start, end: range.end, step: range.step, series });
     $("legend").replaceChildren(...series.map((s) => {
       const li = document.createElement("li"), button = document.createElement("button");
       const swatch = document.createElement("span"), name = document.createElement("span");
       button.type = "button";
-      swatch.className = "swatch";
-      swatch.style.background = Chart.color(s.index);
+      const last = document.createElement("span");
+      swatch.className = ("swatch " + Chart.dash(s.index)).trim();
+      swatch.dataset.index = s.index;
+      swatch.style.color = Chart.color(s.index);
       labelsOf(all[s.index].metric, name);
-      button.setAttribute("aria-pressed", "true");
-      button.addEventListener("click", () => {
-        s.off = !s.off;
-        button.setAttribute("aria-pressed", String(!s.off));
+      last.className = "last";
+      last.textContent = Chart.short(s.points.length ? s.points[s.points.length - 1][1] : NaN);
+      last.title = "The last value";
+      button.title = "Click to hide or show, Shift+click to show it alone";
+      button.setAttribute("aria-pressed", String(!s.off));
+      button.addEventListener("click", (e) => {
+        if (e.shiftKey) {
+          const alone = !s.off && series.every((x) => x === s || x.off);
+          for (const x of series) x.off = !alone && x !== s;
+        } else {
+          s.off = !s.off;
+        }
+        $("legend").querySelectorAll("button").forEach((b, i) => b.setAttribute("aria-pressed", String(!series[i].off)));
+        for (const x of series) x.off ? hidden.add(x.name) : hidden.delete(x.name);
         Chart.redraw();
       });
-      button.append(swatch, name);
+      button.append(swatch, name, last);
       li.append(button);
       return li;
     }));
@@ -136,14 +179,20 @@
     return body;
   }
 
+  // The next run, while the page is looked at and shows the present.
+  function schedule() {
+    clearTimeout(timer);
+    if (state.refresh && !state.end) timer = setTimeout(() => (document.hidden ? schedule() : run()), state.refresh * 1000);
+  }
+
   async function run() {
+    schedule();
     if (running) running.abort(); // the server stops working on a query whose client is gone
     if (!state.expr.trim()) {
       clearResult();
+      clearData();
       $("status").textContent = "";
-      $("results").tBodies[0].replaceChildren();
-      $("legend").replaceChildren();
-      Chart.clear();
+      showEmpty("Write an expression and press Enter.");
       return;
     }
     const mine = running = new AbortController();
@@ -156,6 +205,7 @@
         : await ask("/api/v1/query", { query: state.expr, ...(state.end ? { time: state.end } : {}) }, mine.signal);
       if (mine !== running) return;
       clearResult();
+      $("panel-" + state.tab).hidden = false;
       const ms = Math.round(performance.now() - began);
       if (graph) showGraph(body, range, ms);
       else showTable(body, ms);
@@ -163,9 +213,7 @@
       if (mine !== running || e.name === "AbortError") return;
       clearResult();
       $("status").textContent = "";
-      $("results").tBodies[0].replaceChildren();
-      $("legend").replaceChildren();
-      Chart.clear();
+      clearData();
       showError(e.message || String(e));
     }
   }
@@ -174,21 +222,24 @@
 
   function read() {
     const p = new URLSearchParams(location.search);
-    state.expr = p.get("expr") ?? p.get("g0.expr") ?? "";
+    state.expr = p.get("expr") ?? p.get("g0.expr") ?? "up"; // something to see at the first visit
     const tab = p.get("tab") ?? p.get("g0.tab");
     state.tab = tab === "graph" || tab === "0" ? "graph" : "table";
     const range = Number(p.get("range"));
     state.range = range >= 60 && range <= 31536000 ? Math.floor(range) : 3600;
     const end = Number(p.get("end"));
     state.end = end > 0 && end < 1e11 ? end : null;
+    const refresh = Number(p.get("refresh"));
+    state.refresh = refresh >= 1 && refresh <= 86400 ? Math.floor(refresh) : 0;
   }
 
   function write() {
     const p = new URLSearchParams();
-    if (state.expr) p.set("expr", state.expr);
+    p.set("expr", state.expr);
     if (state.tab === "graph") p.set("tab", "graph");
     if (state.range !== 3600) p.set("range", String(state.range));
     if (state.end) p.set("end", String(state.end));
+    if (state.refresh) p.set("refresh", String(state.refresh));
     const query = p.toString();
     const url = "/query" + (query ? "?" + query : "");
     if (url.length < 60000 && url !== location.pathname + location.search) history.pushState(null, "", url);
@@ -207,17 +258,25 @@
     return d.toISOString().slice(0, 19);
   }
 
+  // A value of the address that the list has not is added to it.
+  function choose(select, value) {
+    if (![...select.options].some((o) => Number(o.value) === value)) {
+      const option = document.createElement("option");
+      option.value = String(value);
+      option.textContent = value + "s";
+      select.append(option);
+    }
+    select.value = String(value);
+  }
+
   function reflect() {
     $("expr").value = state.expr;
     $("time").value = state.end ? localTime(state.end) : "";
-    const select = $("range");
-    if (![...select.options].some((o) => Number(o.value) === state.range)) {
-      const option = document.createElement("option");
-      option.value = String(state.range);
-      option.textContent = state.range + "s";
-      select.append(option);
-    }
-    select.value = String(state.range);
+    choose($("range"), state.range);
+    choose($("refresh"), state.refresh);
+    $("time-label").textContent = state.tab === "graph" ? "Until" : "At";
+    $("now").disabled = !state.end;
+    document.title = (state.expr ? state.expr.slice(0, 60) + " – " : "") + "Belfry";
     for (const name of ["table", "graph"]) {
       const on = state.tab === name;
       $("tab-" + name).setAttribute("aria-selected", String(on));
@@ -229,6 +288,7 @@
   }
 
   function change(part) {
+    if ((part.expr ?? state.expr) !== state.expr) hidden.clear();
     Object.assign(state, part);
     write();
     reflect();
@@ -258,6 +318,7 @@
     });
   }
   $("range").addEventListener("change", () => change({ range: Number($("range").value) }));
+  $("refresh").addEventListener("change", () => change({ refresh: Number($("refresh").value) }));
   $("time").addEventListener("change", () => {
     const ms = Date.parse($("time").value);
     change({ end: Number.isFinite(ms) ? ms / 1000 : null });
@@ -265,12 +326,14 @@
   $("now").addEventListener("click", () => change({ end: null }));
   addEventListener("popstate", () => { read(); reflect(); run(); });
 
-  Chart.init($("canvas"), $("tooltip"));
+  Chart.init($("canvas"), $("tooltip"), () => {
+    for (const swatch of document.querySelectorAll(".swatch")) swatch.style.color = Chart.color(swatch.dataset.index);
+  });
   Complete.init($("expr"), $("suggestions"));
   addEventListener("resize", fit);
   requestAnimationFrame(fit); // once the style sheet has set the width
   read();
   reflect();
   run();
-  if (!state.expr && matchMedia("(pointer: fine)").matches) $("expr").focus();
+  if (!location.search && matchMedia("(pointer: fine)").matches) $("expr").focus();
 })();

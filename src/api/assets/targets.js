@@ -69,6 +69,7 @@
     const heading = document.createElement("h2"), wrap = document.createElement("div"), t = document.createElement("table");
     const up = targets.filter((x) => x.health === "up").length;
     heading.textContent = pool + " (" + up + " of " + targets.length + " up)";
+    if (up < targets.length) heading.className = "count-down";
     wrap.className = "scroll";
     t.className = "targets-table";
     const head = t.createTHead().insertRow();
@@ -91,12 +92,23 @@
       if (!pools.has(t.scrapePool)) pools.set(t.scrapePool, []);
       pools.get(t.scrapePool).push(t);
     }
-    const up = last.activeTargets.filter((t) => t.health === "up").length;
-    $("targets-summary").textContent = up + " of " + last.activeTargets.length + " up";
+    const all = last.activeTargets.length, up = last.activeTargets.filter((t) => t.health === "up").length;
+    $("targets-summary").textContent = up + " of " + all + " up";
+    const focused = [...$("targets").querySelectorAll("a")].indexOf(document.activeElement);
     $("targets").replaceChildren(...[...pools].flatMap(([pool, targets]) => table(pool, targets)));
+    if (focused >= 0) $("targets").querySelectorAll("a")[focused]?.focus();
+    $("targets-empty").textContent = all ? "All targets are up." : "The configuration names no targets: add scrape_configs and send SIGHUP.";
+    $("targets-empty").hidden = $("targets").childElementCount > 0;
   }
 
+  // Not while nobody looks, nor while text is being selected: the list is made anew each time.
+  const busy = () => document.hidden || (!getSelection().isCollapsed && $("targets").contains(getSelection().anchorNode));
+
   async function load() {
+    if (last && busy()) {
+      setTimeout(load, REFRESH_MS);
+      return;
+    }
     try {
       const answer = await fetch("/api/v1/targets?state=active");
       const body = await answer.json();
@@ -111,6 +123,10 @@
     setTimeout(load, REFRESH_MS);
   }
 
-  $("only-down").addEventListener("change", () => last && show());
+  $("only-down").checked = new URLSearchParams(location.search).has("down");
+  $("only-down").addEventListener("change", () => {
+    history.replaceState(null, "", $("only-down").checked ? "/targets?down" : "/targets");
+    if (last) show();
+  });
   load();
 })();
