@@ -104,23 +104,35 @@ static void slot_reclaim(struct group *g, uint32_t slot)
     }
 }
 
+/* The series with these labels, which is made when new (then *is_new). */
+static bool series_find_locked(struct head *h, const struct group *g, struct labels ls,
+                               uint32_t *series, bool *is_new, struct error *err)
+{
+    uint64_t hash = labels_hash(ls);
+    labels_id id = label_store_find(h->catalog->labels, ls);
+    *series = id.n == LABEL_STORE_NONE ? SERIES_DEAD : head_find_series_locked(h, id, hash);
+    *is_new = *series == SERIES_DEAD;
+    if (!*is_new)
+        return true;
+    if (g->slot_count >= GROUP_SLOTS_MAX && g->free_count == 0)
+        return error_set(err, ERROR_LIMIT, "a target may have at most %d series", GROUP_SLOTS_MAX);
+    if (!head_has_room_locked(h, err))
+        return false;
+    if (id.n == LABEL_STORE_NONE)
+        id = label_store_add(h->catalog->labels, ls);
+    if (id.n == LABEL_STORE_NONE)
+        return error_set(err, ERROR_LIMIT, "label sets take more memory than is allowed");
+    *series = head_create_series_locked(h, id, hash);
+    return true;
+}
+
 bool group_slot(struct group *g, struct labels ls, uint32_t *slot, struct error *err)
 {
     struct head *h = g->head;
-    uint64_t hash = labels_hash(ls);
+    uint32_t series;
+    bool is_new;
     mutex_lock(&h->creation);
-    labels_id id = label_store_find(h->labels, ls);
-    if (id.n == LABEL_STORE_NONE)
-        id = label_store_add(h->labels, ls);
-    uint32_t series = SERIES_DEAD;
-    if (id.n == LABEL_STORE_NONE)
-        error_set(err, ERROR_LIMIT, "label sets take more memory than is allowed");
-    else
-        series = head_find_series_locked(h, id, hash);
-    bool is_new = id.n != LABEL_STORE_NONE && series == SERIES_DEAD;
-    if (is_new)
-        series = head_create_series_locked(h, id, hash, err);
-    if (series == SERIES_DEAD) {
+    if (!series_find_locked(h, g, ls, &series, &is_new, err)) {
         mutex_unlock(&h->creation);
         return false;
     }

@@ -3,13 +3,15 @@
  *
  *   appender.h  group_append.c   slots, rows               group.c  tile -> strip -> extent
  *   series      head_series.c    table, hash index, log    postings.c  label pair -> ids
+ *               head_catalog.c   both, without the dead
  *   queries     head_select.c    matchers -> series        head_read.c  pins, columns
  *   disk        wal.c            WAL thread, segments      head_replay.c  what was there at the start
  *   cut         head_truncate.c  forgets what is in blocks
  *
  * What readers rely on:
  * 1. Series, postings, label store and groups only grow at their end and are published by counts; what a
- *    cut replaces is retired and freed when the last view older than that is released (head_collect).
+ *    cut replaces (at last the whole catalog) is retired and freed when the last view older than that is
+ *    released (head_collect).
  * 2. A view pins a group at first touch: references on tile, run and extents and the number of visible
  *    rows, so that two selectors of a query see the same scrape.
  * 3. Rows are visible when the WAL thread has written them, whole, in order.
@@ -61,13 +63,11 @@ static struct head *head_new(const char *dir, const struct db_options *opts)
     mutex_init(&h->creation);
     mutex_init(&h->view_mutex);
     cond_init(&h->group_freed);
-    h->labels = label_store_new(MEM_LABELS, 0);
-    postings_init(&h->postings);
+    h->catalog = catalog_new();
     h->group_keys = string_map_new(MEM_HEAD);
     h->metadata_index = string_map_new(MEM_HEAD);
     arena_init(&h->metadata_arena, MEM_HEAD, 0);
     series_log_writer_init(&h->log);
-    h->series_pages = mem_alloc_zero(MEM_HEAD, SERIES_PAGES_MAX, sizeof *h->series_pages);
     atomic_init(&h->floor, INT64_MIN);
     atomic_init(&h->floor_refused, INT64_MIN);
     atomic_init(&h->newest, INT64_MIN);
@@ -135,9 +135,6 @@ static void head_free(struct head *h)
         group_free(head_group(h, i));
     for (size_t i = 0; i < GROUP_PAGES_MAX && h->group_pages[i]; i++)
         mem_free(MEM_HEAD, (void *)h->group_pages[i]);
-    for (size_t i = 0; i < SERIES_PAGES_MAX; i++)
-        mem_free(MEM_HEAD, atomic_load(&h->series_pages[i]));
-    mem_free(MEM_HEAD, (void *)h->series_pages);
     mem_free(MEM_INDEX, h->index);
     mem_free(MEM_HEAD, h->moved);
     mem_free(MEM_HEAD, (void *)h->metadata);
@@ -148,8 +145,7 @@ static void head_free(struct head *h)
     arena_deinit(&h->metadata_arena);
     string_map_free(h->metadata_index);
     string_map_free(h->group_keys);
-    postings_deinit(&h->postings);
-    label_store_free(h->labels);
+    catalog_free(h->catalog);
     cond_deinit(&h->group_freed);
     mutex_deinit(&h->view_mutex);
     mutex_deinit(&h->creation);
@@ -236,16 +232,16 @@ void head_retire(struct head *h, struct garbage g)
 static void garbage_free(struct head *h, const struct garbage *g)
 {
     switch (g->kind) {
-    case GARBAGE_MEMORY:
-        mem_free(MEM_HEAD, g->ptr);
-        break;
     case GARBAGE_POSTING_CHUNKS:
         posting_chunks_free(g->ptr);
         break;
     case GARBAGE_POSTING_PLACE:
         mutex_lock(&h->creation);
-        postings_place_free(&h->postings, g->place);
+        postings_place_free(&((struct catalog *)g->ptr)->postings, g->place);
         mutex_unlock(&h->creation);
+        break;
+    case GARBAGE_CATALOG:
+        catalog_free(g->ptr);
         break;
     case GARBAGE_GROUP:
         group_free(g->ptr);
@@ -253,24 +249,42 @@ static void garbage_free(struct head *h, const struct garbage *g)
     }
 }
 
-/* Garbage is in the order of its epochs, views in that of theirs: what is older than the oldest view
- * goes. It is taken out under the mutex and freed without it. */
+/* Takes out what is older than the oldest view. Garbage is in the order of its epochs, views in that of
+ * theirs. */
+static struct garbage *garbage_take_locked(struct head *h, size_t *count)
+{
+    uint64_t oldest = h->views ? h->views->epoch : UINT64_MAX;
+    *count = 0;
+    while (*count < h->garbage_count && h->garbage[*count].epoch < oldest)
+        (*count)++;
+    if (*count == 0)
+        return NULL;
+    struct garbage *taken = mem_alloc(MEM_HEAD, *count * sizeof *taken);
+    memcpy(taken, h->garbage, *count * sizeof *taken);
+    h->garbage_count -= *count;
+    memmove(h->garbage, h->garbage + *count, h->garbage_count * sizeof *h->garbage);
+    return taken;
+}
+
+/* Freed without the mutex, by one thread at a time and so in order: a place is freed before its catalog.
+ * Whoever finds another at it leaves the rest to that one, who looks again before it ends. */
 void head_collect(struct head *h)
 {
+    struct garbage *free_now;
+    size_t count;
     mutex_lock(&h->view_mutex);
-    uint64_t oldest = h->views ? h->views->epoch : UINT64_MAX;
-    size_t count = 0;
-    while (count < h->garbage_count && h->garbage[count].epoch < oldest)
-        count++;
-    struct garbage *free_now = NULL;
-    if (count > 0) {
-        free_now = mem_alloc(MEM_HEAD, count * sizeof *free_now);
-        memcpy(free_now, h->garbage, count * sizeof *free_now);
-        h->garbage_count -= count;
-        memmove(h->garbage, h->garbage + count, h->garbage_count * sizeof *h->garbage);
+    if (h->collecting) {
+        mutex_unlock(&h->view_mutex);
+        return;
     }
+    h->collecting = true;
+    while ((free_now = garbage_take_locked(h, &count)) != NULL) {
+        mutex_unlock(&h->view_mutex);
+        for (size_t i = 0; i < count; i++)
+            garbage_free(h, &free_now[i]);
+        mem_free(MEM_HEAD, free_now);
+        mutex_lock(&h->view_mutex);
+    }
+    h->collecting = false;
     mutex_unlock(&h->view_mutex);
-    for (size_t i = 0; i < count; i++)
-        garbage_free(h, &free_now[i]);
-    mem_free(MEM_HEAD, free_now);
 }

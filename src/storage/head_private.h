@@ -35,9 +35,18 @@ struct series {
 
 enum {
     SERIES_PAGE = 8192,
-    SERIES_PAGES_MAX = 1 << 16,
+    SERIES_PAGES_MAX = 1 << 18,
     GROUP_PAGE = 1024,
     GROUP_PAGES_MAX = 1 << 13
+};
+
+/* All that is numbered by label sets: one is in force, and grows. When most of it speaks of the dead, the
+ * keeper copies the living into a new one (head_catalog.c): series keep their numbers, symbols and label
+ * sets get others. Views go on with the one they began with, which no longer changes. */
+struct catalog {
+    struct label_store *labels;
+    struct postings postings;
+    _Atomic(struct series *) *series_pages; /* SERIES_PAGES_MAX; NULL = nobody of it lives */
 };
 
 /* Where a series was, or is too, besides its own group. */
@@ -107,7 +116,12 @@ struct group {
 
 /* --- the head --- */
 
-enum garbage_kind { GARBAGE_MEMORY, GARBAGE_POSTING_CHUNKS, GARBAGE_POSTING_PLACE, GARBAGE_GROUP };
+enum garbage_kind {
+    GARBAGE_POSTING_CHUNKS,
+    GARBAGE_POSTING_PLACE, /* `place` of the catalog `ptr` */
+    GARBAGE_CATALOG,
+    GARBAGE_GROUP
+};
 struct garbage {
     enum garbage_kind kind;
     void *ptr;
@@ -124,10 +138,9 @@ struct head {
     pthread_mutex_t
         creation; /* guards the tables below; series and group entries are published by counts */
     pthread_cond_t group_freed;
-    struct label_store *labels;
-    uint32_t *index; /* hash index: series ids, open addressing */
+    struct catalog *catalog; /* changed under view_mutex too */
+    uint32_t *index;         /* hash index: series ids, open addressing */
     size_t index_capacity, index_count;
-    struct postings postings;
     struct string_map *group_keys;
     struct series_move *moved;
     size_t moved_count, moved_capacity;
@@ -141,8 +154,7 @@ struct head {
     bool log_has_reset; /* in this process */
     uint64_t series_live, series_created, series_removed, groups_live;
 
-    _Atomic(struct series *) *series_pages; /* SERIES_PAGES_MAX */
-    _Atomic uint32_t series_count;          /* ids below were published (release) */
+    _Atomic uint32_t series_count; /* ids below were published (release) */
     _Atomic(struct group *) *group_pages[GROUP_PAGES_MAX];
     _Atomic uint32_t group_count;
 
@@ -152,6 +164,7 @@ struct head {
     uint64_t epoch;
     struct garbage *garbage;
     size_t garbage_count, garbage_capacity;
+    bool collecting; /* somebody frees garbage */
 
     _Atomic int64_t floor;         /* samples below are not the head's */
     _Atomic int64_t floor_refused; /* rows below are not taken; at least `floor` */
@@ -162,12 +175,25 @@ struct head {
     double replay_seconds; /* constant after open */
 };
 
-/* head.c */
-static inline struct series *head_series(const struct head *h, uint32_t id)
+/* NULL for numbers of which nobody lived when the catalog was made. */
+static inline struct series *catalog_series(const struct catalog *c, uint32_t id)
 {
     struct series *page =
-        atomic_load_explicit(&h->series_pages[id / SERIES_PAGE], memory_order_acquire);
+        atomic_load_explicit(&c->series_pages[id / SERIES_PAGE], memory_order_acquire);
     return page ? &page[id % SERIES_PAGE] : NULL;
+}
+/* Under creation, or by the keeper. */
+static inline struct series *head_series(const struct head *h, uint32_t id)
+{
+    return catalog_series(h->catalog, id);
+}
+/* In the index, so to be found by its labels: in a group, or never put into one (yet). */
+static inline bool series_is_alive(const struct series *s)
+{
+    return s->labels != LABEL_STORE_NONE &&
+           (atomic_load_explicit(&s->group, memory_order_acquire) != SERIES_DEAD ||
+            (atomic_load_explicit(&s->slot, memory_order_relaxed) & SERIES_SLOT_MASK) ==
+                SERIES_SLOT_MASK);
 }
 static inline uint64_t series_hash(const struct series *s)
 {
@@ -177,7 +203,7 @@ static inline uint32_t head_series_count(const struct head *h)
 {
     return atomic_load_explicit(&h->series_count, memory_order_acquire);
 }
-/* NULL for numbers never used or forgotten. */
+/* head.c. NULL for numbers never used or forgotten. */
 struct group *head_group(const struct head *h, uint32_t id);
 void head_log(const struct head *h, bool is_error, const char *event, const char *format, ...)
     PRINTF_LIKE(4, 5);
@@ -187,19 +213,32 @@ void head_atomic_min(_Atomic int64_t *a, int64_t v);
 void head_retire(struct head *h, struct garbage g);
 void head_collect(struct head *h);
 
+/* head_catalog.c */
+struct catalog *catalog_new(void);
+void catalog_free(struct catalog *c);
+/* The entry of a number, on a page that is made when missing. */
+struct series *catalog_series_make(struct catalog *c, uint32_t id);
+/* Into the lists of all its label pairs. Ids ascend. */
+void catalog_add_postings(struct catalog *c, uint32_t id, labels_id labels);
+/* The number of entries on pages that are there: no id at or above `limit`. */
+uint32_t catalog_room(const struct catalog *c, uint32_t limit);
+/* After a cut: when the dead outnumber the living, their names and numbers go. Keeper. */
+void head_renew_catalog(struct head *h);
+
 /* head_series.c; all under creation */
 uint32_t head_find_series_locked(struct head *h, labels_id labels, uint64_t hash);
-/* SERIES_DEAD with err set when over a limit. Not in any group yet. */
-uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash,
-                                   struct error *err);
+/* May another series be made? Asked before its labels are interned: what is refused must leave nothing. */
+MUST_USE bool head_has_room_locked(const struct head *h, struct error *err);
+/* Not in any group yet. */
+uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash);
 /* From the log, with the id it had. */
 void head_restore_series_locked(struct head *h, uint32_t id, labels_id labels);
 void head_index_remove_locked(struct head *h, uint32_t id);
 /* Makes group and slot the series' own place. */
 void head_place_series_locked(struct head *h, uint32_t id, uint32_t group, uint32_t slot);
 /* Where samples of a series may be: its group, then those it was in. Returns their number (at most max). */
-size_t head_series_groups(struct head *h, uint32_t id, uint32_t *groups, size_t max,
-                          uint32_t *slot);
+size_t head_series_groups(struct head *h, const struct catalog *c, uint32_t id, uint32_t *groups,
+                          size_t max, uint32_t *slot);
 struct group *head_add_group_locked(struct head *h, uint32_t id, struct view key);
 void head_add_metadata_locked(struct head *h, const struct metric_metadata *m, bool log);
 /* What the series log has to get before the next rows; empty when nothing. *out is the caller's. */
@@ -241,6 +280,7 @@ MUST_USE bool head_write_series_log(void *head, wal_log_sink sink, void *sink_ar
 /* head_read.c */
 struct head_view {
     struct head *head;
+    const struct catalog *catalog;
     int64_t floor;
     uint64_t epoch;
     struct head_view *next, *prev;

@@ -25,6 +25,7 @@ struct head_view *head_pin(struct head *h, int64_t floor_ms)
     int64_t floor = atomic_load_explicit(&h->floor, memory_order_relaxed);
     v->floor = floor_ms > floor ? floor_ms : floor;
     v->epoch = h->epoch++;
+    v->catalog = h->catalog;
     v->prev = h->views_last;
     if (h->views_last)
         h->views_last->next = v;
@@ -499,8 +500,8 @@ bool head_reader_read(struct head_reader *r, uint64_t ref, int64_t mint, int64_t
     ASSERT(ref < head_series_count(r->view->head));
     if (mint < r->view->floor)
         mint = r->view->floor;
-    size_t count =
-        head_series_groups(r->view->head, (uint32_t)ref, groups, GROUPS_PER_SERIES_MAX, &slot);
+    size_t count = head_series_groups(r->view->head, r->view->catalog, (uint32_t)ref, groups,
+                                      GROUPS_PER_SERIES_MAX, &slot);
     if (count == 0 || mint > maxt)
         return true;
     if (UNLIKELY(count > 1)) {

@@ -161,7 +161,8 @@ static bool replay_series_log(struct head *h, struct wal_recovered *found, struc
 {
     char path[PATH_BYTES];
     struct series_log_visitor visitor = {on_series, on_group, on_metadata, h};
-    struct log_replay l = {{.head = h, .found = found}, series_log_reader_new(h->labels, &visitor)};
+    struct log_replay l = {{.head = h, .found = found},
+                           series_log_reader_new(h->catalog->labels, &visitor)};
     snprintf(path, sizeof path, "%s/series.log", h->dir);
     struct replay_file rf = {path, "series.log", true, on_log_record, 0, 0};
     mutex_lock(&h->creation);

@@ -35,6 +35,7 @@ struct plan {
 
 struct select_state {
     struct head *head;
+    const struct catalog *catalog; /* the view's */
     struct arena *arena;
     const struct select *what;
     struct plan *plans;
@@ -87,11 +88,11 @@ static void cache_put(struct number_cache *c, uint32_t key, uint32_t value)
 
 static void plan_add_value(struct select_state *s, struct plan *p, struct view value)
 {
-    const struct head *h = s->head;
-    symbol_id symbol = label_store_find_symbol(h->labels, value);
+    const struct catalog *c = s->catalog;
+    symbol_id symbol = label_store_find_symbol(c->labels, value);
     if (symbol.n == LABEL_STORE_NONE)
         return;
-    struct posting_list list = postings_find(&h->postings, p->name, symbol);
+    struct posting_list list = postings_find(&c->postings, p->name, symbol);
     if (list.count == 0)
         return;
     p->equal = symbol;
@@ -105,7 +106,7 @@ static void plan_make_locked(struct select_state *s, struct plan *p, const struc
     size_t literals = m->type == MATCH_REGEX ? regex_literal_count(m->regex) : 0;
     *p = (struct plan){.matcher = m, .kind = PLAN_FILTER, .equal = {LABEL_STORE_NONE}};
     p->matches_empty = matcher_matches_empty(m);
-    p->name = label_store_find_symbol(s->head->labels, m->name);
+    p->name = label_store_find_symbol(s->catalog->labels, m->name);
     if (p->matches_empty || (m->type != MATCH_EQUAL && literals == 0))
         return;
     p->kind = PLAN_LISTS;
@@ -141,10 +142,14 @@ static void base_from_lists(struct select_state *s, const struct posting_list *l
 static void base_from_all(struct select_state *s)
 {
     uint32_t count = head_series_count(s->head);
-    s->ids = arena_alloc(s->arena, ((size_t)count + 1) * sizeof *s->ids);
+    s->ids = arena_alloc(s->arena, ((size_t)catalog_room(s->catalog, count) + 1) * sizeof *s->ids);
     s->count = 0;
-    for (uint32_t id = 0; id < count; id++)
-        s->ids[s->count++] = id;
+    for (uint32_t page = 0; page < count; page += SERIES_PAGE) {
+        if (!catalog_series(s->catalog, page))
+            continue;
+        for (uint32_t id = page; id < count && id < page + SERIES_PAGE; id++)
+            s->ids[s->count++] = id;
+    }
 }
 
 /* Values of the matcher's name are matched as text, outside of the lock; their lists are then taken at
@@ -153,24 +158,24 @@ static void base_from_values(struct select_state *s, struct plan *p)
 {
     struct head *h = s->head;
     mutex_lock(&h->creation);
-    const struct posting_name *name = postings_name(&h->postings, p->name);
+    const struct posting_name *name = postings_name(&s->catalog->postings, p->name);
     size_t count = name ? name->count : 0, kept = 0;
     uint32_t *places = arena_alloc(s->arena, (count + 1) * sizeof *places);
     symbol_id *values = arena_alloc(s->arena, (count + 1) * sizeof *values);
     for (size_t i = 0; i < count; i++) {
         places[i] = name->values[i];
-        values[i] = postings_at(&h->postings, places[i])->value;
+        values[i] = postings_at(&s->catalog->postings, places[i])->value;
     }
     mutex_unlock(&h->creation);
     for (size_t i = 0; i < count; i++) {
-        if (matcher_matches(p->matcher, label_store_text(h->labels, values[i])))
+        if (matcher_matches(p->matcher, label_store_text(s->catalog->labels, values[i])))
             places[kept++] = places[i];
     }
     struct posting_list *lists = arena_alloc(s->arena, (kept + 1) * sizeof *lists);
     uint64_t total = 0;
     mutex_lock(&h->creation);
     for (size_t i = 0; i < kept; i++) {
-        lists[i] = posting_snapshot(postings_at(&h->postings, places[i]));
+        lists[i] = posting_snapshot(postings_at(&s->catalog->postings, places[i]));
         total += lists[i].count;
     }
     mutex_unlock(&h->creation);
@@ -206,14 +211,14 @@ static bool list_is_walked(const struct select_state *s, const struct plan *p)
 }
 
 /* The answer for one value of the label; "" when the label is not there. */
-static bool value_matches(const struct head *h, const struct plan *p, struct number_cache *answers,
-                          symbol_id value)
+static bool value_matches(const struct catalog *c, const struct plan *p,
+                          struct number_cache *answers, symbol_id value)
 {
     uint32_t answer;
     if (p->kind == PLAN_LISTS && p->matcher->type == MATCH_EQUAL)
         return p->list_count > 0 && value.n == p->equal.n;
     if (!cache_get(answers, value.n, &answer)) {
-        answer = matcher_matches(p->matcher, label_store_text(h->labels, value));
+        answer = matcher_matches(p->matcher, label_store_text(c->labels, value));
         cache_put(answers, value.n, answer);
     }
     return answer;
@@ -221,27 +226,27 @@ static bool value_matches(const struct head *h, const struct plan *p, struct num
 
 static void filter_by_labels(struct select_state *s, const struct plan *p)
 {
-    const struct head *h = s->head;
+    const struct catalog *c = s->catalog;
     struct number_cache answers = {.arena = s->arena};
     size_t kept = 0;
     uint32_t shape_seen = LABEL_STORE_NONE;
     int place = -1;
     for (size_t i = 0; i < s->count; i++) {
-        const struct series *series = head_series(h, s->ids[i]);
+        const struct series *series = catalog_series(c, s->ids[i]);
         if (!series || series->labels == LABEL_STORE_NONE)
             continue;
         labels_id labels = {series->labels};
-        shape_id shape = label_store_shape(h->labels, labels);
+        shape_id shape = label_store_shape(c->labels, labels);
         if (shape.n != shape_seen) {
             shape_seen = shape.n;
             place = p->name.n == LABEL_STORE_NONE
                         ? -1
-                        : label_store_shape_find(h->labels, shape, p->name);
+                        : label_store_shape_find(c->labels, shape, p->name);
         }
         symbol_id value = {0};
         if (place >= 0)
-            value = label_store_values(h->labels, labels)[place];
-        if (value_matches(h, p, &answers, value))
+            value = label_store_values(c->labels, labels)[place];
+        if (value_matches(c, p, &answers, value))
             s->ids[kept++] = s->ids[i];
     }
     s->count = kept;
@@ -269,7 +274,7 @@ static void filter_by_time(struct select_state *s)
     struct number_cache groups = {.arena = s->arena};
     size_t kept = 0;
     for (size_t i = 0; i < s->count; i++) {
-        const struct series *series = head_series(s->head, s->ids[i]);
+        const struct series *series = catalog_series(s->catalog, s->ids[i]);
         if (!series || series->labels == LABEL_STORE_NONE)
             continue;
         uint32_t group = atomic_load_explicit(&series->group, memory_order_acquire);
@@ -374,7 +379,8 @@ static void sort_by_group(struct select_state *s)
     bool sorted = true;
     uint32_t *of = arena_alloc(s->arena, (s->count + 1) * sizeof *of);
     for (size_t i = 0; i < s->count; i++) {
-        of[i] = atomic_load_explicit(&head_series(s->head, s->ids[i])->group, memory_order_relaxed);
+        of[i] = atomic_load_explicit(&catalog_series(s->catalog, s->ids[i])->group,
+                                     memory_order_relaxed);
         if (of[i] >= groups)
             of[i] = groups; /* moved or forgotten since it was filtered */
         sorted = sorted && of[i] >= last;
@@ -401,13 +407,13 @@ bool head_select(struct head_view *v, const struct select *what, struct label_st
     bool ok = true;
     *out = (struct series_list){0};
     arena_init(&scratch, MEM_QUERY, 0);
-    struct select_state s = {.head = h, .arena = &scratch, .what = what};
+    struct select_state s = {.head = h, .catalog = v->catalog, .arena = &scratch, .what = what};
     select_ids(&s);
     if (what->series_max > 0 && s.count > what->series_max)
         ok = error_set(err, ERROR_LIMIT, "%zu series selected, at most %zu allowed", s.count,
                        what->series_max);
     if (ok && s.count > 0) {
-        struct mapping m = {.from = h->labels,
+        struct mapping m = {.from = v->catalog->labels,
                             .to = labels,
                             .symbols = {&scratch, NULL, 0, 0},
                             .shapes = {&scratch, NULL, 0, 0},
@@ -415,7 +421,8 @@ bool head_select(struct head_view *v, const struct select *what, struct label_st
         sort_by_group(&s);
         out->items = arena_alloc(arena, s.count * sizeof *out->items);
         for (size_t i = 0; i < s.count && ok; i++) {
-            labels_id id = map_labels(&m, (labels_id){head_series(h, s.ids[i])->labels});
+            labels_id id =
+                map_labels(&m, (labels_id){catalog_series(v->catalog, s.ids[i])->labels});
             out->items[i] = (struct series_ref){id, s.ids[i]};
             if (id.n == LABEL_STORE_NONE)
                 ok = error_set(err, ERROR_LIMIT,
@@ -462,25 +469,25 @@ static void text_finish(struct text_list *t, size_t limit, struct arena *arena, 
 bool head_label_names(struct head_view *v, const struct select *what, size_t limit,
                       struct arena *arena, struct view **out, size_t *count, struct error *err)
 {
-    const struct head *h = v->head;
+    const struct catalog *c = v->catalog;
     struct text_list found = {0};
     struct arena scratch;
     arena_init(&scratch, MEM_QUERY, 0);
-    struct select_state s = {.head = v->head, .arena = &scratch, .what = what};
+    struct select_state s = {.head = v->head, .catalog = c, .arena = &scratch, .what = what};
     struct number_cache shapes = {.arena = &scratch}, names = {.arena = &scratch};
     select_ids(&s);
     for (size_t i = 0; i < s.count; i++) {
         uint32_t seen, name_count;
         shape_id shape =
-            label_store_shape(h->labels, (labels_id){head_series(h, s.ids[i])->labels});
+            label_store_shape(c->labels, (labels_id){catalog_series(c, s.ids[i])->labels});
         if (cache_get(&shapes, shape.n, &seen))
             continue;
         cache_put(&shapes, shape.n, 1);
-        const symbol_id *in = label_store_shape_names(h->labels, shape, &name_count);
+        const symbol_id *in = label_store_shape_names(c->labels, shape, &name_count);
         for (uint32_t k = 0; k < name_count; k++) {
             if (!cache_get(&names, in[k].n, &seen)) {
                 cache_put(&names, in[k].n, 1);
-                text_add(&found, label_store_text(h->labels, in[k]));
+                text_add(&found, label_store_text(c->labels, in[k]));
             }
         }
     }
@@ -490,16 +497,17 @@ bool head_label_names(struct head_view *v, const struct select *what, size_t lim
 }
 
 /* Without matchers: every value of the name, straight from its list. */
-static void values_of_name(struct head *h, struct view name, struct text_list *found)
+static void values_of_name(struct head *h, const struct catalog *c, struct view name,
+                           struct text_list *found)
 {
     mutex_lock(&h->creation);
-    symbol_id symbol = label_store_find_symbol(h->labels, name);
+    symbol_id symbol = label_store_find_symbol(c->labels, name);
     const struct posting_name *n =
-        symbol.n == LABEL_STORE_NONE ? NULL : postings_name(&h->postings, symbol);
+        symbol.n == LABEL_STORE_NONE ? NULL : postings_name(&c->postings, symbol);
     for (size_t i = 0; n && i < n->count; i++) {
-        const struct posting *p = postings_at(&h->postings, n->values[i]);
+        const struct posting *p = postings_at(&c->postings, n->values[i]);
         if (p->count > 0)
-            text_add(found, label_store_text(h->labels, p->value));
+            text_add(found, label_store_text(c->labels, p->value));
     }
     mutex_unlock(&h->creation);
 }
@@ -509,31 +517,32 @@ bool head_label_values(struct head_view *v, struct view name, const struct selec
                        struct error *err)
 {
     struct head *h = v->head;
+    const struct catalog *c = v->catalog;
     struct text_list found = {0};
     struct arena scratch;
     int64_t mint, maxt;
     head_time_range(h, &mint, &maxt);
     if (what->matcher_count == 0 && what->mint <= mint && what->maxt >= maxt) {
-        values_of_name(h, name, &found);
+        values_of_name(h, c, name, &found);
         text_finish(&found, limit, arena, out, count);
         return true;
     }
     arena_init(&scratch, MEM_QUERY, 0);
-    struct select_state s = {.head = h, .arena = &scratch, .what = what};
+    struct select_state s = {.head = h, .catalog = v->catalog, .arena = &scratch, .what = what};
     struct number_cache values = {.arena = &scratch};
     mutex_lock(&h->creation);
-    symbol_id symbol = label_store_find_symbol(h->labels, name);
+    symbol_id symbol = label_store_find_symbol(c->labels, name);
     mutex_unlock(&h->creation);
     if (symbol.n != LABEL_STORE_NONE)
         select_ids(&s);
     for (size_t i = 0; i < s.count; i++) {
         uint32_t seen;
         symbol_id value =
-            label_store_get(h->labels, (labels_id){head_series(h, s.ids[i])->labels}, symbol);
+            label_store_get(c->labels, (labels_id){catalog_series(c, s.ids[i])->labels}, symbol);
         if (value.n == 0 || cache_get(&values, value.n, &seen))
             continue;
         cache_put(&values, value.n, 1);
-        text_add(&found, label_store_text(h->labels, value));
+        text_add(&found, label_store_text(c->labels, value));
     }
     arena_deinit(&scratch);
     text_finish(&found, limit, arena, out, count);

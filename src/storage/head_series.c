@@ -90,16 +90,16 @@ static bool log_first(uint8_t **logged, size_t *capacity, uint32_t number)
 static void log_symbol(struct head *h, symbol_id symbol)
 {
     if (log_first(&h->logged_symbols, &h->logged_symbols_capacity, symbol.n))
-        series_log_add_symbol(&h->log, symbol.n, label_store_text(h->labels, symbol));
+        series_log_add_symbol(&h->log, symbol.n, label_store_text(h->catalog->labels, symbol));
 }
 
 /* The series, behind the symbols and the shape that it is the first to use. */
 static void log_series(struct head *h, uint32_t id, labels_id labels)
 {
     uint32_t count;
-    shape_id shape = label_store_shape(h->labels, labels);
-    const symbol_id *names = label_store_shape_names(h->labels, shape, &count);
-    const symbol_id *values = label_store_values(h->labels, labels);
+    shape_id shape = label_store_shape(h->catalog->labels, labels);
+    const symbol_id *names = label_store_shape_names(h->catalog->labels, shape, &count);
+    const symbol_id *values = label_store_values(h->catalog->labels, labels);
     if (!h->log_has_reset)
         series_log_add_reset(&h->log);
     h->log_has_reset = true;
@@ -115,50 +115,34 @@ static void log_series(struct head *h, uint32_t id, labels_id labels)
 
 /* --- table --- */
 
-static struct series *series_page_for(struct head *h, uint32_t id)
-{
-    _Atomic(struct series *) *page = &h->series_pages[id / SERIES_PAGE];
-    if (!atomic_load_explicit(page, memory_order_relaxed)) {
-        struct series *fresh = mem_alloc(MEM_HEAD, SERIES_PAGE * sizeof *fresh);
-        for (size_t i = 0; i < SERIES_PAGE; i++) {
-            fresh[i] = (struct series){.labels = LABEL_STORE_NONE};
-            atomic_init(&fresh[i].group, SERIES_DEAD);
-            atomic_init(&fresh[i].slot, SERIES_SLOT_MASK);
-        }
-        atomic_store_explicit(page, fresh, memory_order_release);
-    }
-    return head_series(h, id);
-}
-
 static void series_fill(struct head *h, uint32_t id, labels_id labels, uint64_t hash)
 {
-    struct series *s = series_page_for(h, id);
-    uint32_t name_count;
+    struct series *s = catalog_series_make(h->catalog, id);
     s->labels = labels.n;
     s->hash_low = (uint32_t)hash;
     s->hash_high = (uint32_t)(hash >> 32);
-    const symbol_id *names =
-        label_store_shape_names(h->labels, label_store_shape(h->labels, labels), &name_count);
-    const symbol_id *values = label_store_values(h->labels, labels);
-    for (uint32_t i = 0; i < name_count; i++)
-        postings_add(&h->postings, names[i], values[i], id);
+    catalog_add_postings(h->catalog, id, labels);
     index_add(h, id);
     h->series_live++;
 }
 
-uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash,
-                                   struct error *err)
+bool head_has_room_locked(const struct head *h, struct error *err)
 {
     uint32_t id = atomic_load_explicit(&h->series_count, memory_order_relaxed);
-    if (h->options.series_max > 0 && h->series_live >= h->options.series_max) {
-        error_set(err, ERROR_LIMIT, "the limit of %zu series is reached: no new ones are taken",
-                  h->options.series_max);
-        return SERIES_DEAD;
-    }
-    if (id >= (uint32_t)SERIES_PAGE * SERIES_PAGES_MAX) {
-        error_set(err, ERROR_LIMIT, "%" PRIu32 " series have been made: no number is left", id);
-        return SERIES_DEAD;
-    }
+    if (h->options.series_max > 0 && h->series_live >= h->options.series_max)
+        return error_set(err, ERROR_LIMIT,
+                         "the limit of %zu series is reached: no new ones are taken",
+                         h->options.series_max);
+    if (id >= (uint32_t)SERIES_PAGE * SERIES_PAGES_MAX)
+        return error_set(err, ERROR_LIMIT, "%" PRIu32 " series have been made: no number is left",
+                         id);
+    return true;
+}
+
+uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash)
+{
+    uint32_t id = atomic_load_explicit(&h->series_count, memory_order_relaxed);
+    ASSERT(id < (uint32_t)SERIES_PAGE * SERIES_PAGES_MAX);
     series_fill(h, id, labels, hash);
     atomic_store_explicit(&h->series_count, id + 1, memory_order_release);
     h->series_created++;
@@ -172,7 +156,7 @@ void head_restore_series_locked(struct head *h, uint32_t id, labels_id labels)
     if (id >= (uint32_t)SERIES_PAGE * SERIES_PAGES_MAX ||
         id < atomic_load_explicit(&h->series_count, memory_order_relaxed))
         return; /* numbers ascend in the log; what stands there twice counts once */
-    uint64_t hash = label_store_hash(h->labels, labels);
+    uint64_t hash = label_store_hash(h->catalog->labels, labels);
     uint32_t same = head_find_series_locked(h, labels, hash);
     if (same != SERIES_DEAD) {
         /* Forgotten and made again before the log was rewritten: the later one lives. The old number
@@ -214,9 +198,10 @@ void head_place_series_locked(struct head *h, uint32_t id, uint32_t group, uint3
     atomic_store_explicit(&s->slot, slot | flags | SERIES_ASSIGNED, memory_order_release);
 }
 
-size_t head_series_groups(struct head *h, uint32_t id, uint32_t *groups, size_t max, uint32_t *slot)
+size_t head_series_groups(struct head *h, const struct catalog *c, uint32_t id, uint32_t *groups,
+                          size_t max, uint32_t *slot)
 {
-    const struct series *s = head_series(h, id);
+    const struct series *s = catalog_series(c, id);
     uint32_t before = atomic_load_explicit(&s->slot, memory_order_acquire);
     groups[0] = atomic_load_explicit(&s->group, memory_order_acquire);
     uint32_t after = atomic_load_explicit(&s->slot, memory_order_relaxed);

@@ -18,7 +18,7 @@ void head_stats_get(struct head *h, struct db_stats *out)
     out->head_groups = h->groups_live;
     out->head_series_created = h->series_created;
     out->head_series_removed = h->series_removed;
-    out->symbol_table_bytes = label_store_bytes(h->labels);
+    out->symbol_table_bytes = label_store_bytes(h->catalog->labels);
     mutex_unlock(&h->creation);
     out->head_chunks = load(&h->extent_count);
     out->samples_appended = load(&h->samples_appended);
@@ -64,7 +64,7 @@ static int compare_top(const void *a, const void *b)
     return (x->value.n > y->value.n) - (x->value.n < y->value.n);
 }
 
-static void top_finish(const struct head *h, struct top_list *l, size_t limit, bool value_only,
+static void top_finish(const struct catalog *c, struct top_list *l, size_t limit, bool value_only,
                        struct arena *arena, struct db_top_item **out, size_t *out_count)
 {
     if (l->count > 0)
@@ -72,9 +72,9 @@ static void top_finish(const struct head *h, struct top_list *l, size_t limit, b
     *out_count = l->count < limit ? l->count : limit;
     *out = ARENA_ARRAY(arena, struct db_top_item, *out_count + 1);
     for (size_t i = 0; i < *out_count; i++) {
-        struct view name = label_store_text(h->labels, l->items[i].name), value = {0};
+        struct view name = label_store_text(c->labels, l->items[i].name), value = {0};
         if (l->items[i].value.n != LABEL_STORE_NONE)
-            value = label_store_text(h->labels, l->items[i].value);
+            value = label_store_text(c->labels, l->items[i].value);
         if (l->items[i].value.n == LABEL_STORE_NONE)
             (*out)[i].name = arena_copy(arena, name);
         else if (value_only)
@@ -91,18 +91,20 @@ void head_top_get(struct head *h, size_t limit, struct arena *arena, struct db_t
     struct top_list metrics = {0}, values = {0}, bytes = {0}, pairs = {0};
     const symbol_id none = {LABEL_STORE_NONE};
     *out = (struct db_top){0};
+    struct head_view *view = head_pin(h, INT64_MIN); /* keeps the texts */
+    const struct catalog *c = view->catalog;
     mutex_lock(&h->creation);
-    symbol_id metric_name = label_store_find_symbol(h->labels, VIEW(LABEL_NAME));
-    out->label_pairs = h->postings.pair_count;
-    for (size_t i = 0; i < h->postings.name_count; i++) {
-        const struct posting_name *n = &h->postings.names[i];
+    symbol_id metric_name = label_store_find_symbol(c->labels, VIEW(LABEL_NAME));
+    out->label_pairs = c->postings.pair_count;
+    for (size_t i = 0; i < c->postings.name_count; i++) {
+        const struct posting_name *n = &c->postings.names[i];
         uint64_t value_bytes = 0, value_count = 0;
         for (size_t k = 0; k < n->count; k++) {
-            const struct posting *p = postings_at(&h->postings, n->values[k]);
+            const struct posting *p = postings_at(&c->postings, n->values[k]);
             if (p->count == 0)
                 continue;
             value_count++;
-            value_bytes += label_store_text(h->labels, p->value).len * (uint64_t)p->count;
+            value_bytes += label_store_text(c->labels, p->value).len * (uint64_t)p->count;
             top_add(&pairs, n->name, p->value, p->count);
             if (n->name.n == metric_name.n)
                 top_add(&metrics, n->name, p->value, p->count);
@@ -113,11 +115,12 @@ void head_top_get(struct head *h, size_t limit, struct arena *arena, struct db_t
         }
     }
     mutex_unlock(&h->creation);
-    top_finish(h, &metrics, limit, true, arena, &out->series_by_metric,
+    top_finish(c, &metrics, limit, true, arena, &out->series_by_metric,
                &out->series_by_metric_count);
-    top_finish(h, &values, limit, false, arena, &out->values_by_label, &out->values_by_label_count);
-    top_finish(h, &bytes, limit, false, arena, &out->bytes_by_label, &out->bytes_by_label_count);
-    top_finish(h, &pairs, limit, false, arena, &out->series_by_pair, &out->series_by_pair_count);
+    top_finish(c, &values, limit, false, arena, &out->values_by_label, &out->values_by_label_count);
+    top_finish(c, &bytes, limit, false, arena, &out->bytes_by_label, &out->bytes_by_label_count);
+    top_finish(c, &pairs, limit, false, arena, &out->series_by_pair, &out->series_by_pair_count);
+    head_view_release(view);
 }
 
 /* Items are never freed before the head: only the list of them is copied under the lock. */

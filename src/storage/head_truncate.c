@@ -105,7 +105,8 @@ static void retire_chunks(void *arg, struct posting_chunk *chunks)
 
 static void retire_place(void *arg, uint32_t posting)
 {
-    head_retire(arg, (struct garbage){GARBAGE_POSTING_PLACE, NULL, posting, 0});
+    struct head *h = arg;
+    head_retire(h, (struct garbage){GARBAGE_POSTING_PLACE, h->catalog, posting, 0});
 }
 
 /* Takes the series out of the index, so that its labels make a new one from now on. */
@@ -122,11 +123,12 @@ static bool series_bury_locked(struct head *h, uint32_t id, struct pair_list *pa
                           memory_order_release); /* not "never placed": series_is_alive */
     h->series_live--;
     h->series_removed++;
+    const struct label_store *store = h->catalog->labels;
     labels_id labels = {s->labels};
     uint32_t count;
     const symbol_id *names =
-        label_store_shape_names(h->labels, label_store_shape(h->labels, labels), &count);
-    const symbol_id *values = label_store_values(h->labels, labels);
+        label_store_shape_names(store, label_store_shape(store, labels), &count);
+    const symbol_id *values = label_store_values(store, labels);
     pairs->items = mem_grow(MEM_INDEX, pairs->items, &pairs->capacity, pairs->count + count,
                             sizeof *pairs->items);
     for (uint32_t i = 0; i < count; i++) {
@@ -145,14 +147,14 @@ static void postings_purge_all(struct head *h, struct pair_list *pairs, const st
     for (size_t i = 0, done = 0; i < pairs->count; i++) {
         if (i > 0 && compare_pairs(&pairs->items[i], &pairs->items[i - 1]) == 0)
             continue;
-        postings_purge(&h->postings, pairs->items[i].name, pairs->items[i].value, series_is_dead,
-                       dead, &retire);
+        postings_purge(&h->catalog->postings, pairs->items[i].name, pairs->items[i].value,
+                       series_is_dead, dead, &retire);
         if (++done % PURGE_LISTS_PER_LOCK == 0) { /* let creation through */
             mutex_unlock(&h->creation);
             mutex_lock(&h->creation);
         }
     }
-    postings_purge_finish(&h->postings);
+    postings_purge_finish(&h->catalog->postings);
     mutex_unlock(&h->creation);
 }
 
@@ -173,6 +175,10 @@ static uint64_t bury_the_dead(struct head *h, const struct bitmap *alive)
     struct pair_list pairs = {0};
     uint64_t count = 0;
     for (uint32_t id = 0; id < alive->bits; id++) {
+        if (id % SERIES_PAGE == 0 && !head_series(h, id)) {
+            id += SERIES_PAGE - 1; /* all dead since before */
+            continue;
+        }
         if (bitmap_get(alive, id))
             continue;
         mutex_lock(&h->creation);
@@ -245,6 +251,7 @@ bool head_truncate(struct head *h, int64_t cut_ms, struct error *err)
     }
     gone += bury_the_dead(h, &alive);
     mem_free(MEM_INDEX, alive.words);
+    head_renew_catalog(h);
     head_view_release(view);
     head_collect(h);
     return wal_drop_below(h->wal, cut_ms, err) && (gone == 0 || wal_rewrite_log(h->wal, err));
@@ -253,6 +260,7 @@ bool head_truncate(struct head *h, int64_t cut_ms, struct error *err)
 /* --- the series log of the living --- */
 
 struct log_counts {
+    struct head_view *view; /* keeps its catalog, whose numbers the log speaks of */
     uint32_t symbols, shapes, series, groups;
     size_t metadata;
     struct metric_metadata **items;
@@ -262,12 +270,12 @@ struct log_counts {
 static struct log_counts log_begin(struct head *h)
 {
     mutex_lock(&h->creation);
-    struct log_counts c = {label_store_symbol_count(h->labels),
-                           label_store_shape_count(h->labels),
-                           head_series_count(h),
-                           atomic_load(&h->group_count),
-                           h->metadata_count,
-                           NULL};
+    struct log_counts c = {.view = head_pin(h, INT64_MIN),
+                           .symbols = label_store_symbol_count(h->catalog->labels),
+                           .shapes = label_store_shape_count(h->catalog->labels),
+                           .series = head_series_count(h),
+                           .groups = atomic_load(&h->group_count),
+                           .metadata = h->metadata_count};
     c.items = mem_alloc(MEM_WAL, (c.metadata + 1) * sizeof(struct metric_metadata *));
     if (c.metadata > 0)
         memcpy((void *)c.items, (void *)h->metadata, c.metadata * sizeof(struct metric_metadata *));
@@ -295,27 +303,19 @@ static bool log_flush(struct series_log_writer *w, size_t bytes_min, wal_log_sin
     return ok;
 }
 
-static bool series_is_alive(const struct series *s)
-{
-    return s && s->labels != LABEL_STORE_NONE &&
-           (atomic_load_explicit(&s->group, memory_order_acquire) != SERIES_DEAD ||
-            (atomic_load_explicit(&s->slot, memory_order_relaxed) & SERIES_SLOT_MASK) ==
-                SERIES_SLOT_MASK);
-}
-
 /* Only what living series use: this is where dead text goes. */
-static struct bitmap symbols_in_use(const struct head *h, const struct log_counts *c,
-                                    struct bitmap *shapes)
+static struct bitmap symbols_in_use(const struct log_counts *c, struct bitmap *shapes)
 {
+    const struct label_store *store = c->view->catalog->labels;
     struct bitmap b = {mem_alloc_zero(MEM_WAL, c->symbols / 64 + 1, 8), c->symbols};
     for (uint32_t id = 0; id < c->series; id++) {
-        const struct series *s = head_series(h, id);
-        if (!series_is_alive(s))
+        const struct series *s = catalog_series(c->view->catalog, id);
+        if (!s || !series_is_alive(s))
             continue;
         uint32_t count;
-        shape_id shape = label_store_shape(h->labels, (labels_id){s->labels});
-        const symbol_id *names = label_store_shape_names(h->labels, shape, &count);
-        const symbol_id *values = label_store_values(h->labels, (labels_id){s->labels});
+        shape_id shape = label_store_shape(store, (labels_id){s->labels});
+        const symbol_id *names = label_store_shape_names(store, shape, &count);
+        const symbol_id *values = label_store_values(store, (labels_id){s->labels});
         bool new_shape = !bitmap_get(shapes, shape.n);
         bitmap_set(shapes, shape.n);
         for (uint32_t i = 0; i < count; i++) {
@@ -343,30 +343,31 @@ static bool write_living(struct head *h, const struct log_counts *c, wal_log_sin
                          void *sink_arg, struct error *err)
 {
     enum { FLUSH_BYTES = 1 << 20 };
+    const struct label_store *store = c->view->catalog->labels;
     struct series_log_writer w;
     struct bitmap shapes = {mem_alloc_zero(MEM_WAL, c->shapes / 64 + 1, 8), c->shapes};
-    struct bitmap symbols = symbols_in_use(h, c, &shapes);
+    struct bitmap symbols = symbols_in_use(c, &shapes);
     uint32_t count;
     bool ok = true;
     series_log_writer_init(&w);
     series_log_add_reset(&w);
     for (uint32_t i = 0; ok && i < c->symbols; i++) {
         if (bitmap_get(&symbols, i))
-            series_log_add_symbol(&w, i, label_store_text(h->labels, (symbol_id){i}));
+            series_log_add_symbol(&w, i, label_store_text(store, (symbol_id){i}));
         ok = log_flush(&w, FLUSH_BYTES, sink, sink_arg, err);
     }
     for (uint32_t i = 0; ok && i < c->shapes; i++) {
-        const symbol_id *names = label_store_shape_names(h->labels, (shape_id){i}, &count);
+        const symbol_id *names = label_store_shape_names(store, (shape_id){i}, &count);
         if (bitmap_get(&shapes, i))
             series_log_add_shape(&w, i, names, count);
     }
     for (uint32_t i = 0; ok && i < c->series; i++) {
-        const struct series *s = head_series(h, i);
-        if (!series_is_alive(s))
+        const struct series *s = catalog_series(c->view->catalog, i);
+        if (!s || !series_is_alive(s))
             continue;
-        shape_id shape = label_store_shape(h->labels, (labels_id){s->labels});
-        label_store_shape_names(h->labels, shape, &count);
-        series_log_add_series(&w, i, shape.n, label_store_values(h->labels, (labels_id){s->labels}),
+        shape_id shape = label_store_shape(store, (labels_id){s->labels});
+        label_store_shape_names(store, shape, &count);
+        series_log_add_series(&w, i, shape.n, label_store_values(store, (labels_id){s->labels}),
                               count);
         ok = log_flush(&w, FLUSH_BYTES, sink, sink_arg, err);
     }
@@ -384,6 +385,7 @@ bool head_write_series_log(void *head, wal_log_sink sink, void *sink_arg, struct
 {
     struct log_counts c = log_begin(head);
     bool ok = write_living(head, &c, sink, sink_arg, err);
+    head_view_release(c.view);
     mem_free(MEM_WAL, (void *)c.items);
     return ok;
 }
