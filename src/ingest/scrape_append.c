@@ -485,7 +485,8 @@ static void release_learned(struct appending *ap, size_t slot_count)
     const struct line_scratch *lines = &ap->w->lines;
     if (!ap->walk.changed)
         return;
-    memset(ap->w->released, 0, released_reserve(ap->w, slot_count));
+    size_t bytes = released_reserve(ap->w, slot_count);
+    memset(ap->w->released, 0, bytes);
     for (uint32_t i = 0; i < s->cache.count; i++)
         note_slot(ap->w, s->cache.entries[i].slot);
     for (uint32_t i = 0; i < s->forgotten.count; i++)

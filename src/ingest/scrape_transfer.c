@@ -375,13 +375,13 @@ static bool set_proxy(struct scrape_transfer *t, const struct config_proxy *prox
 {
     if (proxy->from_environment)
         return true;
-    /* Without an empty one libcurl asks the environment, which Prometheus does not. */
-    if (!set_text(t->easy, CURLOPT_PROXY, proxy->url, err))
+    /* Without empty ones libcurl asks the environment, which Prometheus does not. */
+    if (!set_text(t->easy, CURLOPT_PROXY, proxy->url, err) ||
+        !set_text(t->easy, CURLOPT_NOPROXY, proxy->no_proxy, err))
         return false;
     if (proxy->url.len == 0)
         return true;
-    if (!set_text(t->easy, CURLOPT_NOPROXY, proxy->no_proxy, err) ||
-        !add_configured_headers(&t->proxy_headers, &proxy->connect_headers, err))
+    if (!add_configured_headers(&t->proxy_headers, &proxy->connect_headers, err))
         return false;
     CURL_NEVER_FAILS(curl_easy_setopt(t->easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE));
     CURL_NEVER_FAILS(curl_easy_setopt(t->easy, CURLOPT_PROXYHEADER, t->proxy_headers));
