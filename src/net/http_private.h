@@ -160,6 +160,8 @@ struct http_server {
     bool cors_any;
     struct pool *aside;
     struct governor governor;
+    unsigned
+        connections_reserve; /* per listener; constant after start, like options.connections_max */
     bool started;
     _Atomic bool stopping;
     _Atomic uint64_t connections_total, requests_total, requests_refused, disconnects,

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { ASIDE_THREADS = 2, ASIDE_QUEUE_MAX = 1024, LISTEN_BACKLOG = 511 };
@@ -227,7 +228,7 @@ static bool listener_start(struct http_server *s, struct listener *l, struct err
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_CONNECTION_BYTES_MAX, NULL},
         {MHD_OPTION_CONNECTION_LIMIT,
-         (intptr_t)(s->options.connections_max + HTTP_CONNECTIONS_RESERVE), NULL},
+         (intptr_t)(s->options.connections_max + s->connections_reserve), NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, 0, NULL}, /* the governor's */
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)http_on_connection, s},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_on_completed, s},
@@ -254,10 +255,27 @@ static bool listener_start(struct http_server *s, struct listener *l, struct err
     return true;
 }
 
+/* Connections may take half of the process' descriptors: the other half is for files and for clients of our own. */
+static void connections_limit(struct http_server *s)
+{
+    struct rlimit limit;
+    s->connections_reserve = HTTP_CONNECTIONS_RESERVE;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return;
+    rlim_t budget = limit.rlim_cur / 2 / (s->listener_count ? s->listener_count : 1);
+    if (budget >= (rlim_t)s->options.connections_max + HTTP_CONNECTIONS_RESERVE)
+        return;
+    if (budget < 4)
+        budget = 4;
+    s->connections_reserve = (unsigned)(budget / 4);
+    s->options.connections_max = (unsigned)(budget - budget / 4);
+}
+
 bool http_server_start(struct http_server *s, struct error *err)
 {
     ASSERT(!s->started);
     s->started = true;
+    connections_limit(s);
     bool ok = pool_start(&s->aside, ASIDE_THREADS, ASIDE_QUEUE_MAX, err) && governor_start(s, err);
     for (size_t i = 0; ok && i < s->listener_count; i++)
         ok = listener_start(s, &s->listeners[i], err);

@@ -88,7 +88,8 @@ struct http_server_options {
     struct pool *pool;         /* for HTTP_RUN_POOL; NULL: these run aside */
     unsigned thread_count;     /* per listener; 0 = 2 */
     unsigned connections_max;  /* per listener; 0 = 512. One more takes the place of the one that
-                                  is silent longest; if all are busy, public routes only answer */
+                                  is silent longest; if all are busy, public routes only answer.
+                                  Never more than half of the process' descriptors */
     size_t body_bytes_max;     /* of a request; 0 = 10 MiB */
     size_t response_bytes_max; /* of an answer that is not streamed; 0 = 64 MiB */
     int64_t idle_timeout_ms;   /* kept connection without a request; 0 = 5 min */

@@ -325,6 +325,17 @@ static void raise_file_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit); /* up to the hard limit it cannot be refused */
 }
 
+/* To what the administrator allows; the default of a shell, 1024, is small for many targets and clients. Where it
+ * cannot be raised it stays as it is, and the HTTP server fits itself into it. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 bool server_run(const struct server_options *opts, struct error *err)
 {
     sigset_t signals;
@@ -340,6 +351,7 @@ bool server_run(const struct server_options *opts, struct error *err)
     /* By default glibc gives each thread an arena of its own, up to eight per core, and each keeps what it once
      * needed. Where mallopt fails it stays so: more memory, nothing wrong. */
     (void)mallopt(M_ARENA_MAX, ALLOCATOR_ARENAS_MAX);
+    raise_descriptors();
     if (!open_log(&s, err))
         return false;
     bool ok = start(&s, err);

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that want to do harm: smuggling, strange methods and paths, floods. Each is refused and the server goes on."""
+import contextlib
 import json
+import os
+import resource
 import socket
-import time
+import subprocess
 
 from harness import Belfry, config, folder, wait_for
 
@@ -11,6 +14,18 @@ HOST = b"Host: x\r\n"
 
 def request(target, method=b"GET", extra=b"", body=b""):
     return method + b" " + target + b" HTTP/1.1\r\n" + HOST + extra + b"\r\n" + body
+
+
+@contextlib.contextmanager
+def few_descriptors(count):
+    """For the programs that are started inside: both limits, so that they cannot be raised."""
+    start = subprocess.Popen
+    subprocess.Popen = lambda argv, **more: start(
+        argv, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count)), **more)
+    try:
+        yield
+    finally:
+        subprocess.Popen = start
 
 
 def exchange(port, data, seconds=10):
@@ -130,3 +145,19 @@ def test_control_characters_of_a_path_do_not_reach_the_log():
         assert b.stop() == 0
         log = b.output()
         assert "\x1b" not in log and "\nevent=forged" not in log and all(line.startswith("ts=") for line in log.splitlines()), log
+
+
+def test_connections_leave_descriptors_for_the_storage():
+    with folder() as d, few_descriptors(100), Belfry(d, config({"none": []})) as b:
+        crowd = []
+        try:
+            for _ in range(200):
+                s = socket.create_connection(("127.0.0.1", b.port), 10)
+                s.sendall(request(b"/-/healthy"))
+                crowd.append(s)
+            wait_for(lambda: b.get("/-/healthy")[0] == 200, "health")
+            assert len(os.listdir("/proc/%d/fd" % b.proc.pid)) < 90
+        finally:
+            for s in crowd:
+                s.close()
+        assert "too many open files" not in b.output(), b.output()
