@@ -183,7 +183,8 @@ class Generator:
             return Expr("%s(%s%s(%d, %s))" % (outer, rng.choice(["topk", "bottomk"]), by, k, v.text), 2, False, True)
         if f == "sum":
             v = self.vector(depth - 1, 2 if level else 0, odd and not level)
-            return self.placed(f, grouping, v.text, v.level if v.level == 2 else 0, v.odd)
+            e = self.placed(f, grouping, v.text, v.level if v.level == 2 else 0, v.odd)
+            return Expr("0 + " + e.text, e.level, e.odd) if level else e # the sum of -0 is -0 in 2.42, 0 in 3
         if f in ("count", "group"):
             return self.placed(f, grouping, self.vector(depth - 1, 0).text, 2, False)
         if f in ("min", "max"):
