@@ -334,12 +334,23 @@ static void take(struct appending *ap, uint32_t slot)
         appender_sample(&ap->a, slot, p->value);
 }
 
+static uint64_t kept_count(const struct appending *ap)
+{
+    return ap->walk.known - ap->walk.known_dropped + ap->slow_kept;
+}
+
 /* A line that nobody knows: labels, checks, slot. False fails the scrape. */
 static bool on_new_line(struct appending *ap, struct error *err)
 {
     struct labels ls;
     bool dropped = false, timed = line_walk_is_timestamped(&ap->walk);
     uint32_t slot;
+    uint64_t kept = kept_count(ap);
+    bool over = ap->job->sample_limit && kept >= ap->job->sample_limit;
+    if (over && ap->job->metric_relabel_configs.count == 0) {
+        ap->slow_kept++; /* the scrape fails; its samples are counted, their labels no more looked at */
+        return true;
+    }
     if (!series_labels(ap, &ls, &dropped, err))
         return false;
     if (dropped) {
@@ -347,8 +358,7 @@ static bool on_new_line(struct appending *ap, struct error *err)
         ap->slow_dropped++;
         return true;
     }
-    uint64_t kept = ap->walk.known - ap->walk.known_dropped + ap->slow_kept;
-    if (ap->job->sample_limit && kept >= ap->job->sample_limit) {
+    if (over) {
         ap->slow_kept++; /* the scrape fails: no series is made for what it had too many */
         return true;
     }
@@ -399,11 +409,6 @@ static bool read_lines(struct appending *ap, struct view body, struct error *err
             break;
         }
     }
-}
-
-static uint64_t kept_count(const struct appending *ap)
-{
-    return ap->walk.known - ap->walk.known_dropped + ap->slow_kept;
 }
 
 static bool check_sample_limit(struct appending *ap, struct error *err)
