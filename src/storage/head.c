@@ -207,14 +207,16 @@ void head_time_range(const struct head *h, int64_t *mint, int64_t *maxt)
 
 void head_flush(struct head *h)
 {
-    wal_flush(h->wal);
+    struct error stopped;
+    bool all = wal_flush(h->wal, &stopped);
+    (void)all; /* appenders and statistics say so */
 }
 
-void head_refuse_below(struct head *h, int64_t cut_ms)
+bool head_refuse_below(struct head *h, int64_t cut_ms, struct error *err)
 {
     wal_refuse_below(h->wal, cut_ms);
     head_atomic_max(&h->floor_refused, cut_ms);
-    wal_flush(h->wal);
+    return wal_flush(h->wal, err);
 }
 
 /* --- reclaiming --- */

@@ -50,8 +50,9 @@ void head_reader_free(struct head_reader *r);
 
 /* Before a cut at `cut_ms`: from now on samples < cut_ms are refused (appender_begin: ERROR_INPUT, counted
  * as too old), and when this returns all rows below it that were taken before are visible: so the block
- * misses nothing that was acknowledged. Never goes back. Keeper thread. */
-void head_refuse_below(struct head *h, int64_t cut_ms);
+ * misses nothing that was taken. False when some cannot be written now (ERROR_NO_SPACE, ERROR_BUSY): then a
+ * block would miss them. Never goes back. Keeper thread. */
+MUST_USE bool head_refuse_below(struct head *h, int64_t cut_ms, struct error *err);
 /* After a block that ends at `cut_ms` was published and the views that could need older head data are
  * gone: forgets samples < cut_ms, series without samples since, WAL segments and series-log entries
  * that are no longer needed. Keeper thread. */

@@ -145,7 +145,8 @@ static bool cut_range(struct db *db, int64_t mint, int64_t maxt, struct error *e
     struct cut c = {.db = db, .mint = mint, .maxt = maxt};
     struct block_meta meta;
     struct block *b = NULL;
-    head_refuse_below(db->head, maxt);
+    if (!head_refuse_below(db->head, maxt, err))
+        return error_wrap(err, "could not cut a block of [%" PRId64 ", %" PRId64 ")", mint, maxt);
     arena_init(&c.arena, MEM_BLOCK, 0);
     c.labels = label_store_new(MEM_BLOCK, 0);
     c.view = head_pin(db->head, mint);

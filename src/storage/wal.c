@@ -81,6 +81,7 @@ struct wal {
     bool stopped; /* nothing can be written now */
     struct error stopped_error;
     struct wal_segment *segments; /* ascending; the last may be open */
+    bool next_continues; /* the file after the last begins with rows encoded for it */
     size_t segment_count, segment_capacity;
     double last_fsync_seconds;
 
@@ -99,7 +100,6 @@ struct wal {
     bool log_unsynced;
     struct buffer unsynced;  /* records written since the last good sync */
     bool unsynced_elsewhere; /* some of them to a file that was given up */
-    bool next_continues;     /* the next file begins with rows encoded for an earlier one */
     int64_t unsynced_maxt;
     mono_time unsynced_since;
     uint64_t next_sequence, log_next_sequence;
@@ -283,13 +283,19 @@ void wal_refuse_below(struct wal *w, int64_t timestamp_ms)
     mutex_unlock(&w->mutex);
 }
 
-void wal_flush(struct wal *w)
+bool wal_flush(struct wal *w, struct error *err)
 {
     mutex_lock(&w->mutex);
     uint64_t until = w->submitted;
     while (w->finished < until && !w->stopped)
         cond_wait(&w->done, &w->mutex);
+    uint64_t waiting = w->finished < until ? until - w->finished : 0;
+    struct error why = w->stopped_error;
     mutex_unlock(&w->mutex);
+    return waiting == 0 ||
+           error_set(err, why.kind == ERROR_NO_SPACE ? ERROR_NO_SPACE : ERROR_BUSY,
+                     "%" PRIu64 " rows of samples wait until they can be written: %s", waiting,
+                     why.message);
 }
 
 bool wal_rewrite_log(struct wal *w, struct error *err)
@@ -319,7 +325,7 @@ static bool segment_take_old(struct wal *w, int64_t timestamp_ms, struct wal_seg
     bool found = false;
     mutex_lock(&w->mutex);
     uint64_t open = atomic_load_explicit(&w->segment, memory_order_relaxed);
-    for (size_t i = w->segment_count; i > 0; i--) {
+    for (size_t i = w->segment_count - (w->segment_count > 0 && w->next_continues); i > 0; i--) {
         struct wal_segment s = w->segments[i - 1];
         if (s.number >= open || s.maxt >= timestamp_ms) {
             if (s.continues && i > 1 && w->segments[i - 2].maxt < timestamp_ms)
@@ -380,14 +386,15 @@ static void report(const struct wal *w, const char *event, const struct error *e
 /* Seals the open segment (if any): what is encoded from now on goes to the next one. */
 static void segment_next(struct wal *w, bool gave_up)
 {
-    if (gave_up) {
+    if (gave_up)
         w->unsynced_elsewhere = w->unsynced.len > 0;
-        w->next_continues = true;
-    }
     file_discard(w->file);
     w->file = NULL;
     w->file_bytes = 0;
     mutex_lock(&w->mutex);
+    /* Rows that came while the old one was synced were encoded for it. */
+    if (gave_up || w->queue.count > 0 || w->batch.count > 0)
+        w->next_continues = true;
     atomic_fetch_add_explicit(&w->segment, 1, memory_order_release);
     mutex_unlock(&w->mutex);
 }

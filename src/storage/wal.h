@@ -69,8 +69,9 @@ enum wal_submit wal_submit(struct wal *w, struct view record, uint64_t segment, 
 
 /* Rows below are refused from now on (WAL_REFUSED, ERROR_INPUT); those queued before are not. */
 void wal_refuse_below(struct wal *w, int64_t timestamp_ms);
-/* Waits until all queued rows are visible, or writing has stopped. */
-void wal_flush(struct wal *w);
+/* Waits until all queued rows are visible; false (ERROR_NO_SPACE, ERROR_BUSY) when writing has stopped and
+ * some are not. */
+MUST_USE bool wal_flush(struct wal *w, struct error *err);
 /* Begins a new segment with the next row, and forgets whole segments whose rows are all below. */
 MUST_USE bool wal_drop_below(struct wal *w, int64_t timestamp_ms, struct error *err);
 /* Rewrites the series log; waits for it. */

@@ -851,6 +851,63 @@ static void a_cut_that_fails_loses_nothing(void **state)
     }
 }
 
+static int wal_is_full(void *arg, enum file_op op, const char *path, size_t *bytes)
+{
+    (void)arg;
+    (void)bytes;
+    return op == FILE_OP_WRITE && strstr(path, "/wal/") ? ENOSPC : 0;
+}
+
+/* A row that was taken but cannot be written yet is in no block: the range stays open until it can. */
+static void a_cut_waits_for_rows_that_wait_for_space(void **state)
+{
+    (void)state;
+    struct error err;
+    struct fed f = {0};
+    struct random r;
+    uint32_t slots[2];
+    random_seed(&r, 11);
+    struct db *db = open_db(-1);
+    append_span(db, &f, &r, START, START + 4 * HOUR, 5 * MINUTE);
+    struct arena arena;
+    struct appender a = {0};
+    struct group *late;
+    arena_init(&arena, MEM_OTHER, 0);
+    assert_ok(db_group_open(db, VIEW("late"), &late, &err));
+    for (int i = 0; i < 2; i++)
+        assert_ok(group_slot(late, series_labels(&arena, i), &slots[i], &err));
+    file_test_set_hook(wal_is_full, NULL);
+    assert_ok(appender_begin(&a, late, START + HOUR + 7, &err));
+    appender_sample(&a, slots[0], 42);
+    assert_ok(appender_commit(&a, 0, &err));
+    group_close(late);
+    while (!stats_of(db).ingest_stopped)
+        sched_yield();
+    assert_false(db_maintain(db, &err));
+    assert_int_equal(err.kind, ERROR_NO_SPACE);
+    assert_non_null(strstr(err.message, "1 rows of samples wait until they can be written"));
+    assert_int_equal(stats_of(db).blocks, 0);
+    file_test_set_hook(NULL, NULL);
+    while (stats_of(db).ingest_stopped)
+        sched_yield();
+    db_flush(db);
+    assert_ok(db_maintain(db, &err));
+    assert_int_equal(stats_of(db).blocks, 1);
+    /* series 0 has it, in its place */
+    size_t at = 0;
+    while (f.samples[0][at].t < START + HOUR + 7)
+        at++;
+    feed(&f, 0, 0, 0);
+    memmove(&f.samples[0][at + 1], &f.samples[0][at],
+            (f.count[0] - 1 - at) * sizeof f.samples[0][0]);
+    f.samples[0][at].t = START + HOUR + 7;
+    f.samples[0][at].v = 42;
+    assert_answer(db, &f, INT64_MIN, INT64_MAX);
+    close_db(db);
+    fed_free(&f);
+    arena_deinit(&arena);
+}
+
 /* --- threads -------------------------------------------------------------------------------------- */
 
 enum { ROW_MS = 60 * 1000 };
@@ -1004,6 +1061,7 @@ int main(void)
         TEST(labels_come_from_head_and_blocks),
         TEST(parts_are_joined_by_time),
         TEST(a_cut_that_fails_loses_nothing),
+        TEST(a_cut_waits_for_rows_that_wait_for_space),
         TEST(queries_go_on_during_cuts),
         TEST(a_block_range_may_be_a_second),
     };

@@ -4,6 +4,7 @@
 #include "head_fixture.h"
 
 #include "base/buffer.h"
+#include "base/thread.h"
 #include "model/sample.h"
 
 #include <errno.h>
@@ -228,6 +229,83 @@ static void a_full_disk_stops_ingest_until_there_is_space(void **state)
     fixture_dir_remove(dir);
 }
 
+/* --- a segment ends while rows come --- */
+
+struct pause {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool wanted, reached, go_on;
+};
+
+static int pause_hook(void *arg, enum file_op op, const char *path, size_t *bytes)
+{
+    struct pause *p = arg;
+    (void)bytes;
+    if (op != FILE_OP_SYNC || !strstr(path, "/wal/"))
+        return 0;
+    mutex_lock(&p->mutex);
+    if (p->wanted) {
+        p->reached = true;
+        cond_broadcast(&p->changed);
+        while (!p->go_on)
+            cond_wait(&p->changed, &p->mutex);
+    }
+    mutex_unlock(&p->mutex);
+    return 0;
+}
+
+static void *cut_everything_before(void *arg)
+{
+    struct error err;
+    assert_true(head_truncate(arg, T0 + 10500, &err));
+    return NULL;
+}
+
+/* The cut ends a segment; while that is synced, a row comes that was encoded for it and is written to the
+ * next one. The segment before is then needed although its own rows are all below the cut. */
+static void rows_that_come_while_a_segment_ends_survive_it(void **state)
+{
+    (void)state;
+    char dir[256];
+    struct error err;
+    struct pause p = {.wanted = true};
+    struct db_options opts = {.wal_sync_interval_ms = 3600 * 1000};
+    int64_t t[64];
+    double v[64];
+    pthread_t thread;
+    mutex_init(&p.mutex);
+    cond_init(&p.changed);
+    fixture_dir(dir, sizeof dir);
+    struct head *h = fixture_open(dir, INT64_MIN, &opts);
+    struct group *g = fixture_group(h, "a");
+    for (int i = 0; i <= 10; i++)
+        assert_true(fixture_append(g, "x", T0 + i * 1000, i, APPENDER_WAIT, &err));
+    file_test_set_hook(pause_hook, &p);
+    assert_true(thread_start(&thread, "cut", cut_everything_before, h, &err));
+    mutex_lock(&p.mutex);
+    while (!p.reached)
+        cond_wait(&p.changed, &p.mutex);
+    mutex_unlock(&p.mutex);
+    for (int i = 11; i < 14; i++)
+        assert_true(fixture_append(g, "x", T0 + i * 1000, i, 0, &err));
+    mutex_lock(&p.mutex);
+    p.wanted = false;
+    p.go_on = true;
+    cond_broadcast(&p.changed);
+    mutex_unlock(&p.mutex);
+    thread_join(thread);
+    file_test_set_hook(NULL, NULL);
+    group_close(g);
+    fixture_close(h);
+    h = fixture_open(dir, T0 + 10500, &opts);
+    assert_int_equal(fixture_read(h, "x", INT64_MIN, INT64_MAX, t, v, 64), 3);
+    assert_true(t[0] == T0 + 11000 && v[0] == 11 && v[2] == 13);
+    fixture_close(h);
+    fixture_dir_remove(dir);
+    cond_deinit(&p.changed);
+    mutex_deinit(&p.mutex);
+}
+
 /* --- changed bytes --- */
 
 static void copy_file(const char *from, const char *to, size_t cut, size_t flip, int bit)
@@ -362,6 +440,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_disk_stops_ingest_until_there_is_space),
+        cmocka_unit_test(rows_that_come_while_a_segment_ends_survive_it),
         cmocka_unit_test(a_missing_file_costs_its_rows),
         cmocka_unit_test(a_failed_sync_is_not_taken_for_done),
         cmocka_unit_test(every_call_may_fail_once),
