@@ -83,18 +83,6 @@ static bool slot_find(const struct group *g, uint32_t series, uint32_t hint, uin
     return false;
 }
 
-/* A series that lives elsewhere too may have kept its slot here. */
-static bool slot_search(const struct group *g, uint32_t series, uint32_t *slot)
-{
-    for (uint32_t i = 0; i < g->slot_count; i++) {
-        if (g->map->ids[i] == series) {
-            *slot = i;
-            return true;
-        }
-    }
-    return false;
-}
-
 static void slot_reclaim(struct group *g, uint32_t slot)
 {
     uint64_t bit = UINT64_C(1) << (slot & 63);
@@ -137,11 +125,13 @@ bool group_slot(struct group *g, struct labels ls, uint32_t *slot, struct error 
         return false;
     }
     struct series *s = head_series(h, series);
-    uint32_t place = atomic_load_explicit(&s->slot, memory_order_relaxed);
+    uint32_t place = atomic_load_explicit(&s->slot, memory_order_relaxed), kept;
     bool moved = place & SERIES_MOVED;
     bool here = !is_new && atomic_load_explicit(&s->group, memory_order_relaxed) == g->id;
-    bool found = !is_new && ((here && slot_find(g, series, place & SERIES_SLOT_MASK, slot)) ||
-                             (!here && moved && slot_search(g, series, slot)));
+    bool found =
+        !is_new && ((here && slot_find(g, series, place & SERIES_SLOT_MASK, slot)) ||
+                    (!here && moved && head_slot_elsewhere_locked(h, series, g->id, &kept) &&
+                     slot_find(g, series, kept, slot)));
     if (!found && g->slot_count >= GROUP_SLOTS_MAX && g->free_count == 0) {
         mutex_unlock(&h->creation);
         return error_set(err, ERROR_LIMIT, "a target may have at most %d series", GROUP_SLOTS_MAX);

@@ -49,9 +49,13 @@ struct catalog {
     _Atomic(struct series *) *series_pages; /* SERIES_PAGES_MAX; NULL = nobody of it lives */
 };
 
-/* Where a series was, or is too, besides its own group. */
+/* Where a series was, or is too, besides its own group. Chained by series: those of a whole target move at
+ * once, and each is asked for on its own. */
 struct series_move {
     uint32_t series, group;
+    uint32_t slot;  /* it had there, and may have still */
+    uint32_t next;  /* of the same series; MAP_NONE = the last */
+    bool is_needed; /* since the last cut: has samples there, or has just moved */
 };
 
 /* --- groups --- */
@@ -144,6 +148,7 @@ struct head {
     struct string_map *group_keys;
     struct series_move *moved;
     size_t moved_count, moved_capacity;
+    struct map moved_index;            /* series -> the first of its chain */
     struct metric_metadata **metadata; /* items are never freed before the head */
     size_t metadata_count, metadata_capacity;
     struct string_map *metadata_index;
@@ -236,6 +241,12 @@ void head_restore_series_locked(struct head *h, uint32_t id, labels_id labels);
 void head_index_remove_locked(struct head *h, uint32_t id);
 /* Makes group and slot the series' own place. */
 void head_place_series_locked(struct head *h, uint32_t id, uint32_t group, uint32_t slot);
+/* The slot that a series had in another group; false when it was not there. */
+bool head_slot_elsewhere_locked(const struct head *h, uint32_t id, uint32_t group, uint32_t *slot);
+/* Around a cut: first nothing is needed; then what was found is; what is not by the end is forgotten. */
+void head_moves_begin_locked(struct head *h);
+void head_move_is_needed_locked(struct head *h, uint32_t id, uint32_t group);
+void head_moves_end_locked(struct head *h);
 /* Where samples of a series may be: its group, then those it was in. Returns their number (at most max). */
 size_t head_series_groups(struct head *h, const struct catalog *c, uint32_t id, uint32_t *groups,
                           size_t max, uint32_t *slot);

@@ -171,15 +171,100 @@ void head_restore_series_locked(struct head *h, uint32_t id, labels_id labels)
 
 /* --- places --- */
 
-static void moved_add(struct head *h, uint32_t series, uint32_t group)
+static uint64_t move_hash(uint32_t series)
 {
-    for (size_t i = 0; i < h->moved_count; i++) {
-        if (h->moved[i].series == series && h->moved[i].group == group)
-            return;
+    uint64_t hash = series * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
+static bool move_is_of(const void *context, uint32_t item, const void *key)
+{
+    const struct head *h = context;
+    return h->moved[item].series == *(const uint32_t *)key;
+}
+
+static uint32_t moves_first(const struct head *h, uint32_t series)
+{
+    return map_find(&h->moved_index, move_hash(series), move_is_of, h, &series);
+}
+
+static struct series_move *move_find(const struct head *h, uint32_t series, uint32_t group)
+{
+    for (uint32_t i = moves_first(h, series); i != MAP_NONE; i = h->moved[i].next) {
+        if (h->moved[i].group == group)
+            return &h->moved[i];
+    }
+    return NULL;
+}
+
+static void move_link(struct head *h, uint32_t idx)
+{
+    uint32_t first = moves_first(h, h->moved[idx].series);
+    if (first == MAP_NONE) {
+        h->moved[idx].next = MAP_NONE;
+        map_add(&h->moved_index, move_hash(h->moved[idx].series), idx);
+    } else {
+        h->moved[idx].next = h->moved[first].next;
+        h->moved[first].next = idx;
+    }
+}
+
+static void move_add(struct head *h, uint32_t series, uint32_t group, uint32_t slot)
+{
+    struct series_move *known = move_find(h, series, group);
+    if (known) {
+        known->slot = slot;
+        known->is_needed = true;
+        return;
     }
     h->moved =
         mem_grow(MEM_HEAD, h->moved, &h->moved_capacity, h->moved_count + 1, sizeof *h->moved);
-    h->moved[h->moved_count++] = (struct series_move){series, group};
+    h->moved[h->moved_count] = (struct series_move){series, group, slot, MAP_NONE, true};
+    move_link(h, (uint32_t)h->moved_count++);
+}
+
+bool head_slot_elsewhere_locked(const struct head *h, uint32_t id, uint32_t group, uint32_t *slot)
+{
+    const struct series_move *m = move_find(h, id, group);
+    if (m)
+        *slot = m->slot;
+    return m != NULL;
+}
+
+void head_moves_begin_locked(struct head *h)
+{
+    for (size_t i = 0; i < h->moved_count; i++)
+        h->moved[i].is_needed = false;
+}
+
+void head_move_is_needed_locked(struct head *h, uint32_t id, uint32_t group)
+{
+    struct series_move *m = move_find(h, id, group);
+    if (m)
+        m->is_needed = true;
+}
+
+/* A series that is left with its own group alone is read without this table again. The flag of the others
+ * stays throughout: a reader may look at any moment. */
+void head_moves_end_locked(struct head *h)
+{
+    size_t kept = 0, before = h->moved_count;
+    map_clear(&h->moved_index);
+    for (size_t i = 0; i < before; i++) {
+        struct series_move m = h->moved[i];
+        if (m.is_needed && head_series(h, m.series) && head_group(h, m.group)) {
+            h->moved[i] = h->moved[kept];
+            h->moved[kept++] = m;
+        }
+    }
+    h->moved_count = kept;
+    for (size_t i = 0; i < kept; i++)
+        move_link(h, (uint32_t)i);
+    for (size_t i = kept; i < before; i++) {
+        struct series *s = head_series(h, h->moved[i].series);
+        if (s && moves_first(h, h->moved[i].series) == MAP_NONE)
+            atomic_fetch_and_explicit(&s->slot, ~SERIES_MOVED, memory_order_relaxed);
+    }
 }
 
 /* A reader loads slot, group, slot again (head_series_groups): SERIES_MOVED is there before the group
@@ -188,9 +273,10 @@ void head_place_series_locked(struct head *h, uint32_t id, uint32_t group, uint3
 {
     struct series *s = head_series(h, id);
     uint32_t old_group = atomic_load_explicit(&s->group, memory_order_relaxed);
-    uint32_t flags = atomic_load_explicit(&s->slot, memory_order_relaxed) & SERIES_MOVED;
+    uint32_t place = atomic_load_explicit(&s->slot, memory_order_relaxed);
+    uint32_t flags = place & SERIES_MOVED;
     if (old_group != SERIES_DEAD && old_group != group) {
-        moved_add(h, id, old_group);
+        move_add(h, id, old_group, place & SERIES_SLOT_MASK);
         flags = SERIES_MOVED;
         atomic_fetch_or_explicit(&s->slot, SERIES_MOVED, memory_order_release);
     }
@@ -214,8 +300,8 @@ size_t head_series_groups(struct head *h, const struct catalog *c, uint32_t id, 
     mutex_lock(&h->creation);
     groups[0] = atomic_load_explicit(&s->group, memory_order_relaxed);
     *slot = atomic_load_explicit(&s->slot, memory_order_relaxed) & SERIES_SLOT_MASK;
-    for (size_t i = 0; i < h->moved_count && count < max; i++) {
-        if (h->moved[i].series == id && h->moved[i].group != groups[0])
+    for (uint32_t i = moves_first(h, id); i != MAP_NONE && count < max; i = h->moved[i].next) {
+        if (h->moved[i].group != groups[0])
             groups[count++] = h->moved[i].group;
     }
     mutex_unlock(&h->creation);

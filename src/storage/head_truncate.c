@@ -62,18 +62,29 @@ static void closed_group_seal(struct group *g)
     group_seal(g);
 }
 
+static void mark_series(struct head *h, struct bitmap *alive, uint32_t id, uint32_t group)
+{
+    bitmap_set(alive, id);
+    const struct series *s = id < alive->bits ? head_series(h, id) : NULL;
+    if (s && (atomic_load_explicit(&s->slot, memory_order_relaxed) & SERIES_MOVED)) {
+        mutex_lock(&h->creation);
+        head_move_is_needed_locked(h, id, group);
+        mutex_unlock(&h->creation);
+    }
+}
+
 /* Series with cells in the group at `pin`, and those that have a slot in it now. */
-static void mark_group(struct bitmap *alive, const struct group_pin *pin)
+static void mark_group(struct head *h, struct bitmap *alive, const struct group_pin *pin)
 {
     for (uint32_t i = 0; i < pin->extents->count; i++) {
         const struct extent *x = pin->extents->items[i];
         for (uint32_t slot = 0; slot < x->slot_count; slot++) {
             if (!extent_column_is_empty(x, slot))
-                bitmap_set(alive, slot_map_get(x->map, slot));
+                mark_series(h, alive, slot_map_get(x->map, slot), pin->group->id);
         }
     }
     for (uint32_t slot = 0; slot < pin->map_count; slot++)
-        bitmap_set(alive, slot_map_get(pin->map, slot));
+        mark_series(h, alive, slot_map_get(pin->map, slot), pin->group->id);
 }
 
 /* --- the dead --- */
@@ -158,17 +169,6 @@ static void postings_purge_all(struct head *h, struct pair_list *pairs, const st
     mutex_unlock(&h->creation);
 }
 
-/* Where series have been besides their own group: forgotten when that group has nothing of them. */
-static void moved_forget_locked(struct head *h, const struct bitmap *dead)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < h->moved_count; i++) {
-        if (!bitmap_get(dead, h->moved[i].series) && head_group(h, h->moved[i].group))
-            h->moved[kept++] = h->moved[i];
-    }
-    h->moved_count = kept;
-}
-
 static uint64_t bury_the_dead(struct head *h, const struct bitmap *alive)
 {
     struct bitmap dead = {mem_alloc_zero(MEM_INDEX, alive->bits / 64 + 1, 8), alive->bits};
@@ -189,9 +189,6 @@ static uint64_t bury_the_dead(struct head *h, const struct bitmap *alive)
         mutex_unlock(&h->creation);
     }
     postings_purge_all(h, &pairs, &dead);
-    mutex_lock(&h->creation);
-    moved_forget_locked(h, &dead);
-    mutex_unlock(&h->creation);
     mem_free(MEM_INDEX, pairs.items);
     mem_free(MEM_INDEX, dead.words);
     return count;
@@ -225,14 +222,16 @@ bool head_truncate(struct head *h, int64_t cut_ms, struct error *err)
 {
     struct error waiting;
     bool all_visible = head_refuse_below(h, cut_ms, &waiting);
-    (void)
-        all_visible; /* what is below is in blocks or was never shown; groups with such rows stay */
+    (void)all_visible; /* below is what blocks have or nobody saw; groups with such rows stay */
     head_atomic_max(&h->floor, cut_ms);
     struct head_view *view = head_pin(h, cut_ms);
     uint32_t groups = atomic_load_explicit(&h->group_count, memory_order_acquire);
     uint32_t bits = view->series_count;
     struct bitmap alive = {mem_alloc_zero(MEM_INDEX, bits / 64 + 1, 8), bits};
     uint64_t gone = 0;
+    mutex_lock(&h->creation);
+    head_moves_begin_locked(h);
+    mutex_unlock(&h->creation);
     for (uint32_t i = 0; i < groups; i++) {
         struct group *g = head_group(h, i);
         if (!g)
@@ -242,7 +241,7 @@ bool head_truncate(struct head *h, int64_t cut_ms, struct error *err)
             closed_group_seal(g); /* else its user may come back and continue the last row */
         group_drop_extents(g, cut_ms);
         const struct group_pin *pin = head_view_pin(view, i);
-        mark_group(&alive, pin);
+        mark_group(h, &alive, pin);
         mutex_lock(&g->mutex);
         if (g->visible_maxt >= cut_ms && g->visible_mint < cut_ms)
             g->visible_mint = cut_ms;
@@ -254,6 +253,9 @@ bool head_truncate(struct head *h, int64_t cut_ms, struct error *err)
     }
     gone += bury_the_dead(h, &alive);
     mem_free(MEM_INDEX, alive.words);
+    mutex_lock(&h->creation);
+    head_moves_end_locked(h);
+    mutex_unlock(&h->creation);
     head_renew_catalog(h);
     head_view_release(view);
     head_collect(h);
