@@ -29,6 +29,7 @@ struct db_options {
     int64_t wal_sync_interval_ms; /* 0 = 1000; DB_SYNC_EACH, DB_SYNC_OFF */
     uint64_t wal_segment_bytes;   /* 0 = 128 MiB */
     size_t series_max;            /* 0 = unlimited; beyond it new series are refused */
+    bool maintain_when_asked;     /* cut and retain in db_maintain() only, not by itself */
     /* Called from any thread with something an operator should know. May be NULL. */
     void (*log)(void *arg, bool is_error, const char *event, const char *text);
     void *log_arg;

@@ -405,13 +405,15 @@ static void *keeper_run(void *arg)
     mono_time next_look = clock_mono();
     while (!atomic_load_explicit(&db->stopping, memory_order_acquire)) {
         mutex_lock(&db->keeper_mutex);
-        if (clock_mono().ns >= next_look.ns) {
+        bool due = clock_mono().ns >= next_look.ns;
+        if (due && !db->options.maintain_when_asked) {
             bool ok = maintain_locked(db, false, NULL);
             (void)ok; /* counted, logged and tried again */
-            next_look = mono_add_ms(clock_mono(), interval_ms);
         } else {
             truncate_head(db); /* a query ended */
         }
+        if (due)
+            next_look = mono_add_ms(clock_mono(), interval_ms);
         mutex_unlock(&db->keeper_mutex);
         mutex_lock(&db->wake_mutex);
         while (!db->wake_wanted && cond_wait_until(&db->wake, &db->wake_mutex, next_look))
