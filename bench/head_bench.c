@@ -246,10 +246,12 @@ int main(int argc, char **argv)
         die(&err);
     printf("close       %8.0f ms\n", seconds_since(start) * 1e3);
     start = clock_mono();
-    if (!head_open(&f.head, dir, INT64_MIN, NULL, NULL, &err))
+    struct pool *pool;
+    if (!pool_start(&pool, 0, 64, &err) || !head_open(&f.head, dir, INT64_MIN, NULL, pool, &err))
         die(&err);
     printf("replay      %8.0f ms, %.1f ns per sample\n", seconds_since(start) * 1e3,
            seconds_since(start) * 1e9 / ((double)f.c.series * f.c.rows));
+    pool_stop(pool);
     if (!head_close(f.head, &err) || !dir_remove(dir, &err))
         die(&err);
     return 0;

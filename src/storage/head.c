@@ -99,13 +99,12 @@ bool head_open(struct head **out, const char *dir, int64_t block_maxt,
     static const struct db_options defaults;
     struct wal_recovered found = {0};
     mono_time begin = clock_mono();
-    (void)pool; /* replay is one pass over the files: see head_replay.c */
     *out = NULL;
     struct head *h = head_new(dir, opts ? opts : &defaults);
     atomic_store_explicit(&h->floor, block_maxt, memory_order_relaxed);
     atomic_store_explicit(&h->floor_refused, block_maxt, memory_order_relaxed);
     head_atomic_max(&h->newest, block_maxt);
-    bool ok = folders_make(h, err) && head_replay(h, block_maxt, &found, err) &&
+    bool ok = folders_make(h, err) && head_replay(h, block_maxt, pool, &found, err) &&
               head_start_wal(h, &found, err);
     mem_free(MEM_WAL, found.segments);
     if (!ok) {

@@ -11,7 +11,7 @@
 
 struct head;
 
-/* Opens DIR/head (made when missing), replays series log and WAL, starts the WAL thread. Samples below
+/* Opens DIR/head (made when missing), replays series log and WAL, starts the WAL thread. `pool` (borrowed for the call; NULL = none) helps to read. Samples below
  * `block_maxt` (the end of the newest block; INT64_MIN = none) are in blocks already: they are dropped.
  * Errors as db_open(). */
 MUST_USE bool head_open(struct head **out, const char *dir, int64_t block_maxt,

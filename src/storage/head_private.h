@@ -281,8 +281,8 @@ void extent_list_unref(struct extent_list *l);
 void group_drop_extents(struct group *g, int64_t floor);
 
 /* head_replay.c */
-MUST_USE bool head_replay(struct head *h, int64_t block_maxt, struct wal_recovered *found,
-                          struct error *err);
+MUST_USE bool head_replay(struct head *h, int64_t block_maxt, struct pool *pool,
+                          struct wal_recovered *found, struct error *err);
 
 /* head_truncate.c: a whole series log with the living, as wal.c wants it. */
 MUST_USE bool head_write_series_log(void *head, wal_log_sink sink, void *sink_arg,

@@ -7,7 +7,9 @@
  * 2. A row whose number is known already was written twice (wal.c, 2) and is skipped; but a key row
  *    replaces the last row of that number (wal.c, 4).
  * 3. Cells of a series that the log does not know are dropped.
- * 4. Damage in the middle is copied to quarantine/ and stays where it is. Only the torn end of the last
+ * 4. Groups know nothing of each other: a segment is scanned and checked by one thread, then its rows are read
+ *    on all of the pool, those of one group by one thread in their order.
+ * 5. Damage in the middle is copied to quarantine/ and stays where it is. Only the torn end of the last
  *    file is cut off. */
 #include "storage/head_private.h"
 
@@ -19,15 +21,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, SHARDS = 16 };
+
+/* Groups whose number leaves the same rest. One thread at a time has it, and with it its groups. */
+struct shard {
+    struct replay *replay;
+    uint32_t rest;
+    uint32_t series_max;      /* the highest number in any row, plus one */
+    uint64_t *segment_groups; /* a bit per group: has a key row in this segment */
+    size_t segment_words;
+    bool segment_continues;
+    int64_t segment_maxt;
+    uint64_t rows_skipped;
+};
+
+/* A row of the segment at hand; its bytes are mapped. */
+struct segment_row {
+    struct view payload;
+    size_t begin, end; /* of its record in the file */
+    uint32_t group;
+    bool is_bad;
+};
 
 struct replay {
     struct head *head;
     struct wal_recovered *found;
-    uint32_t series_max;      /* the highest number in any row, plus one */
-    uint64_t *segment_groups; /* a bit per group: has a key row in this segment */
-    size_t segment_words;
-    uint64_t rows, rows_skipped, rows_bad;
+    struct pool *pool; /* NULL = one thread */
+    struct shard shards[SHARDS];
+    struct segment_row *rows;
+    size_t row_count, row_capacity;
 };
 
 /* --- files --- */
@@ -62,6 +84,8 @@ struct replay_file {
     const char *path, *name;
     bool is_last;
     bool (*record)(struct replay *r, const struct wal_record *record);
+    /* All records were seen, the bytes are still there. May be NULL. */
+    void (*finish)(struct replay *r, const struct replay_file *rf, struct view bytes);
     uint64_t last_sequence; /* in and out */
     uint64_t bytes;         /* out */
 };
@@ -99,11 +123,11 @@ static bool replay_bytes(struct replay *r, struct replay_file *rf, struct view b
             quarantine(r, rf->path, rf->name, bytes, begin, end);
         if (what == WAL_SCAN_END)
             break;
-        if (!rf->record(r, &record)) {
-            r->rows_bad++;
+        if (!rf->record(r, &record))
             quarantine(r, rf->path, rf->name, bytes, record.offset, scanner.pos);
-        }
     }
+    if (rf->finish)
+        rf->finish(r, rf, bytes);
     rf->last_sequence = scanner.last_sequence;
     rf->bytes = bytes.len;
     return true;
@@ -164,7 +188,7 @@ static bool replay_series_log(struct head *h, struct wal_recovered *found, struc
     struct log_replay l = {{.head = h, .found = found},
                            series_log_reader_new(h->catalog->labels, &visitor)};
     snprintf(path, sizeof path, "%s/series.log", h->dir);
-    struct replay_file rf = {path, "series.log", true, on_log_record, 0, 0};
+    struct replay_file rf = {path, "series.log", true, on_log_record, NULL, 0, 0};
     mutex_lock(&h->creation);
     bool ok = replay_file(&l.replay, &rf, err);
     mutex_unlock(&h->creation);
@@ -179,12 +203,12 @@ static bool replay_series_log(struct head *h, struct wal_recovered *found, struc
 
 /* --- rows --- */
 
-static bool segment_has_key(struct replay *r, uint32_t group)
+static bool segment_has_key(struct shard *r, uint32_t group)
 {
     return group / 64 < r->segment_words && r->segment_groups[group / 64] >> (group & 63) & 1;
 }
 
-static void segment_set_key(struct replay *r, uint32_t group)
+static void segment_set_key(struct shard *r, uint32_t group)
 {
     if (group / 64 >= r->segment_words) {
         size_t words = (size_t)group / 64 * 2 + 8;
@@ -196,7 +220,7 @@ static void segment_set_key(struct replay *r, uint32_t group)
 }
 
 /* A series number as this head may use it. */
-static uint32_t series_known(struct replay *r, uint32_t id)
+static uint32_t series_known(struct shard *r, uint32_t id)
 {
     if (id == SLOT_EMPTY)
         return SLOT_EMPTY;
@@ -204,7 +228,7 @@ static uint32_t series_known(struct replay *r, uint32_t id)
         return SLOT_UNKNOWN;
     if (id + 1 > r->series_max)
         r->series_max = id + 1;
-    const struct series *s = head_series(r->head, id);
+    const struct series *s = head_series(r->replay->head, id);
     return s && s->labels != LABEL_STORE_NONE ? id : SLOT_UNKNOWN;
 }
 
@@ -216,7 +240,7 @@ struct slot_changes {
 
 /* Where a slot changes hands, what came before is sealed first, and the cell before is forgotten: it was
  * another series'. */
-static void slots_set(struct replay *r, struct group *g, uint32_t slot_count,
+static void slots_set(struct head *h, struct group *g, uint32_t slot_count,
                       const struct slot_changes *changes)
 {
     for (size_t i = 0; i < changes->count; i++) {
@@ -229,20 +253,20 @@ static void slots_set(struct replay *r, struct group *g, uint32_t slot_count,
     group_reserve_slots(g, slot_count);
     while (g->slot_count < slot_count)
         group_assign_slot(g, g->slot_count, SLOT_EMPTY);
-    mutex_lock(&r->head->creation);
+    mutex_lock(&h->creation);
     for (size_t i = 0; i < changes->count; i++) {
         struct wal_new_slot c = changes->items[i];
         if (c.series == SLOT_EMPTY || g->map->ids[c.slot] == c.series)
             continue;
         if (c.series != SLOT_UNKNOWN)
-            head_place_series_locked(r->head, c.series, g->id, c.slot);
+            head_place_series_locked(h, c.series, g->id, c.slot);
         group_assign_slot(g, c.slot, c.series);
     }
-    mutex_unlock(&r->head->creation);
+    mutex_unlock(&h->creation);
     g->new_slot_count = 0;
 }
 
-static bool read_changes(struct replay *r, struct reader *in, const struct wal_row_head *row,
+static bool read_changes(struct shard *r, struct reader *in, const struct wal_row_head *row,
                          struct slot_changes *out)
 {
     size_t count = row->is_key ? row->slot_count : row->new_slot_count;
@@ -283,7 +307,7 @@ static void row_take_back(struct group *g)
 
 enum row_use { ROW_USE, ROW_SKIP };
 
-static enum row_use row_place(struct replay *r, struct group *g, const struct wal_row_head *row)
+static enum row_use row_place(struct shard *r, struct group *g, const struct wal_row_head *row)
 {
     if (!row->is_key) {
         if (row->row == g->row_next && g->last_time != INT64_MIN)
@@ -330,39 +354,88 @@ static bool row_cells(struct group *g, struct reader *in, const struct wal_row_h
     return true;
 }
 
-static bool on_row(struct replay *r, struct view payload)
+static struct group *group_of_row(struct head *h, uint32_t id)
+{
+    struct group *g = head_group(h, id);
+    if (!g) {
+        mutex_lock(&h->creation);
+        g = head_add_group_locked(h, id, (struct view){0}); /* its name was lost */
+        mutex_unlock(&h->creation);
+    }
+    return g;
+}
+
+static bool read_row(struct shard *r, struct view payload)
 {
     struct reader in = reader_from(payload);
     struct wal_row_head row;
     struct slot_changes changes = {0};
-    struct wal_segment *segment = &r->found->segments[r->found->count - 1];
     int64_t t;
-    if (!wal_row_decode_head(&in, &row) || row.group >= (uint32_t)GROUP_PAGE * GROUP_PAGES_MAX)
+    if (!wal_row_decode_head(&in, &row))
         return false;
-    struct group *g = head_group(r->head, row.group);
-    if (!g)
-        g = head_add_group_locked(r->head, row.group, (struct view){0}); /* its name was lost */
+    struct group *g = group_of_row(r->replay->head, row.group);
     if (row.is_key)
         segment_set_key(r, row.group);
     else if (!segment_has_key(r, row.group))
-        segment->continues = true;
+        r->segment_continues = true;
     if (row_place(r, g, &row) == ROW_SKIP)
         return true;
     bool ok = row_time(g, &row, &t) && read_changes(r, &in, &row, &changes);
     if (ok) {
-        slots_set(r, g, row.slot_count, &changes);
+        slots_set(r->replay->head, g, row.slot_count, &changes);
         ok = row_cells(g, &in, &row, t);
     }
     mem_free(MEM_WAL, changes.items);
-    if (ok && t > segment->maxt)
-        segment->maxt = t;
-    r->rows += ok;
+    if (ok && t > r->segment_maxt)
+        r->segment_maxt = t;
     return ok;
+}
+
+static void read_shard(void *arg, size_t idx, unsigned worker)
+{
+    struct replay *r = arg;
+    struct shard *shard = &r->shards[idx];
+    (void)worker;
+    shard->segment_continues = false;
+    shard->segment_maxt = INT64_MIN;
+    if (shard->segment_words > 0)
+        memset(shard->segment_groups, 0, shard->segment_words * 8);
+    for (size_t i = 0; i < r->row_count; i++) {
+        struct segment_row *row = &r->rows[i];
+        if (row->group % SHARDS == shard->rest)
+            row->is_bad = !read_row(shard, row->payload);
+    }
 }
 
 static bool on_wal_record(struct replay *r, const struct wal_record *record)
 {
-    return record->type != WAL_RECORD_ROW || on_row(r, record->payload);
+    struct reader in = reader_from(record->payload);
+    struct wal_row_head row;
+    if (record->type != WAL_RECORD_ROW)
+        return true;
+    if (!wal_row_decode_head(&in, &row) || row.group >= (uint32_t)GROUP_PAGE * GROUP_PAGES_MAX)
+        return false;
+    r->rows = mem_grow(MEM_WAL, r->rows, &r->row_capacity, r->row_count + 1, sizeof *r->rows);
+    r->rows[r->row_count++] = (struct segment_row){
+        record->payload, record->offset,
+        record->offset + WAL_RECORD_FRAME_BYTES + record->payload.len, row.group, false};
+    return true;
+}
+
+static void read_rows(struct replay *r, const struct replay_file *rf, struct view bytes)
+{
+    struct wal_segment *segment = &r->found->segments[r->found->count - 1];
+    pool_for(r->pool, SHARDS, read_shard, r);
+    for (size_t i = 0; i < SHARDS; i++) {
+        segment->continues |= r->shards[i].segment_continues;
+        if (r->shards[i].segment_maxt > segment->maxt)
+            segment->maxt = r->shards[i].segment_maxt;
+    }
+    for (size_t i = 0; i < r->row_count; i++) {
+        if (r->rows[i].is_bad)
+            quarantine(r, rf->path, rf->name, bytes, r->rows[i].begin, r->rows[i].end);
+    }
+    r->row_count = 0;
 }
 
 /* --- all together --- */
@@ -401,10 +474,8 @@ static bool replay_segments(struct replay *r, const struct numbers *numbers, str
         found->segments = mem_grow(MEM_WAL, found->segments, &found->capacity, found->count + 1,
                                    sizeof *found->segments);
         found->segments[found->count++] = (struct wal_segment){number, 0, INT64_MIN, false};
-        if (r->segment_words > 0)
-            memset(r->segment_groups, 0, r->segment_words * 8);
         struct replay_file rf = {
-            path, name, i + 1 == numbers->count, on_wal_record, found->last_sequence, 0};
+            path, name, i + 1 == numbers->count, on_wal_record, read_rows, found->last_sequence, 0};
         if (!replay_file(r, &rf, err))
             return false;
         found->segments[found->count - 1].bytes = rf.bytes;
@@ -418,8 +489,10 @@ static bool replay_segments(struct replay *r, const struct numbers *numbers, str
 static void publish_all(struct replay *r, int64_t block_maxt)
 {
     struct head *h = r->head;
-    if (r->series_max > head_series_count(h))
-        atomic_store_explicit(&h->series_count, r->series_max, memory_order_release);
+    for (size_t i = 0; i < SHARDS; i++) {
+        if (r->shards[i].series_max > head_series_count(h))
+            atomic_store_explicit(&h->series_count, r->shards[i].series_max, memory_order_release);
+    }
     for (uint32_t i = 0; i < atomic_load(&h->group_count); i++) {
         struct group *g = head_group(h, i);
         if (!g || g->row_next == 0)
@@ -436,11 +509,15 @@ static void publish_all(struct replay *r, int64_t block_maxt)
     }
 }
 
-bool head_replay(struct head *h, int64_t block_maxt, struct wal_recovered *found, struct error *err)
+bool head_replay(struct head *h, int64_t block_maxt, struct pool *pool, struct wal_recovered *found,
+                 struct error *err)
 {
     char path[PATH_BYTES];
-    struct replay r = {.head = h, .found = found};
+    struct replay r = {.head = h, .found = found, .pool = pool};
     struct numbers numbers = {0};
+    uint64_t skipped = 0;
+    for (uint32_t i = 0; i < SHARDS; i++)
+        r.shards[i] = (struct shard){.replay = &r, .rest = i};
     snprintf(path, sizeof path, "%s/wal", h->dir);
     bool ok = replay_series_log(h, found, err) && dir_list(path, on_segment_name, &numbers, err);
     if (ok) {
@@ -450,11 +527,15 @@ bool head_replay(struct head *h, int64_t block_maxt, struct wal_recovered *found
     }
     if (ok)
         publish_all(&r, block_maxt);
-    if (r.rows_skipped > 0)
+    for (size_t i = 0; i < SHARDS; i++) {
+        skipped += r.shards[i].rows_skipped;
+        mem_free(MEM_WAL, r.shards[i].segment_groups);
+    }
+    if (skipped > 0)
         head_log(h, true, "wal_rows_lost",
                  "%" PRIu64 " rows cannot be used: they follow a damaged row of their target",
-                 r.rows_skipped);
+                 skipped);
+    mem_free(MEM_WAL, r.rows);
     mem_free(MEM_WAL, numbers.items);
-    mem_free(MEM_WAL, r.segment_groups);
     return ok;
 }

@@ -860,6 +860,37 @@ static int wal_is_full(void *arg, enum file_op op, const char *path, size_t *byt
     return op == FILE_OP_WRITE && strstr(path, "/wal/") ? ENOSPC : 0;
 }
 
+/* A database with four hours of which no block was cut: the keeper's first look, at whatever moment it comes,
+ * was before. `late` is open, with the slots of series 0 and 1. */
+static struct db *open_uncut(struct fed *f, struct random *r, struct group **late,
+                             uint32_t slots[2])
+{
+    struct error err;
+    struct arena arena;
+    struct appender a = {0};
+    struct db *db = open_db(-1);
+    for (;;) {
+        for (int i = 0; i < 1000; i++)
+            sched_yield();
+        append_span(db, f, r, START, START + 4 * HOUR, 5 * MINUTE);
+        assert_ok(db_group_open(db, VIEW("late"), late, &err));
+        if (appender_begin(&a, *late, START + HOUR + 7, &err))
+            break;
+        group_close(*late);
+        close_db(db);
+        assert_ok(dir_remove(folder(), &err));
+        fed_free(f);
+        *f = (struct fed){0};
+        db = open_db(-1);
+    }
+    appender_rollback(&a);
+    arena_init(&arena, MEM_OTHER, 0);
+    for (int i = 0; i < 2; i++)
+        assert_ok(group_slot(*late, series_labels(&arena, i), &slots[i], &err));
+    arena_deinit(&arena);
+    return db;
+}
+
 /* A row that was taken but cannot be written yet is in no block: the range stays open until it can. */
 static void a_cut_waits_for_rows_that_wait_for_space(void **state)
 {
@@ -869,15 +900,9 @@ static void a_cut_waits_for_rows_that_wait_for_space(void **state)
     struct random r;
     uint32_t slots[2];
     random_seed(&r, 11);
-    struct db *db = open_db(-1);
-    append_span(db, &f, &r, START, START + 4 * HOUR, 5 * MINUTE);
-    struct arena arena;
     struct appender a = {0};
     struct group *late;
-    arena_init(&arena, MEM_OTHER, 0);
-    assert_ok(db_group_open(db, VIEW("late"), &late, &err));
-    for (int i = 0; i < 2; i++)
-        assert_ok(group_slot(late, series_labels(&arena, i), &slots[i], &err));
+    struct db *db = open_uncut(&f, &r, &late, slots);
     file_test_set_hook(wal_is_full, NULL);
     assert_ok(appender_begin(&a, late, START + HOUR + 7, &err));
     appender_sample(&a, slots[0], 42);
@@ -907,7 +932,6 @@ static void a_cut_waits_for_rows_that_wait_for_space(void **state)
     assert_answer(db, &f, INT64_MIN, INT64_MAX);
     close_db(db);
     fed_free(&f);
-    arena_deinit(&arena);
 }
 
 /* --- threads -------------------------------------------------------------------------------------- */

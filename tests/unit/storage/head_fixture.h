@@ -43,13 +43,16 @@ static inline void fixture_dir_remove(const char *dir)
         fail_msg("%s", err.message);
 }
 
+/* Reads what is there on two workers and this thread. */
 static inline struct head *fixture_open(const char *dir, int64_t block_maxt,
                                         const struct db_options *opts)
 {
-    struct head *h;
+    struct head *h = NULL;
+    struct pool *pool;
     struct error err;
-    if (!head_open(&h, dir, block_maxt, opts, NULL, &err))
+    if (!pool_start(&pool, 2, 64, &err) || !head_open(&h, dir, block_maxt, opts, pool, &err))
         fail_msg("%s", err.message);
+    pool_stop(pool);
     return h;
 }
 
