@@ -110,6 +110,7 @@ void group_free(struct group *g)
     mem_free(MEM_HEAD, g->decimals);
     mem_free(MEM_HEAD, g->free_slots);
     mem_free(MEM_HEAD, g->released);
+    mem_free(MEM_HEAD, g->claimed);
     mem_free(MEM_HEAD, g->new_slots);
     mem_free(MEM_HEAD, (char *)(uintptr_t)g->key.ptr);
     mem_free(MEM_HEAD, g);
@@ -164,6 +165,7 @@ void group_reserve_slots(struct group *g, uint32_t count)
         g->last_present = grow_zeroed(g->last_present, old_words, words, 8);
         g->free_slots = grow_zeroed(g->free_slots, old_words, words, 8);
         g->released = grow_zeroed(g->released, old_words, words, 8);
+        g->claimed = grow_zeroed(g->claimed, old_words, words, 8);
         g->slot_capacity = capacity;
     }
     if (g->tile && count > g->tile->slot_capacity)
@@ -500,6 +502,32 @@ static void slots_free_released(struct group *g)
     map_replace(g, m);
 }
 
+void group_claim_none(struct group *g)
+{
+    g->opened_row = g->row_next;
+    if (g->slot_capacity > 0)
+        memset(g->claimed, 0, row_words(g->slot_capacity) * 8);
+}
+
+/* Slots are kept over restarts, but a series that ended in between is known to nobody who would give its
+ * slot back. What the user did not ask for by the time that it has written some rows (so what is missing has
+ * its stale marker) is not asked for any more; should it be, it gets another slot. */
+static void unclaimed_release(struct group *g)
+{
+    if (!g->is_open || g->row_next < g->opened_row + STRIP_ROWS)
+        return;
+    for (size_t w = 0; w < row_words(g->slot_count); w++) {
+        uint64_t left = ~(g->claimed[w] | g->free_slots[w] | g->released[w]);
+        for (; left != 0; left &= left - 1) {
+            uint32_t slot = (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(left);
+            if (slot < g->slot_count) {
+                group_release_slot(g, slot);
+                g->key_segment = 0; /* only a key row says which slots are free */
+            }
+        }
+    }
+}
+
 void group_seal(struct group *g)
 {
     ASSERT(!g->appender);
@@ -532,6 +560,7 @@ void group_seal(struct group *g)
         }
         g->run_strips_max = RUN_STRIPS;
     }
+    unclaimed_release(g);
     if (g->released_count > 0)
         slots_free_released(g);
 }

@@ -43,6 +43,8 @@ bool head_group_open(struct head *h, struct view key, struct group **out, struct
     if (ok)
         g->is_open = true;
     mutex_unlock(&h->creation);
+    if (ok)
+        group_claim_none(g);
     *out = ok ? g : NULL;
     return ok;
 }
@@ -144,6 +146,7 @@ bool group_slot(struct group *g, struct labels ls, uint32_t *slot, struct error 
         slot_reclaim(g, *slot);
     else
         group_assign_slot(g, *slot, series);
+    g->claimed[*slot / 64] |= UINT64_C(1) << (*slot & 63);
     return true;
 }
 

@@ -112,6 +112,8 @@ struct group {
     uint8_t *decimals;    /* wal_row's */
     uint64_t *free_slots; /* a bit per slot that may be given away */
     uint64_t *released;   /* ... that becomes free when the run is sealed */
+    uint64_t *claimed;    /* ... that this user asked for: see unclaimed_release() */
+    uint64_t opened_row;  /* row_next when it was opened */
     uint32_t free_count, released_count, free_hint;
     struct wal_new_slot *new_slots; /* since the last row that was taken */
     size_t new_slot_count, new_slot_capacity;
@@ -262,6 +264,8 @@ void group_assign_slot(struct group *g, uint32_t slot, uint32_t series);
 void group_reserve_slots(struct group *g, uint32_t count);
 /* Room for one more row: packs a full tile, seals a full run. */
 void group_make_room(struct group *g);
+/* From now on only slots that are asked for are in use. Opener's thread. */
+void group_claim_none(struct group *g);
 /* Packs all rows into extents. User's thread (or keeper's, when closed). */
 void group_seal(struct group *g);
 /* The cells of the row before the next one. */

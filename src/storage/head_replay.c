@@ -238,7 +238,7 @@ struct slot_changes {
     size_t count, capacity;
 };
 
-/* Where a slot changes hands, what came before is sealed first, and the cell before is forgotten: it was
+/* Where a slot changes hands or goes, what came before is sealed first, and the cell before is forgotten: it was
  * another series'. */
 static void slots_set(struct head *h, struct group *g, uint32_t slot_count,
                       const struct slot_changes *changes)
@@ -248,6 +248,8 @@ static void slots_set(struct head *h, struct group *g, uint32_t slot_count,
         if (c.slot < g->slot_count && g->map->ids[c.slot] != c.series)
             group_release_slot(g, c.slot);
     }
+    for (uint32_t slot = slot_count; slot < g->slot_count; slot++)
+        group_release_slot(g, slot); /* the writer gave them up */
     if (g->released_count > 0)
         group_seal(g);
     group_reserve_slots(g, slot_count);

@@ -190,6 +190,42 @@ static void refused_series_leave_nothing(void **state)
     group_close(g);
 }
 
+/* Series that end while nobody looks (their target is written by another process then) do not keep their
+ * slots for ever, nor themselves. */
+static void series_that_ended_during_a_restart_go(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    uint32_t slots[100];
+    for (int life = 0; life < 8; life++) {
+        struct group *g = fixture_group(f->head, "a");
+        char name[64];
+        for (int i = 0; i < 100; i++) {
+            snprintf(name, sizeof name, "m{life=\"%d\",n=\"%d\"}", life, i);
+            slots[i] = fixture_slot(g, name);
+        }
+        for (int row = 0; row < 200; row++) {
+            struct appender a;
+            assert_true(appender_begin(&a, g, T0 + life * 200000 + row * 1000, &err));
+            for (int i = 0; i < 100; i++)
+                appender_sample(&a, slots[i], life);
+            assert_true(appender_commit(&a, APPENDER_STALE_MISSING, &err));
+        }
+        assert_true(group_slot_count(g) <= 200);
+        head_flush(f->head);
+        if (life > 0) { /* the last sample, and the marker that the next life set */
+            snprintf(name, sizeof name, "m{life=\"%d\",n=\"7\"}", life - 1);
+            assert_int_equal(read_all(f, name), 201);
+            assert_true(f->t[200] == T0 + life * 200000);
+        }
+        group_close(g);
+        fixture_close(f->head);
+        f->head = fixture_open(f->dir, INT64_MIN, NULL);
+    }
+    assert_true(head_truncate(f->head, T0 + 7 * 200000 + 150000, &err));
+    assert_int_equal(stats_of(f->head).head_series, 100);
+}
+
 /* All series of a target go to another group and back, again and again (as when a configuration changes and
  * is changed back): no slot is used twice, all parts are read, and a cut forgets where they were. That this
  * is not quadratic shows in the time: 30000 series in under a second, not in minutes. */
@@ -244,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(churn_leaves_nothing_behind),
         TEST(refused_series_leave_nothing),
+        TEST(series_that_ended_during_a_restart_go),
         TEST(a_target_that_moves_costs_no_more_per_series_than_one_series),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
