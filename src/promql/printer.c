@@ -33,6 +33,12 @@ static void print_number(struct buffer *out, double v, bool is_duration)
         print_plain(out, v);
 }
 
+/* "+Inf ^ 2" would be read as the sign of "Inf ^ 2". */
+static bool is_infinity(const struct expr *e)
+{
+    return e->kind == EXPR_NUMBER && isinf(e->u.number.value) && e->u.number.value > 0;
+}
+
 /* --- durations --- */
 
 static const char *duration_op_sign(enum duration_op op)
@@ -318,7 +324,10 @@ void promql_print(struct buffer *out, const struct expr *e)
         promql_print(out, e->u.unary.inner);
         return;
     case EXPR_BINARY:
-        promql_print(out, e->u.binary.left);
+        if (e->u.binary.op == OP_POW && is_infinity(e->u.binary.left))
+            buffer_append_literal(out, "Inf");
+        else
+            promql_print(out, e->u.binary.left);
         buffer_printf(out, " %s", binary_op_name(e->u.binary.op));
         print_modifiers(out, e);
         buffer_append_byte(out, ' ');

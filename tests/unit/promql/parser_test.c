@@ -54,6 +54,8 @@ static const struct {
     {"+1", "1"},
     {"-1", NULL},
     {"Inf", "+Inf"},
+    {"Inf ^ 2", "Inf ^ 2"},
+    {"2 ^ iNf ^ Inf", "2 ^ Inf ^ +Inf"},
     {"-iNf", "-Inf"},
     {"NaN", NULL},
     {"5m", NULL},
