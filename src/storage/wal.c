@@ -81,7 +81,7 @@ struct wal {
     bool stopped; /* nothing can be written now */
     struct error stopped_error;
     struct wal_segment *segments; /* ascending; the last may be open */
-    bool next_continues; /* the file after the last begins with rows encoded for it */
+    bool next_continues;          /* the file after the last begins with rows encoded for it */
     size_t segment_count, segment_capacity;
     double last_fsync_seconds;
 
