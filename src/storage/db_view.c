@@ -62,7 +62,7 @@ static bool select_all(struct db_view *v, const struct select *what, struct labe
            head_select(v->head, what, labels, &j->scratch, &j->lists[j->list_count - 1], err);
 }
 
-/* Counts the parts of each series; out->items get labels in order, and part counts for now as ref. */
+/* Counts the parts of each series; out->items get labels in order, and as ref the number of parts, until they are placed. */
 static void join_count(struct joining *j, struct series_list *out)
 {
     for (size_t n = 0; n < j->list_count; n++) {
