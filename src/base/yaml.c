@@ -155,9 +155,22 @@ static struct yaml_node *node_new(struct builder *b, struct fy_event *event, enu
     return node;
 }
 
+/* A value that is not there has no mark: it is where its key ends, or where its list begins. */
+static void place_nothing(const struct builder *b, struct yaml_node *node)
+{
+    if (b->depth == 0)
+        return;
+    const struct level *level = &b->levels[b->depth - 1];
+    const struct yaml_node *near = level->key ? level->key : level->node;
+    node->line = near->line;
+    node->column = near->column + (level->key ? (uint32_t)near->text.len + 1 : 0);
+}
+
 static bool scalar_new(struct builder *b, struct fy_event *event, struct yaml_node **out)
 {
     struct yaml_node *node = node_new(b, event, YAML_SCALAR);
+    if (node->line == 0)
+        place_nothing(b, node);
     struct fy_token *tag = event->scalar.tag;
     node->text = token_text(b, event->scalar.value);
     enum fy_scalar_style style =

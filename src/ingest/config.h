@@ -201,10 +201,30 @@ struct config_target_groups {
     size_t count;
 };
 
-/* One entry of a *_sd_configs list, as it was written. */
+/* Kinds of discovery that this version discovers by; those of vendors are checked only. */
+extern const char CONFIG_FILE_SD[], CONFIG_HTTP_SD[], CONFIG_DNS_SD[];
+
+struct config_file_sd {
+    struct config_strings files; /* patterns: a * in the last part only; .json, .yml, .yaml */
+    int64_t refresh_interval_ms; /* default 5m */
+};
+struct config_http_sd {
+    struct config_http_client http;
+    int64_t refresh_interval_ms; /* default 60s */
+    struct view url;             /* http or https */
+};
+struct config_dns_sd {
+    struct config_strings names;
+    int64_t refresh_interval_ms; /* default 30s */
+    struct view type;            /* SRV, A, AAAA, MX or NS, in any case */
+    int64_t port;                /* 0: SRV, which has its own */
+};
+
+/* One entry of a *_sd_configs list. */
 struct config_discovery {
-    const char *kind;             /* "dns_sd_configs"; static text */
-    const struct yaml_node *node; /* a mapping */
+    const char *kind;             /* static text, the same pointer for the same kind */
+    const struct yaml_node *node; /* as it was written: a mapping */
+    const void *settings;         /* struct config_file_sd and so on by kind; NULL: a vendor's */
 };
 struct config_discoveries {
     struct config_discovery *items;

@@ -1,39 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config_discovery.c: the kinds of service discovery that a file may name. What those of a vendor say is taken as
- * it is, but for the HTTP client's settings, which all have in common; file, http and dns are checked whole. */
+/* config_discovery.c: the kinds of service discovery that a file may name: file, http and dns, which this version
+ * discovers by, and those of vendors (config_vendor.c), which it only checks. */
 #include "ingest/config_private.h"
 
 #include "base/assert.h"
 
-static const char *const KINDS[] = {
-    "azure_sd_configs",     "consul_sd_configs",     "digitalocean_sd_configs",
-    "dns_sd_configs",       "docker_sd_configs",     "dockerswarm_sd_configs",
-    "ec2_sd_configs",       "eureka_sd_configs",     "file_sd_configs",
-    "gce_sd_configs",       "hetzner_sd_configs",    "http_sd_configs",
-    "ionos_sd_configs",     "kubernetes_sd_configs", "kuma_sd_configs",
-    "lightsail_sd_configs", "linode_sd_configs",     "marathon_sd_configs",
-    "nerve_sd_configs",     "nomad_sd_configs",      "oci_sd_configs",
-    "openstack_sd_configs", "outscale_sd_configs",   "ovhcloud_sd_configs",
-    "puppetdb_sd_configs",  "scaleway_sd_configs",   "serverset_sd_configs",
-    "stackit_sd_configs",   "triton_sd_configs",     "uyuni_sd_configs",
-    "vultr_sd_configs",     "aws_sd_configs",
-};
-
-struct file_discovery {
-    struct config_strings files;
-    int64_t refresh_interval_ms;
-};
-struct http_discovery {
-    struct config_http_client http;
-    int64_t refresh_interval_ms;
-    struct view url;
-};
-struct dns_discovery {
-    struct config_strings names;
-    int64_t refresh_interval_ms;
-    struct view type;
-    int64_t port;
-};
+const char CONFIG_FILE_SD[] = "file_sd_configs", CONFIG_HTTP_SD[] = "http_sd_configs",
+           CONFIG_DNS_SD[] = "dns_sd_configs";
 
 static const struct yaml_node *blame(const struct yaml_node *node, const char *field)
 {
@@ -41,10 +14,16 @@ static const struct yaml_node *blame(const struct yaml_node *node, const char *f
     return found ? found : node;
 }
 
+static bool refresh_check(struct loader *l, const struct yaml_node *node, int64_t interval_ms)
+{
+    return interval_ms > 0 || yaml_error(l->err, blame(node, "refresh_interval"),
+                                         "refresh_interval must be greater than 0");
+}
+
 static bool file_check(struct loader *l, const struct yaml_node *node, void *object)
 {
     static const char *const ENDINGS[] = {".json", ".yml", ".yaml"};
-    const struct file_discovery *file = object;
+    const struct config_file_sd *file = object;
     if (file->files.count == 0)
         return yaml_error(l->err, node,
                           "file service discovery config must contain at least one path name");
@@ -57,38 +36,62 @@ static bool file_check(struct loader *l, const struct yaml_node *node, void *obj
         for (size_t j = 0; j < ARRAY_COUNT(ENDINGS); j++)
             ends |= view_has_suffix(path, view_from(ENDINGS[j]));
         if (!ends || (dir_end && memchr(path.ptr, '*', dir_end)))
-            return yaml_error(l->err, node, "path name \"%.*s\" is not valid for file discovery",
+            return yaml_error(l->err, node,
+                              "path name \"%.*s\" is not valid for file discovery: it ends with "
+                              ".json, .yml or .yaml and has a * in its last part only",
                               VIEW_ARGS(view_slice(path, 0, 200)));
     }
+    return refresh_check(l, node, file->refresh_interval_ms);
+}
+
+bool config_http_url_check(struct view url, struct error *err)
+{
+    if (view_has_prefix(url, VIEW("http://")))
+        url = view_slice(url, 7, url.len);
+    else if (view_has_prefix(url, VIEW("https://")))
+        url = view_slice(url, 8, url.len);
+    else
+        return error_set(err, ERROR_INPUT, "URL scheme must be 'http' or 'https'");
+    if (url.len == 0 || url.ptr[0] == '/' || url.ptr[0] == ':')
+        return error_set(err, ERROR_INPUT, "host is missing in URL");
     return true;
+}
+
+static void file_defaults(void *object)
+{
+    ((struct config_file_sd *)object)->refresh_interval_ms = 5 * 60 * 1000;
+}
+
+static void http_defaults(void *object)
+{
+    struct config_http_sd *http = object;
+    http->refresh_interval_ms = 60 * 1000;
+    CONFIG_HTTP_SECTION.defaults(&http->http);
 }
 
 static bool http_check(struct loader *l, const struct yaml_node *node, void *object)
 {
-    const struct http_discovery *http = object;
-    struct view rest = http->url;
-    if (rest.len == 0)
+    struct config_http_sd *http = object;
+    struct error why = {0};
+    if (http->url.len == 0)
         return yaml_error(l->err, blame(node, "url"), "URL is missing");
-    if (view_has_prefix(rest, VIEW("http://")))
-        rest = view_slice(rest, 7, rest.len);
-    else if (view_has_prefix(rest, VIEW("https://")))
-        rest = view_slice(rest, 8, rest.len);
-    else
-        return yaml_error(l->err, blame(node, "url"), "URL scheme must be 'http' or 'https'");
-    if (rest.len == 0 || rest.ptr[0] == '/')
-        return yaml_error(l->err, blame(node, "url"), "host is missing in URL");
-    return true;
+    if (!config_http_url_check(http->url, &why))
+        return yaml_error(l->err, blame(node, "url"), "%s", why.message);
+    return CONFIG_HTTP_SECTION.check(l, node, &http->http) &&
+           refresh_check(l, node, http->refresh_interval_ms);
 }
 
 static void dns_defaults(void *object)
 {
-    ((struct dns_discovery *)object)->type = VIEW("SRV");
+    struct config_dns_sd *dns = object;
+    dns->type = VIEW("SRV");
+    dns->refresh_interval_ms = 30 * 1000;
 }
 
 static bool dns_check(struct loader *l, const struct yaml_node *node, void *object)
 {
     static const char *const TYPES[] = {"SRV", "A", "AAAA", "MX", "NS"};
-    const struct dns_discovery *dns = object;
+    const struct config_dns_sd *dns = object;
     bool known = false;
     for (size_t i = 0; i < ARRAY_COUNT(TYPES); i++)
         known |= dns->type.len == strlen(TYPES[i]) &&
@@ -101,71 +104,74 @@ static bool dns_check(struct loader *l, const struct yaml_node *node, void *obje
     if (dns->port == 0 && !(dns->type.len == 3 && strncasecmp(dns->type.ptr, "SRV", 3) == 0))
         return yaml_error(l->err, blame(node, "type"),
                           "a port is required in DNS-SD configs for all record types except SRV");
-    return true;
+    return refresh_check(l, node, dns->refresh_interval_ms);
 }
 
 static const struct field FILE_FIELDS[] = {
-    {"files", FIELD_PATHS, offsetof(struct file_discovery, files)},
-    {"refresh_interval", FIELD_DURATION, offsetof(struct file_discovery, refresh_interval_ms)},
+    {"files", FIELD_PATHS, offsetof(struct config_file_sd, files)},
+    {"refresh_interval", FIELD_DURATION, offsetof(struct config_file_sd, refresh_interval_ms)},
 };
 static const struct field HTTP_FIELDS[] = {
-    {"", FIELD_INLINE, offsetof(struct http_discovery, http), &CONFIG_HTTP_SECTION},
-    {"refresh_interval", FIELD_DURATION, offsetof(struct http_discovery, refresh_interval_ms)},
-    {"url", FIELD_URL, offsetof(struct http_discovery, url)},
+    {"", FIELD_INLINE, offsetof(struct config_http_sd, http), &CONFIG_HTTP_SECTION},
+    {"refresh_interval", FIELD_DURATION, offsetof(struct config_http_sd, refresh_interval_ms)},
+    {"url", FIELD_URL, offsetof(struct config_http_sd, url)},
 };
 static const struct field DNS_FIELDS[] = {
-    {"names", FIELD_STRINGS, offsetof(struct dns_discovery, names)},
-    {"refresh_interval", FIELD_DURATION, offsetof(struct dns_discovery, refresh_interval_ms)},
-    {"type", FIELD_STRING, offsetof(struct dns_discovery, type)},
-    {"port", FIELD_INT, offsetof(struct dns_discovery, port)},
+    {"names", FIELD_STRINGS, offsetof(struct config_dns_sd, names)},
+    {"refresh_interval", FIELD_DURATION, offsetof(struct config_dns_sd, refresh_interval_ms)},
+    {"type", FIELD_STRING, offsetof(struct config_dns_sd, type)},
+    {"port", FIELD_INT, offsetof(struct config_dns_sd, port)},
 };
 
 static const struct {
     const char *kind;
     struct section section;
-} CHECKED[] = {
-    {"file_sd_configs",
-     {"file_sd_configs", sizeof(struct file_discovery), FILE_FIELDS, ARRAY_COUNT(FILE_FIELDS), NULL,
-      file_check}},
-    {"http_sd_configs",
-     {"http_sd_configs", sizeof(struct http_discovery), HTTP_FIELDS, ARRAY_COUNT(HTTP_FIELDS), NULL,
-      http_check}},
-    {"dns_sd_configs",
-     {"dns_sd_configs", sizeof(struct dns_discovery), DNS_FIELDS, ARRAY_COUNT(DNS_FIELDS),
+} OWN[] = {
+    {CONFIG_FILE_SD,
+     {CONFIG_FILE_SD, sizeof(struct config_file_sd), FILE_FIELDS, ARRAY_COUNT(FILE_FIELDS),
+      file_defaults, file_check}},
+    {CONFIG_HTTP_SD,
+     {CONFIG_HTTP_SD, sizeof(struct config_http_sd), HTTP_FIELDS, ARRAY_COUNT(HTTP_FIELDS),
+      http_defaults, http_check}},
+    {CONFIG_DNS_SD,
+     {CONFIG_DNS_SD, sizeof(struct config_dns_sd), DNS_FIELDS, ARRAY_COUNT(DNS_FIELDS),
       dns_defaults, dns_check}},
 };
 
-const char *config_discovery_kind(struct view name)
-{
-    for (size_t i = 0; i < ARRAY_COUNT(KINDS); i++) {
-        if (view_is(name, KINDS[i]))
-            return KINDS[i];
-    }
-    return NULL;
-}
-
 size_t config_discovery_kind_count(void)
 {
-    return ARRAY_COUNT(KINDS);
+    return ARRAY_COUNT(OWN) + config_vendor_count();
 }
 
 const char *config_discovery_kind_at(size_t idx)
 {
-    ASSERT(idx < ARRAY_COUNT(KINDS));
-    return KINDS[idx];
+    return idx < ARRAY_COUNT(OWN) ? OWN[idx].kind : config_vendor_kind(idx - ARRAY_COUNT(OWN));
 }
 
-bool config_discovery_check(struct loader *l, const char *kind, const struct yaml_node *node)
+const char *config_discovery_kind(struct view name)
+{
+    for (size_t i = 0; i < config_discovery_kind_count(); i++) {
+        if (view_is(name, config_discovery_kind_at(i)))
+            return config_discovery_kind_at(i);
+    }
+    return NULL;
+}
+
+bool config_discovery_read(struct loader *l, const char *kind, const struct yaml_node *node,
+                           struct config_discovery *out)
 {
     struct config_http_client http;
     struct loader lenient = *l;
-    lenient.lenient = true;
-    if (!config_read_section(&lenient, &CONFIG_HTTP_SECTION, node, &http))
-        return false;
-    for (size_t i = 0; i < ARRAY_COUNT(CHECKED); i++) {
-        if (strcmp(kind, CHECKED[i].kind) == 0)
-            return config_read_section(l, &CHECKED[i].section, node,
-                                       arena_alloc_zero(l->arena, 1, CHECKED[i].section.bytes));
+    *out = (struct config_discovery){.kind = kind, .node = node};
+    for (size_t i = 0; i < ARRAY_COUNT(OWN); i++) {
+        if (kind == OWN[i].kind) {
+            void *settings = arena_alloc_zero(l->arena, 1, OWN[i].section.bytes);
+            out->settings = settings;
+            return config_read_section(l, &OWN[i].section, node, settings);
+        }
     }
-    return true;
+    lenient.lenient =
+        true; /* first what most have in common, whose checks say the clearest words */
+    return config_read_section(&lenient, &CONFIG_HTTP_SECTION, node, &http) &&
+           config_vendor_check(l, kind, node, &http);
 }

@@ -90,14 +90,23 @@ struct config_owner {
 
 /* config_sections.c */
 extern const struct section CONFIG_SECTION, CONFIG_GLOBAL_SECTION, CONFIG_JOB_SECTION,
-    CONFIG_HTTP_SECTION, CONFIG_JOB_FILE_SECTION, CONFIG_HEADER_SECTION, CONFIG_RELABEL_SECTION;
+    CONFIG_HTTP_SECTION, CONFIG_TLS_SECTION, CONFIG_JOB_FILE_SECTION, CONFIG_HEADER_SECTION,
+    CONFIG_RELABEL_SECTION;
 extern const struct config_protocols CONFIG_PROTOCOLS_DEFAULT, CONFIG_PROTOCOLS_PROTOBUF_FIRST;
 /* config_discovery.c: the static name of a kind ("dns_sd_configs"), or NULL. */
 const char *config_discovery_kind(struct view name);
 size_t config_discovery_kind_count(void);
 const char *config_discovery_kind_at(size_t idx);
-/* What can be told of an entry without being able to discover by it. */
-bool config_discovery_check(struct loader *l, const char *kind, const struct yaml_node *node);
+/* Reads and checks an entry. `kind` is of config_discovery_kind(). */
+bool config_discovery_read(struct loader *l, const char *kind, const struct yaml_node *node,
+                           struct config_discovery *out);
+/* Does it begin with http:// or https:// and a host? ERROR_INPUT. */
+bool config_http_url_check(struct view url, struct error *err);
+/* config_vendor.c: kinds that are checked only. `http` is what the entry says of HTTP clients. */
+size_t config_vendor_count(void);
+const char *config_vendor_kind(size_t idx);
+bool config_vendor_check(struct loader *l, const char *kind, const struct yaml_node *node,
+                         const struct config_http_client *http);
 
 /* config_read.c: the mapping `node` (or nothing) into `object`, then the section's check. */
 MUST_USE bool config_read_section(struct loader *l, const struct section *section,

@@ -521,12 +521,14 @@ static bool read_discoveries(struct loader *l, const char *kind, const struct ya
         if (yaml_is_null(node->items[i]))
             return yaml_error(l->err, node->items[i], "empty or null section in %s", kind);
         if (!expect_kind(l, node->items[i], YAML_MAPPING) ||
-            !config_discovery_check(l, kind, node->items[i]))
+            !config_discovery_read(l, kind, node->items[i], &items[out->count++]))
             return false;
-        items[out->count++] = (struct config_discovery){kind, node->items[i]};
     }
-    if (node->count)
-        config_warn(l, node, "%s has no effect in this version", kind);
+    if (node->count && !items[out->count - 1].settings)
+        config_warn(l, node,
+                    "this build of Belfry cannot discover targets by %s: it is checked and has no "
+                    "effect; file_sd_configs, http_sd_configs or dns_sd_configs can stand in",
+                    kind);
     return true;
 }
 

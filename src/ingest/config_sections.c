@@ -112,7 +112,7 @@ static const struct field TLS_FIELDS[] = {
     {F(config_tls, min_version, FIELD_WORD), .words = TLS_VERSION_WORDS},
     {F(config_tls, max_version, FIELD_WORD), .words = TLS_VERSION_WORDS},
 };
-static const struct section TLS_SECTION = {"tls_config", sizeof(struct config_tls),
+const struct section CONFIG_TLS_SECTION = {"tls_config", sizeof(struct config_tls),
                                            FIELDS(TLS_FIELDS), .check = tls_check};
 
 static bool proxy_check(struct loader *l, const struct yaml_node *node,
@@ -166,7 +166,7 @@ static const struct field OAUTH2_FIELDS[] = {
     {F(config_oauth2, scopes, FIELD_STRINGS)},
     {F(config_oauth2, token_url, FIELD_URL), .flags = FIELD_SHOW_ZERO},
     {F(config_oauth2, endpoint_params, FIELD_PAIRS)},
-    {"tls_config", FIELD_STRUCT, offsetof(struct config_oauth2, tls), &TLS_SECTION},
+    {"tls_config", FIELD_STRUCT, offsetof(struct config_oauth2, tls), &CONFIG_TLS_SECTION},
     {"", FIELD_INLINE, offsetof(struct config_oauth2, proxy), &PROXY_SECTION},
 };
 static const struct section OAUTH2_SECTION = {"oauth2", sizeof(struct config_oauth2),
@@ -178,7 +178,7 @@ static const struct field HTTP_FIELDS[] = {
     {F(config_http_client, oauth2, FIELD_POINTER), &OAUTH2_SECTION},
     {F(config_http_client, bearer_token, FIELD_SECRET)},
     {F(config_http_client, bearer_token_file, FIELD_PATH)},
-    {"tls_config", FIELD_STRUCT, offsetof(struct config_http_client, tls), &TLS_SECTION},
+    {"tls_config", FIELD_STRUCT, offsetof(struct config_http_client, tls), &CONFIG_TLS_SECTION},
     {F(config_http_client, follow_redirects, FIELD_BOOL), .flags = FIELD_SHOW_ZERO},
     {F(config_http_client, enable_http2, FIELD_BOOL), .flags = FIELD_SHOW_ZERO},
     {"", FIELD_INLINE, offsetof(struct config_http_client, proxy), &PROXY_SECTION},
@@ -609,7 +609,7 @@ static const struct field TRACING_FIELDS[] = {
     {F(config_tracing, endpoint, FIELD_STRING)},
     {F(config_tracing, sampling_fraction, FIELD_FLOAT)},
     {F(config_tracing, insecure, FIELD_BOOL)},
-    {"tls_config", FIELD_STRUCT, offsetof(struct config_tracing, tls), &TLS_SECTION},
+    {"tls_config", FIELD_STRUCT, offsetof(struct config_tracing, tls), &CONFIG_TLS_SECTION},
     {F(config_tracing, headers, FIELD_PAIRS)},
     {F(config_tracing, compression, FIELD_STRING)},
     {"timeout", FIELD_DURATION, offsetof(struct config_tracing, timeout_ms)},
