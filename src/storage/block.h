@@ -22,6 +22,8 @@ struct block_meta {
 struct block_writer;
 MUST_USE bool block_writer_open(struct block_writer **out, const char *dir, int64_t mint,
                                 int64_t maxt, struct error *err);
+/* What is known of it so far: its name, range and level. Borrowed, as long as `w`. */
+const struct block_meta *block_writer_get_meta(const struct block_writer *w);
 /* Borrows all. samples->times ascend. A series without samples is left out. */
 MUST_USE bool block_writer_add(struct block_writer *w, struct labels ls,
                                const struct samples *samples, struct error *err);

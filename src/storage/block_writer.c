@@ -76,6 +76,11 @@ bool block_writer_open(struct block_writer **out, const char *dir, int64_t mint,
     return true;
 }
 
+const struct block_meta *block_writer_get_meta(const struct block_writer *w)
+{
+    return &w->meta;
+}
+
 /* Closes the column that began at `start` (in the output's buffer) with its checksum. */
 static uint32_t column_seal(struct block_writer *w, size_t start)
 {

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "storage/db_private.h"
+#include "storage/head_floor.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -176,18 +177,36 @@ static int block_order(const void *a, const void *b)
     return strcmp(x->ulid, y->ulid);
 }
 
+/* Where the blocks end and the head begins (head_floor.h). */
+static bool floor_find(struct db *db, const struct opening *o, int64_t *out, struct error *err)
+{
+    struct head_floor floor;
+    struct error problem;
+    if (!head_floor_read(&floor, db->dir, &problem)) {
+        if (problem.kind != ERROR_CORRUPT && problem.kind != ERROR_TOO_LARGE) {
+            if (err)
+                *err = problem;
+            return false;
+        }
+        db_log(db, true, "head_floor_lost",
+               "%s; the head answers for all that it holds, also where blocks hold the same",
+               problem.message);
+    }
+    *out = floor.floor_ms;
+    for (size_t i = 0; floor.block[0] && i < o->count; i++)
+        if (strcmp(block_get_meta(o->blocks[i])->ulid, floor.block) == 0)
+            *out = floor.next_ms;
+    return true;
+}
+
 static bool open_blocks(struct db *db, struct error *err)
 {
     struct opening o = {.db = db, .err = err, .ok = true};
-    bool ok = dir_list(db->dir, open_visit, &o, err) && o.ok;
     int64_t floor = INT64_MIN;
+    bool ok = dir_list(db->dir, open_visit, &o, err) && o.ok && floor_find(db, &o, &floor, err);
     if (ok) {
         if (o.count > 0)
             qsort(o.blocks, o.count, sizeof *o.blocks, block_order);
-        for (size_t i = 0; i < o.count; i++) {
-            int64_t maxt = block_get_meta(o.blocks[i])->maxt;
-            floor = maxt > floor ? maxt : floor;
-        }
         db->truncated_ms = floor;
         db_state_publish(db, o.blocks, o.count, floor);
     }

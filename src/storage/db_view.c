@@ -5,12 +5,18 @@
  * A joined series lists its parts; its address is its `ref`, in the arena that the query gave. Order is
  * the head's first, then what only blocks have, block by block: so neighbours share timestamps.
  *
+ * Parts may overlap in time: blocks that were copied in or hold late samples, and the head, which shows in
+ * order what lies above the state's floor, and late samples at any time. Where several parts have a sample
+ * at one time, that of the block which begins first counts, of two that begin together that of the older
+ * (by its ULID), and the head's counts last: what was stored first stays, as in the head itself.
+ *
  * Damage does not fail a query: a part that is damaged is left out, counted, logged once per block, and
  * said in the reader's `lost`, which the engine shows as a warning. An I/O error is none of that: it
  * fails the query, which may succeed when tried again. */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "storage/db_private.h"
+#include "storage/sample_merge.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,14 +30,14 @@ struct part {
 
 struct joined {
     uint32_t part_count;
-    struct part parts[]; /* blocks by time, then the head */
+    struct part parts[]; /* in order of preference: blocks by time, then the head */
 };
 
 struct db_view {
     struct storage_view base; /* first */
     struct db *db;
     struct db_state *state;
-    struct head_view *head; /* NULL: the query ends before the head begins */
+    struct head_view *head;
 };
 
 /* --- select --------------------------------------------------------------------------------------- */
@@ -58,8 +64,7 @@ static bool select_all(struct db_view *v, const struct select *what, struct labe
         if (overlaps(v->state->blocks[i], what->mint, what->maxt) &&
             !block_select(v->state->blocks[i], what, labels, &j->scratch, &j->lists[i], err))
             return false;
-    return !v->head ||
-           head_select(v->head, what, labels, &j->scratch, &j->lists[j->list_count - 1], err);
+    return head_select(v->head, what, labels, &j->scratch, &j->lists[j->list_count - 1], err);
 }
 
 /* Counts the parts of each series; out->items get labels in order, and as ref the number of parts, until they are placed. */
@@ -175,12 +180,10 @@ static bool list_texts(struct db_view *v, const struct view *name, const struct 
             return false;
         texts_add(&texts, arena, items, n);
     }
-    if (v->head) {
-        if (!(name ? head_label_values(v->head, *name, what, limit, arena, &items, &n, err)
-                   : head_label_names(v->head, what, limit, arena, &items, &n, err)))
-            return false;
-        texts_add(&texts, arena, items, n);
-    }
+    if (!(name ? head_label_values(v->head, *name, what, limit, arena, &items, &n, err)
+               : head_label_names(v->head, what, limit, arena, &items, &n, err)))
+        return false;
+    texts_add(&texts, arena, items, n);
     texts_finish(&texts, limit, out, count);
     return true;
 }
@@ -201,27 +204,12 @@ static bool db_view_label_values(struct storage_view *base, struct view name,
 
 /* --- read ----------------------------------------------------------------------------------------- */
 
-struct piece { /* what one part gave */
-    struct samples samples;
-    size_t next;
-};
-
 struct db_reader {
     struct storage_reader base; /* first */
     struct db_view *view;
     struct head_reader *head;
     struct block_reader **blocks; /* by place in the state; made at first use */
-    struct piece *pieces;
-    size_t piece_count, piece_capacity;
-
-    int64_t *times; /* joined */
-    double *values;
-    const struct histogram **histograms;
-    int64_t *start_times;
-    size_t times_capacity, values_capacity, histograms_capacity, start_times_capacity;
-    uint64_t *joined_ids; /* the times_id of the pieces whose times are in `times` now */
-    size_t joined_count, joined_capacity;
-    uint64_t times_id;
+    struct sample_merge merge;
 };
 
 static bool read_part(struct db_reader *r, const struct part *part, int64_t mint, int64_t maxt,
@@ -255,156 +243,38 @@ static void note_lost(struct db_reader *r, const struct part *part, const struct
         db_log(db, true, "column_damaged", "%s; queries leave its samples out", problem->message);
 }
 
-/* Fills r->pieces with what is not empty, in the order of their first sample. */
-static bool pieces_read(struct db_reader *r, const struct joined *joined, int64_t mint,
-                        int64_t maxt, struct error *err)
+/* Adds to the merge what is not empty, in the order of the parts. */
+static bool parts_read(struct db_reader *r, const struct joined *joined, int64_t mint, int64_t maxt,
+                       struct samples *last, struct error *err)
 {
-    r->pieces =
-        mem_grow(MEM_QUERY, r->pieces, &r->piece_capacity, joined->part_count, sizeof *r->pieces);
-    r->piece_count = 0;
     for (uint32_t i = 0; i < joined->part_count; i++) {
         struct samples got;
         struct error problem = {0};
-        if (!read_part(r, &joined->parts[i], mint, maxt, &got, &problem)) {
-            if (problem.kind != ERROR_CORRUPT) {
-                if (err)
-                    *err = problem;
-                return false;
-            }
+        if (read_part(r, &joined->parts[i], mint, maxt, &got, &problem)) {
+            sample_merge_add(&r->merge, &got, 0, got.count);
+            if (got.count > 0)
+                *last = got;
+        } else if (problem.kind == ERROR_CORRUPT) {
             note_lost(r, &joined->parts[i], &problem);
-            continue;
-        }
-        if (got.count == 0)
-            continue;
-        size_t place = r->piece_count++;
-        for (; place > 0 && got.times[0] < r->pieces[place - 1].samples.times[0]; place--)
-            r->pieces[place] = r->pieces[place - 1];
-        r->pieces[place] = (struct piece){got, 0};
-    }
-    return true;
-}
-
-static bool pieces_disjoint(const struct db_reader *r)
-{
-    for (size_t i = 1; i < r->piece_count; i++) {
-        const struct samples *a = &r->pieces[i - 1].samples, *b = &r->pieces[i].samples;
-        if (a->times[a->count - 1] >= b->times[0])
+        } else {
+            if (err)
+                *err = problem;
             return false;
+        }
     }
     return true;
-}
-
-/* True when the pieces' times are those that lie joined in r->times already. */
-static bool times_known(struct db_reader *r)
-{
-    bool same = r->times_id != 0 && r->joined_count == r->piece_count, all = true;
-    r->joined_ids = mem_grow(MEM_QUERY, r->joined_ids, &r->joined_capacity, r->piece_count,
-                             sizeof *r->joined_ids);
-    for (size_t i = 0; i < r->piece_count; i++) {
-        uint64_t id = r->pieces[i].samples.times_id;
-        same = same && r->joined_ids[i] == id;
-        all = all && id != 0;
-        r->joined_ids[i] = id;
-    }
-    r->joined_count = r->piece_count;
-    if (!same || !all)
-        r->times_id = all ? block_times_id_next() : 0;
-    return same && all;
-}
-
-/* Room in the joined arrays; which lanes there are depends on the pieces. */
-static void lanes_reserve(struct db_reader *r, size_t total, struct samples *out)
-{
-    bool histograms = false, start_times = true;
-    for (size_t i = 0; i < r->piece_count; i++) {
-        histograms |= r->pieces[i].samples.histograms != NULL;
-        start_times &= r->pieces[i].samples.start_times != NULL;
-    }
-    r->times = mem_grow(MEM_QUERY, r->times, &r->times_capacity, total, sizeof *r->times);
-    r->values = mem_grow(MEM_QUERY, r->values, &r->values_capacity, total, sizeof *r->values);
-    *out = (struct samples){.times = r->times, .values = r->values, .count = total};
-    if (histograms) {
-        r->histograms = mem_grow(MEM_QUERY, r->histograms, &r->histograms_capacity, total,
-                                 sizeof *r->histograms);
-        out->histograms = r->histograms;
-    }
-    if (start_times) {
-        r->start_times = mem_grow(MEM_QUERY, r->start_times, &r->start_times_capacity, total,
-                                  sizeof *r->start_times);
-        out->start_times = r->start_times;
-    }
-}
-
-/* Copies count samples of `from`, beginning at `first`, to place `at` of the joined arrays. */
-static void lanes_copy(struct db_reader *r, const struct samples *out, size_t at,
-                       const struct samples *from, size_t first, size_t count, bool times)
-{
-    if (times)
-        memcpy(r->times + at, from->times + first, count * sizeof *r->times);
-    memcpy(r->values + at, from->values + first, count * sizeof *r->values);
-    if (out->histograms) {
-        for (size_t i = 0; i < count; i++)
-            r->histograms[at + i] = from->histograms ? from->histograms[first + i] : NULL;
-    }
-    if (out->start_times)
-        memcpy(r->start_times + at, from->start_times + first, count * sizeof *r->start_times);
-}
-
-static void pieces_concatenate(struct db_reader *r, size_t total, struct samples *out)
-{
-    bool known = times_known(r);
-    size_t at = 0;
-    lanes_reserve(r, total, out);
-    for (size_t i = 0; i < r->piece_count; i++) {
-        const struct samples *s = &r->pieces[i].samples;
-        lanes_copy(r, out, at, s, 0, s->count, !known);
-        at += s->count;
-    }
-    out->times_id = r->times_id;
-}
-
-/* Pieces that overlap: by time; of two samples with one timestamp that of the piece which begins first
- * stays. */
-static void pieces_merge(struct db_reader *r, size_t total, struct samples *out)
-{
-    size_t at = 0;
-    r->times_id = 0;
-    lanes_reserve(r, total, out);
-    for (;;) {
-        struct piece *first = NULL;
-        for (size_t i = 0; i < r->piece_count; i++) {
-            struct piece *p = &r->pieces[i];
-            if (p->next < p->samples.count &&
-                (!first || p->samples.times[p->next] < first->samples.times[first->next]))
-                first = p;
-        }
-        if (!first)
-            break;
-        if (at == 0 || r->times[at - 1] != first->samples.times[first->next])
-            lanes_copy(r, out, at++, &first->samples, first->next, 1, true);
-        first->next++;
-    }
-    out->count = at;
 }
 
 static bool db_reader_read(struct storage_reader *base, uint64_t ref, int64_t mint, int64_t maxt,
                            struct samples *out, struct error *err)
 {
     struct db_reader *r = (struct db_reader *)base;
-    const struct joined *joined = (const struct joined *)(uintptr_t)ref;
-    size_t total = 0;
-    if (!pieces_read(r, joined, mint, maxt, err))
+    *out = (struct samples){0};
+    sample_merge_begin(&r->merge);
+    if (!parts_read(r, (const struct joined *)(uintptr_t)ref, mint, maxt, out, err))
         return false;
-    for (size_t i = 0; i < r->piece_count; i++)
-        total += r->pieces[i].samples.count;
-    if (r->piece_count == 0)
-        *out = (struct samples){0};
-    else if (r->piece_count == 1)
-        *out = r->pieces[0].samples;
-    else if (pieces_disjoint(r))
-        pieces_concatenate(r, total, out);
-    else
-        pieces_merge(r, total, out);
+    if (r->merge.piece_count > 1)
+        sample_merge_finish(&r->merge, out);
     return true;
 }
 
@@ -415,12 +285,7 @@ static void db_reader_free(struct storage_reader *base)
     for (size_t i = 0; i < r->view->state->block_count; i++)
         block_reader_free(r->blocks[i]);
     mem_free(MEM_QUERY, r->blocks);
-    mem_free(MEM_QUERY, r->pieces);
-    mem_free(MEM_QUERY, r->times);
-    mem_free(MEM_QUERY, r->values);
-    mem_free(MEM_QUERY, r->histograms);
-    mem_free(MEM_QUERY, r->start_times);
-    mem_free(MEM_QUERY, r->joined_ids);
+    sample_merge_deinit(&r->merge);
     mem_free(MEM_QUERY, r);
 }
 
@@ -433,6 +298,7 @@ static struct storage_reader *db_view_reader_new(struct storage_view *base, stru
     struct db_reader *r = mem_alloc_zero(MEM_QUERY, 1, sizeof *r);
     r->base.ops = &READER_OPS;
     r->view = v;
+    sample_merge_init(&r->merge);
     r->blocks = mem_alloc_zero(MEM_QUERY, v->state->block_count + 1, sizeof(struct block_reader *));
     return &r->base;
 }
@@ -442,8 +308,7 @@ static struct storage_reader *db_view_reader_new(struct storage_view *base, stru
 static void db_view_release(struct storage_view *base)
 {
     struct db_view *v = (struct db_view *)base;
-    if (v->head)
-        head_view_release(v->head);
+    head_view_release(v->head);
     db_state_unref(v->db, v->state);
     mem_free(MEM_QUERY, v);
 }
@@ -463,7 +328,6 @@ struct storage_view *db_view_pin(struct storage_source *source, int64_t mint, in
     v->db = db;
     /* The state first: while it lives the head forgets nothing above its floor. */
     v->state = db_state_pin(db);
-    if (maxt >= v->state->floor_ms)
-        v->head = head_pin(db->head, v->state->floor_ms);
+    v->head = head_pin(db->head, v->state->floor_ms);
     return &v->base;
 }

@@ -2,10 +2,10 @@
 /* keeper.c: the thread that tends the folder, and the same work on demand (db_maintain).
  *
  * A cut:   1. head_refuse_below(cut): nothing more is taken into the range, all that was is visible
- *          2. pin the head, write the range into a block, open it
+ *          2. pin the head, write the range into a block, note its name (head_floor.h), open it
  *          3. publish the new state: the block is in, the head's floor is at the cut
  *          4. when no query holds an older state: head_truncate(cut)
- * Queries go on throughout; whichever state a query holds, each sample is in exactly one place of it.
+ * Queries go on throughout; whichever state a query holds, it sees each sample once.
  * If 2 fails, nothing is changed but that the range is closed to late rows: it is tried again, at longer
  * and longer intervals. If the process ends between 2 and 4, the head drops at its start what the block
  * has. While 4 waits for a query, no further cut begins, so the head's oldest time is always true.
@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "storage/db_private.h"
+#include "storage/head_floor.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,6 +46,9 @@ static void truncate_head(struct db *db)
         return;
     }
     db->truncated_ms = floor;
+    if (!head_floor_write(&(struct head_floor){.floor_ms = floor}, db->dir, &err))
+        /* The cut's own entry still says the same as long as its block is there. */
+        db_log(db, true, "head_floor_failed", "%s", err.message);
 }
 
 struct cut {
@@ -83,6 +87,17 @@ static bool cut_series(struct cut *c, const struct series_list *list, struct err
     return ok;
 }
 
+/* Notes down which block is about to be there: if the process ends after it is, the head knows at the next
+ * start that it may forget. */
+static bool cut_announce(struct cut *c, struct error *err)
+{
+    struct db_state *state = db_state_pin(c->db);
+    struct head_floor floor = {.floor_ms = state->floor_ms, .next_ms = c->maxt};
+    db_state_unref(c->db, state);
+    memcpy(floor.block, block_writer_get_meta(c->writer)->ulid, sizeof floor.block);
+    return head_floor_write(&floor, c->db->dir, err);
+}
+
 /* Writes [mint, maxt) of the head as a block; *meta has sample_count 0 when there is nothing. */
 static bool cut_write(struct cut *c, struct block_meta *meta, struct error *err)
 {
@@ -94,7 +109,7 @@ static bool cut_write(struct cut *c, struct block_meta *meta, struct error *err)
         qsort_r(list.items, list.count, sizeof *list.items, ref_order, c->labels);
     if (!block_writer_open(&c->writer, c->db->dir, c->mint, c->maxt, err))
         return false;
-    if (!cut_series(c, &list, err)) {
+    if (!cut_series(c, &list, err) || !cut_announce(c, err)) {
         block_writer_discard(c->writer);
         return false;
     }

@@ -689,7 +689,8 @@ static void labels_come_from_head_and_blocks(void **state)
     fed_free(&f);
 }
 
-/* Writes a block of the series up{n="0"} and up{n="2"}, both with these samples. */
+/* Writes a block of the series up{n="0"} and up{n="2"}: the first with these samples, the other's values are
+ * greater by 100. */
 static void write_block(int64_t mint, int64_t maxt, const int64_t *times, const double *values,
                         size_t count)
 {
@@ -697,61 +698,89 @@ static void write_block(int64_t mint, int64_t maxt, const int64_t *times, const 
     struct arena arena;
     struct block_writer *w;
     struct block_meta meta;
-    struct samples s = {.times = times, .values = values, .count = count};
+    double own[8];
+    struct samples s = {.times = times, .values = own, .count = count};
+    assert_true(count <= ARRAY_COUNT(own));
     arena_init(&arena, MEM_OTHER, 0);
     assert_ok(dir_create(folder(), &err));
     assert_ok(block_writer_open(&w, folder(), mint, maxt, &err));
-    for (int i = 0; i < 4; i += 2)
+    for (int i = 0; i < 4; i += 2) {
+        for (size_t k = 0; k < count; k++)
+            own[k] = values[k] + 50 * i;
         assert_ok(block_writer_add(w, series_labels(&arena, i), &s, &err));
+    }
     assert_ok(block_writer_finish(w, &meta, &err));
     arena_deinit(&arena);
 }
 
+/* Blocks in order of their names: the clock is told the time at which each was made. */
 static const struct {
     const char *name;
-    int64_t times[2][4];
-    double values[2][4];
-    size_t counts[2];
-    int64_t joined_times[8];
-    double joined_values[8];
+    struct {
+        int64_t mint, times[4];
+        double values[4];
+        size_t count;
+    } blocks[4];
+    size_t block_count;
+    int64_t times[8];
+    double values[8];
     size_t count;
-    bool shares_times;
 } JOINS[] = {
     {"one after the other",
-     {{0, 10}, {20, 30}},
-     {{1, 2}, {3, 4}},
-     {2, 2},
+     {{0, {0, 10}, {1, 2}, 2}, {0, {20, 30}, {3, 4}, 2}},
+     2,
      {0, 10, 20, 30},
      {1, 2, 3, 4},
-     4,
-     true},
+     4},
+    {"the younger block is the earlier",
+     {{0, {20, 30}, {3, 4}, 2}, {0, {0, 10}, {1, 2}, 2}},
+     2,
+     {0, 10, 20, 30},
+     {1, 2, 3, 4},
+     4},
     {"interleaved",
-     {{0, 20, 40}, {10, 30}},
-     {{1, 2, 3}, {4, 5}},
-     {3, 2},
+     {{0, {0, 20, 40}, {1, 2, 3}, 3}, {0, {10, 30}, {4, 5}, 2}},
+     2,
      {0, 10, 20, 30, 40},
      {1, 4, 2, 5, 3},
-     5,
-     false},
-    {"one timestamp twice",
-     {{0, 10, 20}, {10, 25}},
-     {{1, 1, 1}, {2, 2}},
-     {3, 2},
+     5},
+    {"one inside the other",
+     {{0, {0, 40}, {1, 2}, 2}, {0, {10, 20, 30}, {3, 4, 5}, 3}},
+     2,
+     {0, 10, 20, 30, 40},
+     {1, 3, 4, 5, 2},
+     5},
+    {"of one timestamp the older block's",
+     {{0, {0, 10, 20}, {1, 1, 1}, 3}, {0, {10, 25}, {2, 2}, 2}},
+     2,
      {0, 10, 20, 25},
      {1, 1, 1, 2},
-     4,
-     false},
+     4},
+    {"of one timestamp that of the block that begins first",
+     {{10, {10, 25}, {2, 2}, 2}, {0, {0, 10, 20}, {1, 1, 1}, 3}},
+     2,
+     {0, 10, 20, 25},
+     {1, 1, 1, 2},
+     4},
     {"the same block twice",
-     {{0, 10}, {0, 10}},
-     {{1, 2}, {1, 2}},
-     {2, 2},
+     {{0, {0, 10}, {1, 2}, 2}, {0, {0, 10}, {1, 2}, 2}},
+     2,
      {0, 10},
      {1, 2},
-     2,
-     false},
+     2},
+    {"four at once",
+     {{0, {5, 10, 15}, {1, 1, 1}, 3},
+      {0, {5, 11, 15}, {2, 2, 2}, 3},
+      {0, {4, 10, 16}, {3, 3, 3}, 3},
+      {0, {15, 16, 17}, {4, 4, 4}, 3}},
+     4,
+     {4, 5, 10, 11, 15, 16, 17},
+     {3, 1, 1, 2, 1, 3, 4},
+     7},
 };
 
-/* Two blocks with the same series give one series, by time; what lies end to end shares its times. */
+/* Blocks with the same series give one series, by time, and series that share their times in each block
+ * share the joined ones. */
 static void parts_are_joined_by_time(void **state)
 {
     struct error err;
@@ -761,8 +790,12 @@ static void parts_are_joined_by_time(void **state)
         struct select what = {.mint = 0, .maxt = 100};
         uint64_t ids[2] = {0, 0};
         assert_int_equal(folder_make(NULL), 0);
-        for (int i = 0; i < 2; i++)
-            write_block(0, 100, JOINS[c].times[i], JOINS[c].values[i], JOINS[c].counts[i]);
+        for (size_t i = 0; i < JOINS[c].block_count; i++) {
+            clock_test_freeze((wall_time){START + (int64_t)i}, (mono_time){0});
+            write_block(JOINS[c].blocks[i].mint, 100, JOINS[c].blocks[i].times,
+                        JOINS[c].blocks[i].values, JOINS[c].blocks[i].count);
+        }
+        clock_test_unfreeze();
         struct db *db = open_db(-1);
         struct label_store *store = label_store_new(MEM_OTHER, 0);
         struct storage_view *view = source_pin(db_as_source(db), 0, 100, &err);
@@ -775,18 +808,92 @@ static void parts_are_joined_by_time(void **state)
             assert_ok(reader_read(reader, list.items[i].ref, 0, 100, &got, &err));
             if (got.count != JOINS[c].count)
                 fail_msg("%s: %zu samples", JOINS[c].name, got.count);
-            assert_memory_equal(got.times, JOINS[c].joined_times, got.count * sizeof *got.times);
-            assert_memory_equal(got.values, JOINS[c].joined_values, got.count * sizeof *got.values);
+            for (size_t k = 0; k < got.count; k++)
+                if (got.times[k] != JOINS[c].times[k] ||
+                    got.values[k] != JOINS[c].values[k] + 100 * (double)i)
+                    fail_msg("%s: sample %zu is %" PRId64 "=%g", JOINS[c].name, k, got.times[k],
+                             got.values[k]);
             ids[i] = got.times_id;
         }
-        assert_int_equal(ids[0], ids[1]);
-        assert_true((ids[0] != 0) == JOINS[c].shares_times);
+        assert_true(ids[0] != 0 && ids[0] == ids[1]);
         storage_reader_free(reader);
         view_release(view);
         label_store_free(store);
         arena_deinit(&arena);
         close_db(db);
     }
+}
+
+/* A block that was copied in and ends in the future: the head's rows below its end are served, before a
+ * cut, after it and after a restart; where both have a timestamp, the block that begins first counts. */
+static void a_newer_block_hides_nothing_of_the_head(void **state)
+{
+    static const int64_t times[] = {START + HOUR, START + 9 * HOUR};
+    static const double values[] = {-1, -2};
+    struct fed f = {0}, expected = {0};
+    struct random r;
+    struct error err;
+    random_seed(&r, 21);
+    struct db *db = open_db(-1);
+    append_span(db, &f, &r, START, START + 2 * HOUR, MINUTE);
+    close_db(db);
+    write_block(START, START + 10 * HOUR, times, values, 2);
+    db = open_db(-1);
+    append_span(db, &f, &r, START + 2 * HOUR, START + 6 * HOUR, MINUTE);
+    for (int i = 0; i < SERIES;
+         i++) { /* what was fed and, of up{n="0"} and up{n="2"}, the block's */
+        bool in_block = i == 0 || i == 2;
+        for (size_t k = 0; k < f.count[i]; k++) {
+            int64_t t = f.samples[i][k].t;
+            if (in_block && (k == 0 ? START - 1 : f.samples[i][k - 1].t) < times[0] &&
+                t >= times[0])
+                feed(&expected, i, times[0], values[0] + 50 * i);
+            if (!in_block || t != times[0])
+                feed(&expected, i, t, f.samples[i][k].v);
+        }
+        if (in_block)
+            feed(&expected, i, times[1], values[1] + 50 * i);
+    }
+    assert_answer(db, &expected, INT64_MIN, INT64_MAX);
+    assert_ok(db_maintain(db, &err));
+    assert_true(stats_of(db).blocks_cut > 0);
+    assert_answer(db, &expected, INT64_MIN, INT64_MAX);
+    assert_answer(db, &expected, START + HOUR, START + HOUR);
+    close_db(db);
+    db = open_db(-1);
+    assert_answer(db, &expected, INT64_MIN, INT64_MAX);
+    close_db(db);
+    fed_free(&f);
+    fed_free(&expected);
+}
+
+/* A lost or damaged note of how far the head was cut costs nothing: what it then holds twice counts once. */
+static void a_lost_floor_costs_nothing(void **state)
+{
+    struct fed f = {0};
+    struct random r;
+    struct error err;
+    char path[PATH_BYTES];
+    random_seed(&r, 22);
+    struct db *db = open_db(-1);
+    append_span(db, &f, &r, START, START + 4 * HOUR, MINUTE);
+    assert_ok(db_maintain(db, &err));
+    close_db(db);
+    (void)snprintf(path, sizeof path, "%s/head/floor", folder());
+    for (int damage = 0; damage < 2; damage++) {
+        if (damage)
+            assert_ok(file_replace(path, VIEW("BLFFLR01 and other bytes"), &err));
+        else
+            assert_ok(file_remove(path, &err));
+        events.len = 0;
+        db = open_db(-1);
+        assert_true(log_has("head_floor_lost") == (damage == 1));
+        assert_answer(db, &f, INT64_MIN, INT64_MAX);
+        assert_ok(db_maintain(db, &err));
+        assert_answer(db, &f, INT64_MIN, INT64_MAX);
+        close_db(db);
+    }
+    fed_free(&f);
 }
 
 struct fault {
@@ -1086,6 +1193,8 @@ int main(void)
         TEST(a_damaged_column_is_left_out_and_said),
         TEST(labels_come_from_head_and_blocks),
         TEST(parts_are_joined_by_time),
+        TEST(a_newer_block_hides_nothing_of_the_head),
+        TEST(a_lost_floor_costs_nothing),
         TEST(a_cut_that_fails_loses_nothing),
         TEST(a_cut_waits_for_rows_that_wait_for_space),
         TEST(queries_go_on_during_cuts),
