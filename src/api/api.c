@@ -1,38 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* api.c: the API as a whole: its routes, health and metrics. */
+/* api.c: the API as a whole, health and metrics. Its routes: api_routes.c. */
 #include "api/api.h"
 
 #include "api/api_private.h"
-#include "base/assert.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 enum { QUERIES_DEFAULT = 20, QUERIES_WAITING_MAX = 1000 };
 
-static void endpoint_run(void *arg, struct http_request *rq, struct http_response *rs)
-{
-    const struct endpoint *e = arg;
-    const struct api_options *o = &e->api->options;
-    if (!e->always && o->is_ready && !o->is_ready(o->arg)) {
-        http_response_error(rs, 503, "Service Unavailable");
-        return;
-    }
-    e->run(e->api, rq, rs);
-}
-
-void api_add(struct api *api, struct http_server *server, struct http_route route, api_run run,
-             bool always)
-{
-    ASSERT(api->endpoint_count < API_ENDPOINTS_MAX);
-    struct endpoint *e = &api->endpoints[api->endpoint_count++];
-    *e = (struct endpoint){api, run, always};
-    route.handler = endpoint_run;
-    route.arg = e;
-    http_server_add_route(server, &route);
-}
-
-static void healthy(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_healthy(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)api;
     (void)rq;
@@ -40,7 +17,7 @@ static void healthy(struct api *api, struct http_request *rq, struct http_respon
     buffer_append_literal(http_response_body(rs), "Prometheus Server is Healthy.\n");
 }
 
-static void ready(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_ready(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)api;
     (void)rq;
@@ -48,18 +25,27 @@ static void ready(struct api *api, struct http_request *rq, struct http_response
     buffer_append_literal(http_response_body(rs), "Prometheus Server is Ready.\n");
 }
 
-static void metrics(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_metrics(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)rq;
     http_response_set_content_type(rs, "text/plain; version=0.0.4; charset=utf-8");
     api->options.metrics(api->options.arg, http_response_body(rs));
 }
 
-static void host_metrics(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_host_metrics(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)rq;
     http_response_set_content_type(rs, "text/plain; version=0.0.4; charset=utf-8");
     api->options.host_metrics(api->options.arg, http_response_body(rs));
+}
+
+void api_serve_quit(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    (void)rq;
+    http_response_set_content_type(rs, "text/plain; charset=utf-8");
+    buffer_append_literal(http_response_body(rs), "Requesting termination... Goodbye!");
+    if (api->options.quit)
+        api->options.quit(api->options.arg);
 }
 
 struct api *api_new(const struct api_options *opts)
@@ -82,32 +68,8 @@ void api_free(struct api *api)
     if (api == NULL)
         return;
     http_gate_free(api->gate);
+    mem_free(MEM_HTTP, api->endpoints);
     mem_free(MEM_HTTP, api);
-}
-
-void api_add_routes(struct api *api, struct http_server *server)
-{
-    const struct http_route base = {.methods = HTTP_GET, .role = HTTP_ROLE_PUBLIC};
-    struct http_route route = base;
-    route.path = "/-/healthy";
-    api_add(api, server, route, healthy, true);
-    route.path = "/-/ready";
-    api_add(api, server, route, ready, false);
-    route.role = HTTP_ROLE_VIEW;
-    route.run = HTTP_RUN_ASIDE;
-    if (api->options.metrics) {
-        route.path = "/metrics";
-        api_add(api, server, route, metrics, true);
-    }
-    if (api->options.host_metrics) {
-        route.path = "/metrics/host";
-        api_add(api, server, route, host_metrics, true);
-    }
-    api_query_routes(api, server);
-    api_series_routes(api, server);
-    api_status_routes(api, server);
-    api_targets_routes(api, server);
-    api_page_routes(api, server);
 }
 
 void api_stats_get(const struct api *api, struct api_stats *out)

@@ -24,6 +24,15 @@ struct api_flag {
     const char *name, *value;
 };
 
+/* Flags that open routes, as in Prometheus; bit 1 << value of api_options.switches. */
+enum api_switch {
+    API_SWITCH_ALWAYS, /* no flag: the route is always open */
+    API_SWITCH_LIFECYCLE,
+    API_SWITCH_ADMIN_API,
+    API_SWITCH_REMOTE_WRITE,
+    API_SWITCH_OTLP
+};
+
 /* Everything is borrowed and outlives the api. */
 struct api_options {
     struct storage_source *source;  /* what queries see */
@@ -41,7 +50,11 @@ struct api_options {
     /* Appends an exposition, text 0.0.4. NULL: that path is not there. */
     void (*metrics)(void *arg, struct buffer *out);
     void (*host_metrics)(void *arg, struct buffer *out);
+    /* Asks the process to end. Must not wait. NULL: nothing happens. */
+    void (*quit)(void *arg);
     void *arg; /* of the callbacks above */
+
+    unsigned switches; /* bits 1 << enum api_switch */
 
     const struct api_flag *flags; /* sorted by name, as status/flags shows them */
     size_t flag_count;
@@ -54,7 +67,7 @@ struct api_options {
 
 /* Copies opts. */
 struct api *api_new(const struct api_options *opts);
-/* Before http_server_start(). */
+/* Every route of API_ROUTES whose part of the server is there. Once, before http_server_start(). */
 void api_add_routes(struct api *api, struct http_server *server);
 /* After the server stopped. NULL is fine. */
 void api_free(struct api *api);

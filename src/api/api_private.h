@@ -19,29 +19,47 @@ enum {
 #define API_TIME_MIN_MS (-INT64_C(9223309901257974))
 #define API_TIME_MAX_MS INT64_C(9223309901257974)
 
-typedef void (*api_run)(struct api *api, struct http_request *rq, struct http_response *rs);
+/* A handler; the query pool, an aside thread or the connection's runs it, as its route says. */
+typedef void api_serve(struct api *api, struct http_request *rq, struct http_response *rs);
 
-/* What a route's handler gets: refuses while the server is not ready, then runs. */
+enum api_need {
+    API_NEEDS_NOTHING,
+    API_NEEDS_DB,
+    API_NEEDS_SCRAPE,
+    API_NEEDS_METRICS,
+    API_NEEDS_HOST_METRICS
+};
+enum { API_HOW_CORS = 1, API_HOW_GATED = 2, API_HOW_PAGE = 4, API_HOW_EARLY = 8 };
+/* For requests that have no use for a body: what a careless client may send all the same. */
+enum { API_BODY_NONE = 16 * 1024 };
+
+/* A row of the table of routes (api_routes.c says what the fields mean). */
+struct api_route {
+    unsigned methods;
+    const char *path;
+    enum http_role role;
+    enum api_switch opened_by;
+    size_t body_bytes_max;
+    enum http_run run;
+    enum api_need needs;
+    unsigned how;
+    api_serve *serve;
+};
+extern const struct api_route API_ROUTES[];
+extern const size_t API_ROUTE_COUNT;
+
 struct endpoint {
     struct api *api;
-    api_run run;
-    bool always; /* answers before the server is ready, too */
+    const struct api_route *route;
 };
-
-enum { API_ENDPOINTS_MAX = 48 };
 
 struct api {
     struct api_options options;
     struct http_gate *gate;
     char server_name[HOST_NAME_MAX + 1];
-    struct endpoint endpoints[API_ENDPOINTS_MAX];
-    size_t endpoint_count;
+    struct endpoint *endpoints; /* one per row of API_ROUTES */
     _Atomic uint64_t queries_total, queries_failed;
 };
-
-/* api.c */
-void api_add(struct api *api, struct http_server *server, struct http_route route, api_run run,
-             bool always);
 
 /* api_envelope.c: {"status":"success","data": ... ,"warnings":[...]} */
 struct buffer *api_begin(struct http_response *rs); /* up to "data": */
@@ -85,11 +103,14 @@ MUST_USE bool api_selection_parse(struct api_selection *s, struct arena *arena,
                                   struct http_request *rq, struct http_response *rs);
 void api_selection_deinit(struct api_selection *s);
 
-/* The endpoints. */
-void api_query_routes(struct api *api, struct http_server *server);
-void api_series_routes(struct api *api, struct http_server *server);
-void api_status_routes(struct api *api, struct http_server *server);
-void api_targets_routes(struct api *api, struct http_server *server);
-void api_page_routes(struct api *api, struct http_server *server); /* page.c */
+/* The handlers, by the file they are in. */
+api_serve api_serve_healthy, api_serve_ready, api_serve_quit, api_serve_metrics,
+    api_serve_host_metrics;                                                /* api.c */
+api_serve api_serve_query, api_serve_query_range, api_serve_format_query;  /* api_query.c */
+api_serve api_serve_series, api_serve_label_names, api_serve_label_values; /* api_series.c */
+api_serve api_serve_buildinfo, api_serve_version, api_serve_runtimeinfo, api_serve_config,
+    api_serve_flags, api_serve_tsdb, api_serve_walreplay, api_serve_metadata; /* api_status.c */
+api_serve api_serve_targets, api_serve_scrape_pools;                          /* api_targets.c */
+api_serve api_serve_document, api_serve_asset;                                /* page.c */
 
 #endif

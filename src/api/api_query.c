@@ -231,7 +231,7 @@ static bool limit_param(struct http_request *rq, struct http_response *rs, struc
     return false;
 }
 
-static void query(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_query(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     struct error err;
     struct query *q;
@@ -285,7 +285,7 @@ static const char *range_params(struct http_request *rq, struct query_params *p,
     return NULL;
 }
 
-static void query_range(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_query_range(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     struct error err;
     struct query *q;
@@ -308,7 +308,7 @@ static void query_range(struct api *api, struct http_request *rq, struct http_re
     evaluate(api, rq, rs, q, queued_ms);
 }
 
-static void format_query(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_format_query(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     struct error err;
     struct promql *parsed;
@@ -329,21 +329,4 @@ static void format_query(struct api *api, struct http_request *rq, struct http_r
     }
     buffer_deinit(&text);
     promql_free(parsed);
-}
-
-void api_query_routes(struct api *api, struct http_server *server)
-{
-    struct http_route route = {.methods = HTTP_GET | HTTP_POST,
-                               .role = HTTP_ROLE_VIEW,
-                               .run = HTTP_RUN_POOL,
-                               .gate = api->gate,
-                               .cors = true};
-    route.path = "/api/v1/query";
-    api_add(api, server, route, query, false);
-    route.path = "/api/v1/query_range";
-    api_add(api, server, route, query_range, false);
-    route.path = "/api/v1/format_query";
-    route.run = HTTP_RUN_ASIDE;
-    route.gate = NULL;
-    api_add(api, server, route, format_query, false);
 }

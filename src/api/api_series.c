@@ -106,7 +106,7 @@ static bool series_collect(struct series_answer *a, struct storage_source *sourc
     return ok;
 }
 
-static void series(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_series(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     struct error err;
     struct api_selection s;
@@ -203,7 +203,7 @@ static void words_answer(struct api *api, struct http_request *rq, struct http_r
     api_selection_deinit(&s);
 }
 
-static void label_names(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_label_names(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     struct arena arena;
     arena_init(&arena, MEM_QUERY, 0);
@@ -211,7 +211,7 @@ static void label_names(struct api *api, struct http_request *rq, struct http_re
     arena_deinit(&arena);
 }
 
-static void label_values(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_label_values(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     struct error err;
     struct arena arena;
@@ -224,20 +224,4 @@ static void label_values(struct api *api, struct http_request *rq, struct http_r
         words_answer(api, rq, rs, name, &arena);
     }
     arena_deinit(&arena);
-}
-
-void api_series_routes(struct api *api, struct http_server *server)
-{
-    struct http_route route = {.methods = HTTP_GET | HTTP_POST,
-                               .role = HTTP_ROLE_VIEW,
-                               .run = HTTP_RUN_POOL,
-                               .cors = true};
-    route.path = "/api/v1/series";
-    api_add(api, server, route, series, false);
-    route.path = "/api/v1/labels";
-    api_add(api, server, route, label_names, false);
-    route.methods = HTTP_GET;
-    route.path = "/api/v1/label/{name}/values";
-    route.name = "/api/v1/label/:name/values";
-    api_add(api, server, route, label_values, false);
 }

@@ -29,14 +29,14 @@ static void buildinfo_write(const struct api *api, struct buffer *b)
     buffer_append_byte(b, '}');
 }
 
-static void buildinfo(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_buildinfo(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)rq;
     buildinfo_write(api, api_begin(rs));
     api_end(rs);
 }
 
-static void version(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_version(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)rq;
     http_response_set_content_type(rs, "application/json");
@@ -59,7 +59,7 @@ static int64_t thread_count(void)
     return count;
 }
 
-static void runtimeinfo(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_runtimeinfo(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)rq;
     const struct api_options *o = &api->options;
@@ -112,7 +112,7 @@ static void top_write(struct buffer *b, const char *name, const struct db_top_it
     buffer_append_byte(b, ']');
 }
 
-static void tsdb(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_tsdb(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     struct error err;
     size_t limit = 10;
@@ -149,7 +149,7 @@ static void tsdb(struct api *api, struct http_request *rq, struct http_response 
     arena_deinit(&arena);
 }
 
-static void config(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_config(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)rq;
     const struct api_options *o = &api->options;
@@ -165,7 +165,7 @@ static void config(struct api *api, struct http_request *rq, struct http_respons
     buffer_deinit(&text);
 }
 
-static void flags(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_flags(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)rq;
     const struct api_options *o = &api->options;
@@ -183,7 +183,7 @@ static void flags(struct api *api, struct http_request *rq, struct http_response
 }
 
 /* Replay is over before the port answers: its first, last and current segment are one. */
-static void walreplay(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_walreplay(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)rq;
     struct db_stats stats;
@@ -258,7 +258,7 @@ static bool count_param(struct http_request *rq, const char *name, size_t *out,
     return false;
 }
 
-static void metadata(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_metadata(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     struct families f = {.wanted = http_request_param(rq, "metric")};
     size_t limit, per_metric, families = 0;
@@ -291,29 +291,4 @@ static void metadata(struct api *api, struct http_request *rq, struct http_respo
     buffer_append_byte(b, '}');
     api_end(rs);
     arena_deinit(&f.arena);
-}
-
-void api_status_routes(struct api *api, struct http_server *server)
-{
-    struct http_route base = {
-        .methods = HTTP_GET, .role = HTTP_ROLE_VIEW, .run = HTTP_RUN_ASIDE, .cors = true};
-    const struct {
-        const char *path;
-        api_run run;
-        bool needs_db;
-    } ROUTES[] = {{"/api/v1/status/buildinfo", buildinfo, false},
-                  {"/api/v1/status/runtimeinfo", runtimeinfo, false},
-                  {"/api/v1/status/config", config, false},
-                  {"/api/v1/status/flags", flags, false},
-                  {"/api/v1/status/tsdb", tsdb, true},
-                  {"/api/v1/status/walreplay", walreplay, true},
-                  {"/api/v1/metadata", metadata, true},
-                  {"/version", version, false}};
-    for (size_t i = 0; i < ARRAY_COUNT(ROUTES); i++) {
-        if (ROUTES[i].needs_db && api->options.db == NULL)
-            continue;
-        struct http_route route = base;
-        route.path = ROUTES[i].path;
-        api_add(api, server, route, ROUTES[i].run, false);
-    }
 }

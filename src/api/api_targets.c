@@ -128,7 +128,7 @@ static void targets_get(struct api *api, struct arena *arena, struct scrape_targ
         qsort(out->pools, out->pool_count, sizeof *out->pools, pool_compare);
 }
 
-static void targets(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_targets(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     struct arena arena;
     struct scrape_targets all;
@@ -158,7 +158,7 @@ static void targets(struct api *api, struct http_request *rq, struct http_respon
     arena_deinit(&arena);
 }
 
-static void scrape_pools(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_scrape_pools(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)rq;
     struct arena arena;
@@ -176,16 +176,4 @@ static void scrape_pools(struct api *api, struct http_request *rq, struct http_r
     api_end(rs);
     scrape_targets_release(&all);
     arena_deinit(&arena);
-}
-
-void api_targets_routes(struct api *api, struct http_server *server)
-{
-    if (api->options.scrape == NULL)
-        return;
-    struct http_route route = {
-        .methods = HTTP_GET, .role = HTTP_ROLE_VIEW, .run = HTTP_RUN_ASIDE, .cors = true};
-    route.path = "/api/v1/targets";
-    api_add(api, server, route, targets, false);
-    route.path = "/api/v1/scrape_pools";
-    api_add(api, server, route, scrape_pools, false);
 }

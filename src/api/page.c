@@ -41,7 +41,7 @@ static const struct page_asset *asset_find(struct view name)
     return NULL;
 }
 
-static void asset(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_asset(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)api;
     const struct page_asset *found = asset_find(http_request_capture(rq, "name"));
@@ -51,23 +51,10 @@ static void asset(struct api *api, struct http_request *rq, struct http_response
         http_response_error(rs, 404, "404 page not found");
 }
 
-static void document(struct api *api, struct http_request *rq, struct http_response *rs)
+void api_serve_document(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)api;
     const struct page_asset *index = asset_find(VIEW("index.html"));
     ASSERT(index != NULL);
     asset_answer(index, rq, rs);
-}
-
-void api_page_routes(struct api *api, struct http_server *server)
-{
-    static const char *const PATHS[] = {"/", "/query", "/graph", "/targets"};
-    struct http_route route = {.methods = HTTP_GET, .role = HTTP_ROLE_VIEW, .is_page = true};
-    for (size_t i = 0; i < ARRAY_COUNT(PATHS); i++) {
-        route.path = PATHS[i];
-        api_add(api, server, route, document, true);
-    }
-    route.path = "/assets/{name}";
-    route.name = "/assets/*filepath";
-    api_add(api, server, route, asset, true);
 }

@@ -18,12 +18,13 @@
 enum { WARNINGS_MAX = 64, WARNING_BYTES = 512 };
 
 struct server_flags {
-    const char *config_file, *data_dir, *cors_origin, *log_level, *log_format, *wal_sync;
+    const char *config_file, *data_dir, *cors_origin, *log_level, *log_format, *wal_sync,
+        *anonymous_role;
     struct flag_list addresses, features;
     int64_t retention_ms, block_ms, lookback_ms, query_timeout_ms, read_timeout_ms;
     uint64_t retention_bytes, segment_bytes, memory_max_bytes;
     int64_t query_concurrency, samples_max, connections_max, series_max;
-    bool help, version;
+    bool help, version, lifecycle, admin_api, remote_write;
 };
 
 /* Words that flags_parse() finds to say before there is a log. Main thread. */
@@ -61,7 +62,15 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         {"web.max-connections", 0, FLAG_COUNT, &f->connections_max, "N",
          "Connections at once, per listener."},
         {"web.cors.origin", 0, FLAG_TEXT, &f->cors_origin, "REGEX",
-         "Origins that may read answers; anchored."},
+         "Origins whose pages may read answers; anchored. Default: none."},
+        {"web.anonymous-role", 0, FLAG_TEXT, &f->anonymous_role, "none|view|silence|edit|admin",
+         "What callers from other addresses may do while there are no users."},
+        {"web.enable-lifecycle", 0, FLAG_SWITCH, &f->lifecycle, NULL,
+         "Reload and quit by HTTP: /-/reload, /-/quit."},
+        {"web.enable-admin-api", 0, FLAG_SWITCH, &f->admin_api, NULL,
+         "Deletion and snapshots by HTTP: /api/v1/admin/tsdb/."},
+        {"web.enable-remote-write-receiver", 0, FLAG_SWITCH, &f->remote_write, NULL,
+         "Take samples at /api/v1/write."},
         {"storage.tsdb.path", 0, FLAG_TEXT, &f->data_dir, "FOLDER", "Where the data is."},
         {"storage.tsdb.retention.time", 0, FLAG_DURATION, &f->retention_ms, "DURATION",
          "How long samples are kept, from the newest."},
@@ -98,10 +107,6 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         NO_EFFECT("web.external-url", FLAG_TEXT, LATER),
         NO_EFFECT("web.route-prefix", FLAG_TEXT, LATER),
         NO_EFFECT("web.user-assets", FLAG_TEXT, "Belfry's pages are part of the binary"),
-        NO_EFFECT("web.enable-lifecycle", FLAG_SWITCH,
-                  LATER "; reload with SIGHUP, stop with SIGTERM"),
-        NO_EFFECT("web.enable-admin-api", FLAG_SWITCH, LATER),
-        NO_EFFECT("web.enable-remote-write-receiver", FLAG_SWITCH, LATER),
         NO_EFFECT("web.remote-write-receiver.accepted-protobuf-messages", FLAG_TEXT, LATER),
         NO_EFFECT("web.enable-otlp-receiver", FLAG_SWITCH, LATER),
         NO_EFFECT("web.console.templates", FLAG_TEXT, "Belfry has no console templates"),
@@ -240,6 +245,9 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .connections_max = (unsigned)f->connections_max,
         .read_timeout_ms = f->read_timeout_ms,
         .cors_origin = f->cors_origin,
+        .switches = (f->lifecycle ? 1u << API_SWITCH_LIFECYCLE : 0) |
+                    (f->admin_api ? 1u << API_SWITCH_ADMIN_API : 0) |
+                    (f->remote_write ? 1u << API_SWITCH_REMOTE_WRITE : 0),
         .flags = values,
         .flag_count = flag_values(flags, count, &arena, values),
         .log_level = f->log_level,
@@ -247,6 +255,11 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
     };
     enable_features(&f->features, &opts.engine);
     bool ok = parse_sync(f->wal_sync, &opts.db.wal_sync_interval_ms, err);
+    if (!http_role_parse(view_from(f->anonymous_role), &opts.anonymous_role))
+        ok = error_set(err, ERROR_USAGE,
+                       "flag \"--web.anonymous-role\": \"%s\" is no role, expected none, view, "
+                       "silence, edit or admin",
+                       f->anonymous_role);
     opts.warnings = warnings;
     opts.warning_count = warning_count;
     ok = ok && server_run(&opts, err);
@@ -296,7 +309,8 @@ int command_server(int argc, char **argv)
 {
     struct error err = {0};
     struct server_flags f = {.data_dir = "data",
-                             .cors_origin = ".*",
+                             .cors_origin = "",
+                             .anonymous_role = "view",
                              .log_level = "info",
                              .log_format = "logfmt",
                              .wal_sync = "1s",

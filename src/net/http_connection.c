@@ -97,6 +97,21 @@ static enum MHD_Result request_receive(struct http_request *rq, const char *byte
     return MHD_YES;
 }
 
+/* After the headers, once access is decided. */
+static enum MHD_Result request_go_on(struct http_request *rq, enum http_verdict verdict)
+{
+    switch (verdict) {
+    case HTTP_ALLOWED:
+        rq->state = REQUEST_RECEIVING;
+        return MHD_YES;
+    case HTTP_REFUSED:
+        return request_refuse(rq);
+    case HTTP_MUST_WAIT:
+        return MHD_YES;
+    }
+    UNREACHABLE();
+}
+
 enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_bytes, void **context)
@@ -109,8 +124,9 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
     case REQUEST_NEW:
         if (!request_check(rq, method, version))
             return request_refuse(rq);
-        rq->state = REQUEST_RECEIVING;
-        return MHD_YES;
+        return request_go_on(rq, request_ask_access(rq));
+    case REQUEST_DECIDED:
+        return request_go_on(rq, rq->verdict);
     case REQUEST_RECEIVING:
         if (*upload_bytes)
             return request_receive(rq, upload, upload_bytes);
@@ -122,6 +138,7 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
         return request_dispatch(rq);
     case REQUEST_DONE:
         return response_queue(&rq->response);
+    case REQUEST_ASKING:
     case REQUEST_WORKING: /* woken without reason: MHD waits again */
         return MHD_YES;
     case REQUEST_SENDING:
@@ -158,7 +175,7 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     if (rq == NULL)
         return;
     *context = NULL;
-    ASSERT(rq->state != REQUEST_WORKING);
+    ASSERT(rq->state != REQUEST_WORKING && rq->state != REQUEST_ASKING);
     response_deinit(&rq->response); /* releases its stream */
     observe(rq);
     governor_end_request(rq->connection);

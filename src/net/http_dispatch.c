@@ -12,7 +12,7 @@ static void set_cors(struct http_request *rq)
     const struct http_server *s = rq->server;
     struct http_response *rs = &rq->response;
     struct view origin = http_request_header(rq, "Origin");
-    if (origin.len == 0 || s->cors_origin == NULL)
+    if (origin.len == 0 || view_is(origin, "null") || s->cors_origin == NULL)
         return;
     http_response_set_header(rs, "Access-Control-Allow-Headers",
                              VIEW("Accept, Authorization, Content-Type, Origin"));
@@ -120,6 +120,51 @@ static void dispatch_job(struct http_request *rq)
     resume(rq);
     pass_on(gate);
     governor_job_done(s);
+}
+
+static enum http_verdict ask(struct http_request *rq, bool may_wait)
+{
+    const struct http_server_options *o = &rq->server->options;
+    return o->access ? o->access(o->access_arg, rq, &rq->response, may_wait)
+                     : http_access_without_users(rq, &rq->response);
+}
+
+static void access_job(void *arg)
+{
+    struct http_request *rq = arg;
+    struct http_server *s = rq->server;
+    rq->verdict = ask(rq, true);
+    ASSERT(rq->verdict != HTTP_MUST_WAIT);
+    rq->state = REQUEST_DECIDED;
+    governor_set_phase(rq->connection, CONNECTION_READING);
+    MHD_resume_connection(rq->mhd); /* rq may be gone from here on */
+    governor_job_done(s);
+}
+
+enum http_verdict request_ask_access(struct http_request *rq)
+{
+    struct error err;
+    struct http_server *s = rq->server;
+    if (rq->route->role == HTTP_ROLE_PUBLIC || rq->method == HTTP_OPTIONS)
+        return HTTP_ALLOWED; /* a preflight brings no password, and its answer says nothing */
+    enum http_verdict verdict = ask(rq, false);
+    if (verdict != HTTP_MUST_WAIT)
+        return verdict;
+    if (governor_begin_work(rq->connection)) {
+        rq->state = REQUEST_ASKING;
+        MHD_suspend_connection(rq->mhd);
+        if (pool_submit(s->access, POOL_QUERY, access_job, rq, &err))
+            return HTTP_MUST_WAIT;
+        http_response_error(&rq->response, 503, "the server is busy: too many logins are waiting");
+        rq->verdict = HTTP_REFUSED;
+        rq->state = REQUEST_DECIDED;
+        governor_set_phase(rq->connection, CONNECTION_READING);
+        MHD_resume_connection(rq->mhd);
+        governor_job_done(s);
+        return HTTP_MUST_WAIT;
+    }
+    http_response_error(&rq->response, 503, "the server is stopping");
+    return HTTP_REFUSED;
 }
 
 enum MHD_Result request_dispatch(struct http_request *rq)

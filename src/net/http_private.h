@@ -95,6 +95,8 @@ struct http_response {
 
 enum request_state {
     REQUEST_NEW,
+    REQUEST_ASKING, /* the connection is suspended until access is decided */
+    REQUEST_DECIDED,
     REQUEST_RECEIVING,
     REQUEST_WORKING,
     REQUEST_DONE,
@@ -116,6 +118,8 @@ struct http_request {
     struct view segments[HTTP_SEGMENTS_MAX]; /* decoded */
     size_t segment_count;
     enum http_role role;
+    const char *stranger;      /* static: why the caller is not local; NULL = it is */
+    enum http_verdict verdict; /* of the access thread, once DECIDED */
     struct buffer body;
     size_t body_bytes_max, body_bytes_dropped;
     struct form params;
@@ -159,6 +163,8 @@ struct http_server {
     struct regex *cors_origin; /* NULL = none */
     bool cors_any;
     struct pool *aside;
+    struct pool *access;         /* one thread: options.access may wait there; NULL without it */
+    struct view external_origin; /* "https://host" of options.external_url; empty = none */
     struct governor governor;
     unsigned
         connections_reserve; /* per listener; constant after start, like options.connections_max */
@@ -178,14 +184,23 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
 void http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
                        enum MHD_RequestTerminationCode why);
 
-/* http_request.c: what the first bytes say. False: the response holds the refusal. */
+/* http_request.c: what the first bytes say; the caller's role is not looked at. False: the response holds the
+ * refusal. */
 bool request_check(struct http_request *rq, const char *method, const char *version);
 bool request_parse_params(struct http_request *rq);
 
 /* http_route.c */
 bool route_find(struct http_request *rq); /* false: 404 or 405 is in the response */
 
-/* http_dispatch.c: hands the request to its thread. */
+/* http_access.c */
+void request_judge_caller(struct http_request *rq);
+/* False: a page of another site wants to change something; the response says so. */
+bool request_check_site(struct http_request *rq);
+
+/* http_dispatch.c: asks options.access; HTTP_MUST_WAIT: the connection is suspended, rq->verdict holds the answer
+ * when it comes back. */
+enum http_verdict request_ask_access(struct http_request *rq);
+/* Hands the request to its thread. */
 enum MHD_Result request_dispatch(struct http_request *rq);
 
 /* http_gate.c: true when rq may run now; false when it waits (*refused false) or cannot. */

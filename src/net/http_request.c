@@ -248,29 +248,7 @@ static bool split_path(struct http_request *rq)
     }
 }
 
-/* ---- who is it ---- */
-
-static bool peer_is_loopback(const struct sockaddr *sa)
-{
-    if (sa->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr) >> 24 == 127;
-    if (sa->sa_family != AF_INET6)
-        return false;
-    const struct in6_addr *a = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
-    return IN6_IS_ADDR_LOOPBACK(a) || (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] == 127);
-}
-
-static bool check_role(struct http_request *rq)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(rq->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    bool loopback = info && info->client_addr && peer_is_loopback(info->client_addr);
-    rq->role = loopback ? HTTP_ROLE_ADMIN : rq->server->options.anonymous_role;
-    if (rq->role >= rq->route->role)
-        return true;
-    http_response_error(&rq->response, 403, "403 Forbidden");
-    return false;
-}
+/* ---- what else ---- */
 
 /* "gzip", "gzip;q=0.5", "*"; not "gzip;q=0". */
 static bool gzip_accepted(struct view header)
@@ -313,9 +291,10 @@ bool request_check(struct http_request *rq, const char *method, const char *vers
         http_response_error(&rq->response, 505, "505 HTTP Version Not Supported");
         return false;
     }
-    if (!check_headers(rq, &length) || !split_path(rq) || !route_find(rq) || !check_role(rq) ||
+    if (!check_headers(rq, &length) || !split_path(rq) || !route_find(rq) ||
         !check_body(rq, length))
         return false;
+    request_judge_caller(rq);
     if (atomic_load(&rq->server->stopping)) {
         http_response_error(&rq->response, 503, "the server is stopping");
         return false;
@@ -326,7 +305,7 @@ bool request_check(struct http_request *rq, const char *method, const char *vers
         return false;
     }
     rq->accepts_gzip = gzip_accepted(http_request_header(rq, "Accept-Encoding"));
-    return true;
+    return request_check_site(rq);
 }
 
 bool request_parse_params(struct http_request *rq)

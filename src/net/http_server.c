@@ -15,7 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { ASIDE_THREADS = 2, ASIDE_QUEUE_MAX = 1024, LISTEN_BACKLOG = 511 };
+enum { ASIDE_THREADS = 2, ASIDE_QUEUE_MAX = 1024, ACCESS_QUEUE_MAX = 256, LISTEN_BACKLOG = 511 };
 
 static int64_t or_default(int64_t value, int64_t fallback)
 {
@@ -160,6 +160,17 @@ static bool cors_open(struct http_server *s, const char *pattern, struct error *
     return regex_new(&s->cors_origin, view_from(pattern), err) || error_wrap(err, "CORS origin");
 }
 
+/* "https://host:port" of "https://host:port/path". */
+static void external_origin_set(struct http_server *s, const char *url)
+{
+    const char *host = url ? strstr(url, "://") : NULL;
+    if (host == NULL)
+        return;
+    host += 3;
+    struct view origin = {url, (size_t)(host - url) + strcspn(host, "/?#")};
+    s->external_origin = (struct view){mem_copy_string(MEM_HTTP, origin), origin.len};
+}
+
 bool http_server_open(struct http_server **out, const struct http_server_options *opts,
                       struct error *err)
 {
@@ -170,6 +181,7 @@ bool http_server_open(struct http_server **out, const struct http_server_options
     mutex_init(&s->governor.mutex);
     cond_init(&s->governor.wake);
     cond_init(&s->governor.changed);
+    external_origin_set(s, opts->external_url);
     s->listeners = mem_alloc_zero(MEM_HTTP, opts->address_count + 1, sizeof *s->listeners);
     bool ok = cors_open(s, opts->cors_origin, err);
     for (size_t i = 0; ok && i < opts->address_count; i++) {
@@ -180,6 +192,7 @@ bool http_server_open(struct http_server **out, const struct http_server_options
         ok = error_set(err, ERROR_INPUT, "no address to listen on");
     s->options.addresses = NULL; /* lent for this call only */
     s->options.cors_origin = NULL;
+    s->options.external_url = NULL;
     if (!ok) {
         http_server_close(s);
         return false;
@@ -276,7 +289,9 @@ bool http_server_start(struct http_server *s, struct error *err)
     ASSERT(!s->started);
     s->started = true;
     connections_limit(s);
-    bool ok = pool_start(&s->aside, ASIDE_THREADS, ASIDE_QUEUE_MAX, err) && governor_start(s, err);
+    bool ok = pool_start(&s->aside, ASIDE_THREADS, ASIDE_QUEUE_MAX, err) &&
+              (s->options.access == NULL || pool_start(&s->access, 1, ACCESS_QUEUE_MAX, err)) &&
+              governor_start(s, err);
     for (size_t i = 0; ok && i < s->listener_count; i++)
         ok = listener_start(s, &s->listeners[i], err);
     if (!ok)
@@ -303,7 +318,8 @@ void http_server_stop(struct http_server *s)
     }
     governor_stop(s);
     pool_stop(s->aside);
-    s->aside = NULL;
+    pool_stop(s->access);
+    s->aside = s->access = NULL;
 }
 
 void http_server_close(struct http_server *s)
@@ -318,6 +334,7 @@ void http_server_close(struct http_server *s)
     mutex_deinit(&s->governor.mutex);
     cond_deinit(&s->governor.wake);
     cond_deinit(&s->governor.changed);
+    mem_free(MEM_HTTP, (char *)(uintptr_t)s->external_origin.ptr);
     mem_free(MEM_HTTP, s->listeners);
     mem_free(MEM_HTTP, s->routes);
     mem_free(MEM_HTTP, s);

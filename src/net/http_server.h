@@ -40,7 +40,7 @@ enum http_method {
     HTTP_OPTIONS = 32
 };
 
-/* Each includes those before it. A route without a role cannot be added. */
+/* Each includes those before it. A route without a role cannot be added. As the role of a caller, PUBLIC is none. */
 enum http_role {
     HTTP_ROLE_UNSET,
     HTTP_ROLE_PUBLIC,
@@ -54,6 +54,17 @@ enum http_run {
     HTTP_RUN_DIRECT, /* on the connection's thread: must not wait for anything */
     HTTP_RUN_ASIDE,  /* on one of two threads of the server: reads a little, ends soon */
     HTTP_RUN_POOL    /* on the worker pool, class POOL_QUERY */
+};
+
+/* "none", "view", "silence", "edit", "admin". Static text. */
+const char *http_role_name(enum http_role role);
+MUST_USE bool http_role_parse(struct view name, enum http_role *out);
+
+/* What is decided of a request before its body is read. */
+enum http_verdict {
+    HTTP_ALLOWED,
+    HTTP_REFUSED,  /* the response says how */
+    HTTP_MUST_WAIT /* cannot be decided at once */
 };
 
 typedef void (*http_handler)(void *arg, struct http_request *rq, struct http_response *rs);
@@ -70,6 +81,7 @@ struct http_route {
     size_t body_bytes_max;  /* 0 = the server's */
     bool cors;              /* answers other origins as options.cors_origin allows, and OPTIONS */
     bool is_page;           /* shown by a browser: security headers (CSP and so on) are added */
+    bool opened_by_flag;    /* whoever may view may use it as long as there are no users */
 };
 
 /* What one finished request was, for metrics. */
@@ -98,7 +110,17 @@ struct http_server_options {
     int64_t drain_timeout_ms; /* at stop: for requests in work before they are cancelled; 0 = 5 s */
     const char *cors_origin;  /* regular expression; NULL = other origins get nothing */
     enum http_role
-        anonymous_role; /* of clients that are not on loopback; UNSET = view. Loopback: admin */
+        anonymous_role;         /* of callers that are not local while there are no users; UNSET =
+                                      view, PUBLIC = none. Local ones are admin (http_access.c) */
+    const char *forbidden_hint; /* static; ends the refusal of these: what to do. May be NULL */
+    const char *external_url;   /* "https://host/path" under which browsers know the server; copied.
+                                      NULL = as they address it */
+    /* Asked for every route but public ones: may this request run? On the connection's thread with may_wait false,
+     * where it may read headers, set a role and say HTTP_MUST_WAIT; then it is asked once more on a thread that may
+     * wait (one: they queue). NULL: http_access_without_users(). */
+    enum http_verdict (*access)(void *arg, struct http_request *rq, struct http_response *rs,
+                                bool may_wait);
+    void *access_arg;
     /* Any thread: appends an error's body (JSON) in its own form for this target; false: plain text. May be NULL. */
     bool (*error_body)(struct view target, int status, struct view text, struct buffer *out);
     /* Any thread, after each request; must not block. May be NULL. */
@@ -125,6 +147,8 @@ void http_server_close(struct http_server *s);
 size_t http_server_listener_count(const struct http_server *s);
 /* "127.0.0.1:9090", with the port that was chosen. Borrowed. */
 const char *http_server_address(const struct http_server *s, size_t idx);
+/* Of such a text: does it reach this machine only? */
+bool http_address_is_loopback(const char *address);
 uint16_t http_server_port(const struct http_server *s, size_t idx);
 
 struct http_server_stats {
@@ -146,6 +170,7 @@ enum http_method http_request_method(const struct http_request *rq);
 struct view http_request_path(const struct http_request *rq); /* as sent, without the query */
 /* "10.1.2.3:5000" */
 const char *http_request_peer(const struct http_request *rq);
+/* Of the caller; UNSET on public routes, where nobody is asked. */
 enum http_role http_request_role(const struct http_request *rq);
 /* A capture of the route's path, decoded; empty when there is none of that name. */
 struct view http_request_capture(const struct http_request *rq, const char *name);
@@ -177,6 +202,16 @@ void http_request_set_cancel(struct http_request *rq, void (*cancel)(void *arg),
 /* After this returns, the callback is not running and will not be called. Implied by the handler's return. */
 void http_request_clear_cancel(struct http_request *rq);
 enum http_cancel http_request_canceled(const struct http_request *rq);
+
+/* ---- for options.access ---- */
+
+/* Of the route. */
+enum http_role http_request_role_needed(const struct http_request *rq);
+/* Is the caller on this machine, and sure not to speak for somebody else? http_access.c says when. */
+bool http_request_is_local(const struct http_request *rq);
+void http_request_set_role(struct http_request *rq, enum http_role role);
+/* The rule while there are no users: local callers are admin, others have options.anonymous_role. */
+enum http_verdict http_access_without_users(struct http_request *rq, struct http_response *rs);
 
 /* ---- response: filled by the handler, sent when it returns ---- */
 

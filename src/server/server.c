@@ -8,6 +8,7 @@
  * that connect during a replay wait in the backlog. */
 #include "server/server.h"
 
+#include "base/assert.h"
 #include "base/duration.h"
 #include "base/thread.h"
 #include "ingest/config.h"
@@ -97,6 +98,14 @@ static void give_host_metrics(void *arg, struct buffer *out)
     self_metrics_write_host(s->metrics, out);
 }
 
+/* POST /-/quit: as if the signal had come. */
+static void take_quit(void *arg)
+{
+    (void)arg;
+    int code = kill(getpid(), SIGTERM);
+    ASSERT(code == 0);
+}
+
 /* --- configuration --- */
 
 static void log_config_warnings(struct server *s, const struct config *config)
@@ -167,6 +176,7 @@ static bool open_http(struct server *s, struct error *err)
                                           .connections_max = s->opts->connections_max,
                                           .idle_timeout_ms = s->opts->read_timeout_ms,
                                           .cors_origin = s->opts->cors_origin,
+                                          .anonymous_role = s->opts->anonymous_role,
                                           .error_body = api_error_body,
                                           .observe = on_request,
                                           .observe_arg = s,
@@ -236,6 +246,8 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .is_ready = give_ready,
                                   .metrics = give_metrics,
                                   .host_metrics = give_host_metrics,
+                                  .quit = take_quit,
+                                  .switches = s->opts->switches,
                                   .arg = s,
                                   .flags = s->opts->flags,
                                   .flag_count = s->opts->flag_count,
@@ -254,6 +266,25 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
     return http_server_start(s->http, err);
 }
 
+/* Everybody who reaches an address that is not loopback may do something: that should be meant. */
+static void warn_of_strangers(struct server *s)
+{
+    if (s->opts->anonymous_role == HTTP_ROLE_PUBLIC)
+        return;
+    for (size_t i = 0; i < http_server_listener_count(s->http); i++) {
+        const char *address = http_server_address(s->http, i);
+        if (http_address_is_loopback(address))
+            continue;
+        char detail[256];
+        snprintf(detail, sizeof detail,
+                 "%s can be reached from other machines, and everybody there has the role %s as "
+                 "long as there are no users",
+                 address, http_role_name(s->opts->anonymous_role));
+        belfry_log_warn(s->log, "no_users", BELFRY_STR("detail", detail),
+                        BELFRY_STR("hint", "set --web.anonymous-role=none to close it"));
+    }
+}
+
 static bool start(struct server *s, struct error *err)
 {
     wall_time started = clock_wall();
@@ -269,6 +300,7 @@ static bool start(struct server *s, struct error *err)
     for (size_t i = 0; i < http_server_listener_count(s->http); i++)
         belfry_log_info(s->log, "listening",
                         BELFRY_STR("address", http_server_address(s->http, i)));
+    warn_of_strangers(s);
     char page[128];
     snprintf(page, sizeof page, "http://%s", s->config.built_in_target);
     belfry_log_info(s->log, "ready", BELFRY_STR("page", page));

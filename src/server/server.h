@@ -26,7 +26,9 @@ struct server_options {
     unsigned connections_max;
     int64_t read_timeout_ms;
     const char *cors_origin;
-    const struct api_flag *flags; /* sorted by name */
+    enum http_role anonymous_role; /* of callers that are not local, while there are no users */
+    unsigned switches;             /* routes that flags open: api_options.switches */
+    const struct api_flag *flags;  /* sorted by name */
     size_t flag_count;
     const char *log_level;       /* debug, info, warn, error */
     bool log_json;               /* else logfmt */

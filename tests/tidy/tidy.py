@@ -91,6 +91,15 @@ def check_licence():
             yield path, 1, "no SPDX line at the top"
 
 
+def check_routes():
+    """One table of routes: what it does not name is not served."""
+    for path in files(".c"):
+        if path.startswith("src/") and path not in ("src/api/api_routes.c", "src/net/http_route.c"):
+            code = without_comments(text_of(path))
+            for m in re.finditer(r"\bhttp_server_add_route\s*\(", code):
+                yield path, line_of(code, m.start()), "routes of the server stand in src/api/api_routes.c"
+
+
 def check_leftovers():
     for path in files(".c", ".h", ".cc", ".py", ".sh", ".md", ".js", ".ts"):
         if path == "tests/tidy/tidy.py":
@@ -136,7 +145,7 @@ def check_layout():
 
 def main():
     passed = failed = 0
-    for check in (check_layers, check_banned, check_licence, check_leftovers, check_headers, check_layout):
+    for check in (check_layers, check_banned, check_licence, check_routes, check_leftovers, check_headers, check_layout):
         found = list(check())
         for path, line, what in found:
             print("%s:%d: %s" % (path, line, what))

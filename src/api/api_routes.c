@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api_routes.c: every route of the server, and who may use it. A path that has no row here does not exist: nothing
+ * else in src/ adds routes (tests/tidy looks). To add one: write its handler, declare it in api_private.h, put its
+ * row here. All arguments of ROUTE are mandatory, so a row without a role does not compile.
+ *
+ *   switch   ALWAYS, or the flag that opens the route as in Prometheus; while it is off the route says so
+ *   body     most bytes that a request may bring, decided before anything of it is read
+ *   needs    the part of the server without which the route is not there
+ *   how      GATED: one of --query.max-concurrency; CORS: other origins may read it as --web.cors.origin says;
+ *            PAGE: shown by a browser; EARLY: answers before the server is ready, too
+ *
+ * The roles: PUBLIC asks nobody who he is and is for health, the login page and what that loads. VIEW reads what is
+ * stored. SILENCE is for those who are on call. EDIT brings data in or changes what the server does with it. ADMIN
+ * deletes, stops, reloads. Secrets are not shown to anybody, so VIEW may read configuration and flags. */
+#include "api/api_private.h"
+
+#include "base/assert.h"
+
+#define GET HTTP_GET
+#define POST HTTP_POST
+#define PUT HTTP_PUT
+#define CORS API_HOW_CORS
+#define GATED API_HOW_GATED
+#define PAGE API_HOW_PAGE
+#define EARLY API_HOW_EARLY
+#define NOTHING API_NEEDS_NOTHING
+/* clang-format off */
+#define ROUTE(methods, path, role, switch_, body, run, needs, how, serve) \
+    {methods, path, HTTP_ROLE_##role, API_SWITCH_##switch_, body, HTTP_RUN_##run, needs, how, serve}
+enum { NONE = API_BODY_NONE, FORM = 10 << 20 };
+
+const struct api_route API_ROUTES[] = {
+    ROUTE(GET,      "/-/healthy",                  PUBLIC, ALWAYS,    NONE, DIRECT, NOTHING,        EARLY,      api_serve_healthy),
+    ROUTE(GET,      "/-/ready",                    PUBLIC, ALWAYS,    NONE, DIRECT, NOTHING,        0,          api_serve_ready),
+    ROUTE(POST|PUT, "/-/quit",                     ADMIN,  LIFECYCLE, NONE, DIRECT, NOTHING,        EARLY,      api_serve_quit),
+
+    ROUTE(GET,      "/metrics",                    VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_METRICS,      EARLY, api_serve_metrics),
+    ROUTE(GET,      "/metrics/host",               VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_HOST_METRICS, EARLY, api_serve_host_metrics),
+
+    ROUTE(GET|POST, "/api/v1/query",               VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        GATED|CORS, api_serve_query),
+    ROUTE(GET|POST, "/api/v1/query_range",         VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        GATED|CORS, api_serve_query_range),
+    ROUTE(GET|POST, "/api/v1/format_query",        VIEW,   ALWAYS,    FORM, ASIDE,  NOTHING,        CORS,       api_serve_format_query),
+    ROUTE(GET|POST, "/api/v1/series",              VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        CORS,       api_serve_series),
+    ROUTE(GET|POST, "/api/v1/labels",              VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        CORS,       api_serve_label_names),
+    ROUTE(GET,      "/api/v1/label/{name}/values", VIEW,   ALWAYS,    NONE, POOL,   NOTHING,        CORS,       api_serve_label_values),
+
+    ROUTE(GET,      "/api/v1/targets",             VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_targets),
+    ROUTE(GET,      "/api/v1/scrape_pools",        VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_scrape_pools),
+    ROUTE(GET,      "/api/v1/metadata",            VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_DB,   CORS,       api_serve_metadata),
+
+    ROUTE(GET,      "/api/v1/status/buildinfo",    VIEW,   ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_buildinfo),
+    ROUTE(GET,      "/api/v1/status/runtimeinfo",  VIEW,   ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_runtimeinfo),
+    ROUTE(GET,      "/api/v1/status/config",       VIEW,   ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_config),
+    ROUTE(GET,      "/api/v1/status/flags",        VIEW,   ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_flags),
+    ROUTE(GET,      "/api/v1/status/tsdb",         VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_DB,   CORS,       api_serve_tsdb),
+    ROUTE(GET,      "/api/v1/status/walreplay",    VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_DB,   CORS,       api_serve_walreplay),
+    ROUTE(GET,      "/version",                    VIEW,   ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_version),
+
+    ROUTE(GET,      "/",                           VIEW,   ALWAYS,    NONE, DIRECT, NOTHING,        PAGE|EARLY, api_serve_document),
+    ROUTE(GET,      "/query",                      VIEW,   ALWAYS,    NONE, DIRECT, NOTHING,        PAGE|EARLY, api_serve_document),
+    ROUTE(GET,      "/graph",                      VIEW,   ALWAYS,    NONE, DIRECT, NOTHING,        PAGE|EARLY, api_serve_document),
+    ROUTE(GET,      "/targets",                    VIEW,   ALWAYS,    NONE, DIRECT, NOTHING,        PAGE|EARLY, api_serve_document),
+    ROUTE(GET,      "/assets/{name}",              PUBLIC, ALWAYS,    NONE, DIRECT, NOTHING,        PAGE|EARLY, api_serve_asset),
+};
+/* clang-format on */
+const size_t API_ROUTE_COUNT = ARRAY_COUNT(API_ROUTES);
+
+/* What a route answers while its flag is off: Prometheus' status and words. */
+static const struct {
+    int status;
+    const char *text;
+} CLOSED[] = {
+    [API_SWITCH_LIFECYCLE] = {403, "Lifecycle API is not enabled."},
+    [API_SWITCH_ADMIN_API] = {503, "admin APIs disabled"},
+    [API_SWITCH_REMOTE_WRITE] = {404, "remote write receiver needs to be enabled with "
+                                      "--web.enable-remote-write-receiver"},
+    [API_SWITCH_OTLP] = {404, "otlp write receiver needs to be enabled with "
+                              "--web.enable-otlp-receiver"},
+};
+
+static bool is_open(const struct api *api, const struct api_route *route)
+{
+    return route->opened_by == API_SWITCH_ALWAYS ||
+           (api->options.switches & 1u << route->opened_by) != 0;
+}
+
+static bool is_there(const struct api *api, const struct api_route *route)
+{
+    const struct api_options *o = &api->options;
+    switch (route->needs) {
+    case API_NEEDS_NOTHING:
+        return true;
+    case API_NEEDS_DB:
+        return o->db != NULL;
+    case API_NEEDS_SCRAPE:
+        return o->scrape != NULL;
+    case API_NEEDS_METRICS:
+        return o->metrics != NULL;
+    case API_NEEDS_HOST_METRICS:
+        return o->host_metrics != NULL;
+    }
+    UNREACHABLE();
+}
+
+static void endpoint_run(void *arg, struct http_request *rq, struct http_response *rs)
+{
+    const struct endpoint *e = arg;
+    const struct api_options *o = &e->api->options;
+    if (!is_open(e->api, e->route)) {
+        http_response_error(rs, CLOSED[e->route->opened_by].status, "%s",
+                            CLOSED[e->route->opened_by].text);
+        return;
+    }
+    if (!(e->route->how & API_HOW_EARLY) && o->is_ready && !o->is_ready(o->arg)) {
+        http_response_error(rs, 503, "Service Unavailable");
+        return;
+    }
+    e->route->serve(e->api, rq, rs);
+}
+
+/* Metrics call a capture ":name", as Prometheus' router does. */
+static const char *metric_name(const char *path)
+{
+    if (strcmp(path, "/api/v1/label/{name}/values") == 0)
+        return "/api/v1/label/:name/values";
+    return strcmp(path, "/assets/{name}") == 0 ? "/assets/*filepath" : NULL;
+}
+
+static void route_add(struct api *api, struct http_server *server, const struct api_route *row,
+                      struct endpoint *e)
+{
+    bool open = is_open(api, row);
+    *e = (struct endpoint){api, row};
+    struct http_route route = {
+        .methods = row->methods,
+        .path = row->path,
+        .name = metric_name(row->path),
+        .role = open ? row->role : HTTP_ROLE_VIEW,
+        .run = open ? row->run : HTTP_RUN_DIRECT,
+        .handler = endpoint_run,
+        .arg = e,
+        .gate = open && (row->how & API_HOW_GATED) ? api->gate : NULL,
+        .body_bytes_max = open ? row->body_bytes_max : API_BODY_NONE,
+        .cors = (row->how & API_HOW_CORS) != 0,
+        .is_page = (row->how & API_HOW_PAGE) != 0,
+        .opened_by_flag = open && row->opened_by != API_SWITCH_ALWAYS,
+    };
+    http_server_add_route(server, &route);
+}
+
+void api_add_routes(struct api *api, struct http_server *server)
+{
+    ASSERT(api->endpoints == NULL);
+    api->endpoints = mem_alloc_zero(MEM_HTTP, API_ROUTE_COUNT, sizeof *api->endpoints);
+    for (size_t i = 0; i < API_ROUTE_COUNT; i++)
+        if (is_there(api, &API_ROUTES[i]))
+            route_add(api, server, &API_ROUTES[i], &api->endpoints[i]);
+}
