@@ -205,6 +205,8 @@ static void enable_features(const struct flag_list *features, struct engine_opti
                 engine->parser.duration_expressions = true;
             } else if (view_is(name, "promql-extended-range-selectors")) {
                 engine->parser.extended_range_selectors = true;
+            } else if (view_is(name, "promql-binop-fill-modifiers")) {
+                engine->parser.fill_modifiers = true;
             } else if (view_is(name, "promql-delayed-name-removal")) {
                 engine->delayed_name_removal = true;
             } else {

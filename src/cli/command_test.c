@@ -24,8 +24,6 @@ static void print_report(const char *path, const struct script_report *r)
            r->skipped_histograms);
     if (r->skipped_histograms)
         printf(" (native histograms)");
-    if (r->skipped_annotations)
-        printf("; %zu expectations about annotations not checked", r->skipped_annotations);
     putchar('\n');
 }
 

@@ -129,7 +129,8 @@ struct selector {
     struct matcher *matchers; /* __name__ included */
     uint32_t matcher_count;
     struct time_modifier time;
-    bool anchored, smoothed; /* extended range selectors; only with a range */
+    bool anchored,
+        smoothed; /* extended selectors; without a range smoothed interpolates and anchored says nothing */
 };
 
 /* Vector matching of a binary expression between vectors. */

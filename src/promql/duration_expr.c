@@ -28,7 +28,9 @@ static struct duration_expr *node(struct parser *p, enum duration_op op, struct 
 static bool is_experimental_allowed(struct parser *p, uint32_t at)
 {
     return p->options.duration_expressions ||
-           parser_fail(p, at, "experimental duration expression is not enabled");
+           parser_fail(p, at,
+                       "experimental duration expression is not enabled; "
+                       "--enable-feature=promql-duration-expr enables it");
 }
 
 static bool unexpected(struct parser *p)

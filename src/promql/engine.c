@@ -232,10 +232,8 @@ bool query_run(struct query *q, struct error *err)
     mono_time pinned = clock_mono();
     ok = ok && run_root(&e, &r, promql_root(q->parsed), err);
     q->blocks = r.blocks;
-    if (ok) {
-        eval_annotate_lost(&e);
+    if (ok)
         result_annotations(&r);
-    }
     q->stats.samples_read = atomic_load_explicit(&e.samples_read, memory_order_relaxed);
     q->stats.peak_samples = atomic_load_explicit(&e.samples_peak, memory_order_relaxed);
     q->stats.series_selected = e.series_selected;

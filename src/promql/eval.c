@@ -4,13 +4,8 @@
 #include "promql/operator.h"
 
 #include "base/assert.h"
-#include "base/floattext.h"
 #include "base/thread.h"
 #include "promql/window.h"
-
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 /* --- limits --- */
 
@@ -124,81 +119,6 @@ static void worker_deinit(struct worker *w)
     window_scratch_free(w->window);
     for (size_t i = 0; i < ARRAY_COUNT(w->scratch); i++)
         mem_free(MEM_QUERY, w->scratch[i].ptr);
-}
-
-/* --- annotations --- */
-
-enum { ANNOTATION_BYTES_MAX = 4096, ANNOTATIONS_MAX = 1000 };
-
-static void annotation_keep(struct eval *e, enum annotation_kind kind, struct view text)
-{
-    size_t count = 0;
-    mutex_lock(&e->mutex);
-    struct annotation *a = e->annotations;
-    for (; a; a = a->next, count++)
-        if (a->kind == kind && view_eq((struct view){a->text, a->len}, text))
-            break;
-    if (!a && count < ANNOTATIONS_MAX) {
-        a = mem_alloc(MEM_QUERY, sizeof *a + text.len + 1);
-        *a = (struct annotation){.next = e->annotations, .kind = kind, .len = text.len};
-        memcpy(a->text, text.ptr, text.len);
-        e->annotations = a;
-    }
-    mutex_unlock(&e->mutex);
-}
-
-void eval_annotate(struct eval *e, enum annotation_kind kind, struct span where, const char *format,
-                   ...)
-{
-    static const char *const PREFIXES[] = {
-        [ANNOTATION_WARNING] = "PromQL warning: ", [ANNOTATION_INFO] = "PromQL info: "};
-    struct buffer text;
-    buffer_init(&text, MEM_QUERY, ANNOTATION_BYTES_MAX);
-    char *body = mem_alloc(MEM_QUERY, ANNOTATION_BYTES_MAX / 2);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(body, ANNOTATION_BYTES_MAX / 2, format, args);
-    va_end(args);
-    uint32_t line = 1, column = 1;
-    promql_position(e->promql, where.start, &line, &column);
-    buffer_printf(&text, "%s%s (%u:%u)", PREFIXES[kind], body, (unsigned)line, (unsigned)column);
-    mem_free(MEM_QUERY, body);
-
-    annotation_keep(e, kind, buffer_view(&text));
-    buffer_deinit(&text);
-}
-
-void eval_annotate_lost(struct eval *e)
-{
-    const struct error *first = NULL;
-    uint64_t count = 0;
-    struct buffer text;
-    for (unsigned i = 0; i < e->worker_count; i++) {
-        const struct storage_reader *r = e->workers[i].reader;
-        if (!r || r->lost_count == 0)
-            continue;
-        first = first ? first : &r->lost;
-        count += r->lost_count;
-    }
-    if (count == 0)
-        return;
-    buffer_init(&text, MEM_QUERY, ANNOTATION_BYTES_MAX);
-    buffer_printf(&text, "samples are missing: %s", first->message);
-    if (count > 1)
-        buffer_printf(&text, " (%" PRIu64 " columns in all)", count);
-    annotation_keep(e, ANNOTATION_WARNING, buffer_view(&text));
-    buffer_deinit(&text);
-}
-
-const char *eval_number_text(double v, char text[64])
-{
-    char digits[FLOAT_TEXT_BYTES];
-    size_t len = float_format_short(v, digits);
-    if (len > 63)
-        len = 63;
-    memcpy(text, digits, len);
-    text[len] = 0;
-    return text;
 }
 
 /* --- batches --- */
@@ -345,11 +265,7 @@ void eval_deinit(struct eval *e)
         eval_free(e, e->buffers_free, sizeof *next + e->buffers_free->bytes);
         e->buffers_free = next;
     }
-    while (e->annotations) {
-        struct annotation *next = e->annotations->next;
-        mem_free(MEM_QUERY, e->annotations);
-        e->annotations = next;
-    }
+    annotations_free(e);
 }
 
 /* --- operators --- */

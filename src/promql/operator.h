@@ -155,9 +155,11 @@ struct eval {
     struct batch_buffer *buffers_free;
     struct matrix *matrices;
     struct annotation *annotations;
+    struct repair_note *repairs;
     size_t series_selected; /* query thread */
 };
 
+struct bucket_repair;
 struct operation;
 struct operator_ops {
     /* Any worker, after the operator was opened. On success *out is the caller's; on error w->error. */
@@ -203,9 +205,20 @@ void eval_free(struct eval *e, void *ptr, size_t bytes);
 /* "PromQL warning: TEXT (line:column)"; equal ones are kept once. Any worker. */
 void eval_annotate(struct eval *e, enum annotation_kind kind, struct span where, const char *format,
                    ...) PRINTF_LIKE(4, 5);
-/* One warning for all that the workers' readers had to leave out (cursor.h, lost). Query thread, when no
- * worker is busy. */
-void eval_annotate_lost(struct eval *e);
+/* The text as it is; kept once. Any worker. */
+void eval_annotate_text(struct eval *e, enum annotation_kind kind, struct view text);
+/* What classic histograms of one metric needed, to be told as one info. */
+struct repair_total {
+    uint64_t count; /* histograms by steps */
+    double bucket_min, bucket_max, diff_max;
+    int64_t first_ms, last_ms;
+};
+void repair_total_add(struct repair_total *t, const struct bucket_repair *r, int64_t ms);
+/* total->count > 0. Any worker. */
+void eval_annotate_repairs(struct eval *e, struct span where, symbol_id name,
+                           const struct repair_total *total);
+/* What was collected. Query thread, when no worker is busy. */
+void annotations_free(struct eval *e);
 /* As Go prints a float with %g; "NaN", "+Inf". Returns text. */
 const char *eval_number_text(double v, char text[64]);
 struct annotation {

@@ -5,6 +5,7 @@
 #define BELFRY_PROMQL_OPERATOR_FUNCTION_H
 
 #include "promql/operator.h"
+#include "promql/window.h"
 
 /* scalar(): per step the only value, else NaN. In the arena. */
 const double *vector_to_scalar(struct operation *child, struct error *err);
@@ -16,6 +17,9 @@ struct operation *operator_label_replace(struct operation *child, const struct e
                                          struct error *err);
 struct operation *operator_label_join(struct operation *child, const struct expr *call,
                                       struct error *err);
+/* info(): `frame` says where the info series are looked for. */
+struct operation *operator_info(struct operation *child, const struct expr *call,
+                                const struct window_frame *frame, struct error *err);
 /* sort, sort_desc, sort_by_label, sort_by_label_desc. */
 struct operation *operator_sort(struct operation *child, const struct expr *call,
                                 struct error *err);

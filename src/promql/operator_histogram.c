@@ -27,28 +27,13 @@ struct histograms {
     uint32_t *first;               /* per group, +1 */
     struct span where;
     labels_id *metrics; /* per group: for annotations */
-    _Atomic bool told;
 };
-
-static void repair_tell(struct histograms *h, uint32_t group, const struct bucket_repair *repair)
-{
-    struct eval *e = h->op.eval;
-    if (!repair->forced_monotonic || atomic_exchange_explicit(&h->told, true, memory_order_relaxed))
-        return;
-    struct view name =
-        label_store_text(e->labels, label_store_get(e->labels, h->metrics[group], e->name_symbol));
-    eval_annotate(
-        e, ANNOTATION_INFO, h->where,
-        "input to histogram_quantile needed to be fixed for monotonicity (see "
-        "https://prometheus.io/docs/practices/histograms/"
-        "#errors-of-quantile-estimation) for metric name \"%.*s\", from buckets %g to %g, "
-        "with a max diff of %.2g",
-        VIEW_ARGS(name), repair->bucket_min, repair->bucket_max, repair->diff_max);
-}
 
 static void histogram_row(struct histograms *h, uint32_t group, uint32_t which,
                           struct classic_bucket *scratch, double *values, uint64_t *presence)
 {
+    struct eval *e = h->op.eval;
+    struct repair_total repairs = {0};
     for (uint32_t s = 0; s < h->op.grid.steps; s++) {
         size_t count = 0;
         for (uint32_t i = h->first[group]; i < h->first[group + 1]; i++) {
@@ -65,10 +50,14 @@ static void histogram_row(struct histograms *h, uint32_t group, uint32_t which,
         } else {
             struct bucket_repair repair = {0};
             values[s] = classic_histogram_quantile(h->params[which][s], scratch, count, &repair);
-            repair_tell(h, group, &repair);
+            if (repair.forced_monotonic)
+                repair_total_add(&repairs, &repair, grid_time(&h->op.grid, s));
         }
         presence_set(presence, s);
     }
+    if (repairs.count)
+        eval_annotate_repairs(
+            e, h->where, label_store_get(e->labels, h->metrics[group], e->name_symbol), &repairs);
 }
 
 static bool histogram_morsel(struct operation *op, uint32_t idx, struct worker *w,
@@ -113,9 +102,9 @@ static void bound_tell(struct histograms *h, labels_id labels, struct view bound
     struct view name =
         label_store_text(e->labels, label_store_get(e->labels, labels, e->name_symbol));
     eval_annotate(e, ANNOTATION_WARNING, h->where,
-                  "bucket label \"le\" is missing or has a malformed value of \"%.*s\" for metric "
-                  "name \"%.*s\"",
-                  VIEW_ARGS(bound), VIEW_ARGS(name));
+                  "bucket label \"le\" is missing or has a malformed value of \"%.*s\"%s%.*s%s",
+                  VIEW_ARGS(bound), name.len ? " for metric name \"" : "", VIEW_ARGS(name),
+                  name.len ? "\"" : "");
 }
 
 /* Sorts series into histograms. Their labels come out as groups' ids. */

@@ -140,9 +140,27 @@ static bool scan_morsel(struct operation *op, uint32_t idx, struct worker *w, st
 
 static const struct operator_ops SCAN_OPS = {scan_morsel, NULL};
 
+static void series_keep(struct series_list *list, bool (*keep)(void *arg, labels_id id), void *arg)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (keep(arg, list->items[i].labels))
+            list->items[kept++] = list->items[i];
+    list->count = kept;
+}
+
 struct operation *operator_scan(struct eval *e, const struct selector *selector, struct span where,
                                 const struct window_frame *frame, const struct window_call *call,
                                 struct error *err)
+{
+    return operator_scan_where(e, selector, where, frame, call, NULL, NULL, err);
+}
+
+struct operation *operator_scan_where(struct eval *e, const struct selector *selector,
+                                      struct span where, const struct window_frame *frame,
+                                      const struct window_call *call,
+                                      bool (*keep)(void *arg, labels_id id), void *arg,
+                                      struct error *err)
 {
     struct scan *s = ARENA_NEW(e->arena, struct scan);
     operator_init(&s->op, &SCAN_OPS, e, &frame->grid);
@@ -158,6 +176,8 @@ struct operation *operator_scan(struct eval *e, const struct selector *selector,
     if (!view_select(e->view, &what, e->labels, e->arena, &s->series, err) ||
         !eval_check_memory(e, err))
         return NULL;
+    if (keep)
+        series_keep(&s->series, keep, arg);
     if (s->series.count > UINT32_MAX / 2) {
         (void)error_set(err, ERROR_LIMIT, "selector matches %zu series", s->series.count);
         return NULL;

@@ -145,7 +145,10 @@ static struct expr *function_call(struct parser *p, struct token name)
         return NULL;
     }
     if (f->experimental && !p->options.experimental_functions) {
-        parser_fail(p, name.start, "function %s is not enabled", parser_quoted(p, text));
+        parser_fail(p, name.start,
+                    "function %s is not enabled; "
+                    "--enable-feature=promql-experimental-functions enables it",
+                    parser_quoted(p, text));
         return NULL;
     }
     struct expr *e = parser_expr_new(p, EXPR_CALL, f->result,
@@ -448,7 +451,9 @@ static struct expr *binary(struct parser *p, struct expr *left, enum binary_op o
     if (!right)
         return NULL;
     if ((matching->has_fill_left || matching->has_fill_right) && !p->options.fill_modifiers) {
-        parser_fail(p, left->span.start, "binop fill modifiers are experimental and not enabled");
+        parser_fail(p, left->span.start,
+                    "binop fill modifiers are experimental and not enabled; "
+                    "--enable-feature=promql-binop-fill-modifiers enables them");
         return NULL;
     }
     bool scalar = left->type == VALUE_SCALAR && right->type == VALUE_SCALAR;

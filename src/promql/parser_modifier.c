@@ -231,7 +231,10 @@ static bool extended(struct parser *p, struct expr *e)
     bool anchored = parser_take(p).kind == TOKEN_ANCHORED;
     const char *name = anchored ? "anchored" : "smoothed";
     if (!p->options.extended_range_selectors)
-        return parser_fail(p, e->span.start, "%s modifier is experimental and not enabled", name);
+        return parser_fail(p, e->span.start,
+                           "%s modifier is experimental and not enabled; "
+                           "--enable-feature=promql-extended-range-selectors enables it",
+                           name);
     if (e->kind == EXPR_SUBQUERY)
         return parser_fail(p, e->span.start, "%s modifier is not supported for subqueries", name);
     if (e->kind != EXPR_SELECTOR && e->kind != EXPR_MATRIX)

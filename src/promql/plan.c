@@ -172,6 +172,43 @@ bool plan_range_frame(struct eval *e, const struct expr *x, const struct grid *g
            plan_frame(e, &x->u.subquery.time, range_ms, grid, out, err);
 }
 
+/* The first selector as it is written; NULL when there is none. */
+static const struct selector *first_selector(const struct expr *x)
+{
+    const struct selector *found = NULL;
+    switch (x->kind) {
+    case EXPR_SELECTOR:
+        return &x->u.selector;
+    case EXPR_MATRIX:
+        return first_selector(x->u.matrix.selector);
+    case EXPR_SUBQUERY:
+        return first_selector(x->u.subquery.inner);
+    case EXPR_CALL:
+        for (uint32_t i = 0; !found && i < x->u.call.arg_count; i++)
+            found = first_selector(x->u.call.args[i]);
+        return found;
+    case EXPR_UNARY:
+        return first_selector(x->u.unary.inner);
+    case EXPR_BINARY:
+        found = first_selector(x->u.binary.left);
+        return found ? found : first_selector(x->u.binary.right);
+    case EXPR_AGGREGATE:
+        return first_selector(x->u.aggregate.inner);
+    case EXPR_PAREN:
+        return first_selector(x->u.paren);
+    default:
+        return NULL;
+    }
+}
+
+bool plan_info_frame(struct eval *e, const struct expr *call, const struct grid *grid,
+                     struct window_frame *out, struct error *err)
+{
+    static const struct time_modifier NOW = {0};
+    const struct selector *s = first_selector(call->u.call.args[0]);
+    return plan_frame(e, s ? &s->time : &NOW, e->lookback_ms, grid, out, err);
+}
+
 static void bounds_add(int64_t *mint, int64_t *maxt, int64_t from, int64_t to)
 {
     *mint = from < *mint ? from : *mint;
@@ -201,7 +238,8 @@ bool plan_time_bounds(struct eval *e, const struct expr *x, const struct grid *g
     case EXPR_SELECTOR:
         if (!plan_frame(e, &x->u.selector.time, e->lookback_ms, grid, &frame, err))
             return false;
-        bounds_add(mint, maxt, frame_mint(&frame), frame_maxt(&frame));
+        bounds_add(mint, maxt, frame_mint(&frame),
+                   frame_maxt(&frame) + (x->u.selector.smoothed ? e->lookback_ms : 0));
         return true;
     case EXPR_MATRIX:
         if (!plan_range_frame(e, x, grid, &frame, err))
@@ -216,6 +254,11 @@ bool plan_time_bounds(struct eval *e, const struct expr *x, const struct grid *g
         for (uint32_t i = 0; i < x->u.call.arg_count; i++)
             if (!plan_time_bounds(e, x->u.call.args[i], grid, mint, maxt, err))
                 return false;
+        if (x->u.call.function->id == FUNCTION_INFO) {
+            if (!plan_info_frame(e, x, grid, &frame, err))
+                return false;
+            bounds_add(mint, maxt, frame_mint(&frame), frame_maxt(&frame));
+        }
         return true;
     case EXPR_UNARY:
         return plan_time_bounds(e, x->u.unary.inner, grid, mint, maxt, err);
@@ -261,7 +304,10 @@ static struct operation *plan_selector(struct eval *e, const struct expr *x,
                                        const struct grid *grid, struct error *err)
 {
     struct window_frame frame;
-    struct window_call call = {.kind = WINDOW_LAST};
+    bool smoothed = x->u.selector.smoothed;
+    struct window_call call = {.kind = smoothed ? WINDOW_SMOOTHED : WINDOW_LAST,
+                               .smoothed = smoothed,
+                               .lookback_ms = e->lookback_ms};
     if (!plan_frame(e, &x->u.selector.time, e->lookback_ms, grid, &frame, err))
         return NULL;
     return operator_scan(e, &x->u.selector, x->span, &frame, &call, err);

@@ -34,6 +34,9 @@ MUST_USE bool plan_subquery_grid(struct eval *e, const struct expr *x,
 /* The frame of a range vector argument: EXPR_MATRIX or EXPR_SUBQUERY. */
 MUST_USE bool plan_range_frame(struct eval *e, const struct expr *x, const struct grid *grid,
                                struct window_frame *out, struct error *err);
+/* Where info() looks for info series: at the time of the first selector in its argument. */
+MUST_USE bool plan_info_frame(struct eval *e, const struct expr *call, const struct grid *grid,
+                              struct window_frame *out, struct error *err);
 /* A function over a range vector argument, on `grid`; labels keep their names. NULL on error. */
 struct operation *plan_range_call(struct eval *e, const struct expr *range, const struct grid *grid,
                                   struct window_call *call, struct error *err);

@@ -191,6 +191,16 @@ static struct operation *plan_histogram(struct eval *e, const struct expr *x,
                               label, err);
 }
 
+static struct operation *plan_info(struct eval *e, const struct expr *x, const struct grid *grid,
+                                   struct error *err)
+{
+    struct window_frame frame;
+    if (!plan_info_frame(e, x, grid, &frame, err))
+        return NULL;
+    struct operation *child = plan_vector(e, x->u.call.args[0], grid, err);
+    return child ? operator_info(child, x, &frame, err) : NULL;
+}
+
 /* Functions of native histograms see no float. */
 static struct operation *plan_native_only(struct eval *e, const struct expr *x,
                                           const struct grid *grid, struct error *err)
@@ -240,8 +250,7 @@ struct operation *plan_call(struct eval *e, const struct expr *x, const struct g
     case FUNCTION_HISTOGRAM_SUM:
         return plan_native_only(e, x, grid, err);
     case FUNCTION_INFO:
-        (void)error_set(err, ERROR_EXECUTION, "function info() is not supported");
-        return NULL;
+        return plan_info(e, x, grid, err);
     default:
         break;
     }

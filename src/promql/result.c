@@ -117,14 +117,7 @@ static void series_finish(struct result_builder *r, struct result_series *series
     out->series_count = kept;
     if (r->series_max && kept > r->series_max) {
         out->series_count = r->series_max;
-        mutex_lock(&r->eval->mutex);
-        static const char TEXT[] = "results truncated due to limit";
-        struct annotation *a = mem_alloc(MEM_QUERY, sizeof *a + sizeof TEXT);
-        *a = (struct annotation){
-            .next = r->eval->annotations, .kind = ANNOTATION_WARNING, .len = sizeof TEXT - 1};
-        memcpy(a->text, TEXT, sizeof TEXT);
-        r->eval->annotations = a;
-        mutex_unlock(&r->eval->mutex);
+        eval_annotate_text(r->eval, ANNOTATION_WARNING, VIEW("results truncated due to limit"));
     }
 }
 
@@ -244,32 +237,4 @@ bool result_from_matrix(struct result_builder *r, const struct expr *matrix, str
     }
     series_finish(r, series, list.count, false);
     return true;
-}
-
-/* --- annotations --- */
-
-static int view_order(const void *a, const void *b)
-{
-    return view_cmp(*(const struct view *)a, *(const struct view *)b);
-}
-
-static struct view *annotations_of(struct eval *e, enum annotation_kind kind, size_t *count)
-{
-    *count = 0;
-    for (const struct annotation *a = e->annotations; a; a = a->next)
-        *count += a->kind == kind;
-    struct view *out = ARENA_ARRAY(e->arena, struct view, *count + 1);
-    size_t i = 0;
-    for (const struct annotation *a = e->annotations; a; a = a->next)
-        if (a->kind == kind)
-            out[i++] = arena_copy(e->arena, (struct view){a->text, a->len});
-    if (*count)
-        qsort(out, *count, sizeof *out, view_order);
-    return out;
-}
-
-void result_annotations(struct result_builder *r)
-{
-    r->out->warnings = annotations_of(r->eval, ANNOTATION_WARNING, &r->out->warning_count);
-    r->out->infos = annotations_of(r->eval, ANNOTATION_INFO, &r->out->info_count);
 }

@@ -33,9 +33,8 @@ struct script_options {
 };
 
 struct script_report {
-    size_t passed, failed;      /* evals */
-    size_t skipped_histograms;  /* evals that expect or select native histograms */
-    size_t skipped_annotations; /* expect lines about warnings and infos, of evals that ran */
+    size_t passed, failed;     /* evals */
+    size_t skipped_histograms; /* evals that expect or select native histograms */
 };
 
 /* Adds to *report (zero it first). False when the script cannot be read or is malformed: ERROR_INPUT with the line, or

@@ -14,6 +14,12 @@ struct expected_series {
     struct series_text text;
 };
 
+/* "expect warn", "expect info". Without text any annotation of the kind will do. */
+struct expected_annotation {
+    bool is_info;
+    struct view message, regex; /* "" = any; the regex may match anywhere in the text */
+};
+
 /* An eval command as it is written. Everything is in the command's arena. */
 struct script_eval {
     uint32_t line;
@@ -27,7 +33,9 @@ struct script_eval {
     bool has_range_vector; /* "expect range vector": values are at these times */
     int64_t range_start_ms, range_end_ms, range_step_ms;
     bool expects_histogram;
-    size_t annotation_count;
+    struct expected_annotation *annotations;
+    size_t annotation_count, annotation_capacity;
+    bool no_warn, no_info;
     struct expected_series *series;
     size_t series_count;
 };
@@ -40,5 +48,12 @@ bool script_compare(const struct script_eval *e, const struct query_result *resu
 bool script_compare_at(const struct script_eval *e, const struct query_result *range,
                        int64_t time_ms, struct arena *arena, struct buffer *expected,
                        struct buffer *actual);
+
+/* script_annotation.c: does `text` equal `message`, or has it a match of `regex`? Both "": true. */
+bool script_text_matches(struct view text, struct view message, struct view regex);
+/* Are the annotations of a result the expected ones? If any warning (info) is expected, each that came must be one of
+ * these. On false, as script_compare(). */
+bool script_compare_annotations(const struct script_eval *e, const struct query_result *result,
+                                struct buffer *expected, struct buffer *actual);
 
 #endif

@@ -500,6 +500,27 @@ static bool extended_fill(struct worker *w, const struct window_frame *f,
     return true;
 }
 
+/* selector smoothed: a sample must be there at or before the step; the next one may be a lookback away. */
+static void smoothed_fill(const struct window_frame *f, const struct window_call *call,
+                          const struct samples *in, double *out, uint64_t *presence)
+{
+    const int64_t *t = in->times;
+    const double *v = in->values;
+    size_t next = 0;
+    for (uint32_t i = 0; i < f->grid.steps; i++) {
+        int64_t end = frame_end(f, i);
+        while (next < in->count && t[next] <= end)
+            next++;
+        if (next == 0 || t[next - 1] <= end - f->range_ms)
+            continue;
+        size_t last = next - 1;
+        out[i] = v[last];
+        if (t[last] < end && next < in->count && t[next] <= end + call->lookback_ms)
+            out[i] += (v[next] - v[last]) * (double)(end - t[last]) / (double)(t[next] - t[last]);
+        presence_set(presence, i);
+    }
+}
+
 /* Takes the stale markers out into the scratch; the result has times of its own. */
 static struct samples without_stale(struct window_scratch *s, const struct samples *in)
 {
@@ -584,6 +605,11 @@ bool window_apply(struct worker *w, const void *owner, const struct window_frame
         in = without_stale(s, samples);
     if (in.count == 0)
         return true;
+    if (call->kind == WINDOW_SMOOTHED) {
+        smoothed_fill(frame, call, &in, values, presence);
+        s->applied = presence_count(presence, presence_words(frame->grid.steps));
+        return true;
+    }
     if (call->extended) {
         s->applied = (int64_t)in.count;
         return extended_fill(w, frame, call, &in, values, presence);

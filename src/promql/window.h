@@ -32,7 +32,8 @@ static inline int64_t frame_maxt(const struct window_frame *f)
 enum window_kind {
     WINDOW_LAST,      /* the newest sample; nothing when it is a stale marker (instant selectors) */
     WINDOW_LAST_TIME, /* its time in seconds: timestamp(selector) */
-    WINDOW_PRESENT,   /* 1 where there is any sample: absent_over_time */
+    WINDOW_SMOOTHED, /* on the line between the samples around; the newest one where none follows */
+    WINDOW_PRESENT,  /* 1 where there is any sample: absent_over_time */
     WINDOW_FUNCTION
 };
 struct window_call {

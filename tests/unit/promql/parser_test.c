@@ -345,13 +345,18 @@ static void errors_have_prometheus_words_and_a_position(void **state)
 static const struct {
     const char *in, *message;
 } DISABLED[] = {
-    {"mad_over_time(foo[5m])", "1:1: parse error: function \"mad_over_time\" is not enabled"},
+    {"mad_over_time(foo[5m])", "1:1: parse error: function \"mad_over_time\" is not enabled; "
+                               "--enable-feature=promql-experimental-functions enables it"},
     {"limitk(1, foo)", "1:1: parse error: limitk() is experimental and must be enabled with "
                        "--enable-feature=promql-experimental-functions"},
-    {"foo[5m * 2]", "1:5: parse error: experimental duration expression is not enabled"},
-    {"foo[step()]", "1:5: parse error: experimental duration expression is not enabled"},
-    {"foo anchored", "1:1: parse error: anchored modifier is experimental and not enabled"},
-    {"a + fill(0) b", "1:1: parse error: binop fill modifiers are experimental and not enabled"},
+    {"foo[5m * 2]", "1:5: parse error: experimental duration expression is not enabled; "
+                    "--enable-feature=promql-duration-expr enables it"},
+    {"foo[step()]", "1:5: parse error: experimental duration expression is not enabled; "
+                    "--enable-feature=promql-duration-expr enables it"},
+    {"foo anchored", "1:1: parse error: anchored modifier is experimental and not enabled; "
+                     "--enable-feature=promql-extended-range-selectors enables it"},
+    {"a + fill(0) b", "1:1: parse error: binop fill modifiers are experimental and not enabled; "
+                      "--enable-feature=promql-binop-fill-modifiers enables them"},
 };
 
 static void experimental_things_need_their_option(void **state)
