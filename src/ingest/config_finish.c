@@ -234,8 +234,7 @@ static void warn_of_fields(struct loader *l, const struct yaml_node *section,
 
 void config_warn_job(struct loader *l, const struct yaml_node *node)
 {
-    static const char *const FIELDS[] = {"oauth2",
-                                         "track_timestamps_staleness",
+    static const char *const FIELDS[] = {"track_timestamps_staleness",
                                          "scrape_native_histograms",
                                          "always_scrape_classic_histograms",
                                          "convert_classic_histograms_to_nhcb",

@@ -191,6 +191,28 @@ static bool read_action(struct loader *l, const struct yaml_node *node, struct r
                       near ? near : "", near ? "\"?" : "");
 }
 
+/* A secret that is just ${NAME} is that variable of the environment, so that files need not hold any. */
+static bool read_secret(struct loader *l, const struct yaml_node *node, struct view text,
+                        struct secret *out)
+{
+    *out = secret_from(text);
+    if (text.len < 4 || !view_has_prefix(text, VIEW("${")) || text.ptr[text.len - 1] != '}')
+        return true;
+    struct view name = view_slice(text, 2, text.len - 1);
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (!letter && (i == 0 || c < '0' || c > '9'))
+            return true;
+    }
+    const char *value = getenv(arena_copy(l->arena, name).ptr);
+    if (!value || !*value)
+        return yaml_error(l->err, node, "environment variable \"%.*s\" of this secret is not set",
+                          VIEW_ARGS(view_slice(name, 0, 100)));
+    *out = secret_from(arena_copy(l->arena, view_from(value)));
+    return true;
+}
+
 static bool read_scalar(struct loader *l, const struct field *field, const struct yaml_node *node,
                         void *at)
 {
@@ -218,8 +240,7 @@ static bool read_scalar(struct loader *l, const struct field *field, const struc
         struct view text = {"", 0};
         if (!read_text(l, node, &text))
             return false;
-        *(struct secret *)at = secret_from(text);
-        return true;
+        return read_secret(l, node, text, at);
     }
     case FIELD_PATH: {
         struct view text = {"", 0};
@@ -373,8 +394,10 @@ static bool read_secrets(struct loader *l, const struct yaml_node *node,
         return false;
     header->secrets = ARENA_ARRAY(l->arena, struct secret, texts.count + 1);
     header->secret_count = texts.count;
-    for (size_t i = 0; i < texts.count; i++)
-        header->secrets[i] = secret_from(texts.items[i]);
+    for (size_t i = 0; i < texts.count; i++) {
+        if (!read_secret(l, node->items[i], texts.items[i], &header->secrets[i]))
+            return false;
+    }
     return true;
 }
 

@@ -233,6 +233,43 @@ static bool http_check_authorization(struct loader *l, const struct yaml_node *n
     return true;
 }
 
+/* Headers that belong to the protocol or to another field. */
+static bool http_headers_check(struct loader *l, const struct yaml_node *node)
+{
+    static const char *const RESERVED[] = {"Authorization",
+                                           "Host",
+                                           "Content-Encoding",
+                                           "Content-Length",
+                                           "Content-Type",
+                                           "User-Agent",
+                                           "Connection",
+                                           "Keep-Alive",
+                                           "Proxy-Authenticate",
+                                           "Proxy-Authorization",
+                                           "Www-Authenticate",
+                                           "Accept-Encoding",
+                                           "X-Prometheus-Remote-Write-Version",
+                                           "X-Prometheus-Remote-Read-Version",
+                                           "X-Prometheus-Scrape-Timeout-Seconds",
+                                           "X-Amz-Date",
+                                           "X-Amz-Security-Token",
+                                           "X-Amz-Content-Sha256"};
+    for (uint32_t i = 0; node && node->kind == YAML_MAPPING && i < node->count; i++) {
+        const struct yaml_node *key = node->pairs[i].key;
+        for (size_t j = 0; j < ARRAY_COUNT(RESERVED); j++) {
+            if (strcasecmp(key->text.ptr, RESERVED[j]) == 0)
+                return yaml_error(l->err, key, "setting header \"%s\" is not allowed", RESERVED[j]);
+        }
+        for (size_t j = 0; j < key->text.len; j++) {
+            unsigned char c = (unsigned char)key->text.ptr[j];
+            if (c <= ' ' || c >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", c))
+                return yaml_error(l->err, key, "\"%.*s\" is not a valid name of a header",
+                                  VIEW_ARGS(view_slice(key->text, 0, 100)));
+        }
+    }
+    return true;
+}
+
 /* Called by the sections that have the client's fields among theirs. */
 static bool http_check(struct loader *l, const struct yaml_node *node,
                        struct config_http_client *http)
@@ -257,7 +294,8 @@ static bool http_check(struct loader *l, const struct yaml_node *node,
     if (http->oauth2 && basic)
         return yaml_error(l->err, blame(node, "oauth2"),
                           "at most one of basic_auth, oauth2 & authorization must be configured");
-    return proxy_check(l, node, &http->proxy);
+    return http_headers_check(l, yaml_find(node, "http_headers")) &&
+           proxy_check(l, node, &http->proxy);
 }
 
 static bool http_section_check(struct loader *l, const struct yaml_node *node, void *object)

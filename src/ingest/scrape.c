@@ -37,6 +37,7 @@ struct scrape_manager {
     struct scrape_options options;
     unsigned thread_count;
     struct scrape_thread_shared shared;
+    struct client_tokens *tokens; /* any thread */
 
     struct scrape_thread *threads[THREADS_MAX]; /* the caller of apply; NULL until needed */
     struct scrape_counters counters;
@@ -68,11 +69,12 @@ const char *scrape_failure_name(enum scrape_failure kind)
 
 /* ---- scrapes ---- */
 
-static struct scrape *scrape_new(struct scrape_thread *thread)
+static struct scrape *scrape_new(struct scrape_thread *thread, struct client_tokens *tokens)
 {
     struct scrape *s = mem_alloc_zero(MEM_SCRAPE, 1, sizeof *s);
     s->refs = 1;
     s->thread = thread;
+    s->tokens = tokens;
     s->heap_idx = SIZE_MAX;
     mutex_init(&s->mutex);
     return s;
@@ -285,7 +287,7 @@ static void set_replace(struct scrape_manager *m, struct target_set *set,
                 target_unref(t);
                 continue;
             }
-            command.scrape = scrape_new(thread); /* this reference is the thread's */
+            command.scrape = scrape_new(thread, m->tokens); /* this reference is the thread's */
         }
         command.target = target_ref(t);
         set->targets[kept] = t;
@@ -341,6 +343,7 @@ bool scrape_manager_start(struct scrape_manager **out, struct db *db,
     if (m->thread_count > THREADS_MAX)
         m->thread_count = THREADS_MAX;
     m->shared = (struct scrape_thread_shared){db, &m->counters, on_now_done, m};
+    m->tokens = client_tokens_new();
     mutex_init(&m->mutex);
     cond_init(&m->now_done);
     *out = m;
@@ -354,6 +357,7 @@ void scrape_manager_stop(struct scrape_manager *m)
     for (unsigned i = 0; i < m->thread_count; i++)
         scrape_thread_stop(m->threads[i]);
     set_unref(m->set);
+    client_tokens_free(m->tokens);
     cond_deinit(&m->now_done);
     mutex_deinit(&m->mutex);
     mem_free(MEM_SCRAPE, m);

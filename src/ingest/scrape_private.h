@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/map.h"
+#include "ingest/client.h"
 #include "ingest/line_cache.h"
 #include "ingest/scrape.h"
 #include "ingest/scrape_body.h"
@@ -36,7 +37,6 @@ enum {
     SCRAPE_HEADER_LINE_BYTES_MAX = 16 * 1024,
     SCRAPE_HEADER_BYTES_MAX = 64 * 1024,
     SCRAPE_HEADER_COUNT_MAX = 128,
-    SCRAPE_REDIRECTS_MAX = 10,
     SCRAPE_HELP_BYTES_MAX = 4096
 };
 
@@ -67,6 +67,7 @@ struct timed_group {
 struct scrape {
     _Atomic uint32_t refs;        /* its thread, and sets of targets */
     struct scrape_thread *thread; /* constant */
+    struct client_tokens *tokens; /* constant; the manager's */
 
     pthread_mutex_t mutex; /* guards what the API shows */
     char *last_error;      /* NULL: none */
@@ -177,7 +178,8 @@ struct scrape_transfer {
     CURL *easy;
     struct scrape *scrape;
     struct target *target; /* referenced: a reload may come meanwhile */
-    struct curl_slist *headers, *connect_to, *proxy_headers;
+    struct client client;
+    char *redirect;     /* where the request at hand was sent on to; NULL: the target's URL */
     struct buffer body; /* lent by the thread */
     struct scrape_body decoder;
     wall_time timestamp;
@@ -186,8 +188,6 @@ struct scrape_transfer {
     bool stopped;
     enum scrape_failure kind; /* when stopped */
     bool body_begun;
-    unsigned redirects;
-    bool foreign; /* redirected to another origin: no credentials */
     /* Of the answer at hand. */
     size_t header_bytes, header_count, error_bytes;
     bool has_length, has_transfer_encoding, gzip, bad_encoding;

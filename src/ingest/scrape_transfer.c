@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scrape_transfer.c: one HTTP request for a target's metrics.
+/* scrape_transfer.c: one HTTP request for a target's metrics, with those that it takes to get there: for a token,
+ * along redirects (client.h).
  *
- * A transfer's easy handle is lent: everything is set for each request, nothing stays from the one before.
- * Redirects are followed here and not by libcurl, so that credentials, client certificates and configured
- * headers stay with the origin they are for (scheme, host and port of the target's own URL). */
+ * A transfer's easy handle is lent: everything is set for each request, nothing stays from the one before. */
 #include "ingest/scrape_private.h"
 
-#include "base/file.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -15,7 +13,6 @@
 #include <strings.h>
 
 enum {
-    SECRET_FILE_BYTES_MAX = 1 << 20,
     RECEIVE_BUFFER_BYTES = 64 * 1024,
     ERROR_BODY_BYTES_MAX =
         64 * 1024 /* of an answer that is no 200: read, so that the connection lives */
@@ -167,227 +164,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 
 /* ---- a request ---- */
 
-static bool header_add(struct curl_slist **list, struct error *err, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-static bool header_add(struct curl_slist **list, struct error *err, const char *format, ...)
-{
-    va_list args;
-    char fixed[1024], *text = fixed;
-    va_start(args, format);
-    int len = vsnprintf(fixed, sizeof fixed, format, args);
-    va_end(args);
-    if (len >= (int)sizeof fixed) {
-        text = mem_alloc(MEM_SCRAPE, (size_t)len + 1);
-        va_start(args, format);
-        (void)vsnprintf(text, (size_t)len + 1, format, args);
-        va_end(args);
-    }
-    bool clean = len >= 0 && strpbrk(text, "\r\n") == NULL;
-    struct curl_slist *longer = clean ? curl_slist_append(*list, text) : NULL;
-    if (text != fixed) {
-        explicit_bzero(text, (size_t)len);
-        mem_free(MEM_SCRAPE, text);
-    } else {
-        explicit_bzero(fixed, sizeof fixed);
-    }
-    if (!clean)
-        return error_set(err, ERROR_INPUT, "a request header has a line feed");
-    if (!longer)
-        return error_set(err, ERROR_LIMIT, "no memory for a request header");
-    *list = longer;
-    return true;
-}
-
-/* Use: the secret itself, else the trimmed content of the file. */
-static bool secret_read(const struct secret *secret, struct view path, struct buffer *out,
-                        struct error *err)
-{
-    buffer_reset(out);
-    if (path.len == 0) {
-        buffer_append_view(out, secret_reveal(secret));
-        return true;
-    }
-    char *name = mem_copy_string(MEM_SCRAPE, path);
-    bool ok = file_read_all(name, out, err);
-    mem_free(MEM_SCRAPE, name);
-    while (ok && out->len && strchr(" \t\r\n", out->ptr[out->len - 1]))
-        out->len--;
-    return ok;
-}
-
-static bool set_text(CURL *easy, CURLoption option, struct view text, struct error *err)
-{
-    char *copy = mem_copy_string(MEM_SCRAPE, text);
-    CURLcode code = curl_easy_setopt(easy, option, copy);
-    explicit_bzero(copy, text.len);
-    mem_free(MEM_SCRAPE, copy);
-    return code == CURLE_OK || error_set(err, ERROR_INPUT, "could not set up the request: %s",
-                                         curl_easy_strerror(code));
-}
-
-static bool set_basic_auth(struct scrape_transfer *t, const struct config_basic_auth *auth,
-                           struct buffer *secret, struct error *err)
-{
-    struct secret none = {0};
-    CURL_NEVER_FAILS(curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC));
-    struct view name = auth->username;
-    if (auth->username_file.len) {
-        if (!secret_read(&none, auth->username_file, secret, err))
-            return false;
-        name = buffer_view(secret);
-    }
-    if (!set_text(t->easy, CURLOPT_USERNAME, name, err) ||
-        !secret_read(&auth->password, auth->password_file, secret, err))
-        return false;
-    return set_text(t->easy, CURLOPT_PASSWORD, buffer_view(secret), err);
-}
-
-static bool set_credentials(struct scrape_transfer *t, const struct config_http_client *http,
-                            struct error *err)
-{
-    struct buffer secret;
-    bool ok = true;
-    if (http->oauth2)
-        return error_set(err, ERROR_INPUT,
-                         "oauth2 is configured, which this version does not have");
-    buffer_init(&secret, MEM_SCRAPE, SECRET_FILE_BYTES_MAX);
-    if (http->basic_auth) {
-        ok = set_basic_auth(t, http->basic_auth, &secret, err);
-    } else if (http->authorization) {
-        const struct config_authorization *auth = http->authorization;
-        ok = secret_read(&auth->credentials, auth->credentials_file, &secret, err) &&
-             header_add(&t->headers, err, "Authorization: %.*s %.*s", VIEW_ARGS(auth->type),
-                        VIEW_ARGS(buffer_view(&secret)));
-    }
-    if (secret.ptr)
-        explicit_bzero(secret.ptr, secret.len);
-    buffer_deinit(&secret);
-    return ok;
-}
-
-static bool add_configured_headers(struct curl_slist **list, const struct config_headers *headers,
-                                   struct error *err)
-{
-    for (size_t i = 0; i < headers->count; i++) {
-        const struct config_header *h = &headers->items[i];
-        struct secret none = {0};
-        struct buffer secret;
-        bool ok = true;
-        for (size_t v = 0; ok && v < h->values.count; v++)
-            ok = header_add(list, err, "%.*s: %.*s", VIEW_ARGS(h->name),
-                            VIEW_ARGS(h->values.items[v]));
-        buffer_init(&secret, MEM_SCRAPE, SECRET_FILE_BYTES_MAX);
-        for (size_t v = 0; ok && v < h->secret_count; v++)
-            ok = header_add(list, err, "%.*s: %.*s", VIEW_ARGS(h->name),
-                            VIEW_ARGS(secret_reveal(&h->secrets[v])));
-        for (size_t v = 0; ok && v < h->files.count; v++)
-            ok = secret_read(&none, h->files.items[v], &secret, err) &&
-                 header_add(list, err, "%.*s: %.*s", VIEW_ARGS(h->name),
-                            VIEW_ARGS(buffer_view(&secret)));
-        if (secret.ptr)
-            explicit_bzero(secret.ptr, secret.len);
-        buffer_deinit(&secret);
-        if (!ok)
-            return false;
-    }
-    return true;
-}
-
-static bool set_blob(CURL *easy, CURLoption option, struct view text, struct error *err)
-{
-    struct curl_blob blob = {(void *)(uintptr_t)text.ptr, text.len, CURL_BLOB_COPY};
-    CURLcode code = curl_easy_setopt(easy, option, &blob);
-    return code == CURLE_OK ||
-           error_set(err, ERROR_INPUT, "could not use TLS material: %s", curl_easy_strerror(code));
-}
-
-static long tls_versions(const struct config_tls *tls)
-{
-    static const long MIN[] = {CURL_SSLVERSION_TLSv1_2, CURL_SSLVERSION_TLSv1_0,
-                               CURL_SSLVERSION_TLSv1_1, CURL_SSLVERSION_TLSv1_2,
-                               CURL_SSLVERSION_TLSv1_3};
-    static const long MAX[] = {CURL_SSLVERSION_MAX_DEFAULT, CURL_SSLVERSION_MAX_TLSv1_0,
-                               CURL_SSLVERSION_MAX_TLSv1_1, CURL_SSLVERSION_MAX_TLSv1_2,
-                               CURL_SSLVERSION_MAX_TLSv1_3};
-    return MIN[tls->min_version] | MAX[tls->max_version];
-}
-
-/* The client's certificate: for the target's own origin only. */
-static bool set_client_certificate(CURL *easy, const struct config_tls *tls, struct error *err)
-{
-    struct view key = secret_reveal(&tls->key);
-    return (tls->cert_file.len == 0 || set_text(easy, CURLOPT_SSLCERT, tls->cert_file, err)) &&
-           (tls->key_file.len == 0 || set_text(easy, CURLOPT_SSLKEY, tls->key_file, err)) &&
-           (tls->cert.len == 0 || set_blob(easy, CURLOPT_SSLCERT_BLOB, tls->cert, err)) &&
-           (key.len == 0 || set_blob(easy, CURLOPT_SSLKEY_BLOB, key, err));
-}
-
-/* server_name: the certificate is checked against another name than the address. The URL gets that name
- * and is connected to the address; the Host header stays what it was. */
-static bool set_server_name(struct scrape_transfer *t, const char *url, struct view server_name,
-                            struct error *err)
-{
-    bool ok = false;
-    char *host = NULL, *port = NULL, *renamed = NULL;
-    char *name = mem_copy_string(MEM_SCRAPE, server_name);
-    CURLU *parts = curl_url();
-    if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-        curl_url_set(parts, CURLUPART_HOST, name, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_URL, &renamed, 0) == CURLUE_OK)
-        ok = header_add(&t->connect_to, err, "%s:%s:%s:%s", name, port, host, port) &&
-             header_add(&t->headers, err, "Host: %s:%s", host, port) &&
-             set_text(t->easy, CURLOPT_URL, view_from(renamed), err);
-    else
-        error_set(err, ERROR_INPUT, "could not use server_name \"%s\" for this URL", name);
-    CURL_NEVER_FAILS(curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, t->connect_to));
-    curl_free(host);
-    curl_free(port);
-    curl_free(renamed);
-    curl_url_cleanup(parts);
-    mem_free(MEM_SCRAPE, name);
-    return ok;
-}
-
-static bool set_tls(struct scrape_transfer *t, const char *url, const struct config_tls *tls,
-                    struct error *err)
-{
-    CURL *easy = t->easy;
-    if (strncmp(url, "https:", 6) != 0)
-        return true;
-    CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_SSLVERSION, tls_versions(tls)));
-    if (tls->insecure_skip_verify) {
-        CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L));
-        CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L));
-    }
-    if ((tls->ca_file.len && !set_text(easy, CURLOPT_CAINFO, tls->ca_file, err)) ||
-        (tls->ca.len && !set_blob(easy, CURLOPT_CAINFO_BLOB, tls->ca, err)))
-        return false;
-    if (t->foreign)
-        return true;
-    return set_client_certificate(easy, tls, err) &&
-           (tls->server_name.len == 0 || set_server_name(t, url, tls->server_name, err));
-}
-
-static bool set_proxy(struct scrape_transfer *t, const struct config_proxy *proxy,
-                      struct error *err)
-{
-    if (proxy->from_environment)
-        return true;
-    /* Without empty ones libcurl asks the environment, which Prometheus does not. */
-    if (!set_text(t->easy, CURLOPT_PROXY, proxy->url, err) ||
-        !set_text(t->easy, CURLOPT_NOPROXY, proxy->no_proxy, err))
-        return false;
-    if (proxy->url.len == 0)
-        return true;
-    if (!add_configured_headers(&t->proxy_headers, &proxy->connect_headers, err))
-        return false;
-    CURL_NEVER_FAILS(curl_easy_setopt(t->easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE));
-    CURL_NEVER_FAILS(curl_easy_setopt(t->easy, CURLOPT_PROXYHEADER, t->proxy_headers));
-    return true;
-}
-
 static void set_fixed(struct scrape_transfer *t)
 {
     CURL *easy = t->easy;
@@ -397,7 +173,6 @@ static void set_fixed(struct scrape_transfer *t)
     /* A name server that hangs: leave the lookup behind instead of waiting for it beyond the timeout, with all
      * targets of this thread. */
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L));
-    CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https"));
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER_BYTES));
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_USERAGENT, "Belfry/" BELFRY_VERSION));
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header));
@@ -415,88 +190,51 @@ static bool request(struct scrape_transfer *t, const char *url, struct error *er
         return error_set(err, ERROR_TIMEOUT, "timed out after %" PRId64 " ms",
                          t->target->timeout_ms);
     curl_easy_reset(t->easy);
-    curl_slist_free_all(t->headers);
-    curl_slist_free_all(t->connect_to);
-    curl_slist_free_all(t->proxy_headers);
-    t->headers = t->connect_to = t->proxy_headers = NULL;
+    client_reset(&t->client);
     t->curl_error[0] = 0;
     t->header_bytes = t->header_count = t->error_bytes = 0;
     t->body_begun = false;
     set_fixed(t);
     CURL_NEVER_FAILS(curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)left_ms));
-    CURL_NEVER_FAILS(curl_easy_setopt(t->easy, CURLOPT_HTTP_VERSION,
-                                      job->http.enable_http2 ? (long)CURL_HTTP_VERSION_2TLS
-                                                             : (long)CURL_HTTP_VERSION_1_1));
-    if (!set_text(t->easy, CURLOPT_URL, view_from(url), err) ||
-        !header_add(&t->headers, err, "Accept: text/plain;version=0.0.4;q=0.5,*/*;q=0.1") ||
-        !header_add(&t->headers, err, "Accept-Encoding: %s",
-                    job->enable_compression ? "gzip" : "identity") ||
-        !header_add(&t->headers, err, "X-Prometheus-Scrape-Timeout-Seconds: %.*g", 6,
-                    (double)t->target->timeout_ms / 1000) ||
-        !set_proxy(t, &job->http.proxy, err) || !set_tls(t, url, &job->http.tls, err))
-        return false;
-    if (!t->foreign && (!set_credentials(t, &job->http, err) ||
-                        !add_configured_headers(&t->headers, &job->http.http_headers, err)))
-        return false;
-    CURL_NEVER_FAILS(curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers));
-    return true;
+    return client_header(&t->client, err, "Accept: text/plain;version=0.0.4;q=0.5,*/*;q=0.1") &&
+           client_header(&t->client, err, "Accept-Encoding: %s",
+                         job->enable_compression ? "gzip" : "identity") &&
+           client_header(&t->client, err, "X-Prometheus-Scrape-Timeout-Seconds: %.*g", 6,
+                         (double)t->target->timeout_ms / 1000) &&
+           client_prepare(&t->client, &job->http, url, t->scrape->tokens, err);
 }
 
 bool scrape_transfer_begin(struct scrape_transfer *t, struct scrape *s, struct error *err)
 {
     t->scrape = s;
     t->target = target_ref(s->target);
-    t->stopped = t->foreign = false;
-    t->redirects = 0;
+    t->stopped = false;
     return request(t, t->target->url.ptr, err);
 }
 
-/* ---- redirects ---- */
+/* ---- what follows a request ---- */
 
-/* Same scheme, host and port? */
-static bool same_origin(const char *a, const char *b)
+/* True when the handle is ready for the next request: a token has come, or a redirect is followed. Else *failed says
+ * whether that is an error. */
+static bool follow(struct scrape_transfer *t, long status, bool *failed, struct error *err)
 {
-    static const CURLUPart PARTS[] = {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT};
-    CURLU *ua = curl_url(), *ub = curl_url();
-    bool same = ua && ub && curl_url_set(ua, CURLUPART_URL, a, 0) == CURLUE_OK &&
-                curl_url_set(ub, CURLUPART_URL, b, 0) == CURLUE_OK;
-    for (size_t i = 0; same && i < ARRAY_COUNT(PARTS); i++) {
-        char *pa = NULL, *pb = NULL;
-        same = curl_url_get(ua, PARTS[i], &pa, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-               curl_url_get(ub, PARTS[i], &pb, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-               strcasecmp(pa, pb) == 0;
-        curl_free(pa);
-        curl_free(pb);
-    }
-    curl_url_cleanup(ua);
-    curl_url_cleanup(ub);
-    return same;
-}
-
-/* True when the handle is ready for the next request; else err says why it is not, unless the answer is
- * simply no redirect that is followed. */
-static bool follow(struct scrape_transfer *t, long status, bool *tried, struct error *err)
-{
+    const struct config_http_client *http = &t->target->job->http;
     char *to = NULL;
-    *tried = false;
-    if (!t->target->job->http.follow_redirects ||
-        (status != 301 && status != 302 && status != 303 && status != 307 && status != 308))
-        return false;
-    CURL_NEVER_FAILS(curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &to));
-    if (!to)
-        return false;
-    *tried = true;
-    if (++t->redirects > SCRAPE_REDIRECTS_MAX)
-        return error_set(err, ERROR_INPUT, "stopped after %d redirects", SCRAPE_REDIRECTS_MAX);
-    if (strncasecmp(to, "http://", 7) != 0 && strncasecmp(to, "https://", 8) != 0)
-        return error_set(err, ERROR_INPUT,
-                         "redirected to \"%.100s\", which is neither http nor https", to);
-    char *url = mem_copy_string(MEM_SCRAPE, view_from(to)); /* the handle's own is about to go */
-    /* Once away there is no way back: a redirect from a stranger must not send our secrets home. */
-    if (!same_origin(t->target->url.ptr, url))
-        t->foreign = true;
-    bool ok = request(t, url, err);
-    mem_free(MEM_SCRAPE, url);
+    bool ok;
+    if (t->client.asks_token) {
+        ok = client_take_token(&t->client, t->scrape->tokens, status, err) &&
+             request(t, t->redirect ? t->redirect : t->target->url.ptr, err);
+    } else {
+        ok = client_redirect(&t->client, http, t->target->url.ptr, status, &to, err);
+        if (ok && !to) {
+            *failed = false;
+            return false;
+        }
+        mem_free(MEM_SCRAPE, t->redirect);
+        t->redirect = to;
+        ok = ok && request(t, to, err);
+    }
+    *failed = !ok;
     return ok;
 }
 
@@ -570,17 +308,17 @@ static bool check_content_type(const struct scrape_transfer *t, struct error *er
 bool scrape_transfer_end(struct scrape_transfer *t, CURLcode code, struct scrape_outcome *o)
 {
     long status = 0;
-    bool tried = false;
+    bool follow_failed = false;
     struct error err;
     CURL_NEVER_FAILS(curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status));
-    if (!t->stopped && code == CURLE_OK && follow(t, status, &tried, &err))
+    if (!t->stopped && code == CURLE_OK && follow(t, status, &follow_failed, &err))
         return true;
     if (t->stopped) {
         o->err = t->err;
         fail(o, t->kind);
         if (t->kind == SCRAPE_FAILURE_TOO_LARGE)
             o->body_bytes = -1;
-    } else if (tried) {
+    } else if (follow_failed) {
         o->err = err;
         fail(o, err.kind == ERROR_TIMEOUT ? SCRAPE_FAILURE_TIMEOUT : SCRAPE_FAILURE_PROTOCOL);
     } else if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && t->error_bytes)) {
@@ -603,7 +341,7 @@ bool scrape_transfer_end(struct scrape_transfer *t, CURLcode code, struct scrape
 struct scrape_transfer *scrape_transfer_new(void)
 {
     struct scrape_transfer *t = mem_alloc_zero(MEM_SCRAPE, 1, sizeof *t);
-    t->easy = curl_easy_init();
+    t->easy = t->client.easy = curl_easy_init();
     if (!t->easy) {
         mem_free(MEM_SCRAPE, t);
         return NULL;
@@ -614,10 +352,9 @@ struct scrape_transfer *scrape_transfer_new(void)
 void scrape_transfer_reset(struct scrape_transfer *t)
 {
     curl_easy_reset(t->easy); /* credentials and the body's buffer are not to stay in it */
-    curl_slist_free_all(t->headers);
-    curl_slist_free_all(t->connect_to);
-    curl_slist_free_all(t->proxy_headers);
-    t->headers = t->connect_to = t->proxy_headers = NULL;
+    client_deinit(&t->client);
+    mem_free(MEM_SCRAPE, t->redirect);
+    t->redirect = NULL;
     target_unref(t->target);
     t->target = NULL;
     t->scrape = NULL;

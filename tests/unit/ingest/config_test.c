@@ -56,6 +56,12 @@ static const struct {
     {"a size without unit", "global:\n  body_size_limit: 100\n",
      "belfry.yml:2:20: field \"body_size_limit\": a size with its unit like 15MB was expected, not "
      "\"100\""},
+    {"a header of the protocol",
+     "scrape_configs:\n- job_name: a\n  http_headers:\n    host: {values: [x]}\n",
+     "belfry.yml:4:5: setting header \"Host\" is not allowed"},
+    {"a header that is none",
+     "scrape_configs:\n- job_name: a\n  http_headers:\n    'a b': {values: [x]}\n",
+     "belfry.yml:4:5: \"a b\" is not a valid name of a header"},
     {"a mapping for a list", "scrape_configs:\n  job_name: a\n",
      "belfry.yml:2:3: a list was expected, not a mapping"},
     {"a string for targets",
@@ -235,6 +241,31 @@ static void external_labels_expand_the_environment(void **state)
     assert_true(view_is(c->warnings.items[0],
                         "belfry.yml:3:5: environment variable \"BELFRY_TEST_UNSET\" of an "
                         "external label is empty"));
+    config_unref(c);
+}
+
+static void secrets_come_from_the_environment(void **state)
+{
+    static const char TEXT[] = "scrape_configs:\n"
+                               "- job_name: a\n"
+                               "  authorization:\n"
+                               "    credentials: ${BELFRY_TEST_TOKEN}\n"
+                               "  http_headers: {K: {secrets: ['${BELFRY_TEST_TOKEN}', "
+                               "'x${BELFRY_TEST_TOKEN}', '${}', '${1a}']}}\n";
+    struct error err = {0};
+    struct config *c = NULL;
+    unsetenv("BELFRY_TEST_TOKEN");
+    assert_false(config_load_text(view_from(TEXT), "", "b.yml", &c, &err));
+    assert_string_equal(err.message, "b.yml:4:18: field \"credentials\": environment variable "
+                                     "\"BELFRY_TEST_TOKEN\" of this secret is not set");
+    setenv("BELFRY_TEST_TOKEN", "t0ken", 1);
+    c = load_good(TEXT);
+    const struct config_http_client *http = &c->scrape_configs.items[0].http;
+    assert_true(view_is(secret_reveal(&http->authorization->credentials), "t0ken"));
+    static const char *const SECRETS[] = {"t0ken", "x${BELFRY_TEST_TOKEN}", "${}", "${1a}"};
+    for (size_t i = 0; i < ARRAY_COUNT(SECRETS); i++)
+        assert_true(view_is(secret_reveal(&http->http_headers.items[0].secrets[i]), SECRETS[i]));
+    unsetenv("BELFRY_TEST_TOKEN");
     config_unref(c);
 }
 
@@ -639,6 +670,7 @@ int main(void)
         cmocka_unit_test(jobs_inherit_from_global),
         cmocka_unit_test(paths_are_joined_to_the_folder_of_the_file),
         cmocka_unit_test(external_labels_expand_the_environment),
+        cmocka_unit_test(secrets_come_from_the_environment),
         cmocka_unit_test(what_has_no_effect_warns),
         cmocka_unit_test(references_keep_a_configuration),
         cmocka_unit_test(it_is_shown_with_defaults_and_without_secrets),
