@@ -124,6 +124,12 @@ bool config_finish_job(struct loader *l, const struct yaml_node *node,
                                      : job->scrape_interval_ms;
     inherit_limits(job, global);
     inherit_formats(job, global);
+    if (job->scrape_protocols.count == 1 &&
+        job->scrape_protocols.items[0] == CONFIG_PROTOCOL_PROTOBUF)
+        config_warn(l, blame(node, "scrape_protocols"),
+                    "job \"%.*s\": PrometheusProto is not read by this version, its targets are "
+                    "asked for any other format",
+                    VIEW_ARGS(view_slice(job->job_name, 0, 200)));
     if (!finish_names(l, node, global, job))
         return false;
     bool legacy = job->metric_name_validation_scheme == CONFIG_NAMES_LEGACY;
@@ -234,15 +240,11 @@ static void warn_of_fields(struct loader *l, const struct yaml_node *section,
 
 void config_warn_job(struct loader *l, const struct yaml_node *node)
 {
-    static const char *const FIELDS[] = {"track_timestamps_staleness",
-                                         "scrape_native_histograms",
-                                         "always_scrape_classic_histograms",
-                                         "convert_classic_histograms_to_nhcb",
-                                         "native_histogram_bucket_limit",
-                                         "native_histogram_min_bucket_factor",
-                                         "scrape_protocols",
-                                         "metric_name_escaping_scheme",
-                                         "scrape_failure_log_file"};
+    static const char *const FIELDS[] = {
+        "track_timestamps_staleness",       "scrape_native_histograms",
+        "always_scrape_classic_histograms", "convert_classic_histograms_to_nhcb",
+        "native_histogram_bucket_limit",    "native_histogram_min_bucket_factor",
+        "scrape_failure_log_file"};
     warn_of_fields(l, node, FIELDS, ARRAY_COUNT(FIELDS));
 }
 
@@ -253,11 +255,9 @@ static void warn_without_effect(struct loader *l, const struct yaml_node *root)
     static const char *const GLOBAL[] = {"rule_query_offset",
                                          "query_log_file",
                                          "scrape_failure_log_file",
-                                         "scrape_protocols",
                                          "scrape_native_histograms",
                                          "always_scrape_classic_histograms",
-                                         "convert_classic_histograms_to_nhcb",
-                                         "metric_name_escaping_scheme"};
+                                         "convert_classic_histograms_to_nhcb"};
     static const char *const TSDB[] = {"out_of_order_time_window",
                                        "stale_series_compaction_threshold", "chunk_encoding"};
     static const char *const RETENTION[] = {"percentage"};

@@ -43,15 +43,14 @@ void line_scratch_deinit(struct line_scratch *s)
 }
 
 void line_walk_init(struct line_walk *w, struct line_cache *c, struct line_scratch *s,
-                    struct view body, bool take_timestamps)
+                    struct view body, enum exposition_format format, bool take_timestamps)
 {
     *w = (struct line_walk){.cache = c,
                             .scratch = s,
                             .entries = c->entries,
                             .count = c->count,
-                            .take_timestamps = take_timestamps,
-                            .type = METRIC_UNKNOWN};
-    exposition_parser_init(&w->parser, body);
+                            .take_timestamps = take_timestamps};
+    exposition_parser_init(&w->parser, body, format);
     s->next_count = 0;
     s->gone_count = 0;
     if (++c->visit == 0)
@@ -113,11 +112,13 @@ static bool comment_known(struct line_walk *w, const struct line_entry *e)
     size_t left = p->body.len - p->pos;
     if (left <= e->len || at[e->len] != '\n' || hash64_secret(at, e->len) != e->hash)
         return false;
+    uint32_t type = e->slot & 0xff;
+    if (type != LINE_NO_TYPE) {
+        p->type = (enum metric_type)type;
+        p->type_pos = p->pos;
+    }
     p->pos += (size_t)e->len + 1;
     p->line++;
-    uint32_t type = e->slot & 0xff;
-    if (type != LINE_NO_TYPE)
-        w->type = (enum metric_type)type;
     return true;
 }
 
@@ -133,23 +134,28 @@ NOINLINE static bool special_known(struct line_walk *w, const struct line_entry 
     return true;
 }
 
-void line_walk_known(struct line_walk *w, struct appender *a)
+bool line_walk_known(struct line_walk *w, struct appender *a)
 {
     while (w->pos < w->count) {
         const struct line_entry *e = &w->entries[w->pos];
         if (LIKELY(e->slot <= LINE_SLOTS_MAX)) {
             if (!exposition_next_cached(&w->parser, e->len, e->hash))
-                return;
+                return false;
             appender_sample(a, e->slot, w->parser.value);
             w->known++;
         } else if (!special_known(w, e)) {
-            return;
+            return false;
         }
         if (UNLIKELY(w->changed))
             visit(w, w->pos);
         else
             w->pos++;
+        if (UNLIKELY(w->parser.has_exemplar && e->slot <= LINE_SLOTS_MAX)) {
+            w->slot = e->slot;
+            return true;
+        }
     }
+    return false;
 }
 
 /* ---- lines out of order ---- */
@@ -220,7 +226,7 @@ static enum line_event on_comment(struct line_walk *w, size_t start, enum exposi
     bool newline = len > 0 && at[len - 1] == '\n';
     uint32_t type = LINE_NO_TYPE;
     if (event == EXPOSITION_TYPE)
-        type = w->type = p->type;
+        type = p->type;
     len -= newline;
     uint64_t hash = hash64_secret(at, len);
     uint32_t idx = newline ? find(w, hash, len, false) : NOT_THERE;

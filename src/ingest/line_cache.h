@@ -5,9 +5,10 @@
  *
  * A walk is one scrape:
  *
- *   line_walk_init(&w, &cache, &scratch, body, take_timestamps)
+ *   line_walk_init(&w, &cache, &scratch, body, format, take_timestamps)
  *   for (;;) {
- *       line_walk_known(&w, &appender);             the hot path
+ *       while (line_walk_known(&w, &appender))      the hot path
+ *           ...                                     an exemplar: see the parser
  *       switch (line_walk_next(&w, &err)) { ... LINE_NEW: line_walk_learn(&w, slot) ... }
  *   }
  *   line_walk_finish(&w) when the row was taken, else nothing: the cache is as it was.
@@ -87,19 +88,20 @@ struct line_walk {
     uint32_t pos;                     /* the one that is expected next */
     bool changed;                     /* the order did; then `scratch->next` is kept */
     bool table_built;
-    bool take_timestamps;  /* samples with a timestamp are others than without */
-    enum metric_type type; /* of the last TYPE line */
+    bool take_timestamps; /* samples with a timestamp are others than without */
 
-    uint32_t slot;          /* LINE_SEEN: slot or LINE_SLOT_DROPPED */
+    uint32_t slot;          /* LINE_SEEN, exemplars: slot or LINE_SLOT_DROPPED */
     uint64_t known, parsed; /* sample lines: by the hot path, and not */
     uint64_t known_dropped; /* of the known: dropped by relabelling */
     uint64_t hash;          /* LINE_NEW: of the key */
 };
 
+/* The cache must have been filled by bodies of this format. */
 void line_walk_init(struct line_walk *w, struct line_cache *c, struct line_scratch *s,
-                    struct view body, bool take_timestamps);
-/* Takes lines while they are those of the last time in their order. About 25 ns a line. */
-void line_walk_known(struct line_walk *w, struct appender *a);
+                    struct view body, enum exposition_format format, bool take_timestamps);
+/* Takes lines while they are those of the last time in their order. About 25 ns a line. True when the sample that
+ * it just took has an exemplar: it is in the parser, its slot in w->slot, and more lines may be known. */
+MUST_USE bool line_walk_known(struct line_walk *w, struct appender *a);
 /* The next line, whatever it is. On LINE_ERROR err says what is wrong. */
 enum line_event line_walk_next(struct line_walk *w, struct error *err);
 /* After LINE_NEW: the slot is the one for this line from now on (with LINE_SLOT_TIMESTAMPED when

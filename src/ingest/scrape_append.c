@@ -234,7 +234,7 @@ static bool series_labels(struct appending *ap, struct labels *out, bool *droppe
         error_wrap(err, "line %" PRIu32, ap->walk.parser.line);
         return err->kind == ERROR_LIMIT ? fail_limits(ap) : false;
     }
-    normalise(arena, *out, ap->walk.type);
+    normalise(arena, *out, ap->walk.parser.type);
     labels_builder_init(&b, arena);
     labels_builder_reset(&b, *out);
     add_target_labels(&b, ap->s->target->labels, ap->job->honor_labels);
@@ -381,12 +381,17 @@ static bool on_new_line(struct appending *ap, struct error *err)
 }
 
 /* Reads the body to its end. False fails the scrape. */
-static bool read_lines(struct appending *ap, struct view body, struct error *err)
+static bool read_lines(struct appending *ap, struct view body, enum exposition_format format,
+                       struct error *err)
 {
     struct line_walk *walk = &ap->walk;
-    line_walk_init(walk, &ap->s->cache, &ap->w->lines, body, ap->job->honor_timestamps);
+    if (ap->s->format != format) /* the same line may mean something else now, or nothing */
+        scrape_forget_lines(ap->s, ap->counters, true);
+    ap->s->format = format;
+    line_walk_init(walk, &ap->s->cache, &ap->w->lines, body, format, ap->job->honor_timestamps);
     for (;;) {
-        line_walk_known(walk, &ap->a);
+        while (line_walk_known(walk, &ap->a))
+            ;
         switch (line_walk_next(walk, err)) {
         case LINE_END:
             return true;
@@ -515,14 +520,14 @@ static struct view shorten_help(struct view help)
 }
 
 /* Tells storage what TYPE, HELP and UNIT say; only after a line of them changed. */
-static void append_metadata(struct appending *ap, struct view body)
+static void append_metadata(struct appending *ap, struct view body, enum exposition_format format)
 {
     struct exposition_parser p;
     struct error err;
     struct metric_metadata m = {0};
     enum exposition_event event;
     arena_reset(&ap->w->arena);
-    exposition_parser_init(&p, body);
+    exposition_parser_init(&p, body, format);
     do {
         event = exposition_next(&p, &err);
         if (event == EXPOSITION_SAMPLE || event == EXPOSITION_COMMENT)
@@ -536,7 +541,7 @@ static void append_metadata(struct appending *ap, struct view body)
         if (event == EXPOSITION_TYPE)
             m.type = p.type;
         else if (event == EXPOSITION_HELP)
-            m.help = exposition_unescape_help(shorten_help(p.text), &ap->w->arena);
+            m.help = exposition_unescape_help(shorten_help(p.text), format, &ap->w->arena);
         else if (event == EXPOSITION_UNIT)
             m.unit = p.text;
     } while (event != EXPOSITION_END && event != EXPOSITION_ERROR);
@@ -582,7 +587,7 @@ static bool commit_body(struct appending *ap, struct view body, struct scrape_ou
     timed_append(s, &ap->w->timed, ap->counters);
     timed_release(s, &ap->w->timed, lines->gone, lines->gone_count);
     if (ap->metadata_changed)
-        append_metadata(ap, body);
+        append_metadata(ap, body, o->format);
     return true;
 }
 
@@ -612,7 +617,7 @@ void scrape_append(struct scrape *s, struct scrape_workspace *w, struct db *db,
         if (!begin(&ap, o, &err)) {
             fail(o, SCRAPE_FAILURE_STORAGE, &err);
         } else {
-            bool ok = read_lines(&ap, body, &err) && check_sample_limit(&ap, &err);
+            bool ok = read_lines(&ap, body, o->format, &err) && check_sample_limit(&ap, &err);
             o->scraped = ap.walk.known + ap.walk.parsed;
             o->kept = kept_count(&ap);
             o->added = ap.added;

@@ -4,6 +4,7 @@
  *   scrape.c           manager: targets of a configuration, snapshots for the API, numbers
  *   scrape_thread.c    one thread: when which target is due, sockets, timers, commands
  *   scrape_transfer.c  one request: options, headers, limits, redirects
+ *   scrape_negotiate.c the format it asks for, and the one that came
  *   scrape_body.c      its body: gzip, size
  *   scrape_append.c    the body as a row of the target's group
  *   scrape_timed.c     samples with timestamps of their own, as rows of other groups
@@ -93,6 +94,7 @@ struct scrape {
     size_t timed_capacity;
     uint32_t timed_count;
     struct line_cache cache;
+    enum exposition_format format; /* of the bodies that the lines are from */
     struct line_cache
         forgotten; /* lines from before a reload: their slots go when they are not in the next row */
     int64_t cache_bytes_counted;
@@ -112,6 +114,7 @@ struct scrape_outcome {
     struct error err;         /* when failed */
     wall_time timestamp;      /* of the row */
     mono_time start;
+    enum exposition_format format; /* of the body */
     int64_t body_bytes;            /* -1: over the limit */
     uint64_t scraped, kept, added; /* samples; after relabelling; of new series */
 };

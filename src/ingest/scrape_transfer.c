@@ -6,6 +6,7 @@
 #include "ingest/scrape_private.h"
 
 #include "base/mem.h"
+#include "ingest/scrape_negotiate.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -181,6 +182,16 @@ static void set_fixed(struct scrape_transfer *t)
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_WRITEDATA, t));
 }
 
+static bool add_accept(struct scrape_transfer *t, struct error *err)
+{
+    struct buffer accept;
+    buffer_init(&accept, MEM_SCRAPE, 1024);
+    scrape_accept(&accept, t->target->job);
+    bool ok = client_header(&t->client, err, "Accept: %.*s", VIEW_ARGS(buffer_view(&accept)));
+    buffer_deinit(&accept);
+    return ok;
+}
+
 /* Everything for a request to `url`. */
 static bool request(struct scrape_transfer *t, const char *url, struct error *err)
 {
@@ -196,7 +207,7 @@ static bool request(struct scrape_transfer *t, const char *url, struct error *er
     t->body_begun = false;
     set_fixed(t);
     CURL_NEVER_FAILS(curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)left_ms));
-    return client_header(&t->client, err, "Accept: text/plain;version=0.0.4;q=0.5,*/*;q=0.1") &&
+    return add_accept(t, err) &&
            client_header(&t->client, err, "Accept-Encoding: %s",
                          job->enable_compression ? "gzip" : "identity") &&
            client_header(&t->client, err, "X-Prometheus-Scrape-Timeout-Seconds: %.*g", 6,
@@ -263,48 +274,6 @@ static void fail_curl(const struct scrape_transfer *t, CURLcode code, struct scr
     }
 }
 
-static struct view media_type(struct view content_type)
-{
-    const char *semicolon = memchr(content_type.ptr, ';', content_type.len);
-    return trim(semicolon ? view_slice(content_type, 0, (size_t)(semicolon - content_type.ptr))
-                          : content_type);
-}
-
-static bool view_is_word(struct view v, const char *word)
-{
-    return v.len == strlen(word) && strncasecmp(v.ptr, word, v.len) == 0;
-}
-
-/* Prometheus 3: what is not known is not guessed, unless the job says what it is. */
-static bool check_content_type(const struct scrape_transfer *t, struct error *err)
-{
-    enum config_protocol fallback = t->target->job->fallback_scrape_protocol;
-    struct view type = t->content_type.len ? media_type(t->content_type) : VIEW("");
-    if (view_is_word(type, "text/plain"))
-        return true;
-    bool other = view_is_word(type, "application/openmetrics-text") ||
-                 view_is_word(type, "application/vnd.google.protobuf");
-    if (other)
-        return error_set(
-            err, ERROR_INPUT,
-            "received Content-Type \"%.*s\", of which this version reads text/plain only",
-            VIEW_ARGS(type));
-    if (fallback == CONFIG_PROTOCOL_TEXT_0_0_4 || fallback == CONFIG_PROTOCOL_TEXT_1_0_0)
-        return true;
-    if (fallback != CONFIG_PROTOCOL_NONE)
-        return error_set(err, ERROR_INPUT,
-                         "fallback_scrape_protocol %s is one that this version does not read",
-                         config_protocol_name(fallback));
-    if (t->content_type.len == 0)
-        return error_set(err, ERROR_INPUT,
-                         "non-compliant scrape target sending blank Content-Type and no "
-                         "fallback_scrape_protocol specified for target");
-    return error_set(err, ERROR_INPUT,
-                     "received unsupported Content-Type \"%.*s\" and no fallback_scrape_protocol "
-                     "specified for target",
-                     VIEW_ARGS(t->content_type));
-}
-
 bool scrape_transfer_end(struct scrape_transfer *t, CURLcode code, struct scrape_outcome *o)
 {
     long status = 0;
@@ -328,7 +297,8 @@ bool scrape_transfer_end(struct scrape_transfer *t, CURLcode code, struct scrape
         fail(o, SCRAPE_FAILURE_STATUS);
     } else if (t->body_begun && !scrape_body_end(&t->decoder, &o->err)) {
         fail(o, SCRAPE_FAILURE_PROTOCOL);
-    } else if (t->body.len > 0 && !check_content_type(t, &o->err)) {
+    } else if (!scrape_format(t->content_type, t->target->job, &o->format, &o->err) &&
+               t->body.len > 0) {
         fail(o, SCRAPE_FAILURE_PROTOCOL);
     } else {
         o->body_bytes = (int64_t)t->body.len;

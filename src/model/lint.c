@@ -144,7 +144,7 @@ static void family_add(struct linter *l, struct family *family, struct labels al
 static bool read_families(struct linter *l, struct view body)
 {
     struct exposition_parser parser;
-    exposition_parser_init(&parser, body);
+    exposition_parser_init(&parser, body, EXPOSITION_TEXT);
     for (;;) {
         struct labels labels;
         switch (exposition_next(&parser, l->err)) {

@@ -55,7 +55,7 @@ static void naive(struct view body, struct slots *slots, struct row *r)
 {
     struct exposition_parser p;
     struct error err;
-    exposition_parser_init(&p, body);
+    exposition_parser_init(&p, body, EXPOSITION_TEXT);
     for (;;) {
         enum exposition_event event = exposition_next(&p, &err);
         if (event == EXPOSITION_END)
@@ -95,9 +95,10 @@ static void walk(struct line_cache *c, struct line_scratch *s, struct view body,
     struct error err;
     struct appender a = {.values = r->values, .present = r->present, .slot_count = SLOTS};
     enum line_event event;
-    line_walk_init(&w, c, s, body, true);
+    line_walk_init(&w, c, s, body, EXPOSITION_TEXT, true);
     do {
-        line_walk_known(&w, &a);
+        while (line_walk_known(&w, &a))
+            ;
         event = line_walk_next(&w, &err);
         bool timed = line_walk_is_timestamped(&w);
         if (event == LINE_NEW) {
@@ -333,18 +334,18 @@ static void a_skipped_type_is_still_known(void **state)
     uint64_t present[1] = {0};
     struct appender a = {.values = values, .present = present, .slot_count = 8};
     struct view body = VIEW("# TYPE h histogram\nh_bucket{le=\"1\"} 1\n");
-    line_walk_init(&w, &c, &s, body, true);
+    line_walk_init(&w, &c, &s, body, EXPOSITION_TEXT, true);
     assert_int_equal(line_walk_next(&w, &err), LINE_TYPE);
     assert_int_equal(line_walk_next(&w, &err), LINE_NEW);
     line_walk_learn(&w, 0);
     assert_int_equal(line_walk_next(&w, &err), LINE_END);
     line_walk_finish(&w);
     body = VIEW("# TYPE h histogram\nh_bucket{le=\"2\"} 1\n");
-    line_walk_init(&w, &c, &s, body, true);
-    line_walk_known(&w, &a);
+    line_walk_init(&w, &c, &s, body, EXPOSITION_TEXT, true);
+    assert_false(line_walk_known(&w, &a));
     assert_int_equal(w.pos, 1);
     assert_int_equal(line_walk_next(&w, &err), LINE_NEW);
-    assert_int_equal(w.type, METRIC_HISTOGRAM);
+    assert_int_equal(w.parser.type, METRIC_HISTOGRAM);
     line_cache_clear(&c);
     line_scratch_deinit(&s);
 }

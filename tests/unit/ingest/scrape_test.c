@@ -163,6 +163,56 @@ static void a_scrape_is_one_row_with_the_targets_labels(void **state)
     world_close(&w);
 }
 
+static void set_openmetrics(struct world *w, const char *body)
+{
+    peer_set(w->peer, PEER_ANSWER, "200 OK",
+             "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n",
+             view_from(body));
+}
+
+/* The answer decides: what is said in one format and then in the other is the same series, and goes when it is no
+ * longer said. */
+static void the_answers_type_decides_how_it_is_read(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    apply(&w, JOB);
+    static const char BODY[] = "# TYPE a counter\na_total{b=\"c\"} 1 # {t=\"1\"} 2\n"
+                               "# TYPE h_seconds histogram\n# UNIT h_seconds seconds\n"
+                               "h_seconds_bucket{le=\"1\"} 2\nh_seconds_created 5.5\n"
+                               "# HELP q say \\\"it\\\"\n{\"q.x\"} 7\n# EOF\n";
+    static const char ROW[] =
+        "a_total{b=\"c\",instance=\"I\",job=\"j\",zone=\"eu\"} 1\n"
+        "h_seconds_bucket{instance=\"I\",job=\"j\",le=\"1.0\",zone=\"eu\"} 2\n"
+        "h_seconds_created" LABELS " 5.5\nup" LABELS " 1\n"
+        "{\"q.x\",instance=\"I\",job=\"j\",zone=\"eu\"} 7\n";
+    for (int i = 0; i < 3; i++) {
+        set_openmetrics(&w, BODY);
+        scrape_manager_scrape_now(w.manager);
+        assert_string_equal(last_error(&w, NULL), "");
+        assert_row(&w, ROW);
+    }
+    assert_true(stats(&w).lines_known >= 8);
+    buffer_reset(&w.text);
+    fake_db_metadata(w.db, &w.text);
+    buffer_append_byte(&w.text, 0);
+    assert_string_equal(w.text.ptr, "a counter [] []\nh_seconds histogram [] [seconds]\n"
+                                    "q unknown [say \"it\"] []\n");
+    peer_set_text(w.peer, "a_total{b=\"c\"} 3\nh_seconds_created 5.5\n# EOF\n# or not\n");
+    scrape_manager_scrape_now(w.manager);
+    assert_row(&w, "a_total{b=\"c\",instance=\"I\",job=\"j\",zone=\"eu\"} 3\n"
+                   "h_seconds_bucket{instance=\"I\",job=\"j\",le=\"1.0\",zone=\"eu\"} stale\n"
+                   "h_seconds_created" LABELS " 5.5\nup" LABELS " 1\n"
+                   "{\"q.x\",instance=\"I\",job=\"j\",zone=\"eu\"} stale\n");
+    assert_int_equal(fake_db_released_count(w.db), 2);
+    set_openmetrics(&w, "a_total{b=\"c\"} 4\n# EOF\n# or not\n");
+    scrape_manager_scrape_now(w.manager);
+    assert_string_equal(last_error(&w, NULL),
+                        "line 2, column 6: data after # EOF in line \"# EOF\"");
+    world_close(&w);
+}
+
 /* What is gone gets one marker; a failed scrape ends all but up; the connection is kept. */
 static void what_is_missing_becomes_stale_once(void **state)
 {
@@ -221,12 +271,26 @@ static const struct {
      "specified "
      "for target",
      SCRAPE_FAILURE_PROTOCOL},
-    {"openmetrics", "  fallback_scrape_protocol: PrometheusText0.0.4\n", PEER_ANSWER, "200 OK",
-     "Content-Type: application/openmetrics-text; version=1.0.0\r\n", "a 1\n# EOF\n",
-     "received Content-Type \"application/openmetrics-text\", of which this version reads "
-     "text/plain "
-     "only",
+    {"protobuf", "  fallback_scrape_protocol: PrometheusText0.0.4\n", PEER_ANSWER, "200 OK",
+     "Content-Type: application/vnd.google.protobuf; encoding=delimited\r\n", "a 1\n",
+     "received Content-Type \"application/vnd.google.protobuf; encoding=delimited\", which was not "
+     "asked for and which this version does not read",
      SCRAPE_FAILURE_PROTOCOL},
+    {"bad type", "", PEER_ANSWER, "200 OK", "Content-Type: text/plain; charset\r\n", "a 1\n",
+     "cannot parse Content-Type \"text/plain; charset\" and no fallback_scrape_protocol for target",
+     SCRAPE_FAILURE_PROTOCOL},
+    {"openmetrics without end", "", PEER_ANSWER, "200 OK",
+     "Content-Type: application/openmetrics-text; version=1.0.0\r\n", "a 1\n",
+     "line 2, column 1: data does not end with # EOF", SCRAPE_FAILURE_PARSE},
+    {"openmetrics, empty", "", PEER_ANSWER, "200 OK",
+     "Content-Type: application/openmetrics-text; version=1.0.0\r\n", "",
+     "line 1, column 1: data does not end with # EOF", SCRAPE_FAILURE_PARSE},
+    {"openmetrics goes on", "", PEER_ANSWER, "200 OK",
+     "Content-Type: application/openmetrics-text\r\n", "a 1\n# EOF\nb 1\n",
+     "line 2, column 6: data after # EOF", SCRAPE_FAILURE_PARSE},
+    {"openmetrics by fallback", "  fallback_scrape_protocol: OpenMetricsText1.0.0\n", PEER_ANSWER,
+     "200 OK", "Content-Type: text/html\r\n", "a  1\n# EOF\n",
+     "line 1, column 3: expected a value after the metric", SCRAPE_FAILURE_PARSE},
     {"encoding", "", PEER_ANSWER, "200 OK", "Content-Type: text/plain\r\nContent-Encoding: br\r\n",
      "a 1\n", "unsupported encoding \"br\", expected gzip or identity", SCRAPE_FAILURE_PROTOCOL},
     {"not gzip", "", PEER_ANSWER, "200 OK",
@@ -452,6 +516,39 @@ static void take_requests(struct world *w)
     buffer_append_byte(&w->text, 0);
 }
 
+/* What is asked for follows the job. */
+static void the_formats_asked_for_are_the_jobs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *job, *accept;
+    } CASES[] = {
+        {"  scrape_protocols: [PrometheusText0.0.4, OpenMetricsText1.0.0]\n"
+         "  metric_name_escaping_scheme: dots\n",
+         "Accept: text/plain;version=0.0.4;q=0.6,"
+         "application/openmetrics-text;version=1.0.0;escaping=dots;q=0.5,*/*;q=0.4\r\n"},
+        {"  metric_name_validation_scheme: legacy\n  scrape_protocols: [PrometheusText1.0.0]\n",
+         "Accept: text/plain;version=1.0.0;escaping=underscores;q=0.6,*/*;q=0.5\r\n"},
+        {"  metric_name_escaping_scheme: values\n  scrape_protocols: [OpenMetricsText0.0.1, "
+         "OpenMetricsText1.0.0]\n",
+         "Accept: application/openmetrics-text;version=0.0.1;q=0.6,"
+         "application/openmetrics-text;version=1.0.0;escaping=values;q=0.5,*/*;q=0.4\r\n"},
+        {"  scrape_protocols: [PrometheusProto]\n", "Accept: */*;q=0.6\r\n"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct world w;
+        char yaml[1024];
+        world_open(&w);
+        snprintf(yaml, sizeof yaml, "%s%s", JOB, CASES[i].job);
+        apply(&w, yaml);
+        peer_set_text(w.peer, "a 1\n");
+        scrape_manager_scrape_now(w.manager);
+        take_requests(&w);
+        assert_request(&w, CASES[i].accept, true);
+        world_close(&w);
+    }
+}
+
 static void requests_say_who_asks_and_what_for(void **state)
 {
     (void)state;
@@ -466,7 +563,12 @@ static void requests_say_who_asks_and_what_for(void **state)
     scrape_manager_scrape_now(w.manager);
     take_requests(&w);
     assert_request(&w, "GET /my%20metrics?a=x+y%26z&b=2&b=3 HTTP/1.1\r\n", true);
-    assert_request(&w, "Accept: text/plain;version=0.0.4;", true);
+    assert_request(&w,
+                   "Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+                   "application/openmetrics-text;version=0.0.1;q=0.5,"
+                   "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+                   "text/plain;version=0.0.4;q=0.3,*/*;q=0.2\r\n",
+                   true);
     assert_request(&w, "Accept-Encoding: gzip\r\n", true);
     assert_request(&w, "X-Prometheus-Scrape-Timeout-Seconds: 2.5\r\n", true);
     assert_request(&w, "User-Agent: Belfry/" BELFRY_VERSION "\r\n", true);
@@ -1091,6 +1193,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_scrape_is_one_row_with_the_targets_labels),
+        cmocka_unit_test(the_answers_type_decides_how_it_is_read),
+        cmocka_unit_test(the_formats_asked_for_are_the_jobs),
         cmocka_unit_test(what_is_missing_becomes_stale_once),
         cmocka_unit_test(each_failure_has_its_reason_and_leaves_up_alone),
         cmocka_unit_test(header_too_long),

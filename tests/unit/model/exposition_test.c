@@ -42,7 +42,7 @@ static void event_print(struct buffer *out, const struct exposition_parser *p,
         break;
     case EXPOSITION_HELP:
         buffer_printf(out, "help %.*s [", VIEW_ARGS(p->family));
-        buffer_append_view(out, exposition_unescape_help(p->text, &arena));
+        buffer_append_view(out, exposition_unescape_help(p->text, p->format, &arena));
         buffer_append_literal(out, "]");
         break;
     case EXPOSITION_UNIT:
@@ -70,7 +70,7 @@ static void body_print(struct buffer *out, struct view body)
     struct error err;
     enum exposition_event event;
     memcpy(exact, body.ptr, body.len);
-    exposition_parser_init(&p, (struct view){exact, body.len});
+    exposition_parser_init(&p, (struct view){exact, body.len}, EXPOSITION_TEXT);
     do {
         event = exposition_next(&p, &err);
         event_print(out, &p, event, &err);
@@ -209,10 +209,11 @@ static const struct {
          "1:5: expected a timestamp or the end of the line, found \"N\" in line \"a 1 NaN\"\n"),
     CASE("a 1\rb 2\n",
          "1:3: a value that is no number or beyond the range of floats in line \"a 1\\x0db 2\"\n"),
-    CASE("# TYPE #\n",
-         "1:8: expected a metric name after TYPE or HELP, found \"#\" in line \"# TYPE #\"\n"),
-    CASE("# HELP \n",
-         "1:8: expected a metric name after TYPE or HELP, found end of line in line \"# HELP \"\n"),
+    CASE(
+        "# TYPE #\n",
+        "1:8: expected a metric name after TYPE, HELP or UNIT, found \"#\" in line \"# TYPE #\"\n"),
+    CASE("# HELP \n", "1:8: expected a metric name after TYPE, HELP or UNIT, found end of line in "
+                      "line \"# HELP \"\n"),
     CASE("# TYPE a\n",
          "1:9: expected counter, gauge, histogram, summary or untyped, found end of line "
          "in line \"# TYPE a\"\n"),
@@ -302,7 +303,7 @@ static enum exposition_event first_event(const char *head, const char *unit, siz
     for (size_t i = 0; i < count; i++)
         buffer_append_view(&body, view_from(unit));
     buffer_append_view(&body, view_from(tail));
-    exposition_parser_init(&p, buffer_view(&body));
+    exposition_parser_init(&p, buffer_view(&body), EXPOSITION_TEXT);
     enum exposition_event event = exposition_next(&p, err);
     buffer_deinit(&body);
     return event;
@@ -398,7 +399,7 @@ static void cached_lines_say_what_plain_ones_say(void **state)
                 char *exact = malloc((size_t)len);
                 memcpy(exact, text, (size_t)len);
                 struct exposition_parser plain, cached;
-                exposition_parser_init(&plain, (struct view){exact, (size_t)len});
+                exposition_parser_init(&plain, (struct view){exact, (size_t)len}, EXPOSITION_TEXT);
                 cached = plain;
                 bool ok = exposition_next(&plain, &err) == EXPOSITION_SAMPLE;
                 uint32_t key_len = (uint32_t)strlen(KEYS_TRIED[k]);
@@ -449,7 +450,7 @@ static void cached_values_are_exact(void **state)
             break;
         }
         struct exposition_parser plain, cached;
-        exposition_parser_init(&plain, (struct view){text, (size_t)len});
+        exposition_parser_init(&plain, (struct view){text, (size_t)len}, EXPOSITION_TEXT);
         cached = plain;
         struct error err;
         bool ok = exposition_next(&plain, &err) == EXPOSITION_SAMPLE;
@@ -465,7 +466,7 @@ static void nan_is_the_ordinary_one(void **state)
     (void)state;
     struct exposition_parser p;
     struct error err;
-    exposition_parser_init(&p, VIEW("a NaN\nb -nan\n"));
+    exposition_parser_init(&p, VIEW("a NaN\nb -nan\n"), EXPOSITION_TEXT);
     assert_int_equal(exposition_next(&p, &err), EXPOSITION_SAMPLE);
     assert_true(sample_bits(p.value) == SAMPLE_NAN_BITS);
 }
@@ -502,7 +503,7 @@ static size_t conformance_file(const char *path)
     size_t len = fread(body, 1, 4 << 20, f);
     (void)fclose(f); /* it was only read */
     arena_init(&arena, MEM_OTHER, 0);
-    exposition_parser_init(&p, (struct view){body, len});
+    exposition_parser_init(&p, (struct view){body, len}, EXPOSITION_TEXT);
     for (;;) {
         again = p;
         event = exposition_next(&p, &err);
