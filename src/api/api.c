@@ -60,6 +60,8 @@ struct api *api_new(const struct api_options *opts)
         api->server_name[0] = '\0'; /* shown as empty */
     unsigned max = opts->query_concurrency_max ? opts->query_concurrency_max : QUERIES_DEFAULT;
     api->gate = http_gate_new(max, QUERIES_WAITING_MAX);
+    active_queries_init(&api->active);
+    query_log_init(&api->query_log);
     return api;
 }
 
@@ -68,12 +70,25 @@ void api_free(struct api *api)
     if (api == NULL)
         return;
     http_gate_free(api->gate);
+    active_queries_deinit(&api->active);
+    query_log_deinit(&api->query_log);
     mem_free(MEM_HTTP, api->endpoints);
     mem_free(MEM_HTTP, api);
 }
 
-void api_stats_get(const struct api *api, struct api_stats *out)
+bool api_apply_config(struct api *api, const struct api_config *config, struct error *err)
 {
+    if (!query_log_open(&api->query_log, config->query_log_file, err))
+        return false;
+    atomic_store_explicit(&api->subquery_step_ms, config->evaluation_interval_ms,
+                          memory_order_relaxed);
+    return true;
+}
+
+void api_stats_get(struct api *api, struct api_stats *out)
+{
+    out->query_log_open = query_log_is_open(&api->query_log);
+    out->query_log_failed = atomic_load_explicit(&api->query_log.failed, memory_order_relaxed);
     out->queries_running = http_gate_running(api->gate);
     out->queries_waiting = http_gate_waiting(api->gate);
     out->queries_total = atomic_load_explicit(&api->queries_total, memory_order_relaxed);

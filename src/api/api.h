@@ -67,6 +67,13 @@ struct api_options {
 
 /* Copies opts. */
 struct api *api_new(const struct api_options *opts);
+/* What of the configuration concerns queries; borrowed during the call. Any thread, at any time. */
+struct api_config {
+    struct view query_log_file;     /* opened anew each time; "" = none */
+    int64_t evaluation_interval_ms; /* the default step of subqueries; 0 = the engine's */
+};
+/* On error (the log cannot be opened) nothing has changed. */
+MUST_USE bool api_apply_config(struct api *api, const struct api_config *config, struct error *err);
 /* Every route of API_ROUTES whose part of the server is there. Once, before http_server_start(). */
 void api_add_routes(struct api *api, struct http_server *server);
 /* After the server stopped. NULL is fine. */
@@ -78,7 +85,9 @@ bool api_error_body(struct view target, int status, struct view text, struct buf
 /* Numbers of the API for /metrics. */
 struct api_stats {
     uint64_t queries_running, queries_waiting, queries_total, queries_failed;
+    uint64_t query_log_failed;
+    bool query_log_open;
 };
-void api_stats_get(const struct api *api, struct api_stats *out);
+void api_stats_get(struct api *api, struct api_stats *out);
 
 #endif

@@ -3,6 +3,8 @@
 #include "api/api_private.h"
 #include "base/json_write.h"
 
+#include <stdio.h>
+
 struct buffer *api_begin(struct http_response *rs)
 {
     struct buffer *b = http_response_body(rs);
@@ -22,6 +24,23 @@ void api_string_list(struct buffer *b, const char *name, const struct view *item
         json_string(b, items[i]);
     }
     buffer_append_byte(b, ']');
+}
+
+void api_annotations(struct buffer *b, const char *name, const char *kind, const struct view *items,
+                     size_t count)
+{
+    enum { SHOWN_MAX = 10 }; /* as Prometheus */
+    struct view shown[SHOWN_MAX + 1];
+    char more[64];
+    size_t n = count < SHOWN_MAX ? count : SHOWN_MAX;
+    for (size_t i = 0; i < n; i++)
+        shown[i] = items[i];
+    if (count > SHOWN_MAX) {
+        (void)snprintf(more, sizeof more, "%zu more %s annotations omitted", count - SHOWN_MAX,
+                       kind);
+        shown[n++] = view_from(more);
+    }
+    api_string_list(b, name, shown, n);
 }
 
 void api_end(struct http_response *rs)

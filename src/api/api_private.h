@@ -3,7 +3,9 @@
 #ifndef BELFRY_API_PRIVATE_H
 #define BELFRY_API_PRIVATE_H
 
+#include "api/active_queries.h"
 #include "api/api.h"
+#include "api/query_log.h"
 #include "api/time_param.h"
 #include "base/arena.h"
 #include "model/matcher.h"
@@ -58,6 +60,9 @@ struct api {
     struct http_gate *gate;
     char server_name[HOST_NAME_MAX + 1];
     struct endpoint *endpoints; /* one per row of API_ROUTES */
+    struct active_queries active;
+    struct query_log query_log;
+    _Atomic int64_t subquery_step_ms; /* relaxed; 0 = the engine's default */
     _Atomic uint64_t queries_total, queries_failed;
 };
 
@@ -68,6 +73,9 @@ void api_end(struct http_response *rs);
 void api_end_limited(struct http_response *rs, bool truncated);
 /* "name":["a","b"] behind a comma, nothing when count is 0. */
 void api_string_list(struct buffer *b, const char *name, const struct view *items, size_t count);
+/* Annotations of a query: at most ten, and how many more there were. */
+void api_annotations(struct buffer *b, const char *name, const char *kind, const struct view *items,
+                     size_t count);
 /* {"status":"error",...} with the type and the HTTP status of the kind. */
 void api_error(struct http_response *rs, const struct error *err);
 /* The same with `invalid parameter "NAME": ` before the message. */
@@ -105,8 +113,10 @@ void api_selection_deinit(struct api_selection *s);
 
 /* The handlers, by the file they are in. */
 api_serve api_serve_healthy, api_serve_ready, api_serve_quit, api_serve_metrics,
-    api_serve_host_metrics;                                                /* api.c */
-api_serve api_serve_query, api_serve_query_range, api_serve_format_query;  /* api_query.c */
+    api_serve_host_metrics; /* api.c */
+api_serve api_serve_query, api_serve_query_range, api_serve_format_query, api_serve_active_queries,
+    api_serve_active_query_cancel;                                         /* api_query.c */
+api_serve api_serve_parse_query;                                           /* api_parse_query.c */
 api_serve api_serve_series, api_serve_label_names, api_serve_label_values; /* api_series.c */
 api_serve api_serve_buildinfo, api_serve_version, api_serve_runtimeinfo, api_serve_config,
     api_serve_flags, api_serve_tsdb, api_serve_walreplay, api_serve_metadata; /* api_status.c */

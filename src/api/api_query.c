@@ -83,27 +83,11 @@ static bool series_write(struct answer *a, struct buffer *b)
     return true;
 }
 
-static void timing_write(struct buffer *b, const char *name, double seconds)
-{
-    buffer_printf(b, "\"%s\":", name);
-    json_number(b, seconds);
-}
-
 static void stats_write(struct buffer *b, const struct answer *a)
 {
     struct query_stats s = query_get_stats(a->query);
-    buffer_append_literal(b, ",\"stats\":{\"timings\":{");
-    timing_write(b, "evalTotalTime", (double)(s.prepare_ns + s.eval_ns) / 1e9);
-    buffer_append_literal(b, ",\"resultSortTime\":0,"); /* results come sorted */
-    timing_write(b, "queryPreparationTime", (double)s.prepare_ns / 1e9);
-    buffer_append_byte(b, ',');
-    timing_write(b, "innerEvalTime", (double)s.eval_ns / 1e9);
-    buffer_append_byte(b, ',');
-    timing_write(b, "execQueueTime", a->queue_seconds);
-    buffer_append_byte(b, ',');
-    timing_write(b, "execTotalTime", (double)s.total_ns / 1e9 + a->queue_seconds);
-    buffer_printf(b, "},\"samples\":{\"totalQueryableSamples\":%lld,\"peakSamples\":%lld}}",
-                  (long long)s.samples_read, (long long)s.peak_samples);
+    buffer_append_literal(b, ",\"stats\":");
+    query_stats_write(b, &s, a->queue_seconds);
 }
 
 static void head_write(struct answer *a, struct buffer *b)
@@ -145,8 +129,8 @@ static bool answer_next(void *arg, struct buffer *b, bool *more)
     if (a->with_stats)
         stats_write(b, a);
     buffer_append_byte(b, '}');
-    api_string_list(b, "warnings", r->warnings, r->warning_count);
-    api_string_list(b, "infos", r->infos, r->info_count);
+    api_annotations(b, "warnings", "warning", r->warnings, r->warning_count);
+    api_annotations(b, "infos", "info", r->infos, r->info_count);
     buffer_append_byte(b, '}');
     *more = false;
     return true;
@@ -164,14 +148,55 @@ static void cancel_query(void *arg)
     query_cancel(arg);
 }
 
-/* Runs and answers. Takes q. */
+static void log_query(struct api *api, struct http_request *rq, const struct active_query *active,
+                      const struct query_params *p, int64_t queued_ms, const struct error *failed)
+{
+    struct query_stats stats = query_get_stats(active->query);
+    struct query_log_entry entry = {.text = active->text,
+                                    .params = p,
+                                    .stats = &stats,
+                                    .queue_seconds = (double)queued_ms / 1000,
+                                    .error = failed,
+                                    .client = active->client,
+                                    .method = http_request_method(rq) == HTTP_POST ? "POST" : "GET",
+                                    .path = http_request_path(rq)};
+    query_log_write(&api->query_log, &entry);
+}
+
+/* Evaluates, listed meanwhile. */
+static bool run_listed(struct api *api, struct http_request *rq, struct query *q,
+                       const struct query_params *p, int64_t queued_ms, struct error *err)
+{
+    struct active_query active = {.kind = p->instant ? "instant" : "range",
+                                  .text = promql_text(query_parsed(q)),
+                                  .client = http_request_peer(rq),
+                                  .query = q};
+    http_request_set_cancel(rq, cancel_query, q, 0); /* the engine watches the deadline */
+    active_queries_add(&api->active, &active);
+    bool ok = query_run(q, err);
+    active_queries_remove(&api->active, &active);
+    http_request_clear_cancel(rq);
+    log_query(api, rq, &active, p, queued_ms, ok ? NULL : err);
+    return ok;
+}
+
+/* Runs and answers. */
 static void evaluate(struct api *api, struct http_request *rq, struct http_response *rs,
-                     struct query *q, int64_t queued_ms)
+                     struct query_params *p, int64_t queued_ms)
 {
     struct error err;
-    http_request_set_cancel(rq, cancel_query, q, 0); /* the engine watches the deadline */
-    bool ok = query_run(q, &err);
-    http_request_clear_cancel(rq);
+    struct query *q;
+    struct engine_options engine = api->options.engine;
+    struct view stats = http_request_param(rq, "stats");
+    int64_t subquery_step_ms = atomic_load_explicit(&api->subquery_step_ms, memory_order_relaxed);
+    if (subquery_step_ms)
+        engine.default_subquery_step_ms = subquery_step_ms;
+    p->samples_by_step = view_is(stats, "all");
+    if (!query_new(&q, api->options.source, &engine, http_request_param(rq, "query"), p, &err)) {
+        api_error_param(rs, "query", &err);
+        return;
+    }
+    bool ok = run_listed(api, rq, q, p, queued_ms, &err);
     atomic_fetch_add_explicit(&api->queries_total, 1, memory_order_relaxed);
     if (!ok) {
         atomic_fetch_add_explicit(&api->queries_failed, 1, memory_order_relaxed);
@@ -182,7 +207,7 @@ static void evaluate(struct api *api, struct http_request *rq, struct http_respo
     struct answer *a = mem_alloc_zero(MEM_QUERY, 1, sizeof *a);
     a->query = q;
     a->result = query_get_result(q);
-    a->with_stats = http_request_param(rq, "stats").len > 0;
+    a->with_stats = stats.len > 0;
     a->queue_seconds = (double)queued_ms / 1000;
     http_response_set_content_type(rs, "application/json");
     http_response_stream(rs, answer_next, answer_free, a);
@@ -234,7 +259,6 @@ static bool limit_param(struct http_request *rq, struct http_response *rs, struc
 void api_serve_query(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     struct error err;
-    struct query *q;
     struct query_params p = {.instant = true, .start_ms = clock_wall().ms};
     int64_t queued_ms;
     struct view time = http_request_param(rq, "time");
@@ -248,12 +272,7 @@ void api_serve_query(struct api *api, struct http_request *rq, struct http_respo
     p.end_ms = p.start_ms;
     if (!common_params(api, rq, rs, &p, &queued_ms))
         return;
-    if (!query_new(&q, api->options.source, &api->options.engine, http_request_param(rq, "query"),
-                   &p, &err)) {
-        api_error_param(rs, "query", &err);
-        return;
-    }
-    evaluate(api, rq, rs, q, queued_ms);
+    evaluate(api, rq, rs, &p, queued_ms);
 }
 
 /* start, end, step. Returns the name of the bad one, with err set; "" for an error without a name. */
@@ -288,7 +307,6 @@ static const char *range_params(struct http_request *rq, struct query_params *p,
 void api_serve_query_range(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     struct error err;
-    struct query *q;
     struct query_params p = {0};
     int64_t queued_ms;
     if (!limit_param(rq, rs, &p))
@@ -300,12 +318,7 @@ void api_serve_query_range(struct api *api, struct http_request *rq, struct http
         api_error(rs, &err);
     if (bad || !common_params(api, rq, rs, &p, &queued_ms))
         return;
-    if (!query_new(&q, api->options.source, &api->options.engine, http_request_param(rq, "query"),
-                   &p, &err)) {
-        api_error_param(rs, "query", &err);
-        return;
-    }
-    evaluate(api, rq, rs, q, queued_ms);
+    evaluate(api, rq, rs, &p, queued_ms);
 }
 
 void api_serve_format_query(struct api *api, struct http_request *rq, struct http_response *rs)
@@ -329,4 +342,44 @@ void api_serve_format_query(struct api *api, struct http_request *rq, struct htt
     }
     buffer_deinit(&text);
     promql_free(parsed);
+}
+
+void api_serve_active_queries(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    (void)rq;
+    active_queries_write(&api->active, api_begin(rs));
+    api_end(rs);
+}
+
+static bool id_parse(struct view text, uint64_t *id)
+{
+    *id = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9' || i > 17)
+            return false;
+        *id = *id * 10 + (uint64_t)(text.ptr[i] - '0');
+    }
+    return text.len > 0;
+}
+
+void api_serve_active_query_cancel(struct api *api, struct http_request *rq,
+                                   struct http_response *rs)
+{
+    struct error err;
+    struct view text = http_request_capture(rq, "id");
+    uint64_t id;
+    if (!id_parse(text, &id))
+        (void)error_set(&err, ERROR_INPUT, "\"%.*s\" is not the id of a query", VIEW_ARGS(text));
+    else if (!active_queries_cancel(&api->active, id))
+        (void)error_set(&err, ERROR_NOT_FOUND, "no query with the id %.*s is running",
+                        VIEW_ARGS(text));
+    else {
+        struct buffer *b = api_begin(rs);
+        buffer_append_byte(b, '{');
+        api_field_int(b, "id", (int64_t)id);
+        buffer_append_byte(b, '}');
+        api_end(rs);
+        return;
+    }
+    api_error(rs, &err);
 }

@@ -19,6 +19,7 @@
 #define GET HTTP_GET
 #define POST HTTP_POST
 #define PUT HTTP_PUT
+#define DELETE HTTP_DELETE
 #define CORS API_HOW_CORS
 #define GATED API_HOW_GATED
 #define PAGE API_HOW_PAGE
@@ -40,6 +41,9 @@ const struct api_route API_ROUTES[] = {
     ROUTE(GET|POST, "/api/v1/query",               VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        GATED|CORS, api_serve_query),
     ROUTE(GET|POST, "/api/v1/query_range",         VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        GATED|CORS, api_serve_query_range),
     ROUTE(GET|POST, "/api/v1/format_query",        VIEW,   ALWAYS,    FORM, ASIDE,  NOTHING,        CORS,       api_serve_format_query),
+    ROUTE(GET|POST, "/api/v1/parse_query",         VIEW,   ALWAYS,    FORM, ASIDE,  NOTHING,        CORS,       api_serve_parse_query),
+    ROUTE(GET,      "/api/v1/status/active_queries", VIEW, ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_active_queries),
+    ROUTE(DELETE,   "/api/v1/status/active_queries/{id}", EDIT, ALWAYS, NONE, ASIDE, NOTHING,       0,          api_serve_active_query_cancel),
     ROUTE(GET|POST, "/api/v1/series",              VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        CORS,       api_serve_series),
     ROUTE(GET|POST, "/api/v1/labels",              VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        CORS,       api_serve_label_names),
     ROUTE(GET,      "/api/v1/label/{name}/values", VIEW,   ALWAYS,    NONE, POOL,   NOTHING,        CORS,       api_serve_label_values),

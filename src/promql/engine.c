@@ -26,6 +26,7 @@ struct query {
     struct result_block *blocks;
     struct query_stats stats;
     atomic_bool cancel; /* any thread sets it; relaxed: it only has to be seen some time */
+    _Atomic int64_t samples_read; /* relaxed: a statistic that others may look at meanwhile */
     bool ran;
 };
 
@@ -65,6 +66,7 @@ bool query_new(struct query **out, struct storage_source *source, const struct e
     struct query *q = mem_alloc_zero(MEM_QUERY, 1, sizeof *q);
     arena_init(&q->arena, MEM_QUERY, 0);
     atomic_init(&q->cancel, false);
+    atomic_init(&q->samples_read, 0);
     q->source = source;
     q->params = *params;
     if (opts)
@@ -128,6 +130,8 @@ static void eval_init(struct eval *e, struct query *q)
                        .subquery_step_ms = first_of(o->default_subquery_step_ms, SUBQUERY_STEP_MS),
                        .delayed_name_removal = o->delayed_name_removal,
                        .cancel = &q->cancel,
+                       .by_step = p->samples_by_step,
+                       .samples_read = &q->samples_read,
                        .samples_max = first_of(o->samples_max, SAMPLES_MAX),
                        .memory_max_bytes = o->memory_max_bytes};
     e->timeout_ms = first_of(o->timeout_ms, TIMEOUT_MS);
@@ -191,6 +195,7 @@ static bool run_matrix(struct eval *e, struct result_builder *r, const struct ex
         return false;
     if (inner.steps == 0)
         return true;
+    e->counting = COUNT_AT_ALL; /* the query has one step, its inside many */
     struct operation *op = plan_vector(e, root->u.subquery.inner, &inner, err);
     if (op)
         op->ordered = false;
@@ -219,6 +224,24 @@ static bool run_root(struct eval *e, struct result_builder *r, const struct expr
     return op && result_from_operator(r, op, err);
 }
 
+int64_t query_samples_read(const struct query *q)
+{
+    return atomic_load_explicit(&q->samples_read, memory_order_relaxed);
+}
+
+static void collect_step_samples(struct query *q, const struct eval *e)
+{
+    struct query_stats *s = &q->stats;
+    int64_t *samples = ARENA_ARRAY(&q->arena, int64_t, e->grid.steps);
+    for (unsigned i = 0; i < e->worker_count; i++)
+        for (uint32_t k = 0; e->workers[i].step_samples && k < e->grid.steps; k++)
+            samples[k] += e->workers[i].step_samples[k];
+    s->step_samples = samples;
+    s->step_count = e->grid.steps;
+    s->step_start_ms = e->grid.start_ms;
+    s->step_ms = e->grid.step_ms;
+}
+
 bool query_run(struct query *q, struct error *err)
 {
     ASSERT(!q->ran);
@@ -234,7 +257,9 @@ bool query_run(struct query *q, struct error *err)
     q->blocks = r.blocks;
     if (ok)
         result_annotations(&r);
-    q->stats.samples_read = atomic_load_explicit(&e.samples_read, memory_order_relaxed);
+    q->stats.samples_read = query_samples_read(q);
+    if (ok && e.by_step)
+        collect_step_samples(q, &e);
     q->stats.peak_samples = atomic_load_explicit(&e.samples_peak, memory_order_relaxed);
     q->stats.series_selected = e.series_selected;
     eval_deinit(&e); /* readers before the view that they read */

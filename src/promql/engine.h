@@ -31,9 +31,10 @@ struct engine_options {
 struct query_params {
     int64_t start_ms, end_ms, step_ms; /* instant: start == end, step 0 */
     bool instant;
-    int64_t timeout_ms;  /* 0 = the engine's; never above it */
-    int64_t lookback_ms; /* 0 = the engine's */
-    size_t series_max;   /* of the result, cut with a warning (parameter "limit"); 0 = unlimited */
+    int64_t timeout_ms;   /* 0 = the engine's; never above it */
+    int64_t lookback_ms;  /* 0 = the engine's */
+    size_t series_max;    /* of the result, cut with a warning (parameter "limit"); 0 = unlimited */
+    bool samples_by_step; /* query_stats.step_samples is wanted */
 };
 
 struct query;
@@ -46,6 +47,8 @@ MUST_USE bool query_new(struct query **out, struct storage_source *source,
  * ERROR_CANCELED and what the storage says. Once per query. */
 MUST_USE bool query_run(struct query *q, struct error *err);
 void query_cancel(struct query *q);
+/* How many it has read so far, as query_stats.samples_read. Any thread. */
+int64_t query_samples_read(const struct query *q);
 void query_free(struct query *q);
 /* Parsed tree; borrowed. */
 const struct promql *query_parsed(const struct query *q);
@@ -72,12 +75,14 @@ struct query_result {
 const struct query_result *query_get_result(const struct query *q);
 
 struct query_stats {
-    int64_t
-        samples_read; /* by steps and windows, as Prometheus' totalQueryableSamples; of a subquery what
-                             its inside read */
+    int64_t samples_read; /* by steps and windows, as Prometheus' totalQueryableSamples */
     int64_t peak_samples;
     int64_t parse_ns, prepare_ns, eval_ns, total_ns;
     size_t series_selected;
+    const int64_t
+        *step_samples; /* samples_read, step by step; NULL unless asked for. Lives with the query */
+    uint32_t step_count;
+    int64_t step_start_ms, step_ms;
 };
 struct query_stats query_get_stats(const struct query *q);
 

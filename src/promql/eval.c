@@ -113,8 +113,30 @@ bool worker_read(struct worker *w, uint64_t ref, int64_t mint, int64_t maxt, str
     return reader_read(w->reader, ref, mint, maxt, out, &w->error);
 }
 
+int64_t *worker_step_samples(struct worker *w)
+{
+    if (!w->step_samples)
+        w->step_samples = mem_alloc_zero(MEM_QUERY, w->eval->grid.steps, sizeof(int64_t));
+    return w->step_samples;
+}
+
+void worker_count_read(struct worker *w, enum sample_counting how, int64_t used)
+{
+    struct eval *e = w->eval;
+    if (how == COUNT_NOT || used == 0)
+        return;
+    int64_t times = how == COUNT_AT_ALL ? e->grid.steps : 1;
+    atomic_fetch_add_explicit(e->samples_read, used * times, memory_order_relaxed);
+    if (how != COUNT_AT_ALL || !e->by_step)
+        return;
+    int64_t *steps = worker_step_samples(w);
+    for (uint32_t s = 0; s < e->grid.steps; s++)
+        steps[s] += used;
+}
+
 static void worker_deinit(struct worker *w)
 {
+    mem_free(MEM_QUERY, w->step_samples);
     storage_reader_free(w->reader);
     window_scratch_free(w->window);
     for (size_t i = 0; i < ARRAY_COUNT(w->scratch); i++)

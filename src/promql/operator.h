@@ -111,6 +111,7 @@ struct worker {
     struct eval *eval;
     struct storage_reader *reader; /* made at the first read */
     struct error error;            /* set by whoever returns false */
+    int64_t *step_samples;         /* read per step of the query; made at the first use */
     struct window_scratch *window; /* window.h; made at the first use */
     struct scratch {
         void *ptr;
@@ -121,6 +122,14 @@ struct worker {
 void *worker_scratch(struct worker *w, unsigned slot, size_t bytes);
 MUST_USE bool worker_read(struct worker *w, uint64_t ref, int64_t mint, int64_t maxt,
                           struct samples *out);
+
+/* How what an operator reads counts as the query's samples: at the steps that it is read for; at every step of the
+ * query, because it is evaluated once for all; not at all, because the windows over it count (inside a subquery). */
+enum sample_counting { COUNT_AT_STEPS, COUNT_AT_ALL, COUNT_NOT };
+/* `used` samples for one window or several; COUNT_AT_STEPS leaves the steps to the caller. */
+void worker_count_read(struct worker *w, enum sample_counting how, int64_t used);
+/* The worker's counts per step, made when it is not there yet. */
+int64_t *worker_step_samples(struct worker *w);
 
 enum annotation_kind { ANNOTATION_WARNING, ANNOTATION_INFO };
 
@@ -148,7 +157,11 @@ struct eval {
     size_t memory_max_bytes;
     struct shared_operators *shared; /* query thread: plan.c */
 
-    _Atomic int64_t samples_now, samples_peak, samples_read; /* relaxed: limits and statistics */
+    enum sample_counting counting; /* query thread: of what is opened now */
+    bool by_step;                  /* samples are counted per step, too */
+    _Atomic int64_t *samples_read; /* relaxed; the query's */
+
+    _Atomic int64_t samples_now, samples_peak; /* relaxed: limits and statistics */
     _Atomic int64_t bytes_now;
 
     pthread_mutex_t mutex; /* guards the rest */

@@ -88,6 +88,7 @@ struct scan {
     struct window_call call;
     struct counter_names names;
     struct span where;
+    enum sample_counting counting;
     int64_t mint, maxt;
 };
 
@@ -116,6 +117,9 @@ static bool scan_rows(struct scan *s, struct worker *w, struct batch *out, int64
         ok = window_apply(w, s, &s->frame, &s->call, &samples, batch_values(out, i),
                           batch_presence(out, i));
         *read += window_samples_used(w);
+        if (UNLIKELY(w->eval->by_step) && s->counting == COUNT_AT_STEPS)
+            window_samples_add(w, &s->frame, &s->call, batch_presence(out, i),
+                               worker_step_samples(w));
         if (UNLIKELY(s->names.of_series))
             counter_names_check(&s->names, &s->op, series, s->where, batch_presence(out, i));
     }
@@ -131,7 +135,7 @@ static bool scan_morsel(struct operation *op, uint32_t idx, struct worker *w, st
         return false;
     int64_t read = 0;
     bool ok = scan_rows(s, w, out, &read);
-    atomic_fetch_add_explicit(&w->eval->samples_read, read, memory_order_relaxed);
+    worker_count_read(w, s->counting, read);
     if (ok)
         return batch_count(w, out);
     batch_free(w->eval, out);
@@ -167,6 +171,7 @@ struct operation *operator_scan_where(struct eval *e, const struct selector *sel
     s->frame = *frame;
     s->call = *call;
     s->where = where;
+    s->counting = e->counting;
     s->mint = frame_mint(frame) - (call->extended ? call->lookback_ms : 0);
     s->maxt = frame_maxt(frame) + (call->smoothed ? call->lookback_ms : 0);
     struct select what = {.matchers = selector->matchers,
@@ -202,6 +207,7 @@ struct subquery {
     struct window_call call;
     struct counter_names names;
     struct span where;
+    enum sample_counting counting;
     int64_t *times; /* of the inner grid */
 };
 
@@ -238,15 +244,21 @@ static bool subquery_morsel(struct operation *op, uint32_t idx, struct worker *w
         return false;
     }
     bool ok = true;
+    int64_t read = 0;
     for (uint32_t i = 0; ok && i < in.count; i++) {
         struct samples samples = subquery_samples(q, w, &in, i);
         if (!samples.count)
             continue;
         ok = window_apply(w, q, &q->frame, &q->call, &samples, batch_values(out, i),
                           batch_presence(out, i));
+        read += window_samples_used(w);
+        if (UNLIKELY(w->eval->by_step) && q->counting == COUNT_AT_STEPS)
+            window_samples_add(w, &q->frame, &q->call, batch_presence(out, i),
+                               worker_step_samples(w));
         if (UNLIKELY(q->names.of_series))
             counter_names_check(&q->names, op, in.first + i, q->where, batch_presence(out, i));
     }
+    worker_count_read(w, q->counting, read);
     batch_free(w->eval, &in);
     if (ok)
         return batch_count(w, out);
@@ -272,6 +284,7 @@ struct operation *operator_subquery(struct operation *inner, struct span where,
     q->frame = *frame;
     q->call = *call;
     q->where = where;
+    q->counting = e->counting;
     q->times = ARENA_ARRAY(e->arena, int64_t, inner->grid.steps);
     for (uint32_t i = 0; i < inner->grid.steps; i++)
         q->times[i] = grid_time(&inner->grid, i);

@@ -296,7 +296,10 @@ struct operation *plan_range_call(struct eval *e, const struct expr *range, cons
         return NULL;
     if (inner_grid.steps == 0)
         return operator_empty(e, grid);
+    enum sample_counting counting = e->counting;
+    e->counting = COUNT_NOT;
     struct operation *inner = plan_vector(e, range->u.subquery.inner, &inner_grid, err);
+    e->counting = counting;
     return inner ? operator_subquery(inner, range->span, &frame, call) : NULL;
 }
 
@@ -433,7 +436,11 @@ struct operation *plan_vector(struct eval *e, const struct expr *x, const struct
     }
     if (grid->steps > 1 && expr_is_step_invariant(x)) {
         struct grid one = {.start_ms = grid->start_ms, .step_ms = grid->step_ms, .steps = 1};
+        enum sample_counting counting = e->counting;
+        if (counting == COUNT_AT_STEPS)
+            e->counting = COUNT_AT_ALL;
         struct operation *child = plan_vector(e, x, &one, err);
+        e->counting = counting;
         return child ? operator_broadcast(child, grid, err) : NULL;
     }
     switch (x->kind) {

@@ -231,7 +231,7 @@ bool result_from_matrix(struct result_builder *r, const struct expr *matrix, str
             *err = w->error;
             return false;
         }
-        atomic_fetch_add_explicit(&e->samples_read, (int64_t)samples.count, memory_order_relaxed);
+        worker_count_read(w, COUNT_AT_ALL, (int64_t)samples.count); /* there is one step */
         if (!samples_collect(r, &samples, &series[i], err))
             return false;
     }

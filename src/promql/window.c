@@ -472,6 +472,8 @@ static bool extended_fill(struct worker *w, const struct window_frame *f,
 {
     struct window_scratch *s = w->window;
     uint32_t from = 0, to = 0;
+    s->owner = NULL; /* these bounds are nobody else's */
+    s->applied = 0;
     for (uint32_t i = 0; i < f->grid.steps; i++) {
         int64_t end = frame_end(f, i), start = end - f->range_ms;
         while (to < in->count && in->times[to] <= end)
@@ -483,6 +485,9 @@ static bool extended_fill(struct worker *w, const struct window_frame *f,
             lo--;
         if (call->smoothed && hi < in->count && in->times[hi] <= end + call->lookback_ms)
             hi++;
+        s->lo[i] = lo;
+        s->hi[i] = hi;
+        s->applied += hi - lo;
         if (lo == hi)
             continue;
         if (!pass_samples(w, hi - lo))
@@ -610,10 +615,8 @@ bool window_apply(struct worker *w, const void *owner, const struct window_frame
         s->applied = presence_count(presence, presence_words(frame->grid.steps));
         return true;
     }
-    if (call->extended) {
-        s->applied = (int64_t)in.count;
+    if (call->extended)
         return extended_fill(w, frame, call, &in, values, presence);
-    }
     bounds_get(s, owner, frame, &in);
     s->applied = s->total;
     if (call->kind != WINDOW_PRESENT)
@@ -625,4 +628,16 @@ bool window_apply(struct worker *w, const void *owner, const struct window_frame
 int64_t window_samples_used(const struct worker *w)
 {
     return w->window ? w->window->applied : 0;
+}
+
+void window_samples_add(const struct worker *w, const struct window_frame *frame,
+                        const struct window_call *call, const uint64_t *presence, int64_t *steps)
+{
+    const struct window_scratch *s = w->window;
+    if (!s || s->applied == 0)
+        return;
+    bool one = call->kind == WINDOW_LAST || call->kind == WINDOW_LAST_TIME ||
+               call->kind == WINDOW_SMOOTHED;
+    for (uint32_t i = 0; i < frame->grid.steps; i++)
+        steps[i] += one ? (int64_t)presence_get(presence, i) : (int64_t)(s->hi[i] - s->lo[i]);
 }

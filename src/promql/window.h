@@ -57,5 +57,8 @@ MUST_USE bool window_apply(struct worker *w, const void *owner, const struct win
 /* How many samples the last window_apply() of this worker used: of a selector one for each step that has a value, of
  * ranges each sample once for each window that holds it (Prometheus' totalQueryableSamples). */
 int64_t window_samples_used(const struct worker *w);
+/* The same, step by step: adds to steps[]. `presence` is what window_apply() set. */
+void window_samples_add(const struct worker *w, const struct window_frame *frame,
+                        const struct window_call *call, const uint64_t *presence, int64_t *steps);
 
 #endif

@@ -222,6 +222,7 @@ static void collect_process(belfry_emitter *e, const struct self_metrics_sources
          (double)(api.queries_running + api.queries_waiting)},
         {"prometheus_engine_queries_concurrent_max", "The max number of concurrent queries.",
          from->query_concurrency_max},
+        {"prometheus_engine_query_log_enabled", "State of the query log.", api.query_log_open},
         {"prometheus_ready",
          "Whether Prometheus startup was fully completed and the server is ready "
          "for normal operation.",
@@ -231,6 +232,8 @@ static void collect_process(belfry_emitter *e, const struct self_metrics_sources
     };
     const struct named_value counters[] = {
         {"belfry_queries_total", "Queries begun.", (double)api.queries_total},
+        {"prometheus_engine_query_log_failures_total", "The number of query log failures.",
+         (double)api.query_log_failed},
         {"belfry_queries_failed_total", "Queries that ended with an error.",
          (double)api.queries_failed},
         {"belfry_http_connections_total", "Connections accepted.", (double)http.connections_total},

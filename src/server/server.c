@@ -130,11 +130,30 @@ static void apply_retention(struct server *s, const struct config *config)
         db_set_retention(s->db, time_ms, bytes);
 }
 
+static bool apply_queries(struct server *s, const struct config *config, struct error *err)
+{
+    const struct api_config queries = {.query_log_file = config->global.query_log_file,
+                                       .evaluation_interval_ms =
+                                           config->global.evaluation_interval_ms};
+    return api_apply_config(s->api, &queries, err);
+}
+
+/* Reads it and tries what may fail of it. */
+static bool read_new_config(struct server *s, struct config **out, struct error *err)
+{
+    if (!running_config_read(&s->config, out, err))
+        return false;
+    if (apply_queries(s, *out, err))
+        return true;
+    config_unref(*out);
+    return false;
+}
+
 static void reload(struct server *s)
 {
     struct error err = {0};
     struct config *config;
-    if (!running_config_read(&s->config, &config, &err)) {
+    if (!read_new_config(s, &config, &err)) {
         running_config_failed(&s->config);
         belfry_log_error(s->log, "config_error", BELFRY_STR("detail", err.message),
                          BELFRY_STR("hint", err.hint[0] ? err.hint : NULL),
@@ -294,8 +313,12 @@ static bool start(struct server *s, struct error *err)
         !scrape_manager_start(&s->scrape, s->db, &scrape, err) || !start_http(s, started, err))
         return false;
     struct config *config = running_config_get(&s->config);
-    scrape_manager_apply(s->scrape, config);
+    bool applied = apply_queries(s, config, err);
+    if (applied)
+        scrape_manager_apply(s->scrape, config);
     config_unref(config);
+    if (!applied)
+        return false;
     atomic_store_explicit(&s->ready, true, memory_order_relaxed);
     for (size_t i = 0; i < http_server_listener_count(s->http); i++)
         belfry_log_info(s->log, "listening",

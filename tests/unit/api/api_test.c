@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api_test.c: what a client reads, byte for byte, from a server over a few known series. The expected texts are those of
  * Prometheus; where its two majors differ, of 3. */
-#include "api/api.h"
+#include "api_fixture.h"
 
 #include "api/api_private.h"
 #include "base/file.h"
@@ -24,208 +24,6 @@
 #include <cmocka.h>
 
 #include <jansson.h>
-
-/* A source with one series whose reader never ends by itself: it turns until the query is cancelled. */
-struct endless {
-    struct storage_source source;
-    struct storage_view view;
-    struct storage_reader reader;
-    _Atomic bool reading;
-};
-
-struct world {
-    struct memory_source *memory;
-    struct endless endless;
-    struct pool *pool;
-    struct http_server *server;
-    struct api *api;
-    bool ready;
-    uint16_t port; /* that get() asks */
-};
-static struct world world;
-
-static void add(const char *series, int64_t from_ms, int64_t step_ms, const double *values,
-                size_t count)
-{
-    struct arena arena;
-    struct labels ls;
-    struct error err;
-    arena_init(&arena, MEM_OTHER, 0);
-    if (!labels_parse(&arena, view_from(series), &ls, &err))
-        fail_msg("%s", err.message);
-    for (size_t i = 0; i < count; i++)
-        memory_source_add(world.memory, ls, from_ms + (int64_t)i * step_ms, values[i]);
-    arena_deinit(&arena);
-}
-
-static void fill(void)
-{
-    static const double RISING[] = {0, 10, 20, 30, 40, 50};
-    static const double ODD[] = {0.1, 1e21, 1e-7, INFINITY, -INFINITY, NAN};
-    add("up{instance=\"a:1\",job=\"x\"}", 0, 10000, (const double[]){1, 1, 1, 1, 1, 1}, 6);
-    add("up{instance=\"b:1\",job=\"y\"}", 0, 10000, (const double[]){1, 0, 1, 0, 1, 0}, 6);
-    add("requests_total{job=\"x\",path=\"/<a>&\\\"b\\\"\"}", 0, 10000, RISING, 6);
-    add("odd", 0, 10000, ODD, 6);
-    add("{\"utf-8 metric\",\"label name\"=\"caf\xc3\xa9\"}", 0, 10000, RISING, 6);
-}
-
-static bool endless_select(struct storage_view *v, const struct select *what,
-                           struct label_store *labels, struct arena *arena, struct series_list *out,
-                           struct error *err)
-{
-    (void)v;
-    (void)what;
-    (void)err;
-    const struct label name = {VIEW_INIT(LABEL_NAME), VIEW_INIT("endless")};
-    out->items = ARENA_NEW(arena, struct series_ref);
-    out->items[0].labels = label_store_add(labels, (struct labels){&name, 1});
-    out->count = 1;
-    return true;
-}
-
-static bool endless_read(struct storage_reader *r, uint64_t ref, int64_t mint, int64_t maxt,
-                         struct samples *out, struct error *err)
-{
-    (void)ref;
-    (void)mint;
-    (void)maxt;
-    (void)out;
-    atomic_store(&world.endless.reading, true);
-    while (!atomic_load(r->cancel))
-        sched_yield();
-    return error_set(err, ERROR_CANCELED, "query was canceled in query execution");
-}
-
-static void endless_reader_free(struct storage_reader *r)
-{
-    (void)r;
-}
-
-static struct storage_reader *endless_reader_new(struct storage_view *v, struct error *err)
-{
-    (void)v;
-    (void)err;
-    static const struct storage_reader_ops OPS = {endless_read, endless_reader_free};
-    world.endless.reader = (struct storage_reader){&OPS, NULL};
-    return &world.endless.reader;
-}
-
-static void endless_release(struct storage_view *v)
-{
-    (void)v;
-}
-
-static struct storage_view *endless_pin(struct storage_source *s, int64_t mint, int64_t maxt,
-                                        struct error *err)
-{
-    (void)s;
-    (void)mint;
-    (void)maxt;
-    (void)err;
-    static const struct storage_view_ops OPS = {
-        .select = endless_select, .reader_new = endless_reader_new, .release = endless_release};
-    world.endless.view.ops = &OPS;
-    return &world.endless.view;
-}
-
-static bool is_ready(void *arg)
-{
-    return ((struct world *)arg)->ready;
-}
-
-static void config_text(void *arg, struct buffer *out)
-{
-    (void)arg;
-    buffer_append_literal(out, "global:\n  scrape_interval: 1s\n");
-}
-
-static void own_metrics(void *arg, struct buffer *out)
-{
-    (void)arg;
-    buffer_append_literal(out, "# TYPE a counter\na 1\n");
-}
-
-static int world_start(void **state)
-{
-    (void)state;
-    static const char *const ADDRESSES[] = {"127.0.0.1:0"};
-    static const struct api_flag FLAGS[] = {{"config.file", "a.yml"}, {"web.cors.origin", ".*"}};
-    struct error err;
-    world.memory = memory_source_new();
-    world.ready = true;
-    fill();
-    struct http_server_options http = {.addresses = ADDRESSES,
-                                       .address_count = 1,
-                                       .cors_origin = ".*",
-                                       .error_body = api_error_body};
-    if (!pool_start(&world.pool, 2, 100, &err))
-        fail_msg("%s", err.message);
-    http.pool = world.pool;
-    if (!http_server_open(&world.server, &http, &err))
-        fail_msg("%s", err.message);
-    struct api_options opts = {
-        .source = memory_source_as_source(world.memory),
-        .engine = {.pool = world.pool},
-        .config_text = config_text,
-        .is_ready = is_ready,
-        .metrics = own_metrics,
-        .arg = &world,
-        .flags = FLAGS,
-        .flag_count = 2,
-        .version = "1.2.3",
-        .started = {1435781451781},
-    };
-    world.api = api_new(&opts);
-    api_add_routes(world.api, world.server);
-    if (!http_server_start(world.server, &err))
-        fail_msg("%s", err.message);
-    world.port = http_server_port(world.server, 0);
-    return 0;
-}
-
-static int world_stop(void **state)
-{
-    (void)state;
-    http_server_close(world.server);
-    api_free(world.api);
-    pool_stop(world.pool);
-    memory_source_free(world.memory);
-    return 0;
-}
-
-static int dial(uint16_t port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    return fd;
-}
-
-static char *exchange(const char *request, size_t request_bytes)
-{
-    enum { BYTES_MAX = 8 << 20 };
-    int fd = dial(world.port);
-    assert_int_equal(send(fd, request, request_bytes, MSG_NOSIGNAL), request_bytes);
-    char *text = malloc(BYTES_MAX + 1);
-    size_t len = 0;
-    for (ssize_t got = 1; got > 0; len += got > 0 ? (size_t)got : 0)
-        got = recv(fd, text + len, BYTES_MAX - len, 0);
-    text[len] = '\0';
-    close(fd);
-    return text;
-}
-
-static char *get(const char *target)
-{
-    size_t bytes = strlen(target) + 256;
-    char *request = malloc(bytes);
-    int len =
-        snprintf(request, bytes, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", target);
-    char *answer = exchange(request, (size_t)len);
-    free(request);
-    return answer;
-}
 
 #define OK_VECTOR(items)                                                                           \
     "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[" items "]}}"
@@ -387,7 +185,7 @@ static void each_request_is_answered_as_prometheus_does(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
-        char *answer = get(CASES[i].target);
+        char *answer = world_get(CASES[i].target);
         char status[32];
         snprintf(status, sizeof status, "HTTP/1.1 %d ", CASES[i].status);
         const char *body = strstr(answer, "\r\n\r\n");
@@ -405,7 +203,7 @@ static void a_posted_form_is_answered_as_a_url_is(void **state)
     static const char REQUEST[] =
         "POST /api/v1/query HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 24\r\n"
         "Content-Type: application/x-www-form-urlencoded\r\n\r\nquery=sum%28up%29&time=0";
-    char *answer = exchange(REQUEST, sizeof REQUEST - 1);
+    char *answer = world_exchange(REQUEST, sizeof REQUEST - 1);
     assert_non_null(strstr(answer, OK_VECTOR("{\"metric\":{},\"value\":[0,\"2\"]}")));
     free(answer);
 }
@@ -413,7 +211,7 @@ static void a_posted_form_is_answered_as_a_url_is(void **state)
 static void statistics_come_when_asked_for(void **state)
 {
     (void)state;
-    char *answer = get("/api/v1/query?query=up&time=10&stats=all");
+    char *answer = world_get("/api/v1/query?query=up&time=10&stats=true");
     static const char *const PARTS[] = {"]},\"stats\":{\"timings\":{\"evalTotalTime\":",
                                         "\"resultSortTime\":",
                                         "\"queryPreparationTime\":",
@@ -449,7 +247,7 @@ static void samples_are_counted_by_steps_and_windows(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(COUNTS); i++) {
         char want[64];
         snprintf(want, sizeof want, "\"totalQueryableSamples\":%d,", COUNTS[i].samples);
-        char *answer = get(COUNTS[i].path);
+        char *answer = world_get(COUNTS[i].path);
         if (strstr(answer, want) == NULL)
             fail_msg("%s: no %s in %s", COUNTS[i].path, want, answer);
         free(answer);
@@ -489,13 +287,12 @@ static void a_query_whose_client_left_is_cancelled(void **state)
                                        .observe = on_seen,
                                        .observe_arg = &seen};
     assert_true(http_server_open(&server, &http, &err));
-    world.endless.source.pin = endless_pin;
     struct api_options opts = {.source = &world.endless.source, .engine = {.pool = world.pool}};
     struct api *api = api_new(&opts);
     api_add_routes(api, server);
     assert_true(http_server_start(server, &err));
 
-    int fd = dial(http_server_port(server, 0));
+    int fd = world_dial(http_server_port(server, 0));
     assert_int_equal(send(fd, REQUEST, sizeof REQUEST - 1, MSG_NOSIGNAL), sizeof REQUEST - 1);
     while (!atomic_load(&world.endless.reading))
         sched_yield();
@@ -518,7 +315,7 @@ static char *get_from(uint16_t port, const char *target)
 {
     uint16_t before = world.port;
     world.port = port;
-    char *answer = get(target);
+    char *answer = world_get(target);
     world.port = before;
     return answer;
 }
@@ -618,7 +415,7 @@ static void targets_are_shown_as_prometheus_does(void **state)
 static void a_long_answer_is_whole(void **state)
 {
     (void)state;
-    char *answer = get(
+    char *answer = world_get(
         "/api/v1/query_range?query=up%20or%20odd*0%2B1&start=0&end=10999&step=1&lookback_delta=1d");
     assert_non_null(strstr(answer, "Transfer-Encoding: chunked"));
     assert_non_null(strstr(answer, "[10999,\"1\"]"));
@@ -654,12 +451,12 @@ static void an_answer_is_whole_wherever_its_pieces_end(void **state)
     for (int i = 0; i < SERIES; i++) {
         snprintf(name, sizeof name, "many{n=\"%d\",pad=\"%.*s\"}", i, i % 23,
                  "xxxxxxxxxxxxxxxxxxxxxxx");
-        add(name, 0, 1000, (const double[]){1, 2, 3, 4, 5, 6, 7}, 7);
+        world_add(name, 0, 1000, (const double[]){1, 2, 3, 4, 5, 6, 7}, 7);
     }
     for (int seconds = 1; seconds <= 7; seconds++) {
         char target[64];
         snprintf(target, sizeof target, "/api/v1/query?query=many[%ds]&time=6", seconds);
-        char *answer = get(target);
+        char *answer = world_get(target);
         json_error_t where;
         json_t *all = json_loads(unchunk(answer), 0, &where);
         if (!all)
@@ -684,7 +481,7 @@ static void before_it_is_ready_only_health_is_answered(void **state)
                    {"/metrics", 200},   {"/api/v1/labels", 503}, {"/query", 200}};
     world.ready = false;
     for (size_t i = 0; i < ARRAY_COUNT(TARGETS); i++) {
-        char *answer = get(TARGETS[i].target);
+        char *answer = world_get(TARGETS[i].target);
         assert_int_equal(strtol(answer + 9, NULL, 10), TARGETS[i].status);
         free(answer);
     }
@@ -707,7 +504,7 @@ static void the_page_is_strict(void **state)
                  {"/assets/targets.js", "text/javascript"},
                  {"/assets/icon.svg", "image/svg+xml"}};
     for (size_t i = 0; i < ARRAY_COUNT(FILES); i++) {
-        char *answer = get(FILES[i].target);
+        char *answer = world_get(FILES[i].target);
         assert_int_equal(strncmp(answer, "HTTP/1.1 200", 12), 0);
         assert_non_null(strstr(answer, FILES[i].type));
         assert_non_null(
@@ -719,7 +516,7 @@ static void the_page_is_strict(void **state)
         assert_null(strstr(answer, "style=\""));
         free(answer);
     }
-    char *missing = get("/assets/../api.c");
+    char *missing = world_get("/assets/../api.c");
     assert_int_equal(strncmp(missing, "HTTP/1.1 404", 12), 0);
     free(missing);
 }
