@@ -19,6 +19,7 @@ int command_server(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_query(int argc, char **argv);
 int command_test(int argc, char **argv);
+int command_tsdb(int argc, char **argv);
 int command_version(int argc, char **argv);
 
 /* Prints "belfry: MESSAGE" and the hint to stderr (nothing when the message is empty: it was said already); returns EXIT_USAGE for ERROR_USAGE, else EXIT_FAILED. */

@@ -15,6 +15,7 @@ static const struct {
     {"check", command_check, "check config|metrics: say what is wrong with a file"},
     {"query", command_query, "query instant|range|series|labels: ask a running server"},
     {"test", command_test, "test promql FILE...: run PromQL test scripts"},
+    {"tsdb", command_tsdb, "tsdb list|dump|analyze|verify|import: work on a data folder"},
     {"version", command_version, "print the version"},
 };
 

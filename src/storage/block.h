@@ -24,6 +24,9 @@ MUST_USE bool block_writer_open(struct block_writer **out, const char *dir, int6
                                 int64_t maxt, struct error *err);
 /* What is known of it so far: its name, range and level. Borrowed, as long as `w`. */
 const struct block_meta *block_writer_get_meta(const struct block_writer *w);
+/* The same with a name of the caller's choice (26 letters, see ulid.h): a block that is made of another keeps its name. */
+MUST_USE bool block_writer_open_named(struct block_writer **out, const char *dir, const char *ulid,
+                                      int64_t mint, int64_t maxt, struct error *err);
 /* Borrows all. samples->times ascend. A series without samples is left out. */
 MUST_USE bool block_writer_add(struct block_writer *w, struct labels ls,
                                const struct samples *samples, struct error *err);

@@ -50,14 +50,22 @@ struct block_writer {
 bool block_writer_open(struct block_writer **out, const char *dir, int64_t mint, int64_t maxt,
                        struct error *err)
 {
-    ASSERT(mint < maxt);
+    char ulid[ULID_BYTES];
+    ulid_make(ulid, clock_wall());
+    return block_writer_open_named(out, dir, ulid, mint, maxt, err);
+}
+
+bool block_writer_open_named(struct block_writer **out, const char *dir, const char *ulid,
+                             int64_t mint, int64_t maxt, struct error *err)
+{
+    ASSERT(mint < maxt && ulid_is_valid(ulid));
     char path[BLOCK_PATH_BYTES_MAX];
     struct block_writer *w = mem_alloc_zero(MEM_BLOCK, 1, sizeof *w);
     *out = NULL;
     w->meta.mint = mint;
     w->meta.maxt = maxt;
     w->meta.level = 1;
-    ulid_make(w->meta.ulid, clock_wall());
+    memcpy(w->meta.ulid, ulid, sizeof w->meta.ulid);
     map_init(&w->times_map, MEM_BLOCK);
     map_init(&w->small_map, MEM_BLOCK);
     codec_scratch_init(&w->scratch);

@@ -10,9 +10,14 @@ static const char ALPHABET[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 void ulid_make(char out[ULID_BYTES], wall_time now)
 {
-    uint8_t noise[16]; /* one letter from each byte: 5 of its 8 bits */
-    uint64_t ms = now.ms > 0 ? (uint64_t)now.ms & ((UINT64_C(1) << 48) - 1) : 0;
+    uint8_t noise[16];
     random_secret(noise, sizeof noise);
+    ulid_from(out, now, noise);
+}
+
+void ulid_from(char out[ULID_BYTES], wall_time t, const uint8_t noise[16])
+{
+    uint64_t ms = t.ms > 0 ? (uint64_t)t.ms & ((UINT64_C(1) << 48) - 1) : 0;
     for (int i = 9; i >= 0; i--, ms >>= 5)
         out[i] = ALPHABET[ms & 31];
     for (int i = 0; i < 16; i++)
