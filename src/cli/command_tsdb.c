@@ -16,12 +16,16 @@
 #define DEFAULT_FOLDER "data"
 
 static const char USAGE[] =
-    "Usage: belfry tsdb list [FOLDER]                      blocks of a data folder (default: data)\n"
+    "Usage: belfry tsdb list [FOLDER]                      blocks of a data folder (default: "
+    "data)\n"
     "       belfry tsdb dump [FOLDER]                      its samples as text\n"
     "       belfry tsdb analyze [FOLDER] [BLOCK]           what a block's series are made of\n"
-    "       belfry tsdb verify [FOLDER]                    reads every byte and says what is damaged\n"
-    "       belfry tsdb import prometheus SOURCE [FOLDER]  a data folder of Prometheus becomes blocks here\n"
-    "       belfry tsdb import openmetrics FILE [FOLDER]   samples with timestamps become blocks here; "
+    "       belfry tsdb verify [FOLDER]                    reads every byte and says what is "
+    "damaged\n"
+    "       belfry tsdb import prometheus SOURCE [FOLDER]  a data folder of Prometheus becomes "
+    "blocks here\n"
+    "       belfry tsdb import openmetrics FILE [FOLDER]   samples with timestamps become blocks "
+    "here; "
     "- reads standard input\n\n"
     "Flags:\n";
 

@@ -177,7 +177,8 @@ int tsdb_dump(const struct tsdb_options *o, const struct flag_words *words)
         return EXIT_FAILED;
     if (!db_open(&db, dir, &options, NULL, &err)) {
         if (err.kind == ERROR_BUSY)
-            error_hint(&err, "dump a snapshot (POST /api/v1/admin/tsdb/snapshot), or stop the server");
+            error_hint(&err,
+                       "dump a snapshot (POST /api/v1/admin/tsdb/snapshot), or stop the server");
         return command_fail(&err);
     }
     arena_init(&d.arena, MEM_OTHER, 0);

@@ -36,7 +36,8 @@ static void print_time_range(int64_t mint, int64_t maxt)
     tsdb_time_text(mint, true, from);
     tsdb_time_text(maxt, true, to);
     printf("time range:      %s to %s\n", from, to);
-    printf("note:            the server keeps 15d unless --storage.tsdb.retention.time says otherwise, "
+    printf("note:            the server keeps 15d unless --storage.tsdb.retention.time says "
+           "otherwise, "
            "counted from the newest sample; older blocks are deleted at its next start\n");
 }
 
@@ -61,11 +62,14 @@ static void print_log(const char *name, const struct prometheus_wal_report *r)
         return;
     printf("%-16s %" PRIu64 " segments, %" PRIu64 " records", name, r->segments, r->records);
     if (r->records_skipped)
-        printf(", %" PRIu64 " of kinds that are not imported (exemplars, metadata, native histograms)",
+        printf(", %" PRIu64
+               " of kinds that are not imported (exemplars, metadata, native histograms)",
                r->records_skipped);
     putchar('\n');
     if (r->damaged)
-        fprintf(stderr, "belfry: warning: %s is damaged at %" PRIu64 " place%s, what stood there is lost: %s\n",
+        fprintf(stderr,
+                "belfry: warning: %s is damaged at %" PRIu64
+                " place%s, what stood there is lost: %s\n",
                 name, r->damaged, r->damaged == 1 ? "" : "s", r->damage);
 }
 
@@ -81,10 +85,14 @@ static void print_prometheus(const struct prometheus_import_result *r)
     printf("samples:         %" PRIu64 "\n", r->samples);
     print_time_range(r->mint, r->maxt);
     if (r->chunks_skipped)
-        fprintf(stderr, "belfry: warning: %" PRIu64 " chunks of native histograms (or of encodings not known here) were left out\n",
+        fprintf(stderr,
+                "belfry: warning: %" PRIu64
+                " chunks of native histograms (or of encodings not known here) were left out\n",
                 r->chunks_skipped);
     if (r->log_samples_unknown)
-        fprintf(stderr, "belfry: warning: %" PRIu64 " samples of the logs belong to series that no record names; they were left out\n",
+        fprintf(stderr,
+                "belfry: warning: %" PRIu64
+                " samples of the logs belong to series that no record names; they were left out\n",
                 r->log_samples_unknown);
 }
 

@@ -153,7 +153,8 @@ static void verify_line(void *arg, const struct verify_item *i)
                i->name, i->series, i->samples, i->bytes);
     } else {
         printf("ok       log %s: %" PRIu64 " records, %" PRIu64 " bytes%s\n", i->name, i->records,
-               i->bytes, i->torn ? "; ends within a record (being written, or cut by a crash)" : "");
+               i->bytes,
+               i->torn ? "; ends within a record (being written, or cut by a crash)" : "");
     }
 }
 

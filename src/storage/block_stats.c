@@ -176,8 +176,7 @@ static bool pair_lists(struct gathering *g, size_t limit, struct block_stats *ou
         ranked[i] = (struct ranked){g->pairs[i].series, i};
     ok = ok && list_make(g, ranked, count, limit, TEXT_PAIR, &out->series_by_pair, err);
     for (uint32_t i = 0; metric && i < metric->count; i++)
-        ranked[metrics++] =
-            (struct ranked){g->pairs[metric->first + i].series, metric->first + i};
+        ranked[metrics++] = (struct ranked){g->pairs[metric->first + i].series, metric->first + i};
     ok = ok && list_make(g, ranked, metrics, limit, TEXT_VALUE, &out->series_by_metric, err);
     mem_free(MEM_BLOCK, ranked);
     return ok;
@@ -192,7 +191,8 @@ static bool name_lists(struct gathering *g, size_t limit, struct block_stats *ou
     bool ok = list_make(g, ranked, g->name_count, limit, TEXT_NAME, &out->churn_by_name, err);
     for (uint32_t i = 0; i < g->name_count; i++)
         ranked[i] = (struct ranked){g->names[i].value_bytes, i};
-    ok = ok && list_make(g, ranked, g->name_count, limit, TEXT_NAME, &out->value_bytes_by_name, err);
+    ok =
+        ok && list_make(g, ranked, g->name_count, limit, TEXT_NAME, &out->value_bytes_by_name, err);
     for (uint32_t i = 0; i < g->name_count; i++)
         ranked[i] = (struct ranked){g->names[i].count, i};
     ok = ok && list_make(g, ranked, g->name_count, limit, TEXT_NAME, &out->values_by_name, err);

@@ -16,7 +16,8 @@ struct block_stats_list {
     size_t count;
 };
 struct block_stats {
-    uint64_t series, label_names, label_pairs, postings; /* postings: pairs, counted once per series */
+    uint64_t series, label_names, label_pairs,
+        postings; /* postings: pairs, counted once per series */
     /* Churn: for each series the part of the block's time in which it had no samples; summed, rounded. */
     struct block_stats_list churn_by_pair, churn_by_name;
     struct block_stats_list series_by_pair, value_bytes_by_name, values_by_name, series_by_metric;

@@ -160,7 +160,8 @@ static bool all_series_open(struct prometheus_block *b, uint64_t table_offset, s
     }
     if (table.failed)
         return damaged(b, "index", "postings table", table_offset, err);
-    return count == 0 || error_set(err, ERROR_CORRUPT, "\"%s/index\" has no list of all series", b->dir);
+    return count == 0 ||
+           error_set(err, ERROR_CORRUPT, "\"%s/index\" has no list of all series", b->dir);
 }
 
 static bool index_parse(struct prometheus_block *b, struct error *err)
@@ -235,15 +236,15 @@ static bool segments_open(struct prometheus_block *b, struct error *err)
             return true;
         if (!file_open_read(&f, path, err))
             return false;
-        b->segments = mem_grow(MEM_BLOCK, b->segments, &b->segment_capacity, i + 1,
-                               sizeof(struct file *));
+        b->segments =
+            mem_grow(MEM_BLOCK, b->segments, &b->segment_capacity, i + 1, sizeof(struct file *));
         b->segments[b->segment_count++] = f;
         if (!file_read_at(f, 0, header, sizeof header, err))
             return false;
         struct reader r = reader_from((struct view){(const char *)header, sizeof header});
         if (reader_u32be(&r) != CHUNKS_MAGIC || reader_u8(&r) != 1)
-            return error_set(err, ERROR_CORRUPT,
-                             "\"%s\" is no chunk file of Prometheus, version 1", path);
+            return error_set(err, ERROR_CORRUPT, "\"%s\" is no chunk file of Prometheus, version 1",
+                             path);
     }
     return error_set(err, ERROR_LIMIT, "\"%s\" has more than %d chunk files", b->dir, SEGMENTS_MAX);
 }
@@ -367,8 +368,8 @@ static bool chunk_load(struct prometheus_block *b, uint64_t ref, uint8_t *encodi
     struct view bytes;
     (void)snprintf(name, sizeof name, "chunks/%06zu", segment + 1);
     if (segment >= b->segment_count)
-        return error_set(err, ERROR_CORRUPT, "\"%s\": the index asks for \"%s\", which is not there",
-                         b->dir, name);
+        return error_set(err, ERROR_CORRUPT,
+                         "\"%s\": the index asks for \"%s\", which is not there", b->dir, name);
     if (!piece_load(b, segment, offset, LENGTH_BYTES_MAX, &bytes, err))
         return false;
     struct reader r = reader_from(bytes);
@@ -419,8 +420,9 @@ static bool chunk_append(struct prometheus_block *b, uint64_t ref, struct promet
     if (!samples_reserve(b, out->count + count, err))
         return false;
     if (!prometheus_chunk_decode(data, b->times + out->count, b->values + out->count))
-        return error_set(err, ERROR_CORRUPT, "\"%s\": the samples of chunk %" PRIu64 ":%" PRIu64
-                         " cannot be decoded", b->dir, (ref >> 32) + 1, ref & UINT32_MAX);
+        return error_set(err, ERROR_CORRUPT,
+                         "\"%s\": the samples of chunk %" PRIu64 ":%" PRIu64 " cannot be decoded",
+                         b->dir, (ref >> 32) + 1, ref & UINT32_MAX);
     out->count += count;
     return true;
 }

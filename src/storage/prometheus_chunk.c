@@ -106,9 +106,11 @@ bool prometheus_chunk_decode(struct view data, int64_t *times, double *values)
     size_t count = prometheus_chunk_count(data);
     if (data.len < COUNT_BYTES)
         return false;
-    struct bits b = {(const uint8_t *)data.ptr + COUNT_BYTES, (data.len - COUNT_BYTES) * 8, 0, false};
+    struct bits b = {(const uint8_t *)data.ptr + COUNT_BYTES, (data.len - COUNT_BYTES) * 8, 0,
+                     false};
     struct xor_window window = {0, 0};
-    uint64_t time = 0, step = 0, value = 0; /* unsigned: hostile steps wrap instead of overflowing */
+    uint64_t time = 0, step = 0,
+             value = 0; /* unsigned: hostile steps wrap instead of overflowing */
     for (size_t i = 0; i < count && !b.failed; i++) {
         if (i == 0) {
             time = (uint64_t)zigzag(bits_varint(&b));

@@ -33,7 +33,7 @@ struct import {
     struct number {
         uint64_t log;
         uint32_t series;
-    } *items;
+    } * items;
     size_t item_count, item_capacity;
     int64_t log_mint; /* older samples of the log are in blocks */
     uint64_t samples_seen;
@@ -184,8 +184,8 @@ static bool name_visit(void *arg, const char *name, bool is_dir)
     struct import *im = arg;
     if (!is_dir || !ulid_is_valid(name))
         return true;
-    im->names = mem_grow(MEM_BLOCK, im->names, &im->name_capacity, im->name_count + 1,
-                         sizeof *im->names);
+    im->names =
+        mem_grow(MEM_BLOCK, im->names, &im->name_capacity, im->name_count + 1, sizeof *im->names);
     memcpy(im->names[im->name_count++], name, ULID_BYTES);
     return true;
 }
@@ -194,7 +194,8 @@ static bool name_visit(void *arg, const char *name, bool is_dir)
 
 static uint64_t number_hash(uint64_t number)
 {
-    return number * UINT64_C(0x9e3779b97f4a7c15); /* Fibonacci hashing (Knuth 6.4): numbers are dense */
+    return number *
+           UINT64_C(0x9e3779b97f4a7c15); /* Fibonacci hashing (Knuth 6.4): numbers are dense */
 }
 
 static bool number_equal(const void *context, uint32_t item, const void *key)
@@ -217,8 +218,8 @@ static bool log_series(void *arg, uint64_t number, struct labels ls, struct erro
         im->items[item].series = series;
         return true;
     }
-    im->items = mem_grow(MEM_BLOCK, im->items, &im->item_capacity, im->item_count + 1,
-                         sizeof *im->items);
+    im->items =
+        mem_grow(MEM_BLOCK, im->items, &im->item_capacity, im->item_count + 1, sizeof *im->items);
     im->items[im->item_count] = (struct number){number, series};
     map_add(&im->numbers, number_hash(number) >> 16, (uint32_t)im->item_count++);
     return true;

@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 struct prometheus_import_options {
-    const char *source, *dir; /* Prometheus' data folder; ours, which exists and is locked by the caller */
-    size_t memory_bytes;      /* for samples of the logs; 0 = 512 MiB */
+    const char *source,
+        *dir; /* Prometheus' data folder; ours, which exists and is locked by the caller */
+    size_t memory_bytes; /* for samples of the logs; 0 = 512 MiB */
     /* May be NULL. `what` is a block's name, "write-ahead log" or "blocks of the log"; total 0 = not known. */
     void (*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
     /* Something could not be taken: in words. The import goes on. May be NULL. */
@@ -26,7 +27,7 @@ struct prometheus_import_result {
     uint64_t blocks, blocks_present, blocks_failed;
     uint64_t samples, series; /* of blocks and logs together; a series counts once per block */
     uint64_t log_blocks, log_samples, log_samples_unknown; /* of a series that no record names */
-    uint64_t chunks_skipped; /* native histograms */
+    uint64_t chunks_skipped;                               /* native histograms */
     struct prometheus_wal_report wal, wbl;
     int64_t mint, maxt; /* of the blocks' ranges and the logs' samples; mint > maxt: nothing */
 };

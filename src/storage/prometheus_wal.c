@@ -117,10 +117,18 @@ static bool record_take(struct wal_reading *w, struct view record, size_t offset
     struct reader r = reader_from(record);
     bool ok = true;
     switch (reader_u8(&r)) {
-    case RECORD_SERIES: ok = series_record(w, &r, err); break;
-    case RECORD_SAMPLES: ok = samples_record(w, &r, err); break;
-    case RECORD_DELETED: ok = deleted_record(w, &r, err); break;
-    default: w->report->records_skipped++; break;
+    case RECORD_SERIES:
+        ok = series_record(w, &r, err);
+        break;
+    case RECORD_SAMPLES:
+        ok = samples_record(w, &r, err);
+        break;
+    case RECORD_DELETED:
+        ok = deleted_record(w, &r, err);
+        break;
+    default:
+        w->report->records_skipped++;
+        break;
     }
     w->report->records++;
     if (r.failed)
@@ -166,6 +174,14 @@ static bool record_end(struct wal_reading *w, unsigned compression, size_t offse
 
 /* --- segments --------------------------------------------------------------------------------------- */
 
+static bool is_zero(struct view bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++)
+        if (bytes.ptr[i])
+            return false;
+    return true;
+}
+
 /* One fragment; *more is false when the page has no further one. */
 static bool fragment_take(struct wal_reading *w, struct reader *page, size_t page_offset,
                           bool *more, struct error *err)
@@ -173,8 +189,13 @@ static bool fragment_take(struct wal_reading *w, struct reader *page, size_t pag
     size_t offset = page_offset + page->pos;
     uint8_t kind = reader_u8(page);
     *more = false;
-    if (page->failed || (kind & KIND_MASK) == KIND_EMPTY)
+    if (page->failed)
         return true;
+    if ((kind & KIND_MASK) == KIND_EMPTY) {
+        if (kind != 0 || !is_zero(reader_bytes(page, reader_left(page))))
+            damage(w, "the empty rest of a page", offset);
+        return true;
+    }
     size_t len = (size_t)reader_u8(page) << 8;
     len |= reader_u8(page);
     uint32_t crc = reader_u32be(page);

@@ -23,9 +23,10 @@ struct prometheus_wal_sink {
 
 struct prometheus_wal_report {
     uint64_t segments, records;
-    uint64_t records_skipped; /* native histograms, exemplars of no use here, kinds that are not known */
-    uint64_t damaged;         /* places where a record was damaged: reading goes on at the next page */
-    char damage[256];         /* the first of them, in words */
+    uint64_t
+        records_skipped; /* native histograms, exemplars of no use here, kinds that are not known */
+    uint64_t damaged;    /* places where a record was damaged: reading goes on at the next page */
+    char damage[256];    /* the first of them, in words */
 };
 
 /* All of `dir` (DATA/wal or DATA/wbl; not there: nothing): the newest checkpoint, then the segments after it. Damage is

@@ -57,10 +57,10 @@ struct sample_sorter {
     int64_t mint, maxt, range;
     uint64_t *hashes; /* of label sets, by number */
     size_t hashes_capacity;
-    uint64_t content; /* sum of the hashes of all samples */
+    uint64_t content;              /* sum of the hashes of all samples */
     struct file *arrived, *sorted; /* NULL = not needed */
     struct series_intervals deleted;
-    uint32_t *ranks, *by_rank;     /* label set number - 1 -> rank, and back */
+    uint32_t *ranks, *by_rank; /* label set number - 1 -> rank, and back */
     struct run *runs;
     size_t run_count, run_capacity;
     struct run **heap; /* by the next record: least first */
@@ -116,8 +116,8 @@ bool sample_sorter_series(struct sample_sorter *s, struct labels ls, uint32_t *s
     if (id.n == LABEL_STORE_NONE)
         return error_set(err, ERROR_LIMIT, "there are more than %u series",
                          label_store_labels_count(s->labels));
-    s->hashes = mem_grow(MEM_BLOCK, s->hashes, &s->hashes_capacity, (size_t)id.n + 1,
-                         sizeof *s->hashes);
+    s->hashes =
+        mem_grow(MEM_BLOCK, s->hashes, &s->hashes_capacity, (size_t)id.n + 1, sizeof *s->hashes);
     s->hashes[id.n] = labels_hash(ls);
     *series = id.n;
     return true;
@@ -372,8 +372,7 @@ static bool series_end(struct output *o, struct error *err)
     if (o->count == 0)
         return true;
     labels_id id = {o->sorter->by_rank[o->rank]};
-    size_t count =
-        series_intervals_apply(&o->sorter->deleted, id.n, o->times, o->values, o->count);
+    size_t count = series_intervals_apply(&o->sorter->deleted, id.n, o->times, o->values, o->count);
     const struct samples samples = {.times = o->times, .values = o->values, .count = count};
     o->result->samples += count;
     o->count = 0;

@@ -15,9 +15,11 @@
 struct sample_sorter;
 
 struct sample_sorter_options {
-    const char *dir;       /* the data folder: blocks are published there, pieces lie in DIR/import.tmp meanwhile */
-    size_t memory_bytes;   /* for samples; 0 = 512 MiB. Labels come on top */
-    int64_t range_ms;      /* of a block; 0 = chosen by the time that the samples span: 2 h, 1 d or 8 d */
+    const char *
+        dir; /* the data folder: blocks are published there, pieces lie in DIR/import.tmp meanwhile */
+    size_t memory_bytes; /* for samples; 0 = 512 MiB. Labels come on top */
+    int64_t
+        range_ms; /* of a block; 0 = chosen by the time that the samples span: 2 h, 1 d or 8 d */
 };
 
 /* Copies opts. Makes nothing on disk yet. */
@@ -37,7 +39,8 @@ void sample_sorter_delete(struct sample_sorter *s, uint32_t series, int64_t mint
 
 struct sample_sorter_result {
     uint64_t samples, duplicates, series, blocks;
-    uint64_t blocks_present; /* were there from an earlier import of the very same samples: not written again */
+    uint64_t
+        blocks_present; /* were there from an earlier import of the very same samples: not written again */
     int64_t mint, maxt; /* of the samples; mint > maxt when there are none */
 };
 /* Writes and publishes the blocks. Nothing can be added afterwards. `progress` (may be NULL) is told how many of

@@ -57,7 +57,8 @@ size_t series_intervals_apply(const struct series_intervals *l, uint64_t series,
     if (at == l->count || l->items[at].series != series)
         return count;
     for (size_t i = 0; i < count; i++) {
-        for (; at < l->count && l->items[at].series == series && l->items[at].mint <= times[i]; at++)
+        for (; at < l->count && l->items[at].series == series && l->items[at].mint <= times[i];
+             at++)
             gone_until = l->items[at].maxt > gone_until ? l->items[at].maxt : gone_until;
         if (times[i] <= gone_until)
             continue;

@@ -12,11 +12,11 @@
 #include <stdint.h>
 
 struct verify_item {
-    const char *name;  /* "01HX...", "head/wal/3" */
-    const char *what;  /* "block", "log" */
+    const char *name; /* "01HX...", "head/wal/3" */
+    const char *what; /* "block", "log" */
     uint64_t bytes, series, samples, records;
-    uint64_t damaged;  /* columns, or places in a log */
-    bool torn;         /* a log that ends within a record: being written now, or a crash cut it */
+    uint64_t damaged;   /* columns, or places in a log */
+    bool torn;          /* a log that ends within a record: being written now, or a crash cut it */
     struct error first; /* of the damage; a place in a log in words */
 };
 
