@@ -3,6 +3,7 @@
  * locked meanwhile: the server that uses it must be stopped. */
 #include "cli/command.h"
 #include "cli/command_tsdb.h"
+#include "storage/openmetrics_import.h"
 #include "storage/prometheus_import.h"
 
 #include <inttypes.h>
@@ -135,15 +136,79 @@ static bool source_check(const char *source, struct error *err)
                      source);
 }
 
+/* --- openmetrics ------------------------------------------------------------------------------------ */
+
+/* A copy of standard input in the data folder, which is mapped afterwards: it may be larger than memory. */
+static bool stdin_copy(const char *path, struct error *err)
+{
+    char piece[64 * 1024];
+    struct file *f;
+    size_t n;
+    bool ok = file_remove(path, err) && file_create(&f, path, err);
+    if (!ok)
+        return false;
+    while (ok && (n = fread(piece, 1, sizeof piece, stdin)) > 0)
+        ok = file_write_all(f, (struct view){piece, n}, err);
+    if (ok && ferror(stdin))
+        ok = error_set(err, ERROR_IO, "could not read standard input");
+    if (ok)
+        return file_close(f, err);
+    file_discard(f);
+    return false;
+}
+
+static bool text_import(const struct tsdb_options *o, const char *path, const char *dir,
+                        struct sample_sorter_result *result, struct error *err)
+{
+    struct openmetrics_import_options options = {
+        .dir = dir, .memory_bytes = (size_t)o->memory_bytes, .progress = import_progress};
+    if (!file_map(&options.text, path, err))
+        return false;
+    bool ok = openmetrics_import(&options, result, err);
+    file_unmap(options.text);
+    return ok;
+}
+
+static int import_openmetrics(const struct tsdb_options *o, const char *source, const char *dir)
+{
+    struct error err = {0};
+    struct sample_sorter_result r;
+    struct file *lock;
+    char copy[PATH_BYTES];
+    bool piped = strcmp(source, "-") == 0;
+    if (!folder_lock(dir, &lock, &err))
+        return command_fail(&err);
+    int len = snprintf(copy, sizeof copy, "%s/import.stdin.tmp", dir);
+    bool ok = !piped || (len < PATH_BYTES && stdin_copy(copy, &err));
+    ok = ok && text_import(o, piped ? copy : source, dir, &r, &err);
+    tsdb_progress_end();
+    struct error ignored;
+    if (piped && !file_remove(copy, &ignored))
+        fprintf(stderr, "belfry: warning: could not remove \"%s\"\n", copy);
+    file_discard(lock);
+    if (!ok)
+        return command_fail(&err);
+    printf("blocks:          %" PRIu64 " written, %" PRIu64 " were here already\n", r.blocks,
+           r.blocks_present);
+    printf("samples:         %" PRIu64 " of %" PRIu64 " series\n", r.samples, r.series);
+    if (r.duplicates)
+        printf("left out:        %" PRIu64 " samples at a time that their series has already\n",
+               r.duplicates);
+    print_time_range(r.mint, r.maxt);
+    return EXIT_OK;
+}
+
 int tsdb_import(const struct tsdb_options *o, const struct flag_words *words)
 {
     struct error err = {0};
     const char *what = words->count ? words->items[0] : "";
     const char *source = words->count > 1 ? words->items[1] : NULL;
     const char *dir = words->count > 2 ? words->items[2] : "data";
-    if (strcmp(what, "prometheus") != 0 || !source) {
-        error_set(&err, ERROR_USAGE, "expected: belfry tsdb import prometheus SOURCE [FOLDER]");
-        return command_fail(&err);
-    }
-    return source_check(source, &err) ? import_prometheus(o, source, dir) : command_fail(&err);
+    if (source && strcmp(what, "openmetrics") == 0)
+        return import_openmetrics(o, source, dir);
+    if (source && strcmp(what, "prometheus") == 0)
+        return source_check(source, &err) ? import_prometheus(o, source, dir) : command_fail(&err);
+    error_set(&err, ERROR_USAGE,
+              "expected: belfry tsdb import prometheus|openmetrics SOURCE [FOLDER]");
+    return command_fail(&err);
 }

@@ -167,10 +167,18 @@ static void chunk_comes_back(void **state)
             step = step < 1 ? 1 : step;
             times[i] = t += step;
             switch (random_below(&random, 4)) {
-            case 0: values[i] = i ? values[i - 1] : 0; break;
-            case 1: values[i] = (double)random_below(&random, 1000); break;
-            case 2: values[i] = double_of(random_next(&random)); break;
-            default: values[i] = i ? values[i - 1] + 0.1 : -0.0; break;
+            case 0:
+                values[i] = i ? values[i - 1] : 0;
+                break;
+            case 1:
+                values[i] = (double)random_below(&random, 1000);
+                break;
+            case 2:
+                values[i] = double_of(random_next(&random));
+                break;
+            default:
+                values[i] = i ? values[i - 1] + 0.1 : -0.0;
+                break;
             }
         }
         struct view data = chunk_make(&w, times, values, count);
@@ -526,7 +534,8 @@ static void import_says_what_is_no_folder_of_prometheus(void **state)
     } CASES[] = {
         {"{", "", "is no JSON"},
         {"{\"ulid\":\"x\"}", "", "has no valid \"ulid\""},
-        {"{\"ulid\":\"01M8CMGETQXCND07QB4FHPTVR5\",\"minTime\":1,\"maxTime\":2}", "", "is no index"},
+        {"{\"ulid\":\"01M8CMGETQXCND07QB4FHPTVR5\",\"minTime\":1,\"maxTime\":2}", "",
+         "is no index"},
         {"{\"ulid\":\"01M8CMGETQXCND07QB4FHPTVR5\",\"minTime\":1,\"maxTime\":2}",
          "\xba\xaa\xd7\x00\x09                                                                  ",
          "has version 9"},
