@@ -45,8 +45,7 @@ static bool series_find(struct reading *r, uint32_t *series, struct error *err)
         return error_wrap(err, "line %u", r->parser.line);
     if (!sample_sorter_series(r->sorter, ls, series, err))
         return false;
-    r->keys =
-        mem_grow(MEM_BLOCK, r->keys, &r->key_capacity, r->key_count + 1, sizeof *r->keys);
+    r->keys = mem_grow(MEM_BLOCK, r->keys, &r->key_capacity, r->key_count + 1, sizeof *r->keys);
     r->keys[r->key_count] = (struct known_key){key, *series};
     map_add(&r->map, hash, (uint32_t)r->key_count++);
     return true;
@@ -59,7 +58,7 @@ static bool sample_take(struct reading *r, struct error *err)
     if (!p->has_timestamp)
         return error_set(err, ERROR_INPUT,
                          "line %u: sample \"%.*s\" has no timestamp: an import needs one on each",
-                         p->line, VIEW_ARGS(((struct view){p->key.ptr, p->key.len < 200 ? p->key.len : 200})));
+                         p->line, (int)(p->key.len < 200 ? p->key.len : 200), p->key.ptr);
     return series_find(r, &series, err) &&
            sample_sorter_add(r->sorter, series, p->timestamp_ms, p->value, err);
 }
@@ -71,13 +70,16 @@ static bool text_read(struct reading *r, struct error *err)
         if (r->options->progress && n % PROGRESS_LINES == 0)
             r->options->progress(r->options->arg, "reading", r->parser.pos, r->options->text.len);
         switch (exposition_next(&r->parser, err)) {
-        case EXPOSITION_END: return true;
-        case EXPOSITION_ERROR: return error_wrap(err, "line %u", r->parser.line);
+        case EXPOSITION_END:
+            return true;
+        case EXPOSITION_ERROR:
+            return error_wrap(err, "line %u", r->parser.line);
         case EXPOSITION_SAMPLE:
             if (!sample_take(r, err))
                 return false;
             break;
-        default: break;
+        default:
+            break;
         }
     }
 }
