@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 struct scrape_manager;
+struct remote_write;
 struct api;
 
 struct api_flag {
@@ -35,11 +36,13 @@ enum api_switch {
 
 /* Everything is borrowed and outlives the api. */
 struct api_options {
-    struct storage_source *source;  /* what queries see */
-    struct engine_options engine;   /* copied; its pool is borrowed */
-    unsigned query_concurrency_max; /* 0 = 20 */
-    struct db *db;                  /* NULL: no status/tsdb, no metadata */
-    struct scrape_manager *scrape;  /* NULL: no targets */
+    struct storage_source *source;     /* what queries see */
+    struct engine_options engine;      /* copied; its pool is borrowed */
+    unsigned query_concurrency_max;    /* 0 = 20 */
+    struct db *db;                     /* NULL: no status/tsdb, no metadata */
+    struct scrape_manager *scrape;     /* NULL: no targets */
+    struct remote_write *remote_write; /* NULL: /api/v1/write says how to enable it */
+    struct pool *write_pool;           /* what it runs on; NULL: the server's */
 
     /* Appends the running configuration as YAML. NULL: empty. Any thread. */
     void (*config_text)(void *arg, struct buffer *out);
