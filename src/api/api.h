@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct access;
 struct scrape_manager;
-struct remote_write;
 struct api;
 
 struct api_flag {
@@ -36,18 +36,17 @@ enum api_switch {
 
 /* Everything is borrowed and outlives the api. */
 struct api_options {
-    struct storage_source *source;     /* what queries see */
-    struct engine_options engine;      /* copied; its pool is borrowed */
-    unsigned query_concurrency_max;    /* 0 = 20 */
-    struct db *db;                     /* NULL: no status/tsdb, no metadata */
-    struct scrape_manager *scrape;     /* NULL: no targets */
-    struct remote_write *remote_write; /* NULL: /api/v1/write says how to enable it */
-    struct pool *write_pool;           /* what it runs on; NULL: the server's */
+    struct storage_source *source;  /* what queries see */
+    struct engine_options engine;   /* copied; its pool is borrowed */
+    unsigned query_concurrency_max; /* 0 = 20 */
+    struct db *db;                  /* NULL: no status/tsdb, no metadata */
+    struct scrape_manager *scrape;  /* NULL: no targets */
+    struct access *access;          /* NULL: no login */
+    const char *prefix;       /* of all paths, as the server has it: "" or "/belfry"; NULL = none */
+    const char *external_url; /* as browsers know the server; NULL = as they address it */
 
     /* Appends the running configuration as YAML. NULL: empty. Any thread. */
     void (*config_text)(void *arg, struct buffer *out);
-    /* Those of the running configuration, in the arena. NULL: none. Any thread. */
-    struct labels (*external_labels)(void *arg, struct arena *arena);
     /* When it was loaded, and whether the last reload went well. */
     bool (*config_state)(void *arg, wall_time *loaded);
     /* False until queries can be answered: /-/ready and the API say 503. NULL: always ready. */
@@ -89,7 +88,7 @@ bool api_error_body(struct view target, int status, struct view text, struct buf
 
 /* Numbers of the API for /metrics. */
 struct api_stats {
-    uint64_t queries_running, queries_waiting, queries_total, queries_failed, federation_errors;
+    uint64_t queries_running, queries_waiting, queries_total, queries_failed;
     uint64_t query_log_failed;
     bool query_log_open;
 };

@@ -83,10 +83,13 @@ static const char *error_type(enum error_kind kind)
 static const char *status_error_type(int status)
 {
     switch (status) {
+    case 401:
+        return "unauthorized";
     case 403:
         return "forbidden";
     case 404:
         return "not_found";
+    case 429:
     case 503:
         return "unavailable";
     default:

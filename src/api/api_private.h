@@ -26,18 +26,13 @@ typedef void api_serve(struct api *api, struct http_request *rq, struct http_res
 
 enum api_need {
     API_NEEDS_NOTHING,
+    API_NEEDS_ACCESS,
     API_NEEDS_DB,
     API_NEEDS_SCRAPE,
     API_NEEDS_METRICS,
     API_NEEDS_HOST_METRICS
 };
-enum {
-    API_HOW_CORS = 1,
-    API_HOW_GATED = 2,
-    API_HOW_PAGE = 4,
-    API_HOW_EARLY = 8,
-    API_HOW_WRITES = 16
-};
+enum { API_HOW_CORS = 1, API_HOW_GATED = 2, API_HOW_PAGE = 4, API_HOW_EARLY = 8 };
 /* For requests that have no use for a body: what a careless client may send all the same. */
 enum { API_BODY_NONE = 16 * 1024 };
 
@@ -63,13 +58,13 @@ struct endpoint {
 
 struct api {
     struct api_options options;
-    struct http_gate *gate, *write_gate;
+    struct http_gate *gate;
     char server_name[HOST_NAME_MAX + 1];
     struct endpoint *endpoints; /* one per row of API_ROUTES */
     struct active_queries active;
     struct query_log query_log;
     _Atomic int64_t subquery_step_ms; /* relaxed; 0 = the engine's default */
-    _Atomic uint64_t queries_total, queries_failed, federation_errors;
+    _Atomic uint64_t queries_total, queries_failed;
 };
 
 /* api_envelope.c: {"status":"success","data": ... ,"warnings":[...]} */
@@ -97,9 +92,6 @@ MUST_USE bool api_limit_parse(struct view text, size_t *limit,
                               struct error *err); /* "" = 0 = none */
 /* RFC 3339 in UTC, "2026-11-20T20:00:58.456Z"; the year 1 for ms == INT64_MIN. */
 void api_time_format(struct buffer *b, int64_t ms);
-/* Cuts off what stands before the next `at` of a header's value (all of it when there is none), without the
- * blanks around it. */
-struct view api_cut(struct view *rest, char at);
 /* A label name of a path: U__ escapes of UTF-8 names are undone. */
 struct view api_label_unescape(struct arena *arena, struct view name);
 
@@ -118,14 +110,12 @@ struct api_selection {
 /* False: the error is in rs. Deinit either way. */
 MUST_USE bool api_selection_parse(struct api_selection *s, struct arena *arena,
                                   struct http_request *rq, struct http_response *rs);
-/* match[] alone; the error is not in an answer yet. */
-MUST_USE bool api_selectors_parse(struct api_selection *s, struct arena *arena,
-                                  struct http_request *rq, struct error *err);
 void api_selection_deinit(struct api_selection *s);
 
 /* The handlers, by the file they are in. */
 api_serve api_serve_healthy, api_serve_ready, api_serve_quit, api_serve_metrics,
-    api_serve_host_metrics; /* api.c */
+    api_serve_host_metrics;                                        /* api.c */
+api_serve api_serve_login_page, api_serve_login, api_serve_logout; /* api_login.c */
 api_serve api_serve_query, api_serve_query_range, api_serve_format_query, api_serve_active_queries,
     api_serve_active_query_cancel;                                         /* api_query.c */
 api_serve api_serve_parse_query;                                           /* api_parse_query.c */
@@ -133,8 +123,6 @@ api_serve api_serve_series, api_serve_label_names, api_serve_label_values; /* ap
 api_serve api_serve_buildinfo, api_serve_version, api_serve_runtimeinfo, api_serve_config,
     api_serve_flags, api_serve_tsdb, api_serve_walreplay, api_serve_metadata; /* api_status.c */
 api_serve api_serve_targets, api_serve_scrape_pools;                          /* api_targets.c */
-api_serve api_serve_federate;                                                 /* api_federate.c */
-api_serve api_serve_write;                                                    /* api_write.c */
 api_serve api_serve_document, api_serve_asset;                                /* page.c */
 
 #endif

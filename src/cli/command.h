@@ -20,6 +20,8 @@ int command_check(int argc, char **argv);
 int command_query(int argc, char **argv);
 int command_test(int argc, char **argv);
 int command_tsdb(int argc, char **argv);
+int command_user(int argc, char **argv);
+int command_token(int argc, char **argv);
 int command_version(int argc, char **argv);
 
 /* Prints "belfry: MESSAGE" and the hint to stderr (nothing when the message is empty: it was said already); returns EXIT_USAGE for ERROR_USAGE, else EXIT_FAILED. */

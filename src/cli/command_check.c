@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_check.c: belfry check config|metrics, with promtool's words and exit statuses. */
+/* command_check.c: belfry check config|metrics|web-config, with promtool's words and exit statuses. */
+#include "access/web_config.h"
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/file.h"
@@ -20,7 +21,9 @@ struct check_options {
 static const char USAGE[] = "Usage: belfry check config [FILE...]      configuration files; "
                             "prometheus.yml when none is named\n"
                             "       belfry check metrics [FILE]        an exposition on standard "
-                            "input (or in FILE): is it well made?\n\n"
+                            "input (or in FILE): is it well made?\n"
+                            "       belfry check web-config FILE...     files of --web.config.file "
+                            "and what they name\n\n"
                             "Flags:\n";
 
 static int check_config(const struct check_options *o, const struct flag_words *words)
@@ -87,6 +90,25 @@ done:
     return status;
 }
 
+static int check_web_config(const struct flag_words *words)
+{
+    bool ok = words->count > 0;
+    if (!ok)
+        fputs("belfry: check web-config needs a file\n", stderr);
+    for (int i = 0; i < words->count; i++) {
+        struct error err = {0};
+        struct web_config *config;
+        if (web_config_load(&config, words->items[i], &err)) {
+            printf("%s SUCCESS\n", words->items[i]);
+            web_config_unref(config);
+        } else {
+            fprintf(stderr, "%s FAILED: %s\n", words->items[i], err.message);
+            ok = false;
+        }
+    }
+    return ok ? EXIT_OK : EXIT_FAILED;
+}
+
 int command_check(int argc, char **argv)
 {
     struct error err = {0};
@@ -98,13 +120,15 @@ int command_check(int argc, char **argv)
     if (!flags_parse(flags, ARRAY_COUNT(flags), argc, argv, &words, command_warn, &err))
         return command_fail(&err);
     const char *what = words.count ? words.items[0] : "";
-    bool config = strcmp(what, "config") == 0;
-    if (o.help || (!config && strcmp(what, "metrics") != 0)) {
+    bool config = strcmp(what, "config") == 0, web = strcmp(what, "web-config") == 0;
+    if (o.help || (!config && !web && strcmp(what, "metrics") != 0)) {
         fputs(USAGE, o.help ? stdout : stderr);
         flags_print_help(o.help ? stdout : stderr, flags, ARRAY_COUNT(flags));
         return o.help ? EXIT_OK : EXIT_USAGE;
     }
     words.items++;
     words.count--;
+    if (web)
+        return check_web_config(&words);
     return config ? check_config(&o, &words) : check_metrics(&words);
 }

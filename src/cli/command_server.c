@@ -19,7 +19,7 @@ enum { WARNINGS_MAX = 64, WARNING_BYTES = 512 };
 
 struct server_flags {
     const char *config_file, *data_dir, *cors_origin, *log_level, *log_format, *wal_sync,
-        *anonymous_role;
+        *anonymous_role, *web_config_file, *external_url, *route_prefix;
     struct flag_list addresses, features;
     int64_t retention_ms, block_ms, lookback_ms, query_timeout_ms, read_timeout_ms;
     uint64_t retention_bytes, segment_bytes, memory_max_bytes;
@@ -57,6 +57,12 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
          "Configuration; default: prometheus.yml here, else built in."},
         {"web.listen-address", 0, FLAG_LIST, &f->addresses, "ADDRESS",
          "Where to listen, default " DEFAULT_ADDRESS "; repeatable."},
+        {"web.config.file", 0, FLAG_TEXT, &f->web_config_file, "FILE",
+         "Users, roles, TLS and headers; read again when it changes."},
+        {"web.external-url", 0, FLAG_TEXT, &f->external_url, "URL",
+         "Under which browsers know the server, when a proxy stands before it."},
+        {"web.route-prefix", 0, FLAG_TEXT, &f->route_prefix, "PATH",
+         "Prefix of all paths; default: the path of --web.external-url."},
         {"web.read-timeout", 0, FLAG_DURATION, &f->read_timeout_ms, "DURATION",
          "Idle connections end after this long."},
         {"web.max-connections", 0, FLAG_COUNT, &f->connections_max, "N",
@@ -102,10 +108,7 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         NO_EFFECT("auto-gomaxprocs", FLAG_SWITCH, "there is no Go runtime"),
         NO_EFFECT("auto-gomemlimit", FLAG_SWITCH, "there is no Go runtime"),
         NO_EFFECT("auto-gomemlimit.ratio", FLAG_TEXT, "there is no Go runtime"),
-        NO_EFFECT("web.config.file", FLAG_TEXT, LATER),
         NO_EFFECT("web.max-notifications-subscribers", FLAG_TEXT, LATER),
-        NO_EFFECT("web.external-url", FLAG_TEXT, LATER),
-        NO_EFFECT("web.route-prefix", FLAG_TEXT, LATER),
         NO_EFFECT("web.user-assets", FLAG_TEXT, "Belfry's pages are part of the binary"),
         NO_EFFECT("web.remote-write-receiver.accepted-protobuf-messages", FLAG_TEXT, LATER),
         NO_EFFECT("web.enable-otlp-receiver", FLAG_SWITCH, LATER),
@@ -220,6 +223,50 @@ static void enable_features(const struct flag_list *features, struct engine_opti
     }
 }
 
+/* "foo/bar/", "/foo/bar" -> "/foo/bar"; "/" and "" -> "". */
+static const char *normal_prefix(struct arena *arena, struct view path)
+{
+    while (path.len && path.ptr[0] == '/')
+        path = view_slice(path, 1, path.len);
+    while (path.len && path.ptr[path.len - 1] == '/')
+        path.len--;
+    return path.len ? arena_printf(arena, "/%.*s", VIEW_ARGS(path)).ptr : "";
+}
+
+/* Prometheus' rule: the prefix is the path of the external address unless it is given. */
+static bool parse_addresses(const struct server_flags *f, struct arena *arena,
+                            struct server_options *opts, struct error *err)
+{
+    struct view url = view_from(f->external_url ? f->external_url : "");
+    struct view path = VIEW("");
+    if (url.len) {
+        size_t scheme = view_has_prefix(url, VIEW("https://"))  ? 8
+                        : view_has_prefix(url, VIEW("http://")) ? 7
+                                                                : 0;
+        bool fine = scheme != 0 && url.len > scheme && url.ptr[scheme] != '/' &&
+                    strpbrk(url.ptr + scheme, "?#@\\\"<> ") == NULL;
+        if (!fine)
+            return error_set(err, ERROR_USAGE,
+                             "flag \"--web.external-url\": \"%s\" is not http://host/path or "
+                             "https://host/path",
+                             f->external_url);
+        const char *slash = strchr(url.ptr + scheme, '/');
+        if (slash)
+            path = view_from(slash);
+        opts->external_url = url.ptr;
+    }
+    if (f->route_prefix)
+        path = view_from(f->route_prefix);
+    for (size_t i = 0; i < path.len; i++)
+        if ((unsigned char)path.ptr[i] <= 0x20 || strchr("?#%\\\"<>{}\x7f", path.ptr[i]))
+            return error_set(err, ERROR_USAGE,
+                             "flag \"--web.route-prefix\": \"%.*s\" is not a plain path",
+                             VIEW_ARGS(path));
+    opts->prefix = normal_prefix(arena, path);
+    return strlen(opts->prefix) < 200 ||
+           error_set(err, ERROR_USAGE, "flag \"--web.route-prefix\": it is longer than 200 bytes");
+}
+
 static bool run(struct server_flags *f, const struct flag *flags, size_t count, struct error *err)
 {
     struct arena arena;
@@ -247,6 +294,7 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .connections_max = (unsigned)f->connections_max,
         .read_timeout_ms = f->read_timeout_ms,
         .cors_origin = f->cors_origin,
+        .web_config_path = f->web_config_file && *f->web_config_file ? f->web_config_file : NULL,
         .switches = (f->lifecycle ? 1u << API_SWITCH_LIFECYCLE : 0) |
                     (f->admin_api ? 1u << API_SWITCH_ADMIN_API : 0) |
                     (f->remote_write ? 1u << API_SWITCH_REMOTE_WRITE : 0),
@@ -256,6 +304,10 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .log_json = strcmp(f->log_format, "json") == 0,
     };
     enable_features(&f->features, &opts.engine);
+    if (!parse_addresses(f, &arena, &opts, err)) {
+        arena_deinit(&arena);
+        return false;
+    }
     bool ok = parse_sync(f->wal_sync, &opts.db.wal_sync_interval_ms, err);
     if (!http_role_parse(view_from(f->anonymous_role), &opts.anonymous_role))
         ok = error_set(err, ERROR_USAGE,

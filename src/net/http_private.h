@@ -22,6 +22,7 @@
 #include "base/thread.h"
 #include "net/http_server.h"
 
+#include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -60,6 +61,7 @@ struct http_connection {
     struct http_server *server; /* constant */
     int fd;                     /* constant; open while the connection is in the list */
     bool is_over;               /* of the reserve: constant once it is in the list */
+    struct http_tls *tls;       /* constant; NULL = plain */
 
     /* Governor's mutex. */
     struct http_connection *previous, *next;
@@ -122,7 +124,6 @@ struct http_request {
     enum http_verdict verdict; /* of the access thread, once DECIDED */
     struct buffer body;
     size_t body_bytes_max, body_bytes_dropped;
-    bool is_over_budget; /* body dropped: all bodies together were too much */
     struct form params;
     char peer[INET6_ADDRSTRLEN + 10];
     struct http_request *gate_next; /* gate's mutex */
@@ -165,13 +166,14 @@ struct http_server {
     bool cors_any;
     struct pool *aside;
     struct pool *access;         /* one thread: options.access may wait there; NULL without it */
+    bool has_tls;                /* constant after start */
+    struct view prefix;          /* "/belfry"; empty = none */
     struct view external_origin; /* "https://host" of options.external_url; empty = none */
     struct governor governor;
     unsigned
         connections_reserve; /* per listener; constant after start, like options.connections_max */
     bool started;
     _Atomic bool stopping;
-    _Atomic size_t bodies_bytes; /* held now, by all requests */
     _Atomic uint64_t connections_total, requests_total, requests_refused, disconnects,
         write_timeouts, read_timeouts;
 };
@@ -193,6 +195,9 @@ bool request_parse_params(struct http_request *rq);
 
 /* http_route.c */
 bool route_find(struct http_request *rq); /* false: 404 or 405 is in the response */
+
+/* http_tls.c: before the handshake. `tls` outlives the session. */
+bool http_tls_begin(struct http_tls *tls, gnutls_session_t session);
 
 /* http_access.c */
 void request_judge_caller(struct http_request *rq);

@@ -27,6 +27,16 @@ struct view http_request_path(const struct http_request *rq)
     return rq->path;
 }
 
+struct view http_request_target(const struct http_request *rq)
+{
+    return rq->target;
+}
+
+bool http_request_is_tls(const struct http_request *rq)
+{
+    return rq->server->has_tls;
+}
+
 const char *http_request_peer(const struct http_request *rq)
 {
     return rq->peer;
@@ -214,6 +224,27 @@ static bool bad_path(struct http_request *rq, const char *why)
     return false;
 }
 
+/* What is not below the prefix is not there; the prefix itself, and the root, lead to the page. */
+static bool strip_prefix(struct http_request *rq)
+{
+    struct view prefix = rq->server->prefix;
+    if (prefix.len == 0)
+        return true;
+    if (view_is(rq->path, "/") || view_eq(rq->path, prefix)) {
+        http_response_error(&rq->response, 302, "the pages are below %.*s/", VIEW_ARGS(prefix));
+        http_response_set_header(&rq->response, "Location",
+                                 arena_printf(&rq->arena, "%.*s/", VIEW_ARGS(prefix)));
+        return false;
+    }
+    if (!view_has_prefix(rq->path, prefix) || rq->path.ptr[prefix.len] != '/') {
+        http_response_error(&rq->response, 404, "404 page not found");
+        return false;
+    }
+    rq->path = view_slice(rq->path, prefix.len, rq->path.len);
+    rq->target = view_slice(rq->target, prefix.len, rq->target.len);
+    return true;
+}
+
 static bool split_path(struct http_request *rq)
 {
     if (rq->target.len > HTTP_TARGET_BYTES_MAX) {
@@ -227,6 +258,8 @@ static bool split_path(struct http_request *rq)
     rq->query = mark ? view_slice(rq->target, path_bytes + 1, rq->target.len) : VIEW("");
     if (rq->path.len == 0 || rq->path.ptr[0] != '/')
         return bad_path(rq, "the target must begin with a slash");
+    if (!strip_prefix(rq))
+        return false;
     size_t pos = 1;
     for (;;) {
         const char *slash = memchr(rq->path.ptr + pos, '/', rq->path.len - pos);

@@ -251,9 +251,12 @@ static struct MHD_Response *make_response(struct http_response *rs)
 static bool add_headers(struct http_response *rs, struct MHD_Response *mr)
 {
     bool ok = true;
+    const struct http_server_options *o = &rs->request->server->options;
+    if (o->decorate)
+        o->decorate(o->access_arg, rs);
+    http_response_set_header(rs, "X-Content-Type-Options", VIEW("nosniff"));
     if (rs->content_type)
         ok = MHD_add_response_header(mr, "Content-Type", rs->content_type) == MHD_YES;
-    ok = ok && MHD_add_response_header(mr, "X-Content-Type-Options", "nosniff") == MHD_YES;
     if (rs->is_gzip)
         ok = ok && MHD_add_response_header(mr, "Content-Encoding", "gzip") == MHD_YES;
     if (is_compressible(rs->content_type))

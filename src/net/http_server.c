@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <gnutls/abstract.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -27,7 +28,6 @@ static void options_fill(struct http_server_options *o)
     o->thread_count = o->thread_count ? o->thread_count : 2;
     o->connections_max = o->connections_max ? o->connections_max : 512;
     o->body_bytes_max = o->body_bytes_max ? o->body_bytes_max : 10 << 20;
-    o->bodies_bytes_max = o->bodies_bytes_max ? o->bodies_bytes_max : 256 << 20;
     o->response_bytes_max = o->response_bytes_max ? o->response_bytes_max : 64 << 20;
     o->idle_timeout_ms = or_default(o->idle_timeout_ms, 5 * 60 * 1000);
     o->read_timeout_ms = or_default(o->read_timeout_ms, 60 * 1000);
@@ -183,6 +183,9 @@ bool http_server_open(struct http_server **out, const struct http_server_options
     cond_init(&s->governor.wake);
     cond_init(&s->governor.changed);
     external_origin_set(s, opts->external_url);
+    if (opts->prefix && strcmp(opts->prefix, "/") != 0)
+        s->prefix =
+            (struct view){mem_copy_string(MEM_HTTP, view_from(opts->prefix)), strlen(opts->prefix)};
     s->listeners = mem_alloc_zero(MEM_HTTP, opts->address_count + 1, sizeof *s->listeners);
     bool ok = cors_open(s, opts->cors_origin, err);
     for (size_t i = 0; ok && i < opts->address_count; i++) {
@@ -194,6 +197,7 @@ bool http_server_open(struct http_server **out, const struct http_server_options
     s->options.addresses = NULL; /* lent for this call only */
     s->options.cors_origin = NULL;
     s->options.external_url = NULL;
+    s->options.prefix = NULL;
     if (!ok) {
         http_server_close(s);
         return false;
@@ -233,10 +237,29 @@ static enum MHD_Result on_accept(void *cls, const struct sockaddr *peer, socklen
     return atomic_load_explicit(&s->stopping, memory_order_relaxed) ? MHD_NO : MHD_YES;
 }
 
+/* MHD asks for one before it begins; http_tls_begin() replaces it and all it would lead to. */
+static int no_certificate(gnutls_session_t session, const gnutls_datum_t *req_ca_rdn, int nreqs,
+                          const gnutls_pk_algorithm_t *pk_algos, int pk_algos_length,
+                          gnutls_pcert_st **pcert, unsigned int *pcert_length,
+                          gnutls_privkey_t *pkey)
+{
+    (void)session;
+    (void)req_ca_rdn;
+    (void)nreqs;
+    (void)pk_algos;
+    (void)pk_algos_length;
+    (void)pcert;
+    (void)pcert_length;
+    (void)pkey;
+    return -1;
+}
+
 static bool listener_start(struct http_server *s, struct listener *l, struct error *err)
 {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    struct MHD_OptionItem items[] = {
+    if (s->has_tls)
+        flags |= MHD_USE_TLS;
+    struct MHD_OptionItem items[16] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_library_log, s},
         {MHD_OPTION_LISTEN_SOCKET, l->fd, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
@@ -248,10 +271,15 @@ static bool listener_start(struct http_server *s, struct listener *l, struct err
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_on_completed, s},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)http_on_target, s},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)keep_escaped, NULL},
-        {s->options.thread_count > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
-         (intptr_t)s->options.thread_count, NULL},
-        {MHD_OPTION_END, 0, NULL},
     };
+    size_t count = 10;
+    if (s->has_tls)
+        items[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0,
+                                                 (void *)(intptr_t)no_certificate};
+    if (s->options.thread_count > 1)
+        items[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE,
+                                                 (intptr_t)s->options.thread_count, NULL};
+    items[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     /* MHD's threads inherit the mask: signals are for the main thread. */
     sigset_t all, before;
     sigfillset(&all);
@@ -290,6 +318,11 @@ bool http_server_start(struct http_server *s, struct error *err)
     ASSERT(!s->started);
     s->started = true;
     connections_limit(s);
+    if (s->options.tls) {
+        struct http_tls *tls = s->options.tls(s->options.access_arg);
+        s->has_tls = tls != NULL;
+        http_tls_unref(tls);
+    }
     bool ok = pool_start(&s->aside, ASIDE_THREADS, ASIDE_QUEUE_MAX, err) &&
               (s->options.access == NULL || pool_start(&s->access, 1, ACCESS_QUEUE_MAX, err)) &&
               governor_start(s, err);
@@ -336,6 +369,7 @@ void http_server_close(struct http_server *s)
     cond_deinit(&s->governor.wake);
     cond_deinit(&s->governor.changed);
     mem_free(MEM_HTTP, (char *)(uintptr_t)s->external_origin.ptr);
+    mem_free(MEM_HTTP, (char *)(uintptr_t)s->prefix.ptr);
     mem_free(MEM_HTTP, s->listeners);
     mem_free(MEM_HTTP, s->routes);
     mem_free(MEM_HTTP, s);

@@ -20,6 +20,7 @@
 #include "base/pool.h"
 #include "base/view.h"
 #include "net/form.h"
+#include "net/http_tls.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -78,8 +79,6 @@ struct http_route {
     http_handler handler;
     void *arg;              /* borrowed; outlives the server */
     struct http_gate *gate; /* NULL = none; HTTP_RUN_POOL only */
-    struct pool *pool;      /* HTTP_RUN_POOL; NULL = the server's. Outlives the server */
-    unsigned retry_after_s; /* who finds gate or pool full gets 429 with Retry-After; 0 = 503 */
     size_t body_bytes_max;  /* 0 = the server's */
     bool cors;              /* answers other origins as options.cors_origin allows, and OPTIONS */
     bool is_page;           /* shown by a browser: security headers (CSP and so on) are added */
@@ -99,13 +98,12 @@ struct http_server_options {
     const char *const
         *addresses; /* "127.0.0.1:9090", "[::1]:9090", ":9090" (all), "localhost:0" (port chosen) */
     size_t address_count;
-    struct pool *pool;        /* for HTTP_RUN_POOL; NULL: these run aside */
-    unsigned thread_count;    /* per listener; 0 = 2 */
-    unsigned connections_max; /* per listener; 0 = 512. One more takes the place of the one that
+    struct pool *pool;         /* for HTTP_RUN_POOL; NULL: these run aside */
+    unsigned thread_count;     /* per listener; 0 = 2 */
+    unsigned connections_max;  /* per listener; 0 = 512. One more takes the place of the one that
                                   is silent longest; if all are busy, public routes only answer.
                                   Never more than half of the process' descriptors */
-    size_t body_bytes_max;    /* of a request; 0 = 10 MiB */
-    size_t bodies_bytes_max; /* of all requests together; 0 = 256 MiB. Beyond it 503, Retry-After */
+    size_t body_bytes_max;     /* of a request; 0 = 10 MiB */
     size_t response_bytes_max; /* of an answer that is not streamed; 0 = 64 MiB */
     int64_t idle_timeout_ms;   /* kept connection without a request; 0 = 5 min */
     int64_t read_timeout_ms;   /* from the first byte of a request to its last; 0 = 60 s */
@@ -123,7 +121,13 @@ struct http_server_options {
      * wait (one: they queue). NULL: http_access_without_users(). */
     enum http_verdict (*access)(void *arg, struct http_request *rq, struct http_response *rs,
                                 bool may_wait);
-    void *access_arg;
+    /* A reference to what a connection that begins now speaks; the connection's thread, which may not wait long. NULL,
+     * or NULL when the server starts: no TLS, and none later. */
+    struct http_tls *(*tls)(void *arg);
+    /* Any thread: may set headers of an answer that is about to be sent. */
+    void (*decorate)(void *arg, struct http_response *rs);
+    void *access_arg;   /* of these three */
+    const char *prefix; /* of all routes: "/belfry"; NULL or "" = none; copied */
     /* Any thread: appends an error's body (JSON) in its own form for this target; false: plain text. May be NULL. */
     bool (*error_body)(struct view target, int status, struct view text, struct buffer *out);
     /* Any thread, after each request; must not block. May be NULL. */
@@ -170,7 +174,10 @@ size_t http_gate_waiting(struct http_gate *gate);
  * thread at a time; everything returned is borrowed for the same time. ---- */
 
 enum http_method http_request_method(const struct http_request *rq);
-struct view http_request_path(const struct http_request *rq); /* as sent, without the query */
+/* As sent, behind the server's prefix: without the query, and with it. */
+struct view http_request_path(const struct http_request *rq);
+struct view http_request_target(const struct http_request *rq);
+bool http_request_is_tls(const struct http_request *rq);
 /* "10.1.2.3:5000" */
 const char *http_request_peer(const struct http_request *rq);
 /* Of the caller; UNSET on public routes, where nobody is asked. */

@@ -8,11 +8,11 @@
  * that connect during a replay wait in the backlog. */
 #include "server/server.h"
 
+#include "access/access.h"
 #include "base/assert.h"
 #include "base/duration.h"
 #include "base/thread.h"
 #include "ingest/config.h"
-#include "ingest/remote_write.h"
 #include "ingest/scrape.h"
 #include "net/http_server.h"
 #include "server/running_config.h"
@@ -37,9 +37,8 @@ struct server {
     struct pool *pool;
     struct db *db;
     struct scrape_manager *scrape;
-    struct remote_write *remote_write; /* NULL: not enabled */
-    struct pool *write_pool;
     struct http_server *http;
+    struct access *access;
     struct api *api;
     struct self_metrics *metrics;
     char retention[96];
@@ -75,15 +74,6 @@ static void give_config_text(void *arg, struct buffer *out)
     struct config *config = running_config_get(&s->config);
     config_print_yaml(config, out);
     config_unref(config);
-}
-
-static struct labels give_external_labels(void *arg, struct arena *arena)
-{
-    struct server *s = arg;
-    struct config *config = running_config_get(&s->config);
-    struct labels ls = labels_copy(arena, config->global.external_labels);
-    config_unref(config);
-    return ls;
 }
 
 static bool give_config_state(void *arg, wall_time *loaded)
@@ -199,6 +189,16 @@ static bool open_log(struct server *s, struct error *err)
     return true;
 }
 
+static bool open_access(struct server *s, struct error *err)
+{
+    struct access_options options = {.web_config_path = s->opts->web_config_path,
+                                     .data_dir = s->opts->data_dir,
+                                     .prefix = s->opts->prefix,
+                                     .log = on_event,
+                                     .log_arg = s};
+    return access_open(&s->access, &options, err);
+}
+
 static bool open_http(struct server *s, struct error *err)
 {
     struct http_server_options options = {.addresses = s->opts->addresses,
@@ -208,6 +208,14 @@ static bool open_http(struct server *s, struct error *err)
                                           .idle_timeout_ms = s->opts->read_timeout_ms,
                                           .cors_origin = s->opts->cors_origin,
                                           .anonymous_role = s->opts->anonymous_role,
+                                          .forbidden_hint =
+                                              "add a user with \"belfry user add NAME\"",
+                                          .external_url = s->opts->external_url,
+                                          .prefix = s->opts->prefix,
+                                          .access = access_check,
+                                          .tls = access_tls,
+                                          .decorate = access_decorate,
+                                          .access_arg = s->access,
                                           .error_body = api_error_body,
                                           .observe = on_request,
                                           .observe_arg = s,
@@ -272,10 +280,10 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .query_concurrency_max = s->opts->query_concurrency_max,
                                   .db = s->db,
                                   .scrape = s->scrape,
-                                  .remote_write = s->remote_write,
-                                  .write_pool = s->write_pool,
+                                  .access = s->access,
+                                  .prefix = s->opts->prefix,
+                                  .external_url = s->opts->external_url,
                                   .config_text = give_config_text,
-                                  .external_labels = give_external_labels,
                                   .config_state = give_config_state,
                                   .is_ready = give_ready,
                                   .metrics = give_metrics,
@@ -290,7 +298,6 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
     s->api = api_new(&options);
     struct self_metrics_sources sources = {.db = s->db,
                                            .scrape = s->scrape,
-                                           .remote_write = s->remote_write,
                                            .api = s->api,
                                            .http = s->http,
                                            .config = &s->config,
@@ -304,7 +311,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
 /* Everybody who reaches an address that is not loopback may do something: that should be meant. */
 static void warn_of_strangers(struct server *s)
 {
-    if (s->opts->anonymous_role == HTTP_ROLE_PUBLIC)
+    if (s->opts->anonymous_role == HTTP_ROLE_PUBLIC || access_has_users(s->access))
         return;
     for (size_t i = 0; i < http_server_listener_count(s->http); i++) {
         const char *address = http_server_address(s->http, i);
@@ -316,20 +323,9 @@ static void warn_of_strangers(struct server *s)
                  "long as there are no users",
                  address, http_role_name(s->opts->anonymous_role));
         belfry_log_warn(s->log, "no_users", BELFRY_STR("detail", detail),
-                        BELFRY_STR("hint", "set --web.anonymous-role=none to close it"));
+                        BELFRY_STR("hint", "add a user with \"belfry user add NAME\", or set "
+                                           "--web.anonymous-role=none"));
     }
-}
-
-/* Writes wait for the WAL, queries compute: threads of their own. Two at least, so that one decodes meanwhile. */
-static bool open_remote_write(struct server *s, struct error *err)
-{
-    if (!(s->opts->switches & 1u << API_SWITCH_REMOTE_WRITE))
-        return true;
-    unsigned threads = thread_cpu_count() < 2 ? 2 : thread_cpu_count();
-    if (!pool_start(&s->write_pool, threads, POOL_QUEUE_MAX, err))
-        return false;
-    s->remote_write = remote_write_new(s->db);
-    return true;
 }
 
 static bool start(struct server *s, struct error *err)
@@ -337,8 +333,8 @@ static bool start(struct server *s, struct error *err)
     wall_time started = clock_wall();
     struct scrape_options scrape = {.log = on_event, .log_arg = s};
     if (!pool_start(&s->pool, 0, POOL_QUEUE_MAX, err) || !self_metrics_new(&s->metrics, err) ||
-        !open_http(s, err) || !load_config(s, err) || !open_storage(s, err) ||
-        !scrape_manager_start(&s->scrape, s->db, &scrape, err) || !open_remote_write(s, err) ||
+        !open_access(s, err) || !open_http(s, err) || !load_config(s, err) ||
+        !open_storage(s, err) || !scrape_manager_start(&s->scrape, s->db, &scrape, err) ||
         !start_http(s, started, err))
         return false;
     struct config *config = running_config_get(&s->config);
@@ -354,7 +350,10 @@ static bool start(struct server *s, struct error *err)
                         BELFRY_STR("address", http_server_address(s->http, i)));
     warn_of_strangers(s);
     char page[128];
-    snprintf(page, sizeof page, "http://%s", s->config.built_in_target);
+    struct http_tls *tls = access_tls(s->access);
+    snprintf(page, sizeof page, "%s://%s%s", tls ? "https" : "http", s->config.built_in_target,
+             s->opts->prefix);
+    http_tls_unref(tls);
     belfry_log_info(s->log, "ready", BELFRY_STR("page", page));
     return true;
 }
@@ -371,8 +370,7 @@ static bool stop(struct server *s, struct error *err)
         self_metrics_detach(s->metrics);
     http_server_close(s->http);
     api_free(s->api);
-    pool_stop(s->write_pool);
-    remote_write_free(s->remote_write);
+    access_close(s->access);
     bool ok = !s->db || db_close(s->db, err);
     self_metrics_free(s->metrics);
     pool_stop(s->pool);

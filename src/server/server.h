@@ -27,8 +27,11 @@ struct server_options {
     int64_t read_timeout_ms;
     const char *cors_origin;
     enum http_role anonymous_role; /* of callers that are not local, while there are no users */
-    unsigned switches;             /* routes that flags open: api_options.switches */
-    const struct api_flag *flags;  /* sorted by name */
+    const char *web_config_path;   /* users, TLS, headers; NULL = none */
+    const char *prefix;            /* of all paths: "/belfry"; "" = none */
+    const char *external_url; /* under which browsers know the server; NULL = as they address it */
+    unsigned switches;        /* routes that flags open: api_options.switches */
+    const struct api_flag *flags; /* sorted by name */
     size_t flag_count;
     const char *log_level;       /* debug, info, warn, error */
     bool log_json;               /* else logfmt */

@@ -173,7 +173,9 @@ uint32_t group_slot_count(const struct group *g)
 
 void group_set_metadata(struct group *g, const struct metric_metadata *m)
 {
-    head_add_metadata(g->head, m);
+    mutex_lock(&g->head->creation);
+    head_add_metadata_locked(g->head, m, true);
+    mutex_unlock(&g->head->creation);
 }
 
 /* --- rows --- */

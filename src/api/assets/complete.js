@@ -17,7 +17,7 @@ const Complete = (() => {
 
   // Once, also for those who type while the names are on their way.
   function load() {
-    loading ??= fetch("/api/v1/label/__name__/values?limit=" + NAMES_MAX)
+    loading ??= fetch("api/v1/label/__name__/values?limit=" + NAMES_MAX)
       .then((answer) => answer.json())
       .then((body) => { if (body.status === "success") names = body.data; })
       .catch(() => { loading = null; }); // asked again at the next key: completion is a help, not a need

@@ -3,8 +3,7 @@
 "use strict";
 
 (() => {
-  const path = location.pathname;
-  if (path === "/targets") return;
+  if (location.pathname.endsWith("/targets")) return;
   const ROWS_MAX = 2000, LINES_MAX = 200, POINTS_MAX = 600, VALUES_MAX = 50;
   const $ = (id) => document.getElementById(id);
   const state = { expr: "", tab: "table", range: 3600, end: null, refresh: 0 };
@@ -172,6 +171,7 @@
 
   async function ask(url, params, signal) {
     const answer = await fetch(url, { method: "POST", body: new URLSearchParams(params), signal });
+    if (answer.status === 401) location.reload(); // the session is over: the page itself leads to the login
     const text = await answer.text();
     let body;
     try { body = JSON.parse(text); } catch (e) { throw new Error("HTTP " + answer.status + ": " + text.slice(0, 500)); }
@@ -201,8 +201,8 @@
     try {
       const range = rangeNow();
       const body = graph
-        ? await ask("/api/v1/query_range", { query: state.expr, start: range.start, end: range.end, step: range.step }, mine.signal)
-        : await ask("/api/v1/query", { query: state.expr, ...(state.end ? { time: state.end } : {}) }, mine.signal);
+        ? await ask("api/v1/query_range", { query: state.expr, start: range.start, end: range.end, step: range.step }, mine.signal)
+        : await ask("api/v1/query", { query: state.expr, ...(state.end ? { time: state.end } : {}) }, mine.signal);
       if (mine !== running) return;
       clearResult();
       $("panel-" + state.tab).hidden = false;
@@ -241,8 +241,8 @@
     if (state.end) p.set("end", String(state.end));
     if (state.refresh) p.set("refresh", String(state.refresh));
     const query = p.toString();
-    const url = "/query" + (query ? "?" + query : "");
-    if (url.length < 60000 && url !== location.pathname + location.search) history.pushState(null, "", url);
+    const url = new URL("query" + (query ? "?" + query : ""), location.href).href;
+    if (url.length < 60000 && url !== location.href.split("#")[0]) history.pushState(null, "", url);
   }
 
   // ---- controls ----

@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  if (location.pathname !== "/targets") return;
+  if (!location.pathname.endsWith("/targets")) return;
   const REFRESH_MS = 5000;
   const $ = (id) => document.getElementById(id);
   let last = null;
@@ -110,7 +110,8 @@
       return;
     }
     try {
-      const answer = await fetch("/api/v1/targets?state=active");
+      const answer = await fetch("api/v1/targets?state=active");
+      if (answer.status === 401) location.reload();
       const body = await answer.json();
       if (body.status !== "success") throw new Error(body.error);
       last = body.data;
@@ -125,7 +126,7 @@
 
   $("only-down").checked = new URLSearchParams(location.search).has("down");
   $("only-down").addEventListener("change", () => {
-    history.replaceState(null, "", $("only-down").checked ? "/targets?down" : "/targets");
+    history.replaceState(null, "", $("only-down").checked ? "targets?down" : "targets");
     if (last) show();
   });
   load();
