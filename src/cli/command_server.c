@@ -21,7 +21,7 @@ struct server_flags {
     const char *config_file, *data_dir, *cors_origin, *log_level, *log_format, *wal_sync,
         *anonymous_role, *web_config_file, *external_url, *route_prefix;
     struct flag_list addresses, features;
-    int64_t retention_ms, block_ms, lookback_ms, query_timeout_ms, read_timeout_ms;
+    int64_t retention_ms, block_ms, block_max_ms, lookback_ms, query_timeout_ms, read_timeout_ms;
     uint64_t retention_bytes, segment_bytes, memory_max_bytes;
     int64_t query_concurrency, samples_max, connections_max, series_max;
     bool help, version, lifecycle, admin_api, remote_write;
@@ -86,6 +86,8 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
          "Size of a segment of the write-ahead log."},
         {"storage.tsdb.min-block-duration", 0, FLAG_DURATION, &f->block_ms, "DURATION",
          "Range of a block, for tests."},
+        {"storage.tsdb.max-block-duration", 0, FLAG_DURATION, &f->block_max_ms, "DURATION",
+         "Longest range of a merged block; 0s: a tenth of the retention, at most 31d."},
         {"storage.wal.sync", 0, FLAG_TEXT, &f->wal_sync, "DURATION|off",
          "Sync at most this long after a commit; 0: before it."},
         {"storage.series-max", 0, FLAG_COUNT, &f->series_max, "N",
@@ -116,7 +118,6 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         NO_EFFECT("web.console.libraries", FLAG_TEXT, "Belfry has no console templates"),
         NO_EFFECT("web.page-title", FLAG_TEXT, LATER),
         NO_EFFECT("storage.tsdb.no-lockfile", FLAG_SWITCH, "the data folder is always locked"),
-        NO_EFFECT("storage.tsdb.max-block-duration", FLAG_TEXT, LATER),
         NO_EFFECT("storage.tsdb.max-block-chunk-segment-size", FLAG_TEXT,
                   "Belfry's blocks have no chunk segments"),
         NO_EFFECT("storage.tsdb.head-chunks-write-queue-size", FLAG_TEXT,
@@ -282,6 +283,7 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .addresses = f->addresses.items,
         .address_count = f->addresses.count,
         .db = {.block_range_ms = f->block_ms,
+               .block_ms_max = f->block_max_ms,
                .retention_ms = f->retention_ms ? f->retention_ms : -1,
                .retention_bytes = f->retention_bytes,
                .wal_segment_bytes = f->segment_bytes,

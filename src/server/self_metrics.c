@@ -143,9 +143,15 @@ static void collect_disk(belfry_emitter *e, const struct db_stats *s)
          (double)s->wal_corruptions},
         {"prometheus_tsdb_compactions_total",
          "Total number of compactions that were executed for the partition.",
-         (double)s->blocks_cut},
+         (double)(s->blocks_cut + s->compactions)},
         {"prometheus_tsdb_compactions_failed_total",
-         "Total number of compactions that failed for the partition.", (double)s->cut_failures},
+         "Total number of compactions that failed for the partition.",
+         (double)(s->cut_failures + s->compactions_failed)},
+        {"belfry_storage_merges_total", "Merges of several blocks into one.",
+         (double)s->compactions},
+        {"belfry_storage_merge_failures_total",
+         "Merges that failed: tried again, or a damaged block was left out of them.",
+         (double)s->compactions_failed},
     };
     EMIT_GAUGES(e, gauges);
     EMIT_COUNTERS(e, counters);

@@ -79,7 +79,7 @@ bool block_open(struct block **out, const char *dir, struct error *err)
     if (!err)
         err = &ignored;
     if (!block_path(path, dir, "meta.json", err) ||
-        (!block_meta_read(path, &b->meta, err) && !newer_check(dir, err)) ||
+        (!block_meta_read(path, &b->meta, &b->lineage, err) && !newer_check(dir, err)) ||
         !block_path(path, dir, "index", err) || !file_map(&b->mapped, path, err) ||
         !index_open(&b->index, b->mapped, err) || !meta_check(&b->meta, &b->index, err) ||
         !columns_open(b, dir, err)) {
@@ -109,6 +109,7 @@ void block_unref(struct block *b)
     if (before > 1)
         return;
     file_discard(b->columns);
+    block_lineage_deinit(&b->lineage);
     if (b->mapped.ptr)
         file_unmap(b->mapped);
     mem_free(MEM_BLOCK, b);
@@ -119,7 +120,22 @@ bool block_damage_is_news(struct block *b)
     return !atomic_exchange_explicit(&b->damage_seen, true, memory_order_relaxed);
 }
 
+void block_leave_alone(struct block *b)
+{
+    atomic_store_explicit(&b->left_alone, true, memory_order_relaxed);
+}
+
+bool block_is_left_alone(const struct block *b)
+{
+    return atomic_load_explicit(&b->left_alone, memory_order_relaxed);
+}
+
 const struct block_meta *block_get_meta(const struct block *b)
 {
     return &b->meta;
+}
+
+const struct block_lineage *block_get_lineage(const struct block *b)
+{
+    return &b->lineage;
 }

@@ -8,7 +8,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { BLOCK_ULID_BYTES = 27 }; /* 26 letters and a NUL */
+enum { BLOCK_ULID_BYTES = 27, /* 26 letters and a NUL */ BLOCK_LEVEL_MAX = 100 };
+
+/* What a block was made of. */
+struct block_parent {
+    char ulid[BLOCK_ULID_BYTES];
+    int64_t mint, maxt;
+};
+struct block_lineage {
+    struct block_parent *parents; /* the blocks that were merged into it */
+    size_t parent_count;
+    char (*sources)[BLOCK_ULID_BYTES]; /* the blocks cut from a head that its samples come from */
+    size_t source_count;
+};
 
 struct block_meta {
     char ulid[BLOCK_ULID_BYTES];
@@ -27,6 +39,9 @@ const struct block_meta *block_writer_get_meta(const struct block_writer *w);
 /* The same with a name of the caller's choice (26 letters, see ulid.h): a block that is made of another keeps its name. */
 MUST_USE bool block_writer_open_named(struct block_writer **out, const char *dir, const char *ulid,
                                       int64_t mint, int64_t maxt, struct error *err);
+/* What it is made of: a block without is its own source, on level 1. Borrowed until it is finished. */
+void block_writer_set_lineage(struct block_writer *w, uint32_t level,
+                              const struct block_lineage *lineage);
 /* Borrows all. samples->times ascend. A series without samples is left out. */
 MUST_USE bool block_writer_add(struct block_writer *w, struct labels ls,
                                const struct samples *samples, struct error *err);
@@ -42,6 +57,7 @@ MUST_USE bool block_open(struct block **out, const char *dir, struct error *err)
 struct block *block_ref(struct block *b);
 void block_unref(struct block *b);
 const struct block_meta *block_get_meta(const struct block *b);
+const struct block_lineage *block_get_lineage(const struct block *b);
 
 /* As head_select and so on; a ref is the series' number in the block. */
 MUST_USE bool block_select(struct block *b, const struct select *what, struct label_store *labels,

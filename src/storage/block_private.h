@@ -12,14 +12,19 @@ enum { BLOCK_COLUMNS_MAGIC_BYTES = 8, BLOCK_CRC_BYTES = 4, BLOCK_PATH_BYTES_MAX 
 struct block {
     _Atomic uint32_t refs;
     atomic_bool damage_seen; /* relaxed: see block_damage_is_news() */
+    atomic_bool left_alone;  /* relaxed: see block_leave_alone() */
     struct block_meta meta;  /* constant after block_open() */
-    struct index index;      /* borrows `mapped` */
+    struct block_lineage lineage;
+    struct index index; /* borrows `mapped` */
     struct view mapped;
     struct file *columns; /* read with file_read_at(): any thread */
 };
 
 /* True once per block: damage is logged once and not by every query. Any thread. */
 bool block_damage_is_news(struct block *b);
+/* Keeps it out of merges while the process lives. Any thread. */
+void block_leave_alone(struct block *b);
+bool block_is_left_alone(const struct block *b);
 /* A number that no other window of decoded times in this process has (struct samples, times_id). Its top
  * bit keeps it apart from the head's. Any thread. */
 uint64_t block_times_id_next(void);
@@ -27,10 +32,14 @@ uint64_t block_times_id_next(void);
 /* dir/name; false with ERROR_INPUT when it is too long. */
 MUST_USE bool block_path(char out[BLOCK_PATH_BYTES_MAX], const char *dir, const char *name,
                          struct error *err);
-/* meta.json (block_meta.c). */
-MUST_USE bool block_meta_write(const char *path, const struct block_meta *meta, struct error *err);
-MUST_USE bool block_meta_parse(struct view text, struct block_meta *meta, struct error *err);
-MUST_USE bool block_meta_read(const char *path, struct block_meta *meta, struct error *err);
+/* meta.json (block_meta.c). Reading fills an empty lineage, which the caller deinits also after an error. */
+MUST_USE bool block_meta_write(const char *path, const struct block_meta *meta,
+                               const struct block_lineage *lineage, struct error *err);
+MUST_USE bool block_meta_parse(struct view text, struct block_meta *meta,
+                               struct block_lineage *lineage, struct error *err);
+MUST_USE bool block_meta_read(const char *path, struct block_meta *meta,
+                              struct block_lineage *lineage, struct error *err);
+void block_lineage_deinit(struct block_lineage *l);
 
 /* Which series match (block_select.c). Calls back for each, ascending; it stops when `visit` says no,
  * which is no error of block_each(). */

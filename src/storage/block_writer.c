@@ -29,6 +29,7 @@ struct small_column { /* a value column of a few bytes: many idle counters share
 struct block_writer {
     char dir[BLOCK_PATH_BYTES_MAX], tmp[BLOCK_PATH_BYTES_MAX];
     struct block_meta meta;
+    const struct block_lineage *lineage; /* NULL = none */
     struct file *columns;
     struct block_out out;
     struct codec_scratch scratch;
@@ -87,6 +88,13 @@ bool block_writer_open_named(struct block_writer **out, const char *dir, const c
 const struct block_meta *block_writer_get_meta(const struct block_writer *w)
 {
     return &w->meta;
+}
+
+void block_writer_set_lineage(struct block_writer *w, uint32_t level,
+                              const struct block_lineage *lineage)
+{
+    w->meta.level = level;
+    w->lineage = lineage;
 }
 
 /* Closes the column that began at `start` (in the output's buffer) with its checksum. */
@@ -253,8 +261,8 @@ static bool publish(struct block_writer *w, struct error *err)
     w->meta.series_count = w->meta.column_count = w->series_count;
     if (!columns_finish(w, &columns_bytes, err) ||
         !index_finish(w, columns_bytes, &index_bytes, err) ||
-        !block_path(path, w->tmp, "meta.json", err) || !block_meta_write(path, &w->meta, err) ||
-        !dir_sync(w->tmp, err))
+        !block_path(path, w->tmp, "meta.json", err) ||
+        !block_meta_write(path, &w->meta, w->lineage, err) || !dir_sync(w->tmp, err))
         return false;
     w->meta.bytes = dir_bytes(w->tmp);
     return file_publish(w->tmp, w->dir, err);

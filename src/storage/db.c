@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* db.c: the life of the data folder, and what is in force of it. Opening: take the lock, remove what was
  * never finished (names ending in .tmp), open the blocks, move what is damaged to quarantine/, then the
- * head, which drops what blocks already hold. Queries: db_view.c. Cutting and retention: keeper.c. */
+ * head, which drops what blocks already hold. Queries: db_view.c. Cutting and retention: keeper.c. Merging blocks: compactor.c. */
 #include "storage/db.h"
 
 #include "base/assert.h"
@@ -96,6 +96,71 @@ int64_t db_state_floor_min(struct db *db)
     return least;
 }
 
+/* --- blocks of the folder ------------------------------------------------------------------------- */
+
+static const char *oldest_source(const struct block *b)
+{
+    const struct block_lineage *l = block_get_lineage(b);
+    const char *oldest = block_get_meta(b)->ulid;
+    for (size_t i = 0; i < l->source_count; i++)
+        oldest = strcmp(l->sources[i], oldest) < 0 ? l->sources[i] : oldest;
+    return oldest;
+}
+
+static int block_order(const void *a, const void *b)
+{
+    const struct block *x = *(struct block *const *)a, *y = *(struct block *const *)b;
+    int64_t from = block_get_meta(x)->mint, other = block_get_meta(y)->mint;
+    if (from != other)
+        return from < other ? -1 : 1;
+    int order = strcmp(oldest_source(x), oldest_source(y));
+    return order ? order : strcmp(block_get_meta(x)->ulid, block_get_meta(y)->ulid);
+}
+
+void db_blocks_sort(struct block **blocks, size_t count)
+{
+    if (count > 1)
+        qsort((void *)blocks, count, sizeof *blocks, block_order);
+}
+
+bool db_block_adopt(struct db *db, const struct block_meta *meta, struct block **out,
+                    struct error *err)
+{
+    char path[DB_PATH_BYTES_MAX];
+    struct error ignored;
+    *out = NULL;
+    if (meta->sample_count == 0)
+        return true;
+    if (!block_path(path, db->dir, meta->ulid, err))
+        return false;
+    if (block_open(out, path, err))
+        return true;
+    if (!dir_remove(path, &ignored))
+        error_hint(err, "\"%s\" holds samples twice: remove it", path);
+    return false;
+}
+
+bool db_block_retire(struct db *db, const struct block_meta *meta, struct error *err)
+{
+    char from[DB_PATH_BYTES_MAX], to[DB_PATH_BYTES_MAX], name[ULID_BYTES + sizeof ".tmp"];
+    (void)snprintf(name, sizeof name, "%s.tmp", meta->ulid);
+    if (!block_path(from, db->dir, meta->ulid, err) || !block_path(to, db->dir, name, err))
+        return false;
+    return file_publish(from, to, err) || error_wrap(err, "could not delete block \"%s\"", from);
+}
+
+void db_block_erase(struct db *db, const struct block_meta *meta, const char *reason)
+{
+    char path[DB_PATH_BYTES_MAX], name[ULID_BYTES + sizeof ".tmp"];
+    struct error err;
+    (void)snprintf(name, sizeof name, "%s.tmp", meta->ulid);
+    if (!block_path(path, db->dir, name, &err) || !dir_remove(path, &err))
+        db_log(db, true, "block_delete_failed", "%s; it will be tried again at the next start",
+               err.message);
+    else
+        db_log(db, false, "block_deleted", "block %s: %s", meta->ulid, reason);
+}
+
 /* --- open ----------------------------------------------------------------------------------------- */
 
 struct opening {
@@ -168,13 +233,59 @@ static bool open_visit(void *arg, const char *name, bool is_dir)
     return o->ok;
 }
 
-static int block_order(const void *a, const void *b)
+/* The block is in another one, which was made of it: a merge was interrupted before it had removed it. */
+static bool is_superseded(const struct block *b, const struct block *by)
 {
-    const struct block_meta *x = block_get_meta(*(struct block *const *)a);
-    const struct block_meta *y = block_get_meta(*(struct block *const *)b);
-    if (x->mint != y->mint)
-        return x->mint < y->mint ? -1 : 1;
-    return strcmp(x->ulid, y->ulid);
+    const struct block_meta *meta = block_get_meta(b), *newer = block_get_meta(by);
+    const struct block_lineage *l = block_get_lineage(by);
+    if (b == by || newer->level <= meta->level || newer->mint > meta->mint ||
+        newer->maxt < meta->maxt)
+        return false;
+    for (size_t i = 0; i < l->parent_count; i++)
+        if (strcmp(l->parents[i].ulid, meta->ulid) == 0)
+            return true;
+    for (size_t i = 0; i < l->source_count; i++)
+        if (strcmp(l->sources[i], meta->ulid) == 0)
+            return true;
+    return false;
+}
+
+static void remove_superseded(struct opening *o)
+{
+    size_t kept = 0;
+    bool *gone = mem_alloc_zero(MEM_BLOCK, o->count + 1, sizeof *gone);
+    for (size_t i = 0; i < o->count; i++)
+        for (size_t k = 0; k < o->count && !gone[i]; k++)
+            gone[i] = is_superseded(o->blocks[i], o->blocks[k]);
+    for (size_t i = 0; i < o->count; i++) {
+        struct block *b = o->blocks[i];
+        struct error problem;
+        if (!gone[i]) {
+            o->blocks[kept++] = b;
+            continue;
+        }
+        if (db_block_retire(o->db, block_get_meta(b), &problem))
+            db_block_erase(o->db, block_get_meta(b), "it is in a block that was made of it");
+        else
+            db_log(o->db, true, "block_delete_failed", "%s", problem.message);
+        block_unref(b);
+    }
+    o->count = kept;
+    mem_free(MEM_BLOCK, gone);
+}
+
+/* The block is there, or it is in one that was made of it. */
+static bool block_is_there(const struct opening *o, const char *ulid)
+{
+    for (size_t i = 0; i < o->count; i++) {
+        const struct block_lineage *l = block_get_lineage(o->blocks[i]);
+        if (strcmp(block_get_meta(o->blocks[i])->ulid, ulid) == 0)
+            return true;
+        for (size_t k = 0; k < l->source_count; k++)
+            if (strcmp(l->sources[k], ulid) == 0)
+                return true;
+    }
+    return false;
 }
 
 /* Where the blocks end and the head begins (head_floor.h). */
@@ -193,9 +304,8 @@ static bool floor_find(struct db *db, const struct opening *o, int64_t *out, str
                problem.message);
     }
     *out = floor.floor_ms;
-    for (size_t i = 0; floor.block[0] && i < o->count; i++)
-        if (strcmp(block_get_meta(o->blocks[i])->ulid, floor.block) == 0)
-            *out = floor.next_ms;
+    if (floor.block[0] && block_is_there(o, floor.block))
+        *out = floor.next_ms;
     return true;
 }
 
@@ -205,8 +315,8 @@ static bool open_blocks(struct db *db, struct error *err)
     int64_t floor = INT64_MIN;
     bool ok = dir_list(db->dir, open_visit, &o, err) && o.ok && floor_find(db, &o, &floor, err);
     if (ok) {
-        if (o.count > 0)
-            qsort(o.blocks, o.count, sizeof *o.blocks, block_order);
+        remove_superseded(&o);
+        db_blocks_sort(o.blocks, o.count);
         db->truncated_ms = floor;
         db_state_publish(db, o.blocks, o.count, floor);
     }
@@ -254,6 +364,9 @@ static void release(struct db *db)
     mutex_deinit(&db->wake_mutex);
     mutex_deinit(&db->keeper_mutex);
     cond_deinit(&db->wake);
+    mutex_deinit(&db->compact_mutex);
+    mutex_deinit(&db->compact_wake_mutex);
+    cond_deinit(&db->compact_wake);
     mem_free(MEM_BLOCK, db);
 }
 
@@ -269,6 +382,9 @@ bool db_open(struct db **out, const char *dir, const struct db_options *opts, st
     mutex_init(&db->wake_mutex);
     mutex_init(&db->keeper_mutex);
     cond_init(&db->wake);
+    mutex_init(&db->compact_mutex);
+    mutex_init(&db->compact_wake_mutex);
+    cond_init(&db->compact_wake);
     db->source.pin = db_view_pin;
     memcpy(db->dir, dir, strlen(dir) + 1);
     options_apply(db, opts);
@@ -277,8 +393,9 @@ bool db_open(struct db **out, const char *dir, const struct db_options *opts, st
         release(db);
         return false;
     }
-    if (!keeper_start(db, err)) {
+    if (!keeper_start(db, err) || !compactor_start(db, err)) {
         struct error ignored;
+        keeper_stop(db);
         if (!head_close(db->head, &ignored))
             error_hint(err, "and then: %s", ignored.message);
         release(db);
@@ -293,6 +410,7 @@ bool db_close(struct db *db, struct error *err)
     if (!db)
         return true;
     keeper_stop(db);
+    compactor_stop(db);
     bool ok = head_close(db->head, err);
     release(db);
     return ok;
@@ -345,6 +463,8 @@ void db_stats_get(struct db *db, struct db_stats *out)
     out->blocks_deleted = load(&db->blocks_deleted);
     out->cut_failures = load(&db->cut_failures);
     out->columns_damaged = load(&db->columns_damaged);
+    out->compactions = load(&db->compactions);
+    out->compactions_failed = load(&db->compactions_failed);
     out->blocks_quarantined = db->quarantined;
     out->disk_bytes = dir_bytes(db->dir);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* db.h: the data folder: head, WAL and blocks as one thing that is written by appenders (appender.h),
- * read by queries (cursor.h) and tended by its keeper thread (cut, retention).
+ * read by queries (cursor.h) and tended by two threads: keeper (cut, retention) and compactor.
  *
  *   lock                 flock: one process
  *   head/series.log      head/wal/N              see wal.c
@@ -26,10 +26,11 @@ struct db_options {
     int64_t block_range_ms;       /* 0 = 2 h; rounded down to whole seconds, at least one */
     int64_t retention_ms;         /* 0 = 15 d, negative = no limit by time */
     uint64_t retention_bytes;     /* 0 = no limit */
+    int64_t block_ms_max;         /* of merged blocks; 0 = a tenth of the retention, at most 31 d */
     int64_t wal_sync_interval_ms; /* 0 = 1000; DB_SYNC_EACH, DB_SYNC_OFF */
     uint64_t wal_segment_bytes;   /* 0 = 128 MiB */
     size_t series_max;            /* 0 = unlimited; beyond it new series are refused */
-    bool maintain_when_asked;     /* cut and retain in db_maintain() only, not by itself */
+    bool maintain_when_asked;     /* nothing but by db_maintain() and db_compact() */
     /* Called from any thread with something an operator should know. May be NULL. */
     void (*log)(void *arg, bool is_error, const char *event, const char *text);
     void *log_arg;
@@ -50,6 +51,9 @@ struct storage_source *db_as_source(struct db *db);
 void db_flush(struct db *db);
 /* Cuts and applies retention now instead of at the keeper's next look; for tests and admin. */
 MUST_USE bool db_maintain(struct db *db, struct error *err);
+/* Merges what is due (compact_plan.h) now. Not beside db_maintain(): it may run for minutes, while cuts,
+ * retention and queries go on. ERROR_CANCELED when a deletion or the end came between. */
+MUST_USE bool db_compact(struct db *db, struct error *err);
 void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_bytes);
 
 /* Numbers for /metrics and status/tsdb. Any thread. */
@@ -60,6 +64,7 @@ struct db_stats {
     uint64_t stale_markers;
     uint64_t wal_bytes_written, wal_fsyncs, wal_segment, wal_corruptions, wal_queue_length;
     uint64_t blocks, blocks_bytes, blocks_cut, blocks_deleted, cut_failures;
+    uint64_t compactions, compactions_failed;
     int64_t lowest_time;
     double replay_seconds, last_fsync_seconds;
     uint64_t columns_damaged;    /* reads that had to leave a column out */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* db_private.h: what db.c (life), db_view.c (queries) and keeper.c (cut, retention) share.
+/* db_private.h: what db.c (life), db_view.c (queries), keeper.c (cut, retention) and compactor.c
+ * (merging) share.
  *
  * The one mechanism of reclamation: what queries see of the folder is a db_state, the list of blocks and
- * the oldest time that the head answers for. It never changes; the keeper publishes a new one. A query
+ * the oldest time that the head answers for. It never changes; keeper and compactor publish new ones. A query
  * holds the state it began with, so its blocks stay open and the head keeps what lies above its floor:
  * head_truncate() goes no further than the lowest floor of all living states. */
 #ifndef BELFRY_STORAGE_DB_PRIVATE_H
@@ -23,7 +24,7 @@ struct db_state {
     size_t refs;
     int64_t floor_ms; /* below it blocks answer, from it on the head */
     size_t block_count;
-    struct block *blocks[]; /* one reference each; ascending by mint */
+    struct block *blocks[]; /* one reference each; in the order of db_blocks_sort() */
 };
 
 struct db {
@@ -48,8 +49,21 @@ struct db {
     bool keeper_runs; /* db_open() and db_close() only */
     atomic_bool stopping;
 
-    pthread_mutex_t keeper_mutex; /* whoever maintains; guards the fields below */
-    int64_t truncated_ms;         /* up to here the head has forgotten */
+    pthread_mutex_t compact_wake_mutex; /* guards `compact_wake_wanted` */
+    pthread_cond_t compact_wake;
+    bool compact_wake_wanted;
+    pthread_t compactor;
+    bool compactor_runs; /* db_open() and db_close() only */
+
+    pthread_mutex_t compact_mutex; /* whoever merges; before keeper_mutex; guards the two below */
+    uint64_t compact_failures_row; /* since the last success */
+    mono_time compact_not_before;
+    _Atomic uint32_t
+        compact_waiting; /* a merge in work is given up while somebody waits for the mutex */
+
+    /* Whoever publishes: one maintains, or the compactor for a moment. Guards the fields below. */
+    pthread_mutex_t keeper_mutex;
+    int64_t truncated_ms; /* up to here the head has forgotten */
     bool last_cut_empty;
     uint64_t cut_failures_row; /* since the last success */
     mono_time cut_not_before;
@@ -59,8 +73,8 @@ struct db {
 
     _Atomic int64_t retention_ms;
     _Atomic uint64_t retention_bytes;
-    _Atomic uint64_t blocks_cut, blocks_deleted, cut_failures,
-        columns_damaged; /* relaxed: statistics */
+    _Atomic uint64_t blocks_cut, blocks_deleted, cut_failures, columns_damaged, compactions,
+        compactions_failed; /* relaxed: statistics */
 };
 
 /* Tells the operator. */
@@ -70,8 +84,20 @@ void db_log(struct db *db, bool is_error, const char *event, const char *format,
 /* A reference to the state in force; db_state_unref() when done. Any thread. */
 struct db_state *db_state_pin(struct db *db);
 void db_state_unref(struct db *db, struct db_state *state);
-/* Makes a state of these blocks (a reference is taken on each) the one in force. Keeper. */
+/* Makes a state of these blocks (a reference is taken on each) the one in force. Under keeper_mutex. */
 void db_state_publish(struct db *db, struct block *const *blocks, size_t count, int64_t floor_ms);
+/* By time, and that is the order of preference where they overlap: the one that begins first, of two that
+ * begin together the one whose oldest source is the older. */
+void db_blocks_sort(struct block **blocks, size_t count);
+/* Opens a block that was just written (*out NULL when it has no samples). It must not stay when that fails:
+ * its samples are somewhere else too. */
+MUST_USE bool db_block_adopt(struct db *db, const struct block_meta *meta, struct block **out,
+                             struct error *err);
+/* A block that no state has any more: gives it another name, under which the next start removes it; queries
+ * that hold it go on reading. */
+MUST_USE bool db_block_retire(struct db *db, const struct block_meta *meta, struct error *err);
+/* And removes its files. Logs that, with the reason, or why it could not. */
+void db_block_erase(struct db *db, const struct block_meta *meta, const char *reason);
 /* The lowest floor of all living states. */
 int64_t db_state_floor_min(struct db *db);
 
@@ -80,6 +106,15 @@ void keeper_wake(struct db *db);
 MUST_USE bool keeper_start(struct db *db, struct error *err);
 /* Joins; a cut in work is given up. */
 void keeper_stop(struct db *db);
+
+MUST_USE bool compactor_start(struct db *db, struct error *err);
+/* After db->stopping was set: joins; a merge in work is given up. */
+void compactor_stop(struct db *db);
+/* Blocks have come. Any thread. */
+void compactor_wake(struct db *db);
+/* No merge begins or goes on until compactor_resume(). Any thread. */
+void compactor_pause(struct db *db);
+void compactor_resume(struct db *db);
 
 struct storage_view *db_view_pin(struct storage_source *source, int64_t mint, int64_t maxt,
                                  struct error *err);

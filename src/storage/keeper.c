@@ -116,43 +116,20 @@ static bool cut_write(struct cut *c, struct block_meta *meta, struct error *err)
     return block_writer_finish(c->writer, meta, err);
 }
 
-/* Opens the block that was just written; it must not stay when that fails, for it will be cut again. */
-static bool cut_open(struct db *db, const struct block_meta *meta, struct block **out,
-                     struct error *err)
-{
-    char path[DB_PATH_BYTES_MAX];
-    struct error ignored;
-    *out = NULL;
-    if (meta->sample_count == 0)
-        return true;
-    if (!block_path(path, db->dir, meta->ulid, err))
-        return false;
-    if (block_open(out, path, err))
-        return true;
-    if (!dir_remove(path, &ignored))
-        error_hint(err, "\"%s\" holds samples twice: remove it", path);
-    return false;
-}
-
 static void state_add(struct db *db, struct block *b, int64_t floor_ms)
 {
     struct db_state *before = db_state_pin(db);
-    struct block **blocks =
-        mem_alloc(MEM_BLOCK, (before->block_count + 1) * sizeof(struct block *));
-    size_t count = 0, place = 0;
-    while (b && place < before->block_count &&
-           block_get_meta(before->blocks[place])->mint <= block_get_meta(b)->mint)
-        place++;
-    for (size_t i = 0; i < before->block_count; i++) {
-        if (b && i == place)
-            blocks[count++] = b;
-        blocks[count++] = before->blocks[i];
-    }
-    if (b && place == before->block_count)
+    size_t count = before->block_count;
+    struct block **blocks = mem_alloc(MEM_BLOCK, (count + 1) * sizeof(struct block *));
+    if (count > 0)
+        memcpy((void *)blocks, (void *)before->blocks, count * sizeof(struct block *));
+    if (b)
         blocks[count++] = b;
+    db_blocks_sort(blocks, count);
     db_state_publish(db, blocks, count, floor_ms);
-    mem_free(MEM_BLOCK, blocks);
+    mem_free(MEM_BLOCK, (void *)blocks);
     db_state_unref(db, before);
+    compactor_wake(db);
 }
 
 static bool cut_range(struct db *db, int64_t mint, int64_t maxt, struct error *err)
@@ -166,7 +143,7 @@ static bool cut_range(struct db *db, int64_t mint, int64_t maxt, struct error *e
     c.labels = label_store_new(MEM_BLOCK, 0);
     c.view = head_pin(db->head, mint);
     c.reader = head_reader_new(c.view);
-    bool ok = cut_write(&c, &meta, err) && cut_open(db, &meta, &b, err);
+    bool ok = cut_write(&c, &meta, err) && db_block_adopt(db, &meta, &b, err);
     head_reader_free(c.reader);
     head_view_release(c.view);
     label_store_free(c.labels);
@@ -294,9 +271,17 @@ static int64_t newest_sample(struct db *db, const struct db_state *state)
     return newest;
 }
 
-/* How many blocks must go, from the oldest on: those that end before the time limit, then as many as it
- * takes to be below the limit of size. */
-static size_t retention_count(struct db *db, const struct db_state *state)
+static int end_order(const void *a, const void *b)
+{
+    int64_t x = block_get_meta(*(struct block *const *)a)->maxt;
+    int64_t y = block_get_meta(*(struct block *const *)b)->maxt;
+    return (x > y) - (x < y);
+}
+
+/* How many blocks must go, from the one that ends first on: those that end before the time limit, then as
+ * many as it takes to be below the limit of size. */
+static size_t retention_count(struct db *db, const struct db_state *state,
+                              struct block *const *by_end)
 {
     int64_t retention_ms = atomic_load_explicit(&db->retention_ms, memory_order_relaxed);
     uint64_t bytes_max = atomic_load_explicit(&db->retention_bytes, memory_order_relaxed),
@@ -306,55 +291,41 @@ static size_t retention_count(struct db *db, const struct db_state *state)
     size_t count = 0;
     if (retention_ms > 0 && newest >= INT64_MIN + retention_ms)
         while (count < state->block_count &&
-               block_get_meta(state->blocks[count])->maxt <= newest - retention_ms)
+               block_get_meta(by_end[count])->maxt <= newest - retention_ms)
             count++;
     if (bytes_max == 0 || !block_path(head_dir, db->dir, "head", NULL))
         return count;
     bytes = dir_bytes(head_dir);
     for (size_t i = count; i < state->block_count; i++)
-        bytes += block_get_meta(state->blocks[i])->bytes;
+        bytes += block_get_meta(by_end[i])->bytes;
     for (; count < state->block_count && bytes > bytes_max; count++)
-        bytes -= block_get_meta(state->blocks[count])->bytes;
+        bytes -= block_get_meta(by_end[count])->bytes;
     return count;
-}
-
-/* Under another name it is gone for the next start; queries that hold it go on reading. */
-static bool block_retire(struct db *db, const struct block_meta *meta, struct error *err)
-{
-    char from[DB_PATH_BYTES_MAX], to[DB_PATH_BYTES_MAX], name[ULID_BYTES + sizeof ".tmp"];
-    (void)snprintf(name, sizeof name, "%s.tmp", meta->ulid);
-    if (!block_path(from, db->dir, meta->ulid, err) || !block_path(to, db->dir, name, err))
-        return false;
-    return file_publish(from, to, err) || error_wrap(err, "could not delete block \"%s\"", from);
-}
-
-static void block_erase(struct db *db, const struct block_meta *meta)
-{
-    char path[DB_PATH_BYTES_MAX], name[ULID_BYTES + sizeof ".tmp"];
-    struct error err;
-    (void)snprintf(name, sizeof name, "%s.tmp", meta->ulid);
-    if (!block_path(path, db->dir, name, &err) || !dir_remove(path, &err))
-        db_log(db, true, "block_delete_failed", "%s; it will be tried again at the next start",
-               err.message);
-    else
-        db_log(db, false, "block_deleted", "block %s: past the retention", meta->ulid);
 }
 
 static bool retention_apply(struct db *db, struct error *err)
 {
     struct db_state *state = db_state_pin(db);
-    size_t count = retention_count(db, state), gone = 0;
+    size_t count, gone = 0, kept = state->block_count;
     bool careful = clock_jumped(db), ok = true;
+    struct block **by_end = mem_alloc(MEM_BLOCK, (kept + 1) * sizeof(struct block *));
+    if (kept > 0) {
+        memcpy((void *)by_end, (void *)state->blocks, kept * sizeof(struct block *));
+        qsort((void *)by_end, kept, sizeof *by_end, end_order);
+    }
+    count = retention_count(db, state, by_end);
     if (careful && count > 1)
         count = 1;
-    while (gone < count && (ok = block_retire(db, block_get_meta(state->blocks[gone]), err)))
+    while (gone < count && (ok = db_block_retire(db, block_get_meta(by_end[gone]), err)))
         gone++;
     if (gone > 0) {
-        db_state_publish(db, state->blocks + gone, state->block_count - gone, state->floor_ms);
+        db_blocks_sort(by_end + gone, kept - gone);
+        db_state_publish(db, by_end + gone, kept - gone, state->floor_ms);
         for (size_t i = 0; i < gone; i++)
-            block_erase(db, block_get_meta(state->blocks[i]));
+            db_block_erase(db, block_get_meta(by_end[i]), "past the retention");
         atomic_fetch_add_explicit(&db->blocks_deleted, gone, memory_order_relaxed);
     }
+    mem_free(MEM_BLOCK, (void *)by_end);
     db_state_unref(db, state);
     return ok;
 }
