@@ -77,6 +77,9 @@ void api_string_list(struct buffer *b, const char *name, const struct view *item
 /* Annotations of a query: at most ten, and how many more there were. */
 void api_annotations(struct buffer *b, const char *name, const char *kind, const struct view *items,
                      size_t count);
+/* The plan as a JSON object (api_explain.c). */
+struct plan_node;
+void api_plan_write(struct buffer *b, const struct plan_node *n);
 /* {"status":"error",...} with the type and the HTTP status of the kind. */
 void api_error(struct http_response *rs, const struct error *err);
 /* The same with `invalid parameter "NAME": ` before the message. */

@@ -4,6 +4,7 @@
 #include "api/api_private.h"
 #include "base/assert.h"
 #include "base/json_write.h"
+#include "promql/explain.h"
 #include "promql/parser.h"
 
 /* Where the writing of an answer is. */
@@ -11,9 +12,13 @@ struct answer {
     struct query *query;
     const struct query_result *result;
     size_t series, point; /* the next to write */
-    bool began, with_stats;
+    bool began, with_stats, plan_only;
     double queue_seconds;
+    struct buffer tail; /* what follows the result, when that is written */
+    size_t tail_pos;    /* of what the client has of it */
 };
+
+enum { TAIL_BYTES_MAX = 64 << 20 }; /* a plan of the longest query has some 10 MB */
 
 static void metric_write(struct buffer *b, const struct label_store *store, labels_id id)
 {
@@ -83,13 +88,6 @@ static bool series_write(struct answer *a, struct buffer *b)
     return true;
 }
 
-static void stats_write(struct buffer *b, const struct answer *a)
-{
-    struct query_stats s = query_get_stats(a->query);
-    buffer_append_literal(b, ",\"stats\":");
-    query_stats_write(b, &s, a->queue_seconds);
-}
-
 static void head_write(struct answer *a, struct buffer *b)
 {
     const struct query_result *r = a->result;
@@ -112,34 +110,58 @@ static void head_write(struct answer *a, struct buffer *b)
     }
 }
 
-static bool answer_next(void *arg, struct buffer *b, bool *more)
+/* Statistics, plan and annotations, up to the end. */
+static void tail_write(struct answer *a)
 {
-    struct answer *a = arg;
+    struct buffer *b = &a->tail;
     const struct query_result *r = a->result;
-    if (!a->began)
-        head_write(a, b);
-    a->began = true;
-    if (r->type == VALUE_VECTOR || r->type == VALUE_MATRIX) {
-        if (!series_write(a, b)) {
-            *more = true;
-            return true;
-        }
-        buffer_append_byte(b, ']');
+    const struct plan_node *plan = query_get_plan(a->query);
+    if (plan) {
+        buffer_append_view(b, view_from(a->plan_only ? "\"explain\":" : ",\"explain\":"));
+        api_plan_write(b, plan);
     }
-    if (a->with_stats)
-        stats_write(b, a);
+    if (a->with_stats) {
+        struct query_stats s = query_get_stats(a->query);
+        buffer_append_literal(b, ",\"stats\":");
+        query_stats_write(b, &s, a->queue_seconds);
+    }
     buffer_append_byte(b, '}');
     api_annotations(b, "warnings", "warning", r->warnings, r->warning_count);
     api_annotations(b, "infos", "info", r->infos, r->info_count);
     buffer_append_byte(b, '}');
-    *more = false;
-    return true;
+}
+
+static bool answer_next(void *arg, struct buffer *b, bool *more)
+{
+    struct answer *a = arg;
+    const struct query_result *r = a->result;
+    *more = true;
+    if (!a->began && a->plan_only)
+        buffer_append_literal(b, "{\"status\":\"success\",\"data\":{");
+    else if (!a->began)
+        head_write(a, b);
+    a->began = true;
+    if (a->tail.len == 0) {
+        bool is_list = !a->plan_only && (r->type == VALUE_VECTOR || r->type == VALUE_MATRIX);
+        if (is_list && !series_write(a, b))
+            return true;
+        if (is_list)
+            buffer_append_byte(b, ']');
+        tail_write(a);
+    }
+    size_t left = a->tail.len - a->tail_pos;
+    size_t piece = left < HTTP_PIECE_BYTES ? left : HTTP_PIECE_BYTES;
+    buffer_append(b, a->tail.ptr + a->tail_pos, piece);
+    a->tail_pos += piece;
+    *more = a->tail_pos < a->tail.len;
+    return !a->tail.failed;
 }
 
 static void answer_free(void *arg)
 {
     struct answer *a = arg;
     query_free(a->query);
+    buffer_deinit(&a->tail);
     mem_free(MEM_QUERY, a);
 }
 
@@ -180,6 +202,21 @@ static bool run_listed(struct api *api, struct http_request *rq, struct query *q
     return ok;
 }
 
+static bool explain_param(struct http_request *rq, struct query_params *p, struct error *err)
+{
+    struct view text = http_request_param(rq, "explain");
+    if (text.len == 0 || view_is(text, "false"))
+        p->explain = EXPLAIN_OFF;
+    else if (view_is(text, "true"))
+        p->explain = EXPLAIN_PLAN;
+    else if (view_is(text, "analyze"))
+        p->explain = EXPLAIN_ANALYZE;
+    else
+        return error_set(err, ERROR_INPUT, "\"%.*s\" is not known, expected true or analyze",
+                         VIEW_ARGS(text));
+    return true;
+}
+
 /* Runs and answers. */
 static void evaluate(struct api *api, struct http_request *rq, struct http_response *rs,
                      struct query_params *p, int64_t queued_ms)
@@ -192,6 +229,10 @@ static void evaluate(struct api *api, struct http_request *rq, struct http_respo
     if (subquery_step_ms)
         engine.default_subquery_step_ms = subquery_step_ms;
     p->samples_by_step = view_is(stats, "all");
+    if (!explain_param(rq, p, &err)) {
+        api_error_param(rs, "explain", &err);
+        return;
+    }
     if (!query_new(&q, api->options.source, &engine, http_request_param(rq, "query"), p, &err)) {
         api_error_param(rs, "query", &err);
         return;
@@ -208,6 +249,8 @@ static void evaluate(struct api *api, struct http_request *rq, struct http_respo
     a->query = q;
     a->result = query_get_result(q);
     a->with_stats = stats.len > 0;
+    a->plan_only = p->explain == EXPLAIN_PLAN;
+    buffer_init(&a->tail, MEM_QUERY, TAIL_BYTES_MAX);
     a->queue_seconds = (double)queued_ms / 1000;
     http_response_set_content_type(rs, "application/json");
     http_response_stream(rs, answer_next, answer_free, a);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/flags.h"
+#include "cli/query_explain.h"
 #include "cli/query_print.h"
 #include "net/http_client.h"
 
@@ -25,7 +26,8 @@ struct query_options {
     const char *url, *output, *time, *start, *end, *step;
     struct flag_list match;
     int64_t timeout_ms;
-    bool help;
+    const char *expression; /* of instant and range */
+    bool help, explain, analyze;
 };
 
 static const char USAGE[] =
@@ -72,6 +74,13 @@ static int terminal_columns(void)
 
 static void print_data(const struct query_options *o, const json_t *data)
 {
+    const json_t *plan = json_object_get(data, "explain");
+    if (plan)
+        query_print_plan(stdout, plan, o->expression);
+    if (plan && !json_object_get(data, "result"))
+        return;
+    if (plan)
+        putchar('\n');
     if (!json_is_object(data))
         print_list(data);
     else if (strcmp(o->output, "csv") == 0)
@@ -200,7 +209,15 @@ static bool add_range(struct buffer *form, const struct query_options *o, struct
     return true;
 }
 
-static bool run(const char *verb, const struct query_options *o, struct flag_words *words,
+static void add_explain(struct buffer *form, const struct query_options *o)
+{
+    if (o->analyze)
+        add(form, "explain", "analyze");
+    else if (o->explain)
+        add(form, "explain", "true");
+}
+
+static bool run(const char *verb, struct query_options *o, struct flag_words *words,
                 struct error *err)
 {
     bool ok = false;
@@ -209,13 +226,17 @@ static bool run(const char *verb, const struct query_options *o, struct flag_wor
     if (strcmp(verb, "instant") == 0) {
         if (!need_one_word(words, "expression", err))
             goto done;
-        add(&form, "query", words->items[0]);
+        o->expression = words->items[0];
+        add(&form, "query", o->expression);
         add(&form, "time", o->time);
+        add_explain(&form, o);
         ok = ask(o, "/api/v1/query", true, buffer_view(&form), err);
     } else if (strcmp(verb, "range") == 0) {
         if (!need_one_word(words, "expression", err) || !add_range(&form, o, err))
             goto done;
-        add(&form, "query", words->items[0]);
+        o->expression = words->items[0];
+        add(&form, "query", o->expression);
+        add_explain(&form, o);
         ok = ask(o, "/api/v1/query_range", true, buffer_view(&form), err);
     } else {
         bool series = strcmp(verb, "series") == 0;
@@ -264,6 +285,10 @@ int command_query(int argc, char **argv)
         {"step", 0, FLAG_TEXT, &o.step, "DURATION", "Distance of points; default: 250 points."},
         {"match", 0, FLAG_LIST, &o.match, "SELECTOR",
          "Only these series (series, labels); repeatable."},
+        {"explain", 0, FLAG_SWITCH, &o.explain, NULL,
+         "Print how it would be evaluated (instant, range)."},
+        {"analyze", 0, FLAG_SWITCH, &o.analyze, NULL,
+         "Evaluate it and print what each part did before the answer."},
         {"timeout", 0, FLAG_DURATION, &o.timeout_ms, "DURATION", "How long to wait."},
     };
     struct flag_words words;

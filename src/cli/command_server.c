@@ -213,7 +213,7 @@ static void enable_features(const struct flag_list *features, struct engine_opti
                 engine->parser.fill_modifiers = true;
             } else if (view_is(name, "promql-delayed-name-removal")) {
                 engine->delayed_name_removal = true;
-            } else {
+            } else if (!view_is(name, "promql-per-step-stats")) { /* that is always on */
                 char sentence[WARNING_BYTES];
                 snprintf(sentence, sizeof sentence, "feature \"%.*s\" has no effect: %s",
                          VIEW_ARGS(name), LATER);

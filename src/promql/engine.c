@@ -25,6 +25,7 @@ struct query {
     struct query_result result;
     struct result_block *blocks;
     struct query_stats stats;
+    const struct plan_node *plan;
     atomic_bool cancel; /* any thread sets it; relaxed: it only has to be seen some time */
     _Atomic int64_t samples_read; /* relaxed: a statistic that others may look at meanwhile */
     bool ran;
@@ -104,6 +105,11 @@ const struct promql *query_parsed(const struct query *q)
 const struct query_result *query_get_result(const struct query *q)
 {
     return &q->result;
+}
+
+const struct plan_node *query_get_plan(const struct query *q)
+{
+    return q->plan;
 }
 
 struct query_stats query_get_stats(const struct query *q)
@@ -242,6 +248,17 @@ static void collect_step_samples(struct query *q, const struct eval *e)
     s->step_ms = e->grid.step_ms;
 }
 
+static bool eval_explain(struct eval *e, struct query *q, struct error *err)
+{
+    if (q->params.explain == EXPLAIN_OFF)
+        return true;
+    e->plan = plan_tree_new(e, promql_root(q->parsed), q->params.explain == EXPLAIN_PLAN, err);
+    if (!e->plan)
+        return false;
+    q->plan = plan_tree_root(e->plan);
+    return true;
+}
+
 bool query_run(struct query *q, struct error *err)
 {
     ASSERT(!q->ran);
@@ -253,7 +270,11 @@ bool query_run(struct query *q, struct error *err)
     struct result_builder r = {.eval = &e, .out = &q->result, .series_max = q->params.series_max};
     bool ok = eval_check(&e, err) && eval_pin(&e, q, err);
     mono_time pinned = clock_mono();
-    ok = ok && run_root(&e, &r, promql_root(q->parsed), err);
+    ok = ok && eval_explain(&e, q, err);
+    if (q->params.explain == EXPLAIN_PLAN)
+        r.out->type = q->params.instant ? promql_root(q->parsed)->type : VALUE_MATRIX;
+    else
+        ok = ok && run_root(&e, &r, promql_root(q->parsed), err);
     q->blocks = r.blocks;
     if (ok)
         result_annotations(&r);

@@ -28,12 +28,19 @@ struct engine_options {
     struct parser_options parser;
 };
 
+enum query_explain {
+    EXPLAIN_OFF,
+    EXPLAIN_PLAN,   /* the plan alone; nothing is evaluated and the result is empty */
+    EXPLAIN_ANALYZE /* evaluated, and the plan says what each part did */
+};
+
 struct query_params {
     int64_t start_ms, end_ms, step_ms; /* instant: start == end, step 0 */
     bool instant;
-    int64_t timeout_ms;   /* 0 = the engine's; never above it */
-    int64_t lookback_ms;  /* 0 = the engine's */
-    size_t series_max;    /* of the result, cut with a warning (parameter "limit"); 0 = unlimited */
+    int64_t timeout_ms;  /* 0 = the engine's; never above it */
+    int64_t lookback_ms; /* 0 = the engine's */
+    size_t series_max;   /* of the result, cut with a warning (parameter "limit"); 0 = unlimited */
+    enum query_explain explain;
     bool samples_by_step; /* query_stats.step_samples is wanted */
 };
 
@@ -73,6 +80,9 @@ struct query_result {
     size_t warning_count, info_count;
 };
 const struct query_result *query_get_result(const struct query *q);
+/* The plan, when it was asked for and the query ran; borrowed. */
+struct plan_node;
+const struct plan_node *query_get_plan(const struct query *q);
 
 struct query_stats {
     int64_t samples_read; /* by steps and windows, as Prometheus' totalQueryableSamples */

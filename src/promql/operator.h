@@ -21,6 +21,7 @@
 #include "model/label_store.h"
 #include "promql/ast.h"
 #include "promql/engine.h"
+#include "promql/explain.h"
 #include "storage/cursor.h"
 
 #include <pthread.h>
@@ -158,6 +159,7 @@ struct eval {
     struct shared_operators *shared; /* query thread: plan.c */
 
     enum sample_counting counting; /* query thread: of what is opened now */
+    struct plan_tree *plan;        /* explain=analyze; else NULL */
     bool by_step;                  /* samples are counted per step, too */
     _Atomic int64_t *samples_read; /* relaxed; the query's */
 
@@ -191,10 +193,16 @@ struct operation {
     uint32_t *morsel_first; /* morsel_count + 1 numbers of series */
     uint32_t users;         /* operators that still want batches */
     bool ordered;           /* an instant result in this order of series is meant so (sort, topk) */
+    struct plan_node *trace; /* where batches are counted; NULL = nowhere */
 };
+/* explain.c: operator_morsel() that counts. */
+bool operator_morsel_traced(struct operation *op, uint32_t idx, struct worker *w,
+                            struct batch *out);
 MUST_USE static inline bool operator_morsel(struct operation *op, uint32_t idx, struct worker *w,
                                             struct batch *out)
 {
+    if (UNLIKELY(op->trace != NULL))
+        return operator_morsel_traced(op, idx, w, out);
     return op->ops->morsel(op, idx, w, out);
 }
 void operator_init(struct operation *op, const struct operator_ops *ops, struct eval *e,

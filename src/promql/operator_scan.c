@@ -89,6 +89,7 @@ struct scan {
     struct counter_names names;
     struct span where;
     enum sample_counting counting;
+    struct plan_node *node; /* of the selector; NULL = nobody asked */
     int64_t mint, maxt;
 };
 
@@ -136,6 +137,8 @@ static bool scan_morsel(struct operation *op, uint32_t idx, struct worker *w, st
     int64_t read = 0;
     bool ok = scan_rows(s, w, out, &read);
     worker_count_read(w, s->counting, read);
+    if (s->node)
+        atomic_fetch_add_explicit(&s->node->samples_read, read, memory_order_relaxed);
     if (ok)
         return batch_count(w, out);
     batch_free(w->eval, out);
@@ -188,6 +191,11 @@ struct operation *operator_scan_where(struct eval *e, const struct selector *sel
         return NULL;
     }
     e->series_selected += s->series.count;
+    s->node = plan_tree_find(e->plan, selector);
+    if (s->node) {
+        s->node->ran = true;
+        s->node->series = (int64_t)s->series.count;
+    }
     s->op.series_count = (uint32_t)s->series.count;
     s->op.labels = ARENA_ARRAY(e->arena, labels_id, s->series.count + 1);
     for (size_t i = 0; i < s->series.count; i++)

@@ -424,10 +424,9 @@ static struct operation *plan_unary(struct eval *e, const struct expr *x, const 
     return operator_drop_name(operator_map(child, &(struct map_call){.kind = MAP_NEGATE}), err);
 }
 
-struct operation *plan_vector(struct eval *e, const struct expr *x, const struct grid *grid,
-                              struct error *err)
+static struct operation *open_vector(struct eval *e, const struct expr *x, const struct grid *grid,
+                                     struct error *err)
 {
-    x = expr_unwrap(x);
     if (!eval_check(e, err) || !eval_check_memory(e, err))
         return NULL;
     if (x->type == VALUE_SCALAR) { /* a subquery takes scalars too: time()[5m:1m] */
@@ -439,7 +438,7 @@ struct operation *plan_vector(struct eval *e, const struct expr *x, const struct
         enum sample_counting counting = e->counting;
         if (counting == COUNT_AT_STEPS)
             e->counting = COUNT_AT_ALL;
-        struct operation *child = plan_vector(e, x, &one, err);
+        struct operation *child = open_vector(e, x, &one, err);
         e->counting = counting;
         return child ? operator_broadcast(child, grid, err) : NULL;
     }
@@ -463,6 +462,21 @@ struct operation *plan_vector(struct eval *e, const struct expr *x, const struct
         break;
     }
     UNREACHABLE(); /* the type check lets no other kind be a vector */
+}
+
+struct operation *plan_vector(struct eval *e, const struct expr *x, const struct grid *grid,
+                              struct error *err)
+{
+    x = expr_unwrap(x);
+    struct plan_node *node = plan_tree_find(e->plan, x);
+    if (LIKELY(!node))
+        return open_vector(e, x, grid, err);
+    mono_time began = clock_mono();
+    struct operation *op = open_vector(e, x, grid, err);
+    node->open_ns += clock_mono().ns - began.ns;
+    if (op)
+        plan_node_opened(node, op);
+    return op;
 }
 
 /* --- scalars --- */
@@ -517,10 +531,9 @@ static const double *scalar_call(struct eval *e, const struct expr *x, const str
     UNREACHABLE(); /* functions_list.h has no other that gives a scalar */
 }
 
-const double *plan_scalar(struct eval *e, const struct expr *x, const struct grid *grid,
-                          struct error *err)
+static const double *open_scalar(struct eval *e, const struct expr *x, const struct grid *grid,
+                                 struct error *err)
 {
-    x = expr_unwrap(x);
     if (x->kind == EXPR_NUMBER)
         return scalar_fill(e, grid, x->u.number.value);
     if (x->kind == EXPR_CALL)
@@ -540,5 +553,19 @@ const double *plan_scalar(struct eval *e, const struct expr *x, const struct gri
     if (!right)
         return NULL;
     binary_apply(x->u.binary.op, left, right, grid->steps, out);
+    return out;
+}
+
+const double *plan_scalar(struct eval *e, const struct expr *x, const struct grid *grid,
+                          struct error *err)
+{
+    x = expr_unwrap(x);
+    struct plan_node *node = plan_tree_find(e->plan, x);
+    if (LIKELY(!node))
+        return open_scalar(e, x, grid, err);
+    mono_time began = clock_mono();
+    const double *out = open_scalar(e, x, grid, err);
+    node->open_ns += clock_mono().ns - began.ns;
+    node->ran = true;
     return out;
 }

@@ -220,6 +220,11 @@ bool result_from_matrix(struct result_builder *r, const struct expr *matrix, str
     if (!view_select(e->view, &what, e->labels, e->arena, &list, err))
         return false;
     e->series_selected += list.count;
+    struct plan_node *node = plan_tree_find(e->plan, selector);
+    if (node) {
+        node->ran = true;
+        node->series = (int64_t)list.count;
+    }
     struct worker *w = &e->workers[0]; /* nobody else is at work now */
     struct result_series *series = ARENA_ARRAY(e->arena, struct result_series, list.count + 1);
     for (size_t i = 0; i < list.count; i++) {
@@ -232,6 +237,9 @@ bool result_from_matrix(struct result_builder *r, const struct expr *matrix, str
             return false;
         }
         worker_count_read(w, COUNT_AT_ALL, (int64_t)samples.count); /* there is one step */
+        if (node)
+            atomic_fetch_add_explicit(&node->samples_read, (int64_t)samples.count,
+                                      memory_order_relaxed);
         if (!samples_collect(r, &samples, &series[i], err))
             return false;
     }

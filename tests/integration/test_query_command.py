@@ -42,3 +42,24 @@ def test_control_characters_of_others_do_not_reach_the_terminal():
                       ["instant", 'm{a="\x1b"'], ["labels", "a/../\x1b"]):
             _, out, err = run(BELFRY, "query", words[0], url, *words[1:])
             assert "\x1b" not in out + err and out + err, (words, out, err)
+
+
+def test_a_plan_is_printed_as_a_tree():
+    with folder() as d, Target(text('m_total{a="x"} 4\nm_total{a="y"} 2\n')) as t, Belfry(d, config({"t": t.address}, "200ms")) as b:
+        wait_for(lambda: (b.value("count(rate(m_total[1m]))") or 0) == 2, "m_total")
+        url = "--url=http://127.0.0.1:%d" % b.port
+        query = "sum by (job) (rate(m_total[1m])) > scalar(vector(1))"
+        code, out, err = run(BELFRY, "query", "instant", url, "--explain", query)
+        assert code == 0 and out == """map >
+├─ aggregate sum by (job)
+│  └─ windows rate
+│     └─ select range  m_total[1m]   2 series estimated
+└─ scalar scalar
+   └─ function vector
+      └─ literal  1
+""", (out, err)
+        code, out, err = run(BELFRY, "query", "range", url, "--analyze", "--end=%f" % time.time(), "sum(m_total)")
+        first, second = out.splitlines()[:2]
+        assert code == 0 and first.startswith("aggregate sum   1 series, ") and first.endswith(" ms"), (out, err)
+        assert second.startswith("└─ select  m_total   2 series, ") and "samples read" in second, out
+        assert "\n\n" in out, out # the answer follows

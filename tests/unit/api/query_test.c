@@ -60,6 +60,30 @@ static json_t *post_query(const char *path, const char *query)
     return json;
 }
 
+/* A table's text with ' for ". */
+static json_t *json_of(const char *text, const char *what)
+{
+    json_error_t where;
+    char *copy = strdup(text);
+    for (char *c = copy; *c; c++)
+        if (*c == '\'')
+            *c = '"';
+    json_t *json = json_loads(copy, JSON_DECODE_ANY, &where);
+    if (json == NULL)
+        fail_msg("%s: %s", what, where.text);
+    free(copy);
+    return json;
+}
+
+static void expect_json(const char *what, json_t *want, json_t *got)
+{
+    if (json_equal(want, got))
+        return;
+    char *expected = json_dumps(want, JSON_SORT_KEYS | JSON_COMPACT);
+    char *shown = json_dumps(got, JSON_SORT_KEYS | JSON_COMPACT);
+    fail_msg("%s\nexpected %s\ngot      %s", what, expected, shown);
+}
+
 /* --- parse_query --- */
 
 #define SELECTOR(name, more)                                                                       \
@@ -131,21 +155,9 @@ static void a_tree_has_the_shape_that_prometheus_gives_it(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(TREES); i++) {
-        char text[4096];
-        json_error_t where;
-        snprintf(text, sizeof text, "%s", TREES[i].tree);
-        for (char *c = text; *c; c++)
-            if (*c == '\'')
-                *c = '"';
-        json_t *want = json_loads(text, JSON_DECODE_ANY, &where);
-        if (want == NULL)
-            fail_msg("%s: %s", TREES[i].query, where.text);
+        json_t *want = json_of(TREES[i].tree, TREES[i].query);
         json_t *got = post_query("/api/v1/parse_query", TREES[i].query);
-        json_t *tree = json_object_get(got, "data");
-        if (!json_equal(want, tree)) {
-            char *shown = json_dumps(tree, JSON_SORT_KEYS | JSON_COMPACT);
-            fail_msg("%s\nexpected %s\ngot      %s", TREES[i].query, text, shown);
-        }
+        expect_json(TREES[i].query, want, json_object_get(got, "data"));
         json_decref(want);
         json_decref(got);
     }
@@ -185,8 +197,7 @@ static void samples_are_told_by_step(void **state)
         if (CASES[i].steps == NULL) {
             assert_string_equal(json_string_value(json_object_get(got, "status")), "error");
         } else {
-            json_error_t where;
-            json_t *want = json_loads(CASES[i].steps, 0, &where);
+            json_t *want = json_of(CASES[i].steps, CASES[i].query);
             long long sum = 0;
             size_t k;
             json_t *one;
@@ -218,6 +229,105 @@ static void annotations_beyond_ten_are_counted(void **state)
     assert_string_equal(json_string_value(json_array_get(warnings, 10)),
                         "2 more warning annotations omitted");
     assert_null(json_object_get(got, "infos"));
+    json_decref(got);
+}
+
+/* --- the plan --- */
+
+/* Of explain=true: exactly this. ' for ". */
+static const struct {
+    const char *query, *plan;
+} PLANS[] = {
+    {"up", "{'operator':'select','span':{'start':0,'end':2},'steps':6,'estimatedSeries':2}"},
+    {"1", "{'operator':'literal','span':{'start':0,'end':1},'steps':6}"},
+    {"sum by (job) (rate(requests_total[20s]))",
+     "{'operator':'aggregate','detail':'sum by "
+     "(job)','span':{'start':0,'end':40},'steps':6,'children':["
+     "{'operator':'windows','detail':'rate','span':{'start':14,'end':39},'steps':6,'children':["
+     "{'operator':'select range','span':{'start':19,'end':38},'steps':6,'estimatedSeries':1}]}]}"},
+    {"(up) * on(job) group_left(x) (up @ 10)",
+     "{'operator':'match','detail':'* on (job) group_left "
+     "(x)','span':{'start':0,'end':38},'steps':6,"
+     "'children':[{'operator':'select','span':{'start':1,'end':3},'steps':6,'estimatedSeries':2},"
+     "{'operator':'select','span':{'start':30,'end':37},'steps':1,'once':true,'estimatedSeries':2}]"
+     "}"},
+    {"max_over_time(up{job=\"x\"}[30s:5s]) > bool time()",
+     "{'operator':'map','detail':'> bool','span':{'start':0,'end':48},'steps':6,'children':["
+     "{'operator':'windows','detail':'max_over_time','span':{'start':0,'end':34},'steps':6,'"
+     "children':["
+     "{'operator':'subquery','span':{'start':14,'end':33},'steps':6,'children':["
+     "{'operator':'select','span':{'start':14,'end':25},'steps':16,'estimatedSeries':1}]}]},"
+     "{'operator':'scalar','detail':'time','span':{'start':42,'end':48},'steps':6}]}"},
+    {"topk(1, up) unless -up",
+     "{'operator':'set','detail':'unless','span':{'start':0,'end':22},'steps':6,'children':["
+     "{'operator':'aggregate','detail':'topk','span':{'start':0,'end':11},'steps':6,'children':["
+     "{'operator':'literal','span':{'start':5,'end':6},'steps':6},"
+     "{'operator':'select','span':{'start':8,'end':10},'steps':6,'estimatedSeries':2}]},"
+     "{'operator':'map','detail':'-','span':{'start':19,'end':22},'steps':6,'children':["
+     "{'operator':'select','span':{'start':20,'end':22},'steps':6,'estimatedSeries':2}]}]}"},
+};
+
+static json_t *explained(const char *query, const char *how)
+{
+    char path[128];
+    snprintf(path, sizeof path, "/api/v1/query_range?start=0&end=50&step=10&explain=%s", how);
+    return post_query(path, query);
+}
+
+static void a_plan_is_told_without_evaluating(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(PLANS); i++) {
+        json_t *want = json_of(PLANS[i].plan, PLANS[i].query);
+        json_t *got = explained(PLANS[i].query, "true");
+        json_t *data = json_object_get(got, "data");
+        expect_json(PLANS[i].query, want, json_object_get(data, "explain"));
+        assert_int_equal(json_object_size(data), 1);
+        json_decref(want);
+        json_decref(got);
+    }
+    json_t *bad = explained("up", "yes");
+    assert_string_equal(
+        json_string_value(json_object_get(bad, "error")),
+        "invalid parameter \"explain\": \"yes\" is not known, expected true or analyze");
+    json_decref(bad);
+}
+
+static int64_t number_at(const json_t *node, const char *key)
+{
+    const json_t *value = json_object_get(node, key);
+    return value ? json_integer_value(value) : -1;
+}
+
+/* The result is that of the same query without; the plan says what each part read and gave on. */
+static void an_analyzed_query_says_what_each_part_did(void **state)
+{
+    (void)state;
+    static const char QUERY[] = "sum(rate(requests_total[20s])) / sum(rate(requests_total[20s]))";
+    json_t *got = explained(QUERY, "analyze"), *plain = explained(QUERY, "false");
+    json_t *data = json_object_get(got, "data"), *root = json_object_get(data, "explain");
+    assert_true(json_equal(json_object_get(data, "result"),
+                           json_object_get(json_object_get(plain, "data"), "result")));
+    assert_null(json_object_get(json_object_get(plain, "data"), "explain"));
+    assert_int_equal(number_at(root, "series"), 1);
+    assert_int_equal(number_at(root, "points"), 5);
+    json_t *sum = json_array_get(json_object_get(root, "children"), 0);
+    json_t *twin = json_array_get(json_object_get(root, "children"), 1);
+    json_t *rate = json_array_get(json_object_get(sum, "children"), 0);
+    json_t *leaf = json_array_get(json_object_get(rate, "children"), 0);
+    assert_int_equal(number_at(json_object_get(twin, "sameAs"), "start"), 0);
+    assert_int_equal(number_at(rate, "series"), 1);
+    assert_int_equal(number_at(rate, "points"), 5);
+    assert_int_equal(number_at(rate, "bytes"), 6 * 8 + 8);
+    assert_int_equal(number_at(leaf, "series"), 1);
+    assert_int_equal(number_at(leaf, "samplesRead"), 11);
+    assert_int_equal(number_at(leaf, "points"), -1);
+    assert_true(json_number_value(json_object_get(root, "seconds")) > 0);
+    json_decref(got);
+    json_decref(plain);
+    got = post_query("/api/v1/query?time=50&explain=analyze", "up[20s]");
+    root = json_object_get(json_object_get(got, "data"), "explain");
+    assert_int_equal(number_at(root, "samplesRead"), 4);
     json_decref(got);
 }
 
@@ -429,6 +539,8 @@ int main(void)
         cmocka_unit_test(a_tree_has_the_shape_that_prometheus_gives_it),
         cmocka_unit_test(samples_are_told_by_step),
         cmocka_unit_test(annotations_beyond_ten_are_counted),
+        cmocka_unit_test(a_plan_is_told_without_evaluating),
+        cmocka_unit_test(an_analyzed_query_says_what_each_part_did),
         cmocka_unit_test(a_running_query_is_listed_and_cancelled),
         cmocka_unit_test(queries_are_logged_where_the_configuration_says),
         cmocka_unit_test(the_default_step_of_subqueries_is_the_evaluation_interval),
