@@ -51,6 +51,9 @@ MUST_USE bool yaml_parse(struct arena *arena, struct view text, const struct yam
 /* The value of a key, or NULL. `node` may be any node, NULL too. */
 const struct yaml_node *yaml_find(const struct yaml_node *node, const char *key);
 
+/* Is it the same document from here: kinds, texts, order of pairs? Places do not count. */
+bool yaml_nodes_equal(const struct yaml_node *a, const struct yaml_node *b);
+
 /* Is it null: nothing, ~ or the word? A NULL node is. */
 bool yaml_is_null(const struct yaml_node *node);
 /* False when the scalar is not of this type (or the node not a scalar). Quoted scalars are strings only. */

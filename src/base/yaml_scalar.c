@@ -123,6 +123,23 @@ static bool text_as_float(struct view text, double *out)
     return true;
 }
 
+/* At most YAML_DEPTH_MAX deep. */
+bool yaml_nodes_equal(const struct yaml_node *a, const struct yaml_node *b)
+{
+    if (a == b)
+        return true;
+    if (a->kind != b->kind || a->plain != b->plain || a->count != b->count ||
+        !view_eq(a->text, b->text))
+        return false;
+    for (uint32_t i = 0; i < a->count; i++) {
+        if (a->kind == YAML_SEQUENCE ? !yaml_nodes_equal(a->items[i], b->items[i])
+                                     : !view_eq(a->pairs[i].key->text, b->pairs[i].key->text) ||
+                                           !yaml_nodes_equal(a->pairs[i].value, b->pairs[i].value))
+            return false;
+    }
+    return true;
+}
+
 bool yaml_is_null(const struct yaml_node *node)
 {
     return !node || (node->kind == YAML_SCALAR && node->plain && text_is_null(node->text));

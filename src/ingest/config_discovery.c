@@ -148,6 +148,11 @@ const char *config_discovery_kind_at(size_t idx)
     return idx < ARRAY_COUNT(OWN) ? OWN[idx].kind : config_vendor_kind(idx - ARRAY_COUNT(OWN));
 }
 
+bool config_discovery_works(const char *kind)
+{
+    return kind == CONFIG_FILE_SD || kind == CONFIG_HTTP_SD;
+}
+
 const char *config_discovery_kind(struct view name)
 {
     for (size_t i = 0; i < config_discovery_kind_count(); i++) {

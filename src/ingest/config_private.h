@@ -100,6 +100,8 @@ const char *config_discovery_kind_at(size_t idx);
 /* Reads and checks an entry. `kind` is of config_discovery_kind(). */
 bool config_discovery_read(struct loader *l, const char *kind, const struct yaml_node *node,
                            struct config_discovery *out);
+/* Does this build discover by it? */
+bool config_discovery_works(const char *kind);
 /* Does it begin with http:// or https:// and a host? ERROR_INPUT. */
 bool config_http_url_check(struct view url, struct error *err);
 /* config_vendor.c: kinds that are checked only. `http` is what the entry says of HTTP clients. */

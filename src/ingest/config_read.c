@@ -547,10 +547,10 @@ static bool read_discoveries(struct loader *l, const char *kind, const struct ya
             !config_discovery_read(l, kind, node->items[i], &items[out->count++]))
             return false;
     }
-    if (node->count && !items[out->count - 1].settings)
+    if (node->count && !config_discovery_works(kind))
         config_warn(l, node,
                     "this build of Belfry cannot discover targets by %s: it is checked and has no "
-                    "effect; file_sd_configs, http_sd_configs or dns_sd_configs can stand in",
+                    "effect; file_sd_configs or http_sd_configs can stand in",
                     kind);
     return true;
 }

@@ -1,36 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scrape.c: the manager. Each configuration makes a new set of targets, which is immutable: threads are told
- * what differs from the set before, and the API holds on to the set that it is reading. */
+/* scrape.c: the manager. Each configuration, and each change of what is discovered, makes a new set of targets, which
+ * is immutable: threads are told what differs from the set before, and the API holds on to the set that it is reading.
+ *
+ * A new set is made by who applies a configuration or by the discovery thread, one at a time (lock `apply`); scrape
+ * threads get the difference as a list of commands, of which they do a few between two looks at their sockets. */
 #include "ingest/scrape.h"
 
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "ingest/discover.h"
 #include "ingest/scrape_private.h"
+#include "ingest/target_set.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { THREADS_MAX = 8 };
-
-/* A job's counts. */
-struct target_pool {
-    struct view name; /* the configuration's */
-    size_t active_count, dropped_count;
-};
-
-struct target_set {
-    _Atomic uint32_t refs;
-    struct config *config;   /* referenced */
-    struct target **targets; /* active, in the order of pool and URL; referenced */
-    struct scrape **scrapes; /* of the same index; referenced */
-    size_t count, capacity;
-    struct target **dropped; /* referenced */
-    size_t dropped_count, dropped_capacity;
-    struct target_pool *pools; /* by job */
-    size_t pool_count;
-};
 
 struct scrape_manager {
     struct db *db; /* constant */
@@ -39,7 +26,9 @@ struct scrape_manager {
     struct scrape_thread_shared shared;
     struct client_tokens *tokens; /* any thread */
 
-    struct scrape_thread *threads[THREADS_MAX]; /* the caller of apply; NULL until needed */
+    pthread_mutex_t apply;                      /* guards threads and who may put a set in force */
+    struct scrape_thread *threads[THREADS_MAX]; /* NULL until needed */
+    struct discover *discover;                  /* any thread */
     struct scrape_counters counters;
 
     pthread_mutex_t mutex; /* guards the set in force */
@@ -99,24 +88,6 @@ void scrape_unref(struct scrape *s)
 
 /* ---- sets ---- */
 
-static void set_unref(struct target_set *set)
-{
-    if (!set || atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel) > 1)
-        return;
-    for (size_t i = 0; i < set->count; i++) {
-        target_unref(set->targets[i]);
-        scrape_unref(set->scrapes[i]);
-    }
-    for (size_t i = 0; i < set->dropped_count; i++)
-        target_unref(set->dropped[i]);
-    mem_free(MEM_SCRAPE, set->targets);
-    mem_free(MEM_SCRAPE, set->scrapes);
-    mem_free(MEM_SCRAPE, set->dropped);
-    mem_free(MEM_SCRAPE, set->pools);
-    config_unref(set->config);
-    mem_free(MEM_SCRAPE, set);
-}
-
 static struct target_set *set_in_force(struct scrape_manager *m)
 {
     mutex_lock(&m->mutex);
@@ -127,91 +98,20 @@ static struct target_set *set_in_force(struct scrape_manager *m)
     return set;
 }
 
-static void set_add(struct target_set *set, struct target_pool *pool, struct target *t)
-{
-    if (!t->dropped) {
-        if (set->count == set->capacity)
-            set->targets = mem_grow(MEM_SCRAPE, set->targets, &set->capacity, set->count + 1,
-                                    sizeof *set->targets);
-        set->targets[set->count++] = t;
-        return;
-    }
-    pool->dropped_count++;
-    uint64_t keep = t->job->keep_dropped_targets;
-    if (keep && pool->dropped_count > keep) {
-        target_unref(t);
-        return;
-    }
-    if (set->dropped_count == set->dropped_capacity)
-        set->dropped = mem_grow(MEM_SCRAPE, set->dropped, &set->dropped_capacity,
-                                set->dropped_count + 1, sizeof *set->dropped);
-    set->dropped[set->dropped_count++] = t;
-}
-
 static void say(const struct scrape_manager *m, bool is_error, const char *event, const char *text)
 {
     if (m->options.log)
         m->options.log(m->options.log_arg, is_error, event, text);
 }
 
-static void set_add_job(struct scrape_manager *m, struct target_set *set,
-                        const struct config_scrape_job *job, struct target_pool *pool)
+static void on_discovery_event(void *arg, bool is_error, const char *event, const char *text)
 {
-    pool->name = job->job_name;
-    for (size_t g = 0; g < job->static_configs.count; g++) {
-        const struct config_target_group *group = &job->static_configs.items[g];
-        for (size_t i = 0; i < group->targets.count; i++) {
-            struct target *t;
-            struct error err;
-            if (target_new(&t, set->config, job, group->targets.items[i], group->labels, &err)) {
-                set_add(set, pool, t);
-            } else {
-                COUNT(m->counters.targets_failed, 1);
-                say(m, true, "target_failed", err.message);
-            }
-        }
-    }
+    say(arg, is_error, event, text);
 }
 
-/* By key, which begins with the job: so pools are together and URLs ascend in them. */
-static int target_compare(const void *a, const void *b)
+static void on_target_failed(void *arg, const char *text)
 {
-    const struct target *const *ta = a, *const *tb = b;
-    return view_cmp((*ta)->key, (*tb)->key);
-}
-
-/* The same target twice is one. */
-static void set_finish(struct target_set *set)
-{
-    size_t kept = 0;
-    if (set->count)
-        qsort(set->targets, set->count, sizeof(struct target *), target_compare);
-    for (size_t i = 0; i < set->count; i++) {
-        if (kept && view_eq(set->targets[kept - 1]->key, set->targets[i]->key))
-            target_unref(set->targets[i]);
-        else
-            set->targets[kept++] = set->targets[i];
-    }
-    set->count = kept;
-    set->scrapes = mem_alloc_zero(MEM_SCRAPE, kept + 1, sizeof(struct scrape *));
-    for (size_t i = 0; i < kept; i++) {
-        size_t job = (size_t)(set->targets[i]->job - set->config->scrape_configs.items);
-        set->pools[job].active_count++;
-    }
-}
-
-static struct target_set *set_new(struct scrape_manager *m, struct config *config)
-{
-    struct target_set *set = mem_alloc_zero(MEM_SCRAPE, 1, sizeof *set);
-    const struct config_scrape_jobs *jobs = &config->scrape_configs;
-    set->refs = 1;
-    set->config = config_ref(config);
-    set->pools = mem_alloc_zero(MEM_SCRAPE, jobs->count + 1, sizeof *set->pools);
-    set->pool_count = jobs->count;
-    for (size_t i = 0; i < jobs->count; i++)
-        set_add_job(m, set, &jobs->items[i], &set->pools[i]);
-    set_finish(set);
-    return set;
+    say(arg, true, "target_failed", text);
 }
 
 /* ---- what differs ---- */
@@ -260,50 +160,98 @@ static struct scrape_thread *thread_for(struct scrape_manager *m, uint64_t hash)
     return NULL;
 }
 
-static bool over_target_limit(const struct target_set *set, const struct target *t)
+/* Is it all the same to the thread? Then the old one stays, and the thread is not troubled. */
+static bool target_is_same(const struct target *a, const struct target *b)
 {
-    size_t job = (size_t)(t->job - set->config->scrape_configs.items);
-    return t->job->target_limit && set->pools[job].active_count > t->job->target_limit;
+    return a->job == b->job && a->interval_ms == b->interval_ms && a->timeout_ms == b->timeout_ms &&
+           labels_equal(a->discovered, b->discovered);
 }
 
-/* Gives each target of the new set its scrape: that of the old set with the same key, or a new one.
- * Both are sorted. Then old scrapes that were not taken over end. */
+static void order_remove(struct scrape_manager *m, struct orders *o, struct scrape *s)
+{
+    order(m, o, (struct scrape_command){.kind = SCRAPE_REMOVE, .scrape = s});
+}
+
+/* The target at `i` of a new pool gets its scrape: that of the old pool's target with the same key, or a new one.
+ * False when it can have none. */
+static bool give_scrape(struct scrape_manager *m, struct target_pool *pool, size_t i,
+                        const struct target_pool *old, size_t old_idx, struct orders *o)
+{
+    struct scrape_command c = {.kind = SCRAPE_UPDATE,
+                               .series_hash = pool->series_hash,
+                               .over_target_limit = target_pool_is_over_limit(pool)};
+    if (old_idx != SIZE_MAX) {
+        struct target *before = old->targets[old_idx];
+        c.scrape = old->scrapes[old_idx];
+        pool->scrapes[i] = scrape_ref(c.scrape);
+        if (target_is_same(before, pool->targets[i]) &&
+            c.over_target_limit == target_pool_is_over_limit(old)) {
+            target_unref(pool->targets[i]);
+            pool->targets[i] = target_ref(before);
+            return true;
+        }
+    } else {
+        struct scrape_thread *thread = thread_for(m, pool->targets[i]->hash);
+        if (!thread)
+            return false;
+        c.kind = SCRAPE_ADD;
+        c.scrape = scrape_new(thread, m->tokens); /* this reference is the thread's */
+        pool->scrapes[i] = scrape_ref(c.scrape);
+    }
+    c.target = target_ref(pool->targets[i]);
+    order(m, o, c);
+    return true;
+}
+
+/* Both are sorted. Old scrapes that are not taken over end. */
+static void pool_replace(struct scrape_manager *m, struct target_pool *pool,
+                         const struct target_pool *old, struct orders *o)
+{
+    size_t at = 0, old_count = old ? old->count : 0, kept = 0;
+    for (size_t i = 0; pool && i < pool->count; i++) {
+        int c = -1;
+        while (at < old_count && (c = view_cmp(old->targets[at]->key, pool->targets[i]->key)) < 0)
+            order_remove(m, o, old->scrapes[at++]);
+        bool known = at < old_count && c == 0;
+        pool->targets[kept] = pool->targets[i];
+        if (give_scrape(m, pool, kept, old, known ? at : SIZE_MAX, o))
+            kept++;
+        else /* said already; the target is as if it were not configured */
+            target_unref(pool->targets[kept]);
+        at += known;
+    }
+    if (pool)
+        pool->count = kept;
+    while (at < old_count)
+        order_remove(m, o, old->scrapes[at++]);
+}
+
 static void set_replace(struct scrape_manager *m, struct target_set *set,
                         const struct target_set *old, struct orders *o)
 {
-    size_t at = 0, old_count = old ? old->count : 0, kept = 0;
-    for (size_t i = 0; i < set->count; i++) {
-        struct target *t = set->targets[i];
+    size_t at = 0, old_count = old ? old->pool_count : 0;
+    for (size_t i = 0; i < set->pool_count; i++) {
+        struct target_pool *pool = set->pools[i];
         int c = -1;
-        while (at < old_count && (c = view_cmp(old->targets[at]->key, t->key)) < 0)
-            order(m, o, (struct scrape_command){SCRAPE_REMOVE, old->scrapes[at++], NULL, false});
-        struct scrape_command command = {SCRAPE_ADD, NULL, NULL, over_target_limit(set, t)};
-        if (at < old_count && c == 0) {
-            command.kind = SCRAPE_UPDATE;
-            command.scrape = old->scrapes[at++];
-        } else {
-            struct scrape_thread *thread = thread_for(m, t->hash);
-            if (!thread) { /* said already; the target is as if it were not configured */
-                target_unref(t);
-                continue;
-            }
-            command.scrape = scrape_new(thread, m->tokens); /* this reference is the thread's */
-        }
-        command.target = target_ref(t);
-        set->targets[kept] = t;
-        set->scrapes[kept++] = scrape_ref(command.scrape);
-        order(m, o, command);
+        while (at < old_count &&
+               (c = view_cmp(old->pools[at]->job->job_name, pool->job->job_name)) < 0)
+            pool_replace(m, NULL, old->pools[at++], o);
+        const struct target_pool *before = at < old_count && c == 0 ? old->pools[at++] : NULL;
+        if (before == pool)
+            continue;
+        pool_replace(m, pool, before, o);
+        COUNT(m->counters.targets_failed, pool->failed_count);
     }
-    set->count = kept;
     while (at < old_count)
-        order(m, o, (struct scrape_command){SCRAPE_REMOVE, old->scrapes[at++], NULL, false});
+        pool_replace(m, NULL, old->pools[at++], o);
 }
 
-void scrape_manager_apply(struct scrape_manager *m, struct config *config)
+/* Under the lock `apply`. */
+static void put_in_force(struct scrape_manager *m, struct config *config)
 {
     mono_time start = clock_mono();
-    struct target_set *set = set_new(m, config);
-    struct target_set *old = m->set; /* only this caller puts another there */
+    struct target_set *old = m->set; /* only who holds `apply` puts another there */
+    struct target_set *set = target_set_new(config, m->discover, old, on_target_failed, m);
     struct orders o = {0};
     set_replace(m, set, old, &o);
     mutex_lock(&m->mutex);
@@ -311,9 +259,28 @@ void scrape_manager_apply(struct scrape_manager *m, struct config *config)
     mutex_unlock(&m->mutex);
     /* Before `old` goes: what is removed is the thread's, which has a reference of its own. */
     orders_send(m, &o);
-    set_unref(old);
+    target_set_unref(old);
     COUNT(m->counters.syncs, 1);
     COUNT(m->counters.sync_ns, (uint64_t)(clock_mono().ns - start.ns));
+}
+
+void scrape_manager_apply(struct scrape_manager *m, struct config *config)
+{
+    mutex_lock(&m->apply);
+    /* The old configuration lives as long as the set in force, which discovery may still look at until then. */
+    discover_apply(m->discover, config);
+    put_in_force(m, config);
+    mutex_unlock(&m->apply);
+}
+
+/* The discovery thread: what it found is not what it was. */
+static void on_discovered(void *arg)
+{
+    struct scrape_manager *m = arg;
+    mutex_lock(&m->apply);
+    if (m->set)
+        put_in_force(m, m->set->config);
+    mutex_unlock(&m->apply);
 }
 
 /* ---- life ---- */
@@ -344,6 +311,12 @@ bool scrape_manager_start(struct scrape_manager **out, struct db *db,
         m->thread_count = THREADS_MAX;
     m->shared = (struct scrape_thread_shared){db, &m->counters, on_now_done, m};
     m->tokens = client_tokens_new();
+    m->discover = discover_new(&(struct discover_options){.tokens = m->tokens,
+                                                          .pause_ms = m->options.discovery_pause_ms,
+                                                          .changed = on_discovered,
+                                                          .log = on_discovery_event,
+                                                          .arg = m});
+    mutex_init(&m->apply);
     mutex_init(&m->mutex);
     cond_init(&m->now_done);
     *out = m;
@@ -354,9 +327,11 @@ void scrape_manager_stop(struct scrape_manager *m)
 {
     if (!m)
         return;
+    discover_free(m->discover);
     for (unsigned i = 0; i < m->thread_count; i++)
         scrape_thread_stop(m->threads[i]);
-    set_unref(m->set);
+    target_set_unref(m->set);
+    mutex_deinit(&m->apply);
     client_tokens_free(m->tokens);
     cond_deinit(&m->now_done);
     mutex_deinit(&m->mutex);
@@ -412,28 +387,39 @@ void scrape_targets_get(struct scrape_manager *m, struct arena *arena, struct sc
     if (!set)
         return;
     out->active_count = set->count;
-    out->count = set->count + set->dropped_count;
+    out->count = set->count + set->dropped_kept;
     out->items = ARENA_ARRAY(arena, struct scrape_target_info, out->count + 1);
-    for (size_t i = 0; i < set->count; i++)
-        info_of(&out->items[i], set->targets[i], set->scrapes[i], arena);
-    for (size_t i = 0; i < set->dropped_count; i++)
-        info_of(&out->items[set->count + i], set->dropped[i], NULL, arena);
     out->pool_count = set->pool_count;
     out->pools = ARENA_ARRAY(arena, struct scrape_pool_info, set->pool_count + 1);
-    for (size_t i = 0; i < set->pool_count; i++)
-        out->pools[i] = (struct scrape_pool_info){set->pools[i].name, set->pools[i].active_count,
-                                                  set->pools[i].dropped_count};
+    struct scrape_target_info *active = out->items, *dropped = out->items + set->count;
+    for (size_t p = 0; p < set->pool_count; p++) {
+        const struct target_pool *pool = set->pools[p];
+        for (size_t i = 0; i < pool->count; i++)
+            info_of(active++, pool->targets[i], pool->scrapes[i], arena);
+        for (size_t i = 0; i < pool->dropped_kept; i++)
+            info_of(dropped++, pool->dropped[i], NULL, arena);
+        out->pools[p] = (struct scrape_pool_info){.name = pool->job->job_name,
+                                                  .active_count = pool->count,
+                                                  .dropped_count = pool->dropped_count,
+                                                  .found_count = pool->found_count,
+                                                  .target_limit = pool->job->target_limit};
+    }
 }
 
 void scrape_targets_release(struct scrape_targets *targets)
 {
-    set_unref(targets->set);
+    target_set_unref(targets->set);
     *targets = (struct scrape_targets){0};
 }
 
 static uint64_t load(const _Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+struct discover *scrape_manager_discover(struct scrape_manager *m)
+{
+    return m->discover;
 }
 
 void scrape_stats_get(struct scrape_manager *m, struct scrape_stats *out)
@@ -467,6 +453,6 @@ void scrape_stats_get(struct scrape_manager *m, struct scrape_stats *out)
     out->pools = set->pool_count;
     out->targets = set->count;
     for (size_t i = 0; i < set->pool_count; i++)
-        out->targets_dropped += set->pools[i].dropped_count;
-    set_unref(set);
+        out->targets_dropped += set->pools[i]->dropped_count;
+    target_set_unref(set);
 }

@@ -39,6 +39,7 @@ enum {
 struct scrape_options {
     unsigned
         thread_count; /* 0 = the number of processors, at most 8; started when there is work for them */
+    int64_t discovery_pause_ms; /* between two changes of what is discovered; 0 = 1 s */
     /* Called from any thread with something an operator should know. May be NULL. */
     void (*log)(void *arg, bool is_error, const char *event, const char *text);
     void *log_arg;
@@ -54,7 +55,8 @@ void scrape_manager_stop(struct scrape_manager *m);
 /* Makes the targets those of this configuration; takes a reference of its own. A target whose job,
  * labels and URL are the same goes on without missing a scrape, with the new settings, and keeps its line
  * cache unless the job now makes other series of the same lines. A target that is gone gets a last row of
- * stale markers. Returns before that has happened. One caller at a time. */
+ * stale markers. Returns before that has happened. Files of file_sd_configs that are new are read before it returns.
+ * One caller at a time; what is discovered later is applied by a thread of its own. */
 void scrape_manager_apply(struct scrape_manager *m, struct config *config);
 
 /* Scrapes every target now and returns when all have answered, failed or timed out. For tests. */
@@ -88,6 +90,8 @@ struct scrape_targets {
     struct scrape_pool_info {
         struct view name;
         size_t active_count, dropped_count; /* dropped: also those that are not kept */
+        size_t found_count;                 /* targets before relabelling */
+        uint64_t target_limit;              /* 0 = none */
     } * pools;
     size_t pool_count;
     struct target_set *set; /* private */
@@ -96,6 +100,10 @@ void scrape_targets_get(struct scrape_manager *m, struct arena *arena, struct sc
 void scrape_targets_release(struct scrape_targets *targets);
 
 /* --- numbers for /metrics --- */
+
+struct discover;
+/* For its numbers. Lives as long as the manager. Any thread. */
+struct discover *scrape_manager_discover(struct scrape_manager *m);
 
 /* kind, word in the label `reason` */
 #define SCRAPE_FAILURES(X)                                                                         \

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scrape_private.h: what the files of the scraper share.
  *
- *   scrape.c           manager: targets of a configuration, snapshots for the API, numbers
+ *   scrape.c           manager: what a new set of targets changes, snapshots for the API, numbers
+ *   target_set.c       the targets of a configuration and of what was discovered
+ *   client.c           HTTP client options, tokens, redirects; client_proxy.c, client_token.c
  *   scrape_thread.c    one thread: when which target is due, sockets, timers, commands
  *   scrape_transfer.c  one request: options, headers, limits, redirects
  *   scrape_negotiate.c the format it asks for, and the one that came
@@ -84,6 +86,7 @@ struct scrape {
     mono_time tick;                   /* the due time that the last scrape was for */
     bool tick_waits;                  /* one came while the scrape before was on its way */
     size_t heap_idx;                  /* SIZE_MAX: not in the heap */
+    size_t all_idx;                   /* in its thread's list of all */
     wall_time planned;                /* of the last scrape; ms = 0 before the first */
     struct scrape_transfer *transfer; /* NULL: idle */
     bool now, now_running;            /* scrape_manager_scrape_now() waits for it */
@@ -222,6 +225,7 @@ struct scrape_command {
     enum scrape_command_kind kind;
     struct scrape *scrape;
     struct target *target;
+    uint64_t series_hash; /* target_job_series_hash() of the target's job */
     bool over_target_limit;
 };
 struct scrape_thread_shared {

@@ -287,7 +287,7 @@ static void what_has_no_effect_warns(void **state)
                                  "storage: {tsdb: {retention: {time: 1d, percentage: 5}}}\n");
     static const char *const WARNINGS[] = {
         "belfry.yml:10:3: this build of Belfry cannot discover targets by ec2_sd_configs: it is "
-        "checked and has no effect; file_sd_configs, http_sd_configs or dns_sd_configs can stand "
+        "checked and has no effect; file_sd_configs or http_sd_configs can stand "
         "in",
         "belfry.yml:1:13: section \"rule_files\" has no effect in this version",
         "belfry.yml:3:3: section \"alerting\" has no effect in this version",

@@ -1151,7 +1151,7 @@ static void the_api_sees_targets_and_what_was_dropped(void **state)
                         "dropped j  {} 0 0 unknown\n"
                         "{__address__=\"h:443\",__metrics_path__=\"/x\",__scheme__=\"https\","
                         "__scrape_interval__=\"1m\",__scrape_timeout__=\"5s\",job=\"i\"}"
-                        "\nj 2 2\ni 1 0");
+                        "\ni 1 0\nj 2 2");
     assert_int_equal(stats(&w).targets_failed, 1);
     scrape_targets_release(&targets);
     buffer_deinit(&b);
