@@ -255,8 +255,7 @@ static void warn_without_effect(struct loader *l, const struct yaml_node *root)
     static const char *const GLOBAL[] = {
         "rule_query_offset", "scrape_failure_log_file", "scrape_native_histograms",
         "always_scrape_classic_histograms", "convert_classic_histograms_to_nhcb"};
-    static const char *const TSDB[] = {"out_of_order_time_window",
-                                       "stale_series_compaction_threshold", "chunk_encoding"};
+    static const char *const TSDB[] = {"stale_series_compaction_threshold", "chunk_encoding"};
     static const char *const RETENTION[] = {"percentage"};
     static const char *const STORAGE[] = {"exemplars"};
     const struct yaml_node *storage = yaml_find(root, "storage"),

@@ -557,6 +557,14 @@ static bool fail(struct scrape_outcome *o, enum scrape_failure kind, const struc
     return false;
 }
 
+/* After the clock was put back rows come late: the last one is then still the newest. */
+static void note_last_row(struct scrape *s, wall_time t)
+{
+    if (!s->series_written || t.ms > s->last_row.ms)
+        s->last_row = t;
+    s->series_written = true;
+}
+
 /* The row of a body that was read to its end without an error. */
 static bool commit_body(struct appending *ap, struct view body, struct scrape_outcome *o)
 {
@@ -566,7 +574,7 @@ static bool commit_body(struct appending *ap, struct view body, struct scrape_ou
     o->added = ap->added;
     fill_report(ap, o);
     size_t slot_count = ap->a.slot_count;
-    COUNT(ap->counters->samples_duplicate, ap->a.duplicate_count);
+    COUNT(ap->counters->samples_duplicate, ap->a.repeat_count);
     const struct line_scratch *lines = &ap->w->lines;
     bool release = line_walk_is_news(&ap->walk) || s->forgotten.count;
     if (release)
@@ -575,8 +583,7 @@ static bool commit_body(struct appending *ap, struct view body, struct scrape_ou
         release_learned(ap, slot_count);
         return fail(o, SCRAPE_FAILURE_STORAGE, &err);
     }
-    s->series_written = true;
-    s->last_row = o->timestamp;
+    note_last_row(s, o->timestamp);
     line_walk_finish(&ap->walk);
     if (release) {
         release_slots(ap, lines->gone, lines->gone_count, slot_count);
@@ -603,8 +610,7 @@ static void commit_failure(struct appending *ap, struct scrape_outcome *o)
     fill_report(ap, o);
     if (!appender_commit(&ap->a, APPENDER_STALE_MISSING, &err))
         return; /* as it said of the row that failed before */
-    ap->s->series_written = true;
-    ap->s->last_row = o->timestamp;
+    note_last_row(ap->s, o->timestamp);
 }
 
 void scrape_append(struct scrape *s, struct scrape_workspace *w, struct db *db,

@@ -179,17 +179,18 @@ static void append_row(struct timed_group *g, const struct timed_sample *items, 
     struct error err;
     int64_t timestamp_ms = items[0].timestamp_ms;
     if (timestamp_ms == g->last_ms)
-        return; /* no news: the target has not looked again since */
+        return;                             /* no news: the target has not looked again since */
+    g->parted |= timestamp_ms < g->last_ms; /* it has fallen behind the others */
     if (!appender_begin(&a, g->group, timestamp_ms, &err)) {
-        g->parted |= timestamp_ms < g->last_ms; /* it has fallen behind the others */
         COUNT(counters->samples_out_of_order, count);
+        appender_count_refused(&a, count - 1);
         return;
     }
     for (size_t i = 0; i < count; i++)
         appender_sample(&a, items[i].slot & (SLOTS_MAX - 1), items[i].value);
-    COUNT(counters->samples_duplicate, a.duplicate_count);
+    COUNT(counters->samples_duplicate, a.repeat_count);
     if (appender_commit(&a, 0, &err))
-        g->last_ms = timestamp_ms;
+        g->last_ms = timestamp_ms > g->last_ms ? timestamp_ms : g->last_ms;
     else
         COUNT(counters->samples_out_of_order, count);
 }

@@ -75,6 +75,8 @@ static void collect_head(belfry_emitter *e, const struct db_stats *s)
          head_ms(s, s->head_mint) / 1000},
         {"belfry_storage_head_max_time_seconds", "Newest sample of the head.",
          head_ms(s, s->head_maxt) / 1000},
+        {"belfry_storage_late_bytes",
+         "Memory of samples that came out of order and wait for a block.", (double)s->late_bytes},
         {"belfry_storage_ingest_stopped",
          "1 while nothing is stored because the disk is full or failed.", s->ingest_stopped},
         {"prometheus_tsdb_head_series", "Total number of series in the head block.",
@@ -87,13 +89,12 @@ static void collect_head(belfry_emitter *e, const struct db_stats *s)
          head_ms(s, s->head_maxt)},
     };
     const struct named_value counters[] = {
-        {"belfry_storage_samples_out_of_order_total",
-         "Samples refused because they were not after the last row of their group.",
-         (double)s->samples_out_of_order},
-        {"belfry_storage_samples_duplicate_total", "Samples of a series that its row had already.",
+        {"belfry_storage_samples_duplicate_total",
+         "Samples refused because their series has another value at that time.",
          (double)s->samples_duplicate},
-        {"belfry_storage_samples_too_old_total",
-         "Samples refused because their time is in blocks already.", (double)s->samples_too_old},
+        {"belfry_storage_samples_in_future_total",
+         "Samples refused because they were more than 10 minutes after the clock.",
+         (double)s->samples_in_future},
         {"belfry_storage_stale_markers_total", "Stale markers stored.", (double)s->stale_markers},
         {"prometheus_tsdb_head_series_created_total", "Total number of series created in the head.",
          (double)s->head_series_created},
@@ -102,7 +103,27 @@ static void collect_head(belfry_emitter *e, const struct db_stats *s)
     };
     EMIT_GAUGES(e, gauges);
     EMIT_COUNTERS(e, counters);
+    const struct named_value of_floats[] = {
+        {"prometheus_tsdb_head_out_of_order_samples_appended_total",
+         "Total number of appended out of order samples.", (double)s->samples_out_of_order},
+        {"prometheus_tsdb_out_of_order_samples_total",
+         "Total number of out of order samples ingestion failed attempts due to out of order being "
+         "disabled.",
+         (double)s->samples_order_refused},
+        {"prometheus_tsdb_out_of_bound_samples_total",
+         "Total number of out of bound samples ingestion failed attempts with out of order support "
+         "disabled.",
+         (double)s->samples_out_of_bounds},
+        {"prometheus_tsdb_too_old_samples_total",
+         "Total number of out of order samples ingestion failed attempts with out of support "
+         "enabled, but sample outside of time window.",
+         (double)s->samples_too_old},
+    };
     const belfry_label is_float = {"type", "float"};
+    for (size_t i = 0; i < ARRAY_COUNT(of_floats); i++) {
+        belfry_emit_family(e, of_floats[i].name, of_floats[i].help, BELFRY_COUNTER);
+        belfry_emit_sample(e, NULL, &is_float, 1, of_floats[i].value);
+    }
     belfry_emit_family(e, "prometheus_tsdb_head_samples_appended_total",
                        "Total number of appended samples.", BELFRY_COUNTER);
     belfry_emit_sample(e, NULL, &is_float, 1, (double)s->samples_appended);

@@ -132,6 +132,17 @@ static void apply_retention(struct server *s, const struct config *config)
         db_set_retention(s->db, time_ms, bytes);
 }
 
+/* As in Prometheus, but that without a word of the file late samples are taken for a day. */
+static void apply_out_of_order_window(struct server *s, const struct config *config)
+{
+    const struct config_storage *storage = config->storage;
+    int64_t window_ms = s->opts->db.out_of_order_window_ms;
+    if (storage->has_out_of_order_time_window)
+        window_ms =
+            storage->out_of_order_time_window_ms > 0 ? storage->out_of_order_time_window_ms : -1;
+    db_set_out_of_order_window(s->db, window_ms);
+}
+
 static bool apply_queries(struct server *s, const struct config *config, struct error *err)
 {
     const struct api_config queries = {.query_log_file = config->global.query_log_file,
@@ -164,6 +175,7 @@ static void reload(struct server *s)
     }
     log_config_warnings(s, config);
     apply_retention(s, config);
+    apply_out_of_order_window(s, config);
     scrape_manager_apply(s->scrape, config);
     belfry_log_info(s->log, "config_loaded",
                     BELFRY_STR("file", s->config.path ? s->config.path : "built in"),
@@ -247,6 +259,7 @@ static bool open_storage(struct server *s, struct error *err)
                    : error_wrap(err, "data folder \"%s\"", s->opts->data_dir);
     struct config *config = running_config_get(&s->config);
     apply_retention(s, config);
+    apply_out_of_order_window(s, config);
     config_unref(config);
     struct db_stats stats;
     db_stats_get(s->db, &stats);

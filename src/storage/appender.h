@@ -8,7 +8,12 @@
  *   appender_sample(&a, slot, value) ...            the hot path: two stores
  *   appender_commit(&a, flags) or appender_rollback(&a)
  *
- * A row becomes visible whole, when the WAL thread has written it. One thread per group at a time. */
+ * A row becomes visible whole, when the WAL thread has written it. One thread per group at a time.
+ *
+ * Any time inside the window is taken (db_set_out_of_order_window). A row that is not after the group's last
+ * one is a late row: its cells are samples each for itself. They fill absent cells of the row of that time,
+ * or are kept beside the rows, and are read where their time says. What is there already stays: the same
+ * value again is fine, another is counted. */
 #ifndef BELFRY_STORAGE_APPENDER_H
 #define BELFRY_STORAGE_APPENDER_H
 
@@ -16,6 +21,7 @@
 #include "base/error.h"
 #include "model/labels.h"
 #include "model/metric_type.h"
+#include "model/sample.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,39 +46,59 @@ void group_release_slot(struct group *g, uint32_t slot);
 /* Slots are below this number. */
 uint32_t group_slot_count(const struct group *g);
 
+/* Why a row was not begun. */
+enum appender_refusal {
+    APPENDER_TAKEN,
+    APPENDER_STOPPED,       /* nothing can be written now: try again */
+    APPENDER_TOO_OLD,       /* before the window */
+    APPENDER_OUT_OF_BOUNDS, /* while the window is off: too old too */
+    APPENDER_OUT_OF_ORDER,  /* late, and the window is off */
+    APPENDER_IN_FUTURE      /* more than 10 minutes after the wall clock */
+};
+
 struct appender {
     struct group *group;
     int64_t timestamp_ms;
-    double *values;           /* by slot; the row being written */
-    uint64_t *present;        /* a bit per slot */
-    uint32_t slot_count;      /* room in both; grows in appender_begin and group_slot */
-    uint32_t duplicate_count; /* cells written twice: the first value stayed */
+    double *values;                /* by slot; the row being written */
+    uint64_t *present;             /* a bit per slot */
+    uint32_t slot_count;           /* room in both; grows in appender_begin and group_slot */
+    bool is_late;                  /* not after the group's last row */
+    enum appender_refusal refusal; /* set by appender_begin */
+    uint32_t repeat_count;         /* cells written twice in this row: the first value stayed */
+    uint32_t duplicate_count;      /* ... and had another value there */
+    /* Of a late row after appender_commit, when `present` has a bit for each cell that was not taken: */
+    uint32_t conflict_count; /* had another value at this time before: that stayed */
+    uint32_t refused_count;  /* their series have newer samples, and the window is off */
 };
 
 enum appender_flag {
     /* This row is all there is of the group now: each series of the row before that is missing here
-     * gets a stale marker. */
+     * gets a stale marker. Not so in a late row. */
     APPENDER_STALE_MISSING = 1,
     /* Return only when the row is written (remote write, push): not lost by kill -9. */
     APPENDER_WAIT = 2
 };
 
-/* Begins a row. ERROR_INPUT when the timestamp is not after the group's last row (out of order) or
- * outside of what is accepted; ERROR_NO_SPACE and ERROR_BUSY when ingest is stopped. */
+/* Begins a row, at any time inside the window (negative ones too); while nothing is stored at all, at any time
+ * that is not in the future. a->refusal says why not: ERROR_INPUT (too old, out of order, in the future);
+ * ERROR_NO_SPACE and ERROR_BUSY when ingest is stopped, or late samples wait for a block and are too many. */
 MUST_USE bool appender_begin(struct appender *a, struct group *g, int64_t timestamp_ms,
                              struct error *err);
+/* A row that was not begun counts as one sample refused; the caller, who knows its cells, adds the others. */
+void appender_count_refused(const struct appender *a, uint64_t more);
 /* Sets the cell of a slot < slot_count. When it is set already the first value stays. */
 static inline void appender_sample(struct appender *a, uint32_t slot, double value)
 {
     uint64_t *word = &a->present[slot >> 6], bit = UINT64_C(1) << (slot & 63);
     if (UNLIKELY(*word & bit)) {
-        a->duplicate_count++;
+        a->repeat_count++;
+        a->duplicate_count += sample_bits(a->values[slot]) != sample_bits(value);
         return;
     }
     *word |= bit;
     a->values[slot] = value;
 }
-/* Takes the row. On error nothing of it is kept. */
+/* Takes the row, but for the cells that are counted in `a`. On error nothing of it is kept. */
 MUST_USE bool appender_commit(struct appender *a, unsigned flags, struct error *err);
 void appender_rollback(struct appender *a);
 

@@ -76,6 +76,7 @@ void db_state_publish(struct db *db, struct block *const *blocks, size_t count, 
     mutex_lock(&db->view_mutex);
     struct db_state *before = db->current;
     ASSERT(!before || before->floor_ms <= floor_ms);
+    state->number = ++db->state_count;
     state->next = db->states;
     if (db->states)
         db->states->previous = state;
@@ -94,6 +95,16 @@ int64_t db_state_floor_min(struct db *db)
         least = s->floor_ms < least ? s->floor_ms : least;
     mutex_unlock(&db->view_mutex);
     return least;
+}
+
+uint64_t db_state_oldest(struct db *db)
+{
+    uint64_t oldest = UINT64_MAX;
+    mutex_lock(&db->view_mutex);
+    for (const struct db_state *s = db->states; s; s = s->next)
+        oldest = s->number < oldest ? s->number : oldest;
+    mutex_unlock(&db->view_mutex);
+    return oldest;
 }
 
 /* --- blocks of the folder ------------------------------------------------------------------------- */
@@ -370,6 +381,13 @@ static void release(struct db *db)
     mem_free(MEM_BLOCK, db);
 }
 
+static void late_full(void *arg)
+{
+    struct db *db = arg;
+    atomic_store_explicit(&db->late_is_full, true, memory_order_relaxed);
+    keeper_wake(db);
+}
+
 bool db_open(struct db **out, const char *dir, const struct db_options *opts, struct pool *pool,
              struct error *err)
 {
@@ -393,6 +411,9 @@ bool db_open(struct db **out, const char *dir, const struct db_options *opts, st
         release(db);
         return false;
     }
+    for (size_t i = 0; i < db->current->block_count; i++)
+        head_note_newest(db->head, block_get_meta(db->current->blocks[i])->maxt - 1);
+    head_on_late_full(db->head, late_full, db);
     if (!keeper_start(db, err) || !compactor_start(db, err)) {
         struct error ignored;
         keeper_stop(db);
@@ -439,6 +460,11 @@ void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_by
                           retention_ms == 0 ? RETENTION_DEFAULT_MS : retention_ms,
                           memory_order_relaxed);
     atomic_store_explicit(&db->retention_bytes, retention_bytes, memory_order_relaxed);
+}
+
+void db_set_out_of_order_window(struct db *db, int64_t window_ms)
+{
+    head_set_out_of_order_window(db->head, window_ms);
 }
 
 static uint64_t load(const _Atomic uint64_t *counter)

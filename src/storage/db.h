@@ -30,7 +30,10 @@ struct db_options {
     int64_t wal_sync_interval_ms; /* 0 = 1000; DB_SYNC_EACH, DB_SYNC_OFF */
     uint64_t wal_segment_bytes;   /* 0 = 128 MiB */
     size_t series_max;            /* 0 = unlimited; beyond it new series are refused */
-    bool maintain_when_asked;     /* nothing but by db_maintain() and db_compact() */
+    int64_t out_of_order_window_ms; /* 0 = 24 h, negative = off; see db_set_out_of_order_window() */
+    uint64_t late_bytes_max;  /* of late samples; beyond it they go into blocks early. 0 = 64 MiB */
+    bool take_future;         /* also more than 10 minutes after the wall clock (imports, tests) */
+    bool maintain_when_asked; /* nothing but by db_maintain() and db_compact() */
     /* Called from any thread with something an operator should know. May be NULL. */
     void (*log)(void *arg, bool is_error, const char *event, const char *text);
     void *log_arg;
@@ -55,12 +58,20 @@ MUST_USE bool db_maintain(struct db *db, struct error *err);
  * retention and queries go on. ERROR_CANCELED when a deletion or the end came between. */
 MUST_USE bool db_compact(struct db *db, struct error *err);
 void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_bytes);
+/* Samples up to this much older than the newest one are taken in any order; 0 = 24 h, negative = off: then a series
+ * takes only what is after its last sample. Any thread. */
+void db_set_out_of_order_window(struct db *db, int64_t window_ms);
 
 /* Numbers for /metrics and status/tsdb. Any thread. */
 struct db_stats {
     uint64_t head_series, head_chunks, head_groups, head_series_created, head_series_removed;
     int64_t head_mint, head_maxt; /* INT64_MAX, INT64_MIN when empty */
-    uint64_t samples_appended, samples_out_of_order, samples_duplicate, samples_too_old;
+    /* Taken, and how many of these were late; then what was refused: another value was there, a newer sample was there
+     * (and the window is off), before all that is taken while it is off, before the window, after the clock. */
+    uint64_t samples_appended, samples_out_of_order;
+    uint64_t samples_duplicate, samples_order_refused, samples_out_of_bounds, samples_too_old,
+        samples_in_future;
+    uint64_t late_bytes; /* memory of late samples that wait for a block */
     uint64_t stale_markers;
     uint64_t wal_bytes_written, wal_fsyncs, wal_segment, wal_corruptions, wal_queue_length;
     uint64_t blocks, blocks_bytes, blocks_cut, blocks_deleted, cut_failures;

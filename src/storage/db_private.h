@@ -22,9 +22,18 @@ enum { DB_PATH_BYTES_MAX = BLOCK_PATH_BYTES_MAX };
 struct db_state {
     struct db_state *next, *previous; /* all living states; guarded by db->view_mutex, like refs */
     size_t refs;
+    uint64_t number;  /* later ones have higher numbers */
     int64_t floor_ms; /* below it blocks answer, from it on the head */
     size_t block_count;
     struct block *blocks[]; /* one reference each; in the order of db_blocks_sort() */
+};
+
+/* Late samples that a block has, still in the head for those who look without that block. */
+struct late_saved {
+    bool is_waiting;
+    struct head_late_mark mark;
+    int64_t mint, maxt;
+    uint64_t state; /* the first that has the block */
 };
 
 struct db {
@@ -41,6 +50,7 @@ struct db {
     pthread_mutex_t view_mutex; /* guards the states; nothing else is taken under it */
     struct db_state *current;   /* holds one reference */
     struct db_state *states;
+    uint64_t state_count; /* ever */
 
     pthread_mutex_t wake_mutex; /* guards `wake_wanted` */
     pthread_cond_t wake;
@@ -48,6 +58,7 @@ struct db {
     pthread_t keeper;
     bool keeper_runs; /* db_open() and db_close() only */
     atomic_bool stopping;
+    atomic_bool late_is_full; /* late samples are to go into blocks now */
 
     pthread_mutex_t compact_wake_mutex; /* guards `compact_wake_wanted` */
     pthread_cond_t compact_wake;
@@ -65,6 +76,8 @@ struct db {
     pthread_mutex_t keeper_mutex;
     int64_t truncated_ms; /* up to here the head has forgotten */
     bool last_cut_empty;
+    struct late_saved late;
+    bool late_is_due; /* there was a cut since late samples were last written into blocks */
     uint64_t cut_failures_row; /* since the last success */
     mono_time cut_not_before;
     bool clock_known;
@@ -98,8 +111,25 @@ MUST_USE bool db_block_adopt(struct db *db, const struct block_meta *meta, struc
 MUST_USE bool db_block_retire(struct db *db, const struct block_meta *meta, struct error *err);
 /* And removes its files. Logs that, with the reason, or why it could not. */
 void db_block_erase(struct db *db, const struct block_meta *meta, const char *reason);
-/* The lowest floor of all living states. */
+/* The lowest floor, and the lowest number, of all living states. */
 int64_t db_state_floor_min(struct db *db);
+uint64_t db_state_oldest(struct db *db);
+
+/* keeper_late.c; whoever maintains.
+ * Forgets what the last block took along, when nobody looks for it in the head any more; false while somebody does. */
+bool keeper_late_forget(struct db *db);
+/* After a block with the head's late samples of [mint, maxt) from before the mark was published. */
+void keeper_late_published(struct db *db, const struct head_late_mark *mark, int64_t mint,
+                           int64_t maxt);
+/* Writes late samples below the floor into blocks of their own, and when they take too much memory cuts the head
+ * where they end. What a query holds back is left for the next time. */
+MUST_USE bool keeper_late_save(struct db *db, struct error *err);
+/* keeper.c: writes [mint, maxt) of the head (late_only: of its late samples, below the floor) into a block and
+ * publishes that. */
+MUST_USE bool keeper_cut(struct db *db, int64_t mint, int64_t maxt, bool late_only,
+                         struct error *err);
+/* Forgets what lies below the floor of all states. */
+void keeper_truncate(struct db *db);
 
 /* Wakes the keeper. Any thread. */
 void keeper_wake(struct db *db);

@@ -33,13 +33,35 @@ static struct tile *tile_new(uint32_t slots, uint64_t first_row)
     t->first_row = first_row;
     t->values = (double *)(void *)(t + 1);
     t->present = (uint64_t *)(void *)((char *)(t + 1) + values_bytes);
+    t->filled = NULL;
     return t;
 }
 
 void tile_unref(struct tile *t)
 {
-    if (t && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1)
+    if (t && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1) {
+        mem_free(MEM_HEAD, t->filled);
         mem_free(MEM_HEAD, t);
+    }
+}
+
+/* The same rows, of which the first `rows` hold something, in a tile that nobody else has. */
+static struct tile *tile_copy(const struct tile *old, uint32_t slots, uint32_t rows)
+{
+    struct tile *t = tile_new(slots, old->first_row);
+    size_t old_words = row_words(old->slot_capacity), words = row_words(t->slot_capacity);
+    memcpy(t->times, old->times, sizeof t->times);
+    memset(t->present, 0, words * STRIP_ROWS * 8);
+    if (old->filled)
+        t->filled = mem_alloc_zero(MEM_HEAD, words * STRIP_ROWS, 8);
+    for (uint32_t i = 0; i < rows; i++) {
+        memcpy(t->values + (size_t)i * t->slot_capacity,
+               old->values + (size_t)i * old->slot_capacity, old->slot_capacity * sizeof(double));
+        memcpy(t->present + i * words, old->present + i * old_words, old_words * 8);
+        if (old->filled)
+            memcpy(t->filled + i * words, old->filled + i * old_words, old_words * 8);
+    }
+    return t;
 }
 
 static struct run *run_new(uint64_t first_row)
@@ -89,6 +111,8 @@ struct group *group_new(struct head *h, uint32_t id, struct view key)
     g->map = slot_map_new(SLOTS_MIN);
     g->visible_mint = INT64_MAX;
     g->visible_maxt = INT64_MIN;
+    g->late_mint = INT64_MAX;
+    g->late_maxt = INT64_MIN;
     g->last_time = INT64_MIN;
     g->run_strips_max = 1 + (uint32_t)(hash64(&id, sizeof id) % RUN_STRIPS);
     return g;
@@ -103,9 +127,12 @@ void group_free(struct group *g)
     atomic_fetch_sub_explicit(&g->head->extent_count, g->extents->count, memory_order_relaxed);
     extent_list_unref(g->extents);
     slot_map_unref(g->map);
+    group_late_free(g);
     mutex_deinit(&g->mutex);
     mem_free(MEM_HEAD, g->last);
     mem_free(MEM_HEAD, g->last_present);
+    mem_free(MEM_HEAD, g->last_filled);
+    mem_free(MEM_HEAD, g->base_present);
     mem_free(MEM_HEAD, g->chain);
     mem_free(MEM_HEAD, g->decimals);
     mem_free(MEM_HEAD, g->free_slots);
@@ -128,25 +155,26 @@ static void *grow_zeroed(void *array, size_t old_count, size_t new_count, size_t
 /* A wider tile with the same rows, the one being written among them. */
 static void tile_widen(struct group *g, uint32_t slots)
 {
-    struct tile *old = g->tile, *wide = tile_new(slots, old->first_row);
-    uint32_t rows = g->tile_rows + (g->appender ? 1 : 0);
-    size_t old_words = row_words(old->slot_capacity), words = row_words(wide->slot_capacity);
-    memcpy(wide->times, old->times, sizeof wide->times);
-    memset(wide->present, 0, words * STRIP_ROWS * 8);
-    for (uint32_t i = 0; i < rows; i++) {
-        memcpy(wide->values + (size_t)i * wide->slot_capacity,
-               old->values + (size_t)i * old->slot_capacity, old->slot_capacity * sizeof(double));
-        memcpy(wide->present + i * words, old->present + i * old_words, old_words * 8);
-    }
+    bool row_is_open = g->appender && !g->appender->is_late;
+    struct tile *old = g->tile, *wide = tile_copy(old, slots, g->tile_rows + (row_is_open ? 1 : 0));
     mutex_lock(&g->mutex);
     g->tile = wide;
     mutex_unlock(&g->mutex);
     tile_unref(old);
-    if (g->appender) {
+    if (row_is_open) {
         g->appender->values = group_row_values(g);
         g->appender->present = group_row_present(g);
         g->appender->slot_count = wide->slot_capacity;
     }
+}
+
+void group_tile_own_locked(struct group *g)
+{
+    struct tile *shared = g->tile;
+    if (atomic_load_explicit(&shared->refs, memory_order_acquire) == 1)
+        return;
+    g->tile = tile_copy(shared, shared->slot_capacity, g->tile_rows);
+    tile_unref(shared);
 }
 
 /* Room for `count` slots in all that is indexed by slot. Doubling, then exact at the next tile. */
@@ -163,6 +191,8 @@ void group_reserve_slots(struct group *g, uint32_t count)
         g->chain = grow_zeroed(g->chain, g->slot_capacity, capacity, 1);
         memset(g->chain + g->slot_capacity, STRIP_CHAIN_BROKEN, capacity - g->slot_capacity);
         g->last_present = grow_zeroed(g->last_present, old_words, words, 8);
+        if (g->last_filled)
+            g->last_filled = grow_zeroed(g->last_filled, old_words, words, 8);
         g->free_slots = grow_zeroed(g->free_slots, old_words, words, 8);
         g->released = grow_zeroed(g->released, old_words, words, 8);
         g->claimed = grow_zeroed(g->claimed, old_words, words, 8);
@@ -170,6 +200,8 @@ void group_reserve_slots(struct group *g, uint32_t count)
     }
     if (g->tile && count > g->tile->slot_capacity)
         tile_widen(g, g->slot_capacity);
+    if (g->appender && g->appender->is_late)
+        group_late_reserve(g);
 }
 
 /* A map with other content or more room takes the place of the old one. */
@@ -233,6 +265,26 @@ struct row_cells group_row_before(const struct group *g)
                               t->present + row * row_words(t->slot_capacity)};
 }
 
+struct row_cells group_row_base(struct group *g)
+{
+    struct row_cells row = group_row_before(g);
+    size_t words = row_words(g->slot_count),
+           width = g->tile ? row_words(g->tile->slot_capacity) : 0;
+    const uint64_t *filled = g->last_filled;
+    if (g->tile_rows > 0)
+        filled = g->tile->filled ? g->tile->filled + (g->tile_rows - 1) * width : NULL;
+    if (LIKELY(!filled))
+        return row;
+    if (g->base_capacity < g->slot_capacity) {
+        g->base_capacity = g->slot_capacity;
+        g->base_present = mem_resize(MEM_HEAD, g->base_present, row_words(g->slot_capacity) * 8);
+    }
+    for (size_t w = 0; w < words; w++)
+        g->base_present[w] = row.present[w] & ~filled[w];
+    row.present = g->base_present;
+    return row;
+}
+
 double *group_row_values(const struct group *g)
 {
     return g->tile->values + (size_t)g->tile_rows * g->tile->slot_capacity;
@@ -246,7 +298,10 @@ uint64_t *group_row_present(const struct group *g)
 void group_row_begin(struct group *g)
 {
     group_make_room(g);
-    memset(group_row_present(g), 0, row_words(g->tile->slot_capacity) * 8);
+    size_t words = row_words(g->tile->slot_capacity);
+    memset(group_row_present(g), 0, words * 8);
+    if (UNLIKELY(g->tile->filled != NULL))
+        memset(g->tile->filled + g->tile_rows * words, 0, words * 8);
 }
 
 void group_row_stamp(struct group *g, int64_t timestamp_ms)
@@ -300,6 +355,16 @@ static void last_row_keep(struct group *g)
     struct row_cells row = group_row_before(g);
     memcpy(g->last, row.values, g->slot_count * sizeof *g->last);
     memcpy(g->last_present, row.present, row_words(g->slot_count) * 8);
+    if (LIKELY(!g->tile->filled && !g->last_filled))
+        return;
+    mem_free(MEM_HEAD, g->last_filled);
+    g->last_filled = NULL;
+    if (g->tile->filled) {
+        size_t words = row_words(g->tile->slot_capacity);
+        g->last_filled = mem_alloc_zero(MEM_HEAD, row_words(g->slot_capacity), 8);
+        memcpy(g->last_filled, g->tile->filled + (g->tile_rows - 1) * words,
+               row_words(g->slot_count) * 8);
+    }
 }
 
 static struct strip *strip_build(struct group *g)
@@ -342,6 +407,8 @@ static void tile_renew(struct group *g, struct strip *strip)
     if (old->slot_capacity == width &&
         atomic_load_explicit(&old->refs, memory_order_acquire) == 1) {
         old->first_row = g->row_next;
+        mem_free(MEM_HEAD, old->filled);
+        old->filled = NULL;
         fresh = old;
     } else {
         mutex_unlock(&g->mutex);

@@ -10,9 +10,9 @@
 #include <inttypes.h>
 
 enum { FUTURE_MS = 10 * 60 * 1000 };
-#define PAST_MS ((int64_t)24 * 3600 * 1000)
 /* Far beyond any calendar, and differences still fit 64 bits. */
 #define TIMESTAMP_MS_MAX (INT64_MAX / 4)
+#define PAST_DEFAULT_MS ((int64_t)3600 * 1000) /* half of the usual block range */
 #define ROW_BYTES_MAX ((size_t)WAL_RECORD_PAYLOAD_MAX)
 enum { GROUP_SLOTS_MAX = 1 << 24 };
 
@@ -54,6 +54,7 @@ void group_close(struct group *g)
     if (!g)
         return;
     ASSERT(!g->appender);
+    group_late_close(g);
     mutex_lock(&g->head->creation);
     ASSERT(g->is_open);
     g->is_open = false;
@@ -180,47 +181,105 @@ void group_set_metadata(struct group *g, const struct metric_metadata *m)
 
 /* --- rows --- */
 
-static bool count_refused(_Atomic uint64_t *counter)
+void appender_count_refused(const struct appender *a, uint64_t more)
 {
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+    struct head *h = a->group->head;
+    _Atomic uint64_t *counter = NULL;
+    switch (a->refusal) {
+    case APPENDER_TAKEN:
+    case APPENDER_STOPPED:
+        return;
+    case APPENDER_TOO_OLD:
+        counter = &h->samples_too_old;
+        break;
+    case APPENDER_OUT_OF_BOUNDS:
+        counter = &h->samples_out_of_bounds;
+        break;
+    case APPENDER_OUT_OF_ORDER:
+        counter = &h->samples_order_refused;
+        break;
+    case APPENDER_IN_FUTURE:
+        counter = &h->samples_in_future;
+        break;
+    }
+    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+
+static bool refuse(struct appender *a, enum appender_refusal why)
+{
+    a->refusal = why;
+    appender_count_refused(a, 1);
     return false;
 }
 
-static bool timestamp_is_accepted(struct head *h, const struct group *g, int64_t t,
-                                  struct error *err)
+/* The window reaches back from the newest sample. Where that is in the future (the clock was set back), from now:
+ * a moment of wrong time must not shut the door for a year. */
+static int64_t oldest_taken(const struct head *h, int64_t newest, int64_t now)
+{
+    int64_t window = atomic_load_explicit(&h->window_ms, memory_order_relaxed);
+    if (window == 0) /* as Prometheus: half a block range */
+        window = h->options.block_range_ms > 0 ? h->options.block_range_ms / 2 : PAST_DEFAULT_MS;
+    int64_t from = newest > now + FUTURE_MS && !h->options.take_future ? now : newest;
+    return from < -TIMESTAMP_MS_MAX + window ? -TIMESTAMP_MS_MAX : from - window;
+}
+
+static bool timestamp_is_accepted(struct appender *a, struct head *h, const struct group *g,
+                                  int64_t t, struct error *err)
 {
     int64_t newest = atomic_load_explicit(&h->newest, memory_order_relaxed);
-    int64_t floor = atomic_load_explicit(&h->floor_refused, memory_order_relaxed), latest;
-    if (__builtin_add_overflow(clock_wall().ms, FUTURE_MS, &latest))
-        latest = INT64_MAX;
-    if (t > latest || t > TIMESTAMP_MS_MAX) {
+    int64_t now = clock_wall().ms,
+            window = atomic_load_explicit(&h->window_ms, memory_order_relaxed);
+    now = now > TIMESTAMP_MS_MAX ? TIMESTAMP_MS_MAX : now;
+    if ((t > now + FUTURE_MS && !h->options.take_future) || t > TIMESTAMP_MS_MAX) {
         error_set(err, ERROR_INPUT, "timestamp %" PRId64 " is more than 10 minutes in the future",
                   t);
-        return count_refused(&h->samples_out_of_order);
+        return refuse(a, APPENDER_IN_FUTURE);
     }
-    if (t < floor || t < -TIMESTAMP_MS_MAX || (newest != INT64_MIN && t < newest - PAST_MS)) {
-        error_set(err, ERROR_INPUT, "timestamp %" PRId64 " is too old", t);
-        return count_refused(&h->samples_too_old);
+    if (t < -TIMESTAMP_MS_MAX || (newest != INT64_MIN && t < oldest_taken(h, newest, now))) {
+        error_set(err, ERROR_INPUT, "%s: timestamp %" PRId64 ", the newest sample is of %" PRId64,
+                  window > 0 ? "too old sample" : "out of bounds", t, newest);
+        return refuse(a, window > 0 ? APPENDER_TOO_OLD : APPENDER_OUT_OF_BOUNDS);
     }
-    if (t <= g->last_time) {
-        error_set(err, ERROR_INPUT, "timestamp %" PRId64 " is out of order: the last was %" PRId64,
-                  t, g->last_time);
-        return count_refused(&h->samples_out_of_order);
+    if (window == 0 && a->is_late &&
+        t < atomic_load_explicit(&h->floor_refused, memory_order_relaxed)) {
+        error_set(err, ERROR_INPUT, "out of bounds: timestamp %" PRId64 " is in a block already",
+                  t);
+        return refuse(a, APPENDER_OUT_OF_BOUNDS);
+    }
+    if (a->is_late && head_late_is_full(h)) {
+        a->refusal = APPENDER_STOPPED;
+        return error_set(err, ERROR_BUSY,
+                         "%" PRIu64
+                         " bytes of samples that came late wait to be written: try again",
+                         head_late_bytes(h));
     }
     return true;
 }
 
 bool appender_begin(struct appender *a, struct group *g, int64_t timestamp_ms, struct error *err)
 {
+    struct head *h = g->head;
+    int64_t floor = atomic_load_explicit(&h->floor_refused, memory_order_relaxed);
     ASSERT(!g->appender);
-    if (!wal_accepts(g->head->wal, err) || !timestamp_is_accepted(g->head, g, timestamp_ms, err))
-        return false;
-    group_row_begin(g);
     *a = (struct appender){.group = g,
                            .timestamp_ms = timestamp_ms,
-                           .values = group_row_values(g),
-                           .present = group_row_present(g),
-                           .slot_count = g->tile->slot_capacity};
+                           .is_late = timestamp_ms <= g->last_time || timestamp_ms < floor};
+    if (!wal_accepts(h->wal, err)) {
+        a->refusal = APPENDER_STOPPED;
+        return false;
+    }
+    if (!timestamp_is_accepted(a, h, g, timestamp_ms, err))
+        return false;
+    if (UNLIKELY(atomic_load_explicit(&g->late_is_fresh, memory_order_acquire)))
+        group_late_settle(g);
+    if (UNLIKELY(a->is_late)) {
+        group_late_begin(g, a);
+    } else {
+        group_row_begin(g);
+        a->values = group_row_values(g);
+        a->present = group_row_present(g);
+        a->slot_count = g->tile->slot_capacity;
+    }
     g->appender = a;
     return true;
 }
@@ -270,7 +329,7 @@ static void row_encode(struct group *g, const struct appender *a, uint64_t segme
         .new_slots = g->new_slots,
         .new_slot_count = (uint32_t)g->new_slot_count,
         .cells = {a->values, a->present},
-        .before = group_row_before(g),
+        .before = group_row_base(g),
         .decimals = g->decimals,
     };
     buffer_reset(out);
@@ -279,9 +338,11 @@ static void row_encode(struct group *g, const struct appender *a, uint64_t segme
     wal_record_end(out, begin);
 }
 
-static bool row_submit(struct group *g, const struct appender *a, bool wait, struct error *err)
+static enum wal_submit row_submit(struct group *g, const struct appender *a, bool wait,
+                                  struct error *err)
 {
     struct wal *wal = g->head->wal;
+    struct wal_commit what = {g, NULL, g->row_next, a->timestamp_ms};
     struct buffer record;
     enum wal_submit result;
     uint64_t segment;
@@ -291,18 +352,17 @@ static bool row_submit(struct group *g, const struct appender *a, bool wait, str
         row_encode(g, a, segment, &record);
         if (record.failed) {
             buffer_deinit(&record);
-            return error_set(err, ERROR_LIMIT, "a row of %" PRIu32 " series is too large",
-                             g->slot_count);
+            error_set(err, ERROR_LIMIT, "a row of %" PRIu32 " series is too large", g->slot_count);
+            return WAL_REFUSED;
         }
-        result = wal_submit(wal, buffer_view(&record), segment, g, g->row_next, a->timestamp_ms,
-                            wait, err);
+        result = wal_submit(wal, buffer_view(&record), segment, &what, wait, err);
     } while (result == WAL_OTHER_SEGMENT);
     buffer_deinit(&record);
     if (result == WAL_REFUSED)
         g->key_segment = 0; /* what the file holds of this group is uncertain */
-    else
+    else if (result == WAL_SUBMITTED)
         g->key_segment = segment;
-    return result == WAL_SUBMITTED;
+    return result;
 }
 
 bool appender_commit(struct appender *a, unsigned flags, struct error *err)
@@ -310,15 +370,20 @@ bool appender_commit(struct appender *a, unsigned flags, struct error *err)
     struct group *g = a->group;
     struct head *h = g->head;
     ASSERT(g->appender == a);
-    uint64_t markers = flags & APPENDER_STALE_MISSING ? mark_stale(g, a) : 0;
-    uint64_t cells = cells_count(g, a);
     g->appender = NULL;
     if (a->duplicate_count > 0)
         atomic_fetch_add_explicit(&h->samples_duplicate, a->duplicate_count, memory_order_relaxed);
+    if (UNLIKELY(a->is_late))
+        return group_late_commit(g, a, flags, err);
+    uint64_t markers = flags & APPENDER_STALE_MISSING ? mark_stale(g, a) : 0;
+    uint64_t cells = cells_count(g, a);
     if (cells == 0)
         return true;
     group_row_stamp(g, a->timestamp_ms);
-    if (!row_submit(g, a, flags & APPENDER_WAIT, err))
+    enum wal_submit result = row_submit(g, a, flags & APPENDER_WAIT, err);
+    if (result == WAL_TOO_OLD) /* a cut has overtaken it */
+        return group_late_commit(g, a, flags, err);
+    if (result != WAL_SUBMITTED)
         return false;
     g->new_slot_count = 0;
     group_row_taken(g, a->timestamp_ms);

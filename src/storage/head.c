@@ -7,6 +7,7 @@
  *   queries     head_select.c    matchers -> series        head_read.c  pins, columns
  *   disk        wal.c            WAL thread, segments      head_replay.c  what was there at the start
  *   cut         head_truncate.c  forgets what is in blocks
+ *   late data   late.c  group_late.c  head_late.c
  *
  * What readers rely on:
  * 1. Series, postings, label store and groups only grow at their end and are published by counts; what a
@@ -15,7 +16,7 @@
  * 2. A view pins a group at first touch: references on tile, run and extents and the number of visible
  *    rows, so that two selectors of a query see the same scrape.
  * 3. Rows are visible when the WAL thread has written them, whole, in order.
- * 4. Samples below `floor` are not the head's: blocks answer there. */
+ * 4. Rows below `floor` are not the head's: blocks answer there. Late samples are until a block has them. */
 #include "storage/head_private.h"
 
 #include "base/assert.h"
@@ -34,14 +35,19 @@ static void owner_take_log(void *arg, struct buffer *out)
     head_take_log(arg, out);
 }
 
-static void owner_publish(void *arg, struct group *g, uint64_t row, int64_t timestamp_ms)
+static void owner_publish(void *arg, const struct wal_commit *what)
 {
     struct head *h = arg;
+    struct group *g = what->group;
+    if (UNLIKELY(what->late != NULL)) {
+        group_late_publish(g, what->late);
+        return;
+    }
     mutex_lock(&g->mutex);
-    group_publish(g, row, timestamp_ms);
+    group_publish(g, what->row, what->timestamp_ms);
     mutex_unlock(&g->mutex);
-    head_atomic_min(&h->visible_mint, timestamp_ms);
-    head_atomic_max(&h->visible_maxt, timestamp_ms);
+    head_atomic_min(&h->visible_mint, what->timestamp_ms);
+    head_atomic_max(&h->visible_maxt, what->timestamp_ms);
 }
 
 static void owner_log(void *arg, bool is_error, const char *event, const char *text)
@@ -62,6 +68,7 @@ static struct head *head_new(const char *dir, const struct db_options *opts)
     h->quarantine_dir = mem_copy_string(MEM_HEAD, view_from(path));
     mutex_init(&h->creation);
     mutex_init(&h->view_mutex);
+    mutex_init(&h->late_mutex);
     cond_init(&h->group_freed);
     h->catalog = catalog_new();
     map_init(&h->moved_index, MEM_HEAD);
@@ -74,6 +81,9 @@ static struct head *head_new(const char *dir, const struct db_options *opts)
     atomic_init(&h->newest, INT64_MIN);
     atomic_init(&h->visible_mint, INT64_MAX);
     atomic_init(&h->visible_maxt, INT64_MIN);
+    atomic_init(&h->late_mint, INT64_MAX);
+    atomic_init(&h->late_maxt, INT64_MIN);
+    head_set_out_of_order_window(h, opts->out_of_order_window_ms);
     h->epoch = 1;
     return h;
 }
@@ -148,6 +158,7 @@ static void head_free(struct head *h)
     string_map_free(h->group_keys);
     catalog_free(h->catalog);
     cond_deinit(&h->group_freed);
+    mutex_deinit(&h->late_mutex);
     mutex_deinit(&h->view_mutex);
     mutex_deinit(&h->creation);
     mem_free(MEM_HEAD, h->quarantine_dir);
@@ -204,6 +215,10 @@ void head_time_range(const struct head *h, int64_t *mint, int64_t *maxt)
     } else if (*mint < floor) {
         *mint = floor;
     }
+    int64_t late_mint = atomic_load_explicit(&h->late_mint, memory_order_relaxed);
+    int64_t late_maxt = atomic_load_explicit(&h->late_maxt, memory_order_relaxed);
+    *mint = late_mint < *mint ? late_mint : *mint;
+    *maxt = late_maxt > *maxt ? late_maxt : *maxt;
 }
 
 void head_flush(struct head *h)

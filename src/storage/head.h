@@ -20,7 +20,7 @@ MUST_USE bool head_close(struct head *h, struct error *err);
 MUST_USE bool head_group_open(struct head *h, struct view key, struct group **out,
                               struct error *err);
 
-/* Visible samples: INT64_MAX and INT64_MIN when empty. Any thread. */
+/* Visible samples, late ones at any time: INT64_MAX and INT64_MIN when empty. Any thread. */
 void head_time_range(const struct head *h, int64_t *mint, int64_t *maxt);
 void head_stats_get(struct head *h, struct db_stats *out); /* fills the head's and WAL's fields */
 void head_flush(struct head *h);
@@ -28,9 +28,12 @@ void head_top_get(struct head *h, size_t limit, struct arena *arena, struct db_t
 void head_metadata_each(struct head *h, db_metadata_visit visit, void *arg);
 
 /* A pinned state for one query (or one cut); refs of series are the head's series ids and stay
- * readable until the view is released. Samples below `floor_ms` are not shown (blocks answer there). */
+ * readable until the view is released. Rows below `floor_ms` are not shown (blocks answer there); late samples
+ * are at any time, so that the head may overlap blocks. */
 struct head_view;
 struct head_view *head_pin(struct head *h, int64_t floor_ms);
+/* Shows late samples alone. */
+struct head_view *head_pin_late(struct head *h);
 void head_view_release(struct head_view *v);
 MUST_USE bool head_select(struct head_view *v, const struct select *what,
                           struct label_store *labels, struct arena *arena, struct series_list *out,
@@ -48,8 +51,8 @@ MUST_USE bool head_reader_read(struct head_reader *r, uint64_t ref, int64_t mint
                                const atomic_bool *cancel, struct samples *out, struct error *err);
 void head_reader_free(struct head_reader *r);
 
-/* Before a cut at `cut_ms`: from now on samples < cut_ms are refused (appender_begin: ERROR_INPUT, counted
- * as too old), and when this returns all rows below it that were taken before are visible: so the block
+/* Before a cut at `cut_ms`: from now on what comes below it is late, and when this returns all rows below it
+ * that were taken before are visible: so the block
  * misses nothing that was taken. False when some cannot be written now (ERROR_NO_SPACE, ERROR_BUSY): then a
  * block would miss them. Never goes back. Keeper thread. */
 MUST_USE bool head_refuse_below(struct head *h, int64_t cut_ms, struct error *err);
@@ -57,5 +60,41 @@ MUST_USE bool head_refuse_below(struct head *h, int64_t cut_ms, struct error *er
  * gone: forgets samples < cut_ms, series without samples since, WAL segments and series-log entries
  * that are no longer needed. Keeper thread. */
 MUST_USE bool head_truncate(struct head *h, int64_t cut_ms, struct error *err);
+
+/* Late samples on their way into blocks (a cut takes those of its range along). Keeper thread:
+ *   1. head_late_mark(), then pin and write; publish
+ *   2. when no view without the block is left: head_late_forget() with the range that was written
+ *   3. when none is left below the floor: head_late_saved() */
+struct head_late_mark {
+    uint64_t epoch;   /* what became visible before */
+    uint64_t segment; /* what was taken before is in WAL segments below */
+};
+/* False as head_refuse_below(). With `rotate` a WAL segment begins, so that those before can go. */
+MUST_USE bool head_late_mark(struct head *h, bool rotate, struct head_late_mark *out,
+                             struct error *err);
+/* Forgets late samples of before the mark with mint <= t < maxt. */
+void head_late_forget(struct head *h, const struct head_late_mark *mark, int64_t mint,
+                      int64_t maxt);
+/* All late samples below `floor_ms` of before the mark are in blocks: WAL segments need not be kept for them, and a
+ * restart leaves them out. */
+MUST_USE bool head_late_saved(struct head *h, const struct head_late_mark *mark, int64_t floor_ms,
+                              struct error *err);
+/* Writes all late samples again to the newest WAL segment, so that older ones need not be kept for them. (Those
+ * that were settled into rows share the fate of their rows.) Keeper thread. */
+MUST_USE bool head_late_rewrite(struct head *h, struct error *err);
+/* The oldest late sample of before the mark with from <= t < below, INT64_MAX = none. Keeper thread. */
+int64_t head_late_oldest(struct head *h, const struct head_late_mark *mark, int64_t from_ms,
+                         int64_t below_ms);
+int64_t head_late_newest(struct head *h); /* no late sample is newer; INT64_MIN = there is none */
+/* Memory of late samples, and how much of it is allowed before the keeper is asked to do something. */
+uint64_t head_late_bytes(const struct head *h);
+uint64_t head_late_bytes_max(const struct head *h);
+/* Some WAL segment is kept for its late samples. */
+bool head_late_is_unsaved(struct head *h);
+/* There is a sample of this time elsewhere (in a block): the window counts from it. */
+void head_note_newest(struct head *h, int64_t timestamp_ms);
+/* Called from any thread when late samples take more memory than late_bytes_max. Set before the first commit. */
+void head_on_late_full(struct head *h, void (*full)(void *arg), void *arg);
+void head_set_out_of_order_window(struct head *h, int64_t window_ms);
 
 #endif

@@ -10,6 +10,7 @@
 #include "model/label_store.h"
 #include "storage/extent.h"
 #include "storage/head.h"
+#include "storage/late.h"
 #include "storage/postings.h"
 #include "storage/series_log.h"
 #include "storage/strip.h"
@@ -61,7 +62,8 @@ struct series_move {
 /* --- groups --- */
 
 /* The last rows of a group, as they came: row by row. A row is written once, before it is visible, and
- * only slots and rows that nobody was told of are written, so readers need no lock. */
+ * only slots and rows that nobody was told of are written, so readers need no lock. A late sample goes into a
+ * cell of an older row only while no reader has the tile (group_tile_own_locked). */
 struct tile {
     atomic_uint refs;
     uint32_t slot_capacity; /* a multiple of 8 */
@@ -69,12 +71,23 @@ struct tile {
     int64_t times[STRIP_ROWS];
     uint64_t *present; /* row_words(slot_capacity) per row */
     double *values;    /* slot_capacity per row */
+    uint64_t
+        *filled; /* like present: cells that came later than their row; NULL = none. Writer only */
 };
 /* The packed rows before the tile. Strips are only added. */
 struct run {
     atomic_uint refs;
     uint64_t first_row;
     struct strip *strips[EXTENT_ROWS_MAX / STRIP_ROWS];
+};
+struct late_entry {
+    struct late_run *run;
+    uint64_t epoch; /* head.late_epoch when it became visible; while replaying its WAL segment */
+    bool visible, settled; /* settled: what belonged into the tile has gone there */
+};
+struct late_list {
+    struct late_entry *items; /* in the order of their commits */
+    size_t count, capacity;
 };
 struct extent_list {
     atomic_uint refs;
@@ -96,11 +109,14 @@ struct group {
     uint32_t map_count;   /* slots of the map that readers may look at */
     uint64_t visible_row; /* rows below are visible */
     int64_t visible_mint, visible_maxt;
+    struct late_list late;
+    int64_t late_mint, late_maxt; /* all visible late samples are within */
 
     bool is_open, keeper_has_it; /* guarded by head.creation; who may touch the rest */
 
     /* The user's thread; while closed the keeper's. */
     struct appender *appender; /* with a row open */
+    atomic_bool late_is_fresh; /* some became visible since the last settling */
     uint64_t row_next;
     uint32_t tile_rows;      /* taken rows in the tile */
     int64_t last_time;       /* of the last taken row */
@@ -108,16 +124,23 @@ struct group {
     uint32_t slot_count, slot_capacity;
     double *last; /* by slot: the row before the tile */
     uint64_t *last_present;
-    uint8_t *chain;       /* enum strip_chain */
-    uint8_t *decimals;    /* wal_row's */
-    uint64_t *free_slots; /* a bit per slot that may be given away */
-    uint64_t *released;   /* ... that becomes free when the run is sealed */
-    uint64_t *claimed;    /* ... that this user asked for: see unclaimed_release() */
-    uint64_t opened_row;  /* row_next when it was opened */
+    uint64_t *last_filled; /* NULL = none */
+    uint8_t *chain;        /* enum strip_chain */
+    uint8_t *decimals;     /* wal_row's */
+    uint64_t *free_slots;  /* a bit per slot that may be given away */
+    uint64_t *released;    /* ... that becomes free when the run is sealed */
+    uint64_t *claimed;     /* ... that this user asked for: see unclaimed_release() */
+    uint64_t opened_row;   /* row_next when it was opened */
     uint32_t free_count, released_count, free_hint;
     struct wal_new_slot *new_slots; /* since the last row that was taken */
     size_t new_slot_count, new_slot_capacity;
     uint64_t key_segment; /* the WAL segment that has our key row; 0 = none */
+    /* A late row being written; made when first needed. */
+    double *late_values;
+    uint64_t *late_present;
+    uint32_t late_capacity;
+    uint64_t *base_present; /* group_row_base()'s */
+    uint32_t base_capacity;
 };
 
 /* --- the head --- */
@@ -173,11 +196,18 @@ struct head {
     size_t garbage_count, garbage_capacity;
     bool collecting; /* somebody frees garbage */
 
-    _Atomic int64_t floor;         /* samples below are not the head's */
-    _Atomic int64_t floor_refused; /* rows below are not taken; at least `floor` */
-    _Atomic int64_t newest;        /* of all taken rows; INT64_MIN = none */
-    _Atomic int64_t visible_mint, visible_maxt;
-    _Atomic uint64_t samples_appended, samples_out_of_order, samples_duplicate, samples_too_old,
+    _Atomic int64_t floor;                      /* samples below are not the head's */
+    _Atomic int64_t floor_refused;              /* rows below are not taken; at least `floor` */
+    _Atomic int64_t newest;                     /* of all taken rows; INT64_MIN = none */
+    _Atomic int64_t visible_mint, visible_maxt; /* rows */
+    _Atomic int64_t window_ms;                  /* 0 = off */
+    pthread_mutex_t late_mutex;           /* whoever changes the next two; before a group's mutex */
+    _Atomic int64_t late_mint, late_maxt; /* all visible late samples are within */
+    _Atomic uint64_t late_epoch, late_bytes;
+    void (*late_full)(void *arg); /* constant after open, like its argument */
+    void *late_full_arg;
+    _Atomic uint64_t samples_appended, samples_out_of_order, samples_duplicate,
+        samples_order_refused, samples_out_of_bounds, samples_too_old, samples_in_future,
         stale_markers, extent_count, corruptions;
     double replay_seconds; /* constant after open */
 };
@@ -238,6 +268,8 @@ uint32_t head_find_series_locked(struct head *h, labels_id labels, uint64_t hash
 MUST_USE bool head_has_room_locked(const struct head *h, struct error *err);
 /* Not in any group yet. */
 uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash);
+/* A series that has late samples in this group, and perhaps no cell in any. */
+void head_place_late_locked(struct head *h, uint32_t id, uint32_t group);
 /* From the log, with the id it had. */
 void head_restore_series_locked(struct head *h, uint32_t id, labels_id labels);
 void head_index_remove_locked(struct head *h, uint32_t id);
@@ -270,9 +302,14 @@ void group_claim_none(struct group *g);
 void group_seal(struct group *g);
 /* The cells of the row before the next one. */
 struct row_cells group_row_before(const struct group *g);
+/* The same, as it was written: without what filled it later. The next row in the WAL builds on it, and must not
+ * depend on another record than the row's. Until the next call. */
+struct row_cells group_row_base(struct group *g);
 double *group_row_values(const struct group *g); /* of the next row */
 uint64_t *group_row_present(const struct group *g);
 void group_row_begin(struct group *g);
+/* Under g->mutex: nobody but the group has the tile, so that cells may be written. */
+void group_tile_own_locked(struct group *g);
 /* Before it is given to the WAL (which may publish it at once), and after that. */
 void group_row_stamp(struct group *g, int64_t timestamp_ms);
 void group_row_taken(struct group *g, int64_t timestamp_ms);
@@ -283,6 +320,36 @@ void run_unref(struct run *r, uint32_t strip_count);
 void extent_list_unref(struct extent_list *l);
 /* Replaces the list without extents that end before `floor`. */
 void group_drop_extents(struct group *g, int64_t floor);
+
+/* group_late.c. The user's thread (at replay: whoever has the group). */
+/* Points `a` to a late row. */
+void group_late_begin(struct group *g, struct appender *a);
+/* The user is gone, and with it the memory of its late rows. */
+void group_late_close(struct group *g);
+/* The arrays of a late row follow the number of slots. */
+void group_late_reserve(struct group *g);
+/* Takes the cells of `a` as late samples; as appender_commit(). */
+MUST_USE bool group_late_commit(struct group *g, struct appender *a, unsigned flags,
+                                struct error *err);
+/* Takes the run. */
+void group_late_add(struct group *g, struct late_run *run, bool visible, uint64_t epoch);
+/* Moves what belongs into rows of the tile there. */
+void group_late_settle(struct group *g);
+/* Merges small runs. */
+void group_late_compact(struct group *g);
+/* Any thread: without the samples of [mint, maxt) in entries up to this epoch. */
+void group_late_forget(struct group *g, uint64_t epoch, int64_t mint, int64_t maxt);
+/* WAL thread: it was written. */
+void group_late_publish(struct group *g, const struct late_run *run);
+void group_late_free(struct group *g);
+
+/* head_late.c: the head's range after a group's has grown; shrinks to what the groups say. */
+void head_late_range_grow(struct head *h, int64_t mint, int64_t maxt);
+void head_late_range_renew(struct head *h);
+/* Late samples in memory have become more (or fewer). */
+void head_late_bytes_add(struct head *h, size_t more, size_t less);
+/* More than is ever taken. */
+bool head_late_is_full(const struct head *h);
 
 /* head_replay.c */
 MUST_USE bool head_replay(struct head *h, int64_t block_maxt, struct pool *pool,
@@ -297,6 +364,7 @@ struct head_view {
     struct head *head;
     const struct catalog *catalog;
     int64_t floor;
+    bool late_only;
     uint64_t epoch;
     struct head_view *next, *prev;
     uint32_t series_count;
@@ -316,7 +384,12 @@ struct group_pin {
     struct slot_map *map;
     uint32_t map_count;
     uint64_t visible_row;
+    struct late_run **late; /* oldest first */
+    size_t late_count;
 };
+/* The cells that the group's rows have of a series with mint <= t <= maxt, late samples left out. */
+void head_reader_rows(struct head_reader *r, const struct group *g, uint32_t series, uint32_t slot,
+                      int64_t mint, int64_t maxt, struct samples *out);
 /* NULL when the group is gone. Borrowed until the view is released. */
 const struct group_pin *head_view_pin(struct head_view *v, uint32_t group);
 

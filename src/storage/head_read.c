@@ -4,7 +4,7 @@
  * A reader keeps what the series of one group share: the pieces (extents, strips, tile) that touch the
  * wanted time, their timestamps, and for each strip where the column read last ended, so that reading
  * slots in ascending order walks each strip once. A series without gaps returns the shared timestamps
- * under a times_id made of (pin, first row, count); one with gaps gets its own. */
+ * under a times_id made of (pin, first row, count); one with gaps or late samples gets its own. */
 #include "storage/head_private.h"
 
 #include "base/assert.h"
@@ -37,6 +37,13 @@ struct head_view *head_pin(struct head *h, int64_t floor_ms)
     return v;
 }
 
+struct head_view *head_pin_late(struct head *h)
+{
+    struct head_view *v = head_pin(h, INT64_MIN);
+    v->late_only = true;
+    return v;
+}
+
 static void pin_free(struct group_pin *pin)
 {
     if (!pin)
@@ -45,7 +52,19 @@ static void pin_free(struct group_pin *pin)
     run_unref(pin->run, pin->strip_count);
     extent_list_unref(pin->extents);
     slot_map_unref(pin->map);
+    for (size_t i = 0; i < pin->late_count; i++)
+        late_run_unref(pin->late[i]);
+    mem_free(MEM_QUERY, (void *)pin->late);
     mem_free(MEM_QUERY, pin);
+}
+
+static void pin_late_locked(struct group_pin *pin, const struct group *g)
+{
+    pin->late = mem_alloc(MEM_QUERY, g->late.count * sizeof(struct late_run *));
+    for (size_t i = 0; i < g->late.count; i++) {
+        if (g->late.items[i].visible)
+            pin->late[pin->late_count++] = late_run_ref(g->late.items[i].run);
+    }
 }
 
 void head_view_release(struct head_view *v)
@@ -93,6 +112,8 @@ static struct group_pin *pin_make(struct group *g)
     pin->map = slot_map_ref(g->map);
     pin->map_count = g->map_count;
     pin->visible_row = g->visible_row;
+    if (UNLIKELY(g->late.count > 0))
+        pin_late_locked(pin, g);
     mutex_unlock(&g->mutex);
     return pin;
 }
@@ -433,12 +454,16 @@ static uint64_t times_id_of(const struct head_reader *r)
     return (r->pin->id & 0xffffff) << 40 | first << 18 | count;
 }
 
+static const struct group_pin *group_pinned(struct head_reader *r, uint32_t group)
+{
+    return r->pin && r->pin_group == group ? r->pin : head_view_pin(r->view, group);
+}
+
 /* True when the group was loaded and has rows in the span. */
 static bool group_enter(struct head_reader *r, uint32_t group, int64_t mint, int64_t maxt)
 {
     if (!r->pin || r->pin_group != group || r->mint != mint || r->maxt != maxt) {
-        const struct group_pin *pin =
-            r->pin && r->pin_group == group ? r->pin : head_view_pin(r->view, group);
+        const struct group_pin *pin = group_pinned(r, group);
         if (!pin)
             return false;
         group_load(r, pin, mint, maxt);
@@ -470,23 +495,80 @@ static void give(struct samples *out, const struct column *c)
     out->count = c->count;
 }
 
-static NOINLINE void read_several(struct head_reader *r, uint32_t series, const uint32_t *groups,
-                                  size_t group_count, uint32_t hint, int64_t mint, int64_t maxt,
-                                  struct samples *out)
+/* --- late samples --- */
+
+/* A group without late samples pays for one question. */
+static bool group_has_late(struct head_reader *r, uint32_t group, uint32_t series, int64_t mint,
+                           int64_t maxt)
 {
-    struct column *whole = &r->own[0], *part = &r->own[1], *merged = &r->own[2];
-    whole->count = 0;
-    for (size_t i = 0; i < group_count; i++) {
-        if (!group_enter(r, groups[i], mint, maxt))
+    const struct group_pin *pin = group_pinned(r, group);
+    size_t count = 0;
+    for (size_t i = 0; pin && i < pin->late_count && count == 0; i++)
+        (void)late_run_find(pin->late[i], series, mint, maxt, &count);
+    return count > 0;
+}
+
+static void late_column(const struct late_run *run, uint32_t series, int64_t mint, int64_t maxt,
+                        struct column *out)
+{
+    size_t count;
+    const struct late_sample *found = late_run_find(run, series, mint, maxt, &count);
+    out->count = 0;
+    column_reserve(out, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        out->times[out->count] = found[i].t;
+        out->values[out->count++] = found[i].value;
+    }
+}
+
+struct merging {
+    struct column *whole, *part, *spare;
+};
+
+/* `part` into `whole`. */
+static void merge_part(struct merging *m)
+{
+    if (m->part->count == 0)
+        return;
+    columns_merge(m->whole, m->part, m->spare);
+    struct column *merged = m->spare;
+    m->spare = m->whole;
+    m->whole = merged;
+}
+
+/* All that the groups have of the series: rows from rows_mint on, then late samples, oldest commit first. */
+static NOINLINE void read_several(struct head_reader *r, uint32_t series, const uint32_t *groups,
+                                  size_t group_count, uint32_t hint, int64_t rows_mint,
+                                  int64_t mint, int64_t maxt, struct samples *out)
+{
+    struct merging m = {&r->own[0], &r->own[1], &r->own[2]};
+    m.whole->count = 0;
+    for (size_t i = 0; i < group_count && !r->view->late_only; i++) {
+        if (rows_mint > maxt || !group_enter(r, groups[i], rows_mint, maxt))
             continue;
         column_load(r, series, hint);
-        column_compact(r, part);
-        columns_merge(whole, part, merged);
-        struct column *empty = whole;
-        whole = merged;
-        merged = empty;
+        column_compact(r, m.part);
+        merge_part(&m);
     }
-    give(out, whole);
+    for (size_t i = 0; i < group_count; i++) {
+        const struct group_pin *pin = group_pinned(r, groups[i]);
+        for (size_t k = 0; pin && k < pin->late_count; k++) {
+            late_column(pin->late[k], series, mint, maxt, m.part);
+            merge_part(&m);
+        }
+    }
+    give(out, m.whole);
+}
+
+void head_reader_rows(struct head_reader *r, const struct group *g, uint32_t series, uint32_t slot,
+                      int64_t mint, int64_t maxt, struct samples *out)
+{
+    *out = (struct samples){0};
+    if (!group_enter(r, g->id, mint, maxt))
+        return;
+    column_load(r, series, slot);
+    column_compact(r, &r->own[0]);
+    give(out, &r->own[0]);
 }
 
 bool head_reader_read(struct head_reader *r, uint64_t ref, int64_t mint, int64_t maxt,
@@ -498,17 +580,17 @@ bool head_reader_read(struct head_reader *r, uint64_t ref, int64_t mint, int64_t
         atomic_load_explicit(cancel, memory_order_relaxed))
         return error_set(err, ERROR_CANCELED, "the query was canceled");
     ASSERT(ref < head_series_count(r->view->head));
-    if (mint < r->view->floor)
-        mint = r->view->floor;
+    int64_t rows_mint = mint < r->view->floor ? r->view->floor : mint;
     size_t count = head_series_groups(r->view->head, r->view->catalog, (uint32_t)ref, groups,
                                       GROUPS_PER_SERIES_MAX, &slot);
     if (count == 0 || mint > maxt)
         return true;
-    if (UNLIKELY(count > 1)) {
-        read_several(r, (uint32_t)ref, groups, count, slot, mint, maxt, out);
+    if (UNLIKELY(count > 1 || r->view->late_only ||
+                 group_has_late(r, groups[0], (uint32_t)ref, mint, maxt))) {
+        read_several(r, (uint32_t)ref, groups, count, slot, rows_mint, mint, maxt, out);
         return true;
     }
-    if (!group_enter(r, groups[0], mint, maxt))
+    if (rows_mint > maxt || !group_enter(r, groups[0], rows_mint, maxt))
         return true;
     if (column_load(r, (uint32_t)ref, slot)) {
         *out = (struct samples){.times = r->times + r->from,

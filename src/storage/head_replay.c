@@ -9,12 +9,15 @@
  * 3. Cells of a series that the log does not know are dropped.
  * 4. Groups know nothing of each other: a segment is scanned and checked by one thread, then its rows are read
  *    on all of the pool, those of one group by one thread in their order.
- * 5. Damage in the middle is copied to quarantine/ and stays where it is. Only the torn end of the last
+ * 5. Late samples need no other record. Each is taken at its place, so that it finds the row that it filled; those
+ *    that are in blocks (WAL_RECORD_SAVED) are dropped at the end.
+ * 6. Damage in the middle is copied to quarantine/ and stays where it is. Only the torn end of the last
  *    file is cut off. */
 #include "storage/head_private.h"
 
 #include "base/assert.h"
 #include "base/file.h"
+#include "storage/wal_late.h"
 #include "storage/wal_record.h"
 
 #include <inttypes.h>
@@ -35,12 +38,12 @@ struct shard {
     uint64_t rows_skipped;
 };
 
-/* A row of the segment at hand; its bytes are mapped. */
+/* A row, or late samples, of the segment at hand; its bytes are mapped. */
 struct segment_row {
     struct view payload;
     size_t begin, end; /* of its record in the file */
     uint32_t group;
-    bool is_bad;
+    bool is_late, is_bad;
 };
 
 struct replay {
@@ -48,6 +51,7 @@ struct replay {
     struct wal_recovered *found;
     struct pool *pool; /* NULL = one thread */
     struct shard shards[SHARDS];
+    uint64_t segment; /* being read */
     struct segment_row *rows;
     size_t row_count, row_capacity;
 };
@@ -342,7 +346,7 @@ static bool row_cells(struct group *g, struct reader *in, const struct wal_row_h
 {
     group_row_begin(g);
     uint64_t *present = group_row_present(g);
-    if (!wal_row_decode_cells(in, row, group_row_before(g), group_row_values(g), present))
+    if (!wal_row_decode_cells(in, row, group_row_base(g), group_row_values(g), present))
         return false;
     for (size_t w = 0; w < row_words(row->slot_count); w++) {
         if (present[w] & g->free_slots[w])
@@ -393,6 +397,48 @@ static bool read_row(struct shard *r, struct view payload)
     return ok;
 }
 
+/* Where the series is known, and its place in the group. */
+static size_t late_known(struct shard *r, struct group *g, struct late_sample *items, size_t count)
+{
+    struct head *h = r->replay->head;
+    size_t kept = 0;
+    mutex_lock(&h->creation);
+    for (size_t i = 0; i < count; i++) {
+        struct late_sample s = items[i];
+        if (s.t < -INT64_MAX / 4 || s.t > INT64_MAX / 4 || series_known(r, s.series) != s.series)
+            continue;
+        head_place_late_locked(h, s.series, g->id);
+        const struct series *series = head_series(h, s.series);
+        if (atomic_load_explicit(&series->group, memory_order_relaxed) == g->id)
+            s.slot = atomic_load_explicit(&series->slot, memory_order_relaxed) & SERIES_SLOT_MASK;
+        items[kept++] = s;
+    }
+    mutex_unlock(&h->creation);
+    return kept;
+}
+
+static bool read_late(struct shard *r, struct view payload)
+{
+    struct reader in = reader_from(payload);
+    struct wal_late_head head;
+    if (!wal_late_decode_head(&in, &head))
+        return false;
+    struct late_sample *items = mem_alloc(MEM_WAL, head.count * sizeof *items);
+    bool ok = wal_late_decode(&in, &head, items);
+    if (ok) {
+        struct group *g = group_of_row(r->replay->head, head.group);
+        struct late_run *run = late_run_new(items, late_known(r, g, items, head.count));
+        if (run) {
+            r->segment_maxt = run->maxt > r->segment_maxt ? run->maxt : r->segment_maxt;
+            group_late_add(g, run, true, r->replay->segment);
+            group_late_settle(g);
+            group_late_compact(g);
+        }
+    }
+    mem_free(MEM_WAL, items);
+    return ok;
+}
+
 static void read_shard(void *arg, size_t idx, unsigned worker)
 {
     struct replay *r = arg;
@@ -405,23 +451,54 @@ static void read_shard(void *arg, size_t idx, unsigned worker)
     for (size_t i = 0; i < r->row_count; i++) {
         struct segment_row *row = &r->rows[i];
         if (row->group % SHARDS == shard->rest)
-            row->is_bad = !read_row(shard, row->payload);
+            row->is_bad =
+                !(row->is_late ? read_late(shard, row->payload) : read_row(shard, row->payload));
     }
+}
+
+static void row_add(struct replay *r, const struct wal_record *record, uint32_t group, bool is_late)
+{
+    r->rows = mem_grow(MEM_WAL, r->rows, &r->row_capacity, r->row_count + 1, sizeof *r->rows);
+    r->rows[r->row_count++] =
+        (struct segment_row){record->payload,
+                             record->offset,
+                             record->offset + WAL_RECORD_FRAME_BYTES + record->payload.len,
+                             group,
+                             is_late,
+                             false};
 }
 
 static bool on_wal_record(struct replay *r, const struct wal_record *record)
 {
+    static const uint32_t GROUPS_MAX = (uint32_t)GROUP_PAGE * GROUP_PAGES_MAX;
     struct reader in = reader_from(record->payload);
     struct wal_row_head row;
-    if (record->type != WAL_RECORD_ROW)
+    struct wal_late_head late;
+    struct wal_recovered *found = r->found;
+    int64_t floor_ms;
+    uint64_t segment;
+    switch (record->type) {
+    case WAL_RECORD_ROW:
+        if (!wal_row_decode_head(&in, &row) || row.group >= GROUPS_MAX)
+            return false;
+        row_add(r, record, row.group, false);
         return true;
-    if (!wal_row_decode_head(&in, &row) || row.group >= (uint32_t)GROUP_PAGE * GROUP_PAGES_MAX)
-        return false;
-    r->rows = mem_grow(MEM_WAL, r->rows, &r->row_capacity, r->row_count + 1, sizeof *r->rows);
-    r->rows[r->row_count++] = (struct segment_row){
-        record->payload, record->offset,
-        record->offset + WAL_RECORD_FRAME_BYTES + record->payload.len, row.group, false};
-    return true;
+    case WAL_RECORD_LATE:
+        found->segments[found->count - 1].has_late = true;
+        if (!wal_late_decode_head(&in, &late) || late.group >= GROUPS_MAX)
+            return false;
+        row_add(r, record, late.group, true);
+        return true;
+    case WAL_RECORD_SAVED:
+        if (!wal_saved_decode(&in, &floor_ms, &segment))
+            return false;
+        found->segments[found->count - 1].has_saved = true;
+        found->late_saved_floor = floor_ms;
+        found->late_saved = segment;
+        return true;
+    default:
+        return true;
+    }
 }
 
 static void read_rows(struct replay *r, const struct replay_file *rf, struct view bytes)
@@ -475,7 +552,8 @@ static bool replay_segments(struct replay *r, const struct numbers *numbers, str
         snprintf(name, sizeof name, "wal-%" PRIu64, number);
         found->segments = mem_grow(MEM_WAL, found->segments, &found->capacity, found->count + 1,
                                    sizeof *found->segments);
-        found->segments[found->count++] = (struct wal_segment){number, 0, INT64_MIN, false};
+        found->segments[found->count++] = (struct wal_segment){.number = number, .maxt = INT64_MIN};
+        r->segment = number;
         struct replay_file rf = {
             path, name, i + 1 == numbers->count, on_wal_record, read_rows, found->last_sequence, 0};
         if (!replay_file(r, &rf, err))
@@ -485,6 +563,21 @@ static bool replay_segments(struct replay *r, const struct numbers *numbers, str
         found->last_segment = number;
     }
     return true;
+}
+
+/* Late samples know their segment by the entry's epoch until here. */
+static void late_publish(struct replay *r, struct group *g)
+{
+    const struct wal_recovered *found = r->found;
+    if (g->late.count == 0)
+        return;
+    if (found->late_saved > 0)
+        group_late_forget(g, found->late_saved - 1, INT64_MIN, found->late_saved_floor);
+    for (size_t i = 0; i < g->late.count; i++)
+        g->late.items[i].epoch = 0;
+    group_late_compact(g);
+    head_late_range_grow(r->head, g->late_mint, g->late_maxt);
+    head_atomic_max(&r->head->newest, g->late_maxt);
 }
 
 /* Everything that was read is visible; what blocks hold is not the head's. */
@@ -497,6 +590,8 @@ static void publish_all(struct replay *r, int64_t block_maxt)
     }
     for (uint32_t i = 0; i < atomic_load(&h->group_count); i++) {
         struct group *g = head_group(h, i);
+        if (g)
+            late_publish(r, g);
         if (!g || g->row_next == 0)
             continue;
         g->visible_row = g->row_next;

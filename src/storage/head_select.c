@@ -38,6 +38,7 @@ struct select_state {
     const struct catalog *catalog; /* the view's */
     struct arena *arena;
     const struct select *what;
+    bool late_only;
     struct plan *plans;
     uint32_t *ids;
     size_t count;
@@ -262,7 +263,9 @@ static bool group_has_time(struct select_state *s, struct number_cache *groups, 
     answer = 0;
     if (g) {
         mutex_lock(&g->mutex);
-        answer = g->visible_mint <= s->what->maxt && g->visible_maxt >= s->what->mint;
+        answer = (!s->late_only && g->visible_mint <= s->what->maxt &&
+                  g->visible_maxt >= s->what->mint) ||
+                 (g->late_mint <= s->what->maxt && g->late_maxt >= s->what->mint);
         mutex_unlock(&g->mutex);
     }
     cache_put(groups, id, answer);
@@ -289,8 +292,10 @@ static void filter_by_time(struct select_state *s)
  * everything is said here. The floor is left out: an older view may still read below it. */
 static bool head_has_time(const struct head *h, const struct select *what)
 {
-    return atomic_load_explicit(&h->visible_mint, memory_order_relaxed) <= what->maxt &&
-           atomic_load_explicit(&h->visible_maxt, memory_order_relaxed) >= what->mint;
+    bool rows = atomic_load_explicit(&h->visible_mint, memory_order_relaxed) <= what->maxt &&
+                atomic_load_explicit(&h->visible_maxt, memory_order_relaxed) >= what->mint;
+    return rows || (atomic_load_explicit(&h->late_mint, memory_order_relaxed) <= what->maxt &&
+                    atomic_load_explicit(&h->late_maxt, memory_order_relaxed) >= what->mint);
 }
 
 static void select_ids(struct select_state *s)
@@ -407,7 +412,11 @@ bool head_select(struct head_view *v, const struct select *what, struct label_st
     bool ok = true;
     *out = (struct series_list){0};
     arena_init(&scratch, MEM_QUERY, 0);
-    struct select_state s = {.head = h, .catalog = v->catalog, .arena = &scratch, .what = what};
+    struct select_state s = {.head = h,
+                             .catalog = v->catalog,
+                             .arena = &scratch,
+                             .what = what,
+                             .late_only = v->late_only};
     select_ids(&s);
     if (what->series_max > 0 && s.count > what->series_max)
         ok = error_set(err, ERROR_LIMIT, "%zu series selected, at most %zu allowed", s.count,

@@ -284,6 +284,21 @@ void head_place_series_locked(struct head *h, uint32_t id, uint32_t group, uint3
     atomic_store_explicit(&s->slot, slot | flags | SERIES_ASSIGNED, memory_order_release);
 }
 
+void head_place_late_locked(struct head *h, uint32_t id, uint32_t group)
+{
+    struct series *s = head_series(h, id);
+    uint32_t own = atomic_load_explicit(&s->group, memory_order_relaxed);
+    if (own == group)
+        return;
+    if (own == SERIES_DEAD) {
+        atomic_store_explicit(&s->group, group, memory_order_release);
+        atomic_store_explicit(&s->slot, 0, memory_order_release); /* none: not assigned */
+        return;
+    }
+    move_add(h, id, group, 0);
+    atomic_fetch_or_explicit(&s->slot, SERIES_MOVED, memory_order_release);
+}
+
 size_t head_series_groups(struct head *h, const struct catalog *c, uint32_t id, uint32_t *groups,
                           size_t max, uint32_t *slot)
 {

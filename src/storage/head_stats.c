@@ -24,7 +24,11 @@ void head_stats_get(struct head *h, struct db_stats *out)
     out->samples_appended = load(&h->samples_appended);
     out->samples_out_of_order = load(&h->samples_out_of_order);
     out->samples_duplicate = load(&h->samples_duplicate);
+    out->samples_order_refused = load(&h->samples_order_refused);
+    out->samples_out_of_bounds = load(&h->samples_out_of_bounds);
     out->samples_too_old = load(&h->samples_too_old);
+    out->samples_in_future = load(&h->samples_in_future);
+    out->late_bytes = head_late_bytes(h);
     out->stale_markers = load(&h->stale_markers);
     out->replay_seconds = h->replay_seconds;
     wal_stats_get(h->wal, &wal);

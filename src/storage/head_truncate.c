@@ -52,6 +52,8 @@ static void closed_group_seal(struct group *g)
 {
     mutex_lock(&g->mutex);
     bool settled = g->visible_row == g->row_next;
+    for (size_t i = 0; i < g->late.count; i++)
+        settled = settled && g->late.items[i].visible;
     mutex_unlock(&g->mutex);
     if (!settled || g->slot_capacity == 0)
         return;
@@ -73,7 +75,7 @@ static void mark_series(struct head *h, struct bitmap *alive, uint32_t id, uint3
     }
 }
 
-/* Series with cells in the group at `pin`, and those that have a slot in it now. */
+/* Series with cells or late samples in the group at `pin`, and those that have a slot in it now. */
 static void mark_group(struct head *h, struct bitmap *alive, const struct group_pin *pin)
 {
     for (uint32_t i = 0; i < pin->extents->count; i++) {
@@ -85,6 +87,10 @@ static void mark_group(struct head *h, struct bitmap *alive, const struct group_
     }
     for (uint32_t slot = 0; slot < pin->map_count; slot++)
         mark_series(h, alive, slot_map_get(pin->map, slot), pin->group->id);
+    for (size_t i = 0; i < pin->late_count; i++) {
+        for (uint32_t k = 0; k < pin->late[i]->count; k++)
+            mark_series(h, alive, pin->late[i]->items[k].series, pin->group->id);
+    }
 }
 
 /* --- the dead --- */
@@ -202,7 +208,7 @@ static bool group_bury(struct group *g)
     struct head *h = g->head;
     mutex_lock(&g->mutex);
     bool empty = g->extents->count == 0 && !g->run && (!g->tile || g->tile_rows == 0) &&
-                 g->visible_row == g->row_next;
+                 g->visible_row == g->row_next && g->late.count == 0;
     mutex_unlock(&g->mutex);
     if (!empty)
         return false;

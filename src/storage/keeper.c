@@ -5,6 +5,7 @@
  *          2. pin the head, write the range into a block, note its name (head_floor.h), open it
  *          3. publish the new state: the block is in, the head's floor is at the cut
  *          4. when no query holds an older state: head_truncate(cut)
+ * Late samples of the range go along, others into blocks of their own (keeper_late.c).
  * Queries go on throughout; whichever state a query holds, it sees each sample once.
  * If 2 fails, nothing is changed but that the range is closed to late rows: it is tried again, at longer
  * and longer intervals. If the process ends between 2 and 4, the head drops at its start what the block
@@ -34,10 +35,11 @@ static const int64_t CAREFUL_MS = INT64_C(24) * 3600 * 1000;
 
 /* --- cut ------------------------------------------------------------------------------------------ */
 
-static void truncate_head(struct db *db)
+void keeper_truncate(struct db *db)
 {
     struct error err;
     int64_t floor = db_state_floor_min(db);
+    (void)keeper_late_forget(db); /* else at the next look */
     if (floor <= db->truncated_ms)
         return;
     if (!head_truncate(db->head, floor, &err)) {
@@ -54,6 +56,7 @@ static void truncate_head(struct db *db)
 struct cut {
     struct db *db;
     int64_t mint, maxt; /* [mint, maxt) */
+    bool late_only;
     struct label_store *labels;
     struct arena arena;
     struct head_view *view;
@@ -109,7 +112,7 @@ static bool cut_write(struct cut *c, struct block_meta *meta, struct error *err)
         qsort_r(list.items, list.count, sizeof *list.items, ref_order, c->labels);
     if (!block_writer_open(&c->writer, c->db->dir, c->mint, c->maxt, err))
         return false;
-    if (!cut_series(c, &list, err) || !cut_announce(c, err)) {
+    if (!cut_series(c, &list, err) || (!c->late_only && !cut_announce(c, err))) {
         block_writer_discard(c->writer);
         return false;
     }
@@ -132,31 +135,47 @@ static void state_add(struct db *db, struct block *b, int64_t floor_ms)
     compactor_wake(db);
 }
 
-static bool cut_range(struct db *db, int64_t mint, int64_t maxt, struct error *err)
+/* Everything is pinned, read and written; *out is the open block, NULL = there was nothing. */
+static bool cut_block(struct cut *c, struct block_meta *meta, struct block **out, struct error *err)
 {
-    struct cut c = {.db = db, .mint = mint, .maxt = maxt};
+    struct db *db = c->db;
+    arena_init(&c->arena, MEM_BLOCK, 0);
+    c->labels = label_store_new(MEM_BLOCK, 0);
+    c->view = c->late_only ? head_pin_late(db->head) : head_pin(db->head, c->mint);
+    c->reader = head_reader_new(c->view);
+    bool ok = cut_write(c, meta, err) && db_block_adopt(db, meta, out, err);
+    head_reader_free(c->reader);
+    head_view_release(c->view);
+    label_store_free(c->labels);
+    arena_deinit(&c->arena);
+    return ok;
+}
+
+bool keeper_cut(struct db *db, int64_t mint, int64_t maxt, bool late_only, struct error *err)
+{
+    struct cut c = {.db = db, .mint = mint, .maxt = maxt, .late_only = late_only};
     struct block_meta meta;
     struct block *b = NULL;
-    if (!head_refuse_below(db->head, maxt, err))
+    struct head_late_mark mark;
+    struct db_state *state = db_state_pin(db);
+    int64_t floor = late_only ? state->floor_ms : maxt;
+    db_state_unref(db, state);
+    ASSERT(!db->late.is_waiting);
+    if (!head_late_mark(db->head, false, &mark, err) ||
+        (!late_only && !head_refuse_below(db->head, maxt, err)) || !cut_block(&c, &meta, &b, err))
         return error_wrap(err, "could not cut a block of [%" PRId64 ", %" PRId64 ")", mint, maxt);
-    arena_init(&c.arena, MEM_BLOCK, 0);
-    c.labels = label_store_new(MEM_BLOCK, 0);
-    c.view = head_pin(db->head, mint);
-    c.reader = head_reader_new(c.view);
-    bool ok = cut_write(&c, &meta, err) && db_block_adopt(db, &meta, &b, err);
-    head_reader_free(c.reader);
-    head_view_release(c.view);
-    label_store_free(c.labels);
-    arena_deinit(&c.arena);
-    if (!ok)
-        return error_wrap(err, "could not cut a block of [%" PRId64 ", %" PRId64 ")", mint, maxt);
-    state_add(db, b, maxt);
-    db->last_cut_empty = b == NULL;
+    state_add(db, b, floor);
+    keeper_late_published(db, &mark, mint, maxt);
+    if (!late_only) {
+        db->last_cut_empty = b == NULL;
+        db->late_is_due = true;
+    }
     if (b) {
         atomic_fetch_add_explicit(&db->blocks_cut, 1, memory_order_relaxed);
         db_log(db, false, "block_cut",
-               "block %s: %" PRIu64 " series, %" PRIu64 " samples, %" PRIu64 " bytes", meta.ulid,
-               meta.series_count, meta.sample_count, block_get_meta(b)->bytes);
+               "block %s: %" PRIu64 " series, %" PRIu64 " samples%s, %" PRIu64 " bytes", meta.ulid,
+               meta.series_count, meta.sample_count, late_only ? " that came late" : "",
+               block_get_meta(b)->bytes);
     }
     block_unref(b);
     return true;
@@ -224,18 +243,18 @@ static int64_t gap_end(struct db *db, int64_t mint, int64_t maxt)
 static bool cut_all(struct db *db, struct error *err)
 {
     int64_t mint, maxt;
-    truncate_head(db);
+    keeper_truncate(db);
     for (int i = 0; i < CUTS_PER_LOOK_MAX; i++) {
         struct db_state *state = db_state_pin(db);
         int64_t floor = state->floor_ms;
         db_state_unref(db, state);
-        if (db->truncated_ms != floor || !cut_due(db, &mint, &maxt))
+        if (db->late.is_waiting || db->truncated_ms != floor || !cut_due(db, &mint, &maxt))
             break;
         if (db->last_cut_empty)
             maxt = gap_end(db, mint, maxt);
-        if (!cut_range(db, mint, maxt, err))
+        if (!keeper_cut(db, mint, maxt, false, err))
             return false;
-        truncate_head(db);
+        keeper_truncate(db);
     }
     return true;
 }
@@ -352,7 +371,10 @@ static bool maintain_locked(struct db *db, bool now, struct error *err)
     struct error cut_error = {0}, retention_error = {0};
     bool cut_ok = true, retention_ok;
     if (now || clock_mono().ns >= db->cut_not_before.ns) {
-        cut_ok = cut_all(db, &cut_error);
+        bool late = now || head_late_bytes(db->head) > head_late_bytes_max(db->head);
+        atomic_store_explicit(&db->late_is_full, false, memory_order_relaxed);
+        cut_ok = cut_all(db, &cut_error) &&
+                 (!(late || db->late_is_due) || keeper_late_save(db, &cut_error));
         if (cut_ok)
             db->cut_failures_row = 0;
         else
@@ -361,7 +383,7 @@ static bool maintain_locked(struct db *db, bool now, struct error *err)
     retention_ok = retention_apply(db, &retention_error);
     if (!retention_ok)
         db_log(db, true, "retention_failed", "%s", retention_error.message);
-    truncate_head(db);
+    keeper_truncate(db);
     if (err && !(cut_ok && retention_ok))
         *err = cut_ok ? retention_error : cut_error;
     return cut_ok && retention_ok;
@@ -392,11 +414,12 @@ static void *keeper_run(void *arg)
     while (!atomic_load_explicit(&db->stopping, memory_order_acquire)) {
         mutex_lock(&db->keeper_mutex);
         bool due = clock_mono().ns >= next_look.ns;
+        due |= atomic_load_explicit(&db->late_is_full, memory_order_relaxed);
         if (due && !db->options.maintain_when_asked) {
             bool ok = maintain_locked(db, false, NULL);
             (void)ok; /* counted, logged and tried again */
         } else {
-            truncate_head(db); /* a query ended */
+            keeper_truncate(db); /* a query ended */
         }
         if (due)
             next_look = mono_add_ms(clock_mono(), interval_ms);

@@ -43,9 +43,7 @@ enum { RETRY_MS_FIRST = 10, RETRY_MS_MAX = 250, SYNC_INTERVAL_MS = 1000, COMMITS
 #define BUFFER_BYTES_MAX ((size_t)1 << 40)    /* bounded by the queue, not by the buffer */
 
 struct commit {
-    struct group *group;
-    uint64_t row;
-    int64_t timestamp_ms;
+    struct wal_commit what;
     size_t bytes;
     struct waiter *waiter; /* NULL = nobody waits */
 };
@@ -60,6 +58,26 @@ struct batch {
     struct commit *commits;
     size_t count, capacity;
 };
+
+/* What decides how long a segment is kept. */
+struct contents {
+    int64_t maxt; /* of its samples; INT64_MIN = none */
+    bool has_late, has_saved;
+};
+static const struct contents CONTENTS_NONE = {INT64_MIN, false, false};
+
+static struct contents contents_of(const struct wal_commit *what)
+{
+    bool late = what->late != NULL;
+    return (struct contents){what->timestamp_ms, late, !late && !what->group};
+}
+
+static void contents_add(struct contents *c, struct contents more)
+{
+    c->maxt = more.maxt > c->maxt ? more.maxt : c->maxt;
+    c->has_late |= more.has_late;
+    c->has_saved |= more.has_saved;
+}
 
 struct wal {
     /* Constant. */
@@ -83,6 +101,7 @@ struct wal {
     struct wal_segment *segments; /* ascending; the last may be open */
     bool next_continues;          /* the file after the last begins with rows encoded for it */
     size_t segment_count, segment_capacity;
+    uint64_t late_saved; /* late samples in segments below are no reason to keep them */
     double last_fsync_seconds;
 
     _Atomic uint64_t segment; /* the number rows are encoded for; changed under mutex */
@@ -100,7 +119,7 @@ struct wal {
     bool log_unsynced;
     struct buffer unsynced;  /* records written since the last good sync */
     bool unsynced_elsewhere; /* some of them to a file that was given up */
-    int64_t unsynced_maxt;
+    struct contents unsynced_contents;
     mono_time unsynced_since;
     uint64_t next_sequence, log_next_sequence;
     struct batch batch; /* being written */
@@ -157,6 +176,8 @@ bool wal_start(struct wal **out, const struct wal_options *opts, const struct wa
     buffer_init(&w->log_pending, MEM_WAL, BUFFER_BYTES_MAX);
     buffer_init(&w->unsynced, MEM_WAL, BUFFER_BYTES_MAX);
     w->refuse_below = INT64_MIN;
+    w->unsynced_contents = CONTENTS_NONE;
+    w->late_saved = found->late_saved;
     w->segments = found->segments;
     w->segment_count = found->count;
     w->segment_capacity = found->capacity;
@@ -237,8 +258,8 @@ static void batch_add(struct batch *b, struct view record, struct commit commit)
     b->commits[b->count++] = commit;
 }
 
-enum wal_submit wal_submit(struct wal *w, struct view record, uint64_t segment, struct group *g,
-                           uint64_t row, int64_t timestamp_ms, bool wait, struct error *err)
+enum wal_submit wal_submit(struct wal *w, struct view record, uint64_t segment,
+                           const struct wal_commit *what, bool wait, struct error *err)
 {
     struct waiter waiter = {0};
     mutex_lock(&w->mutex);
@@ -250,17 +271,16 @@ enum wal_submit wal_submit(struct wal *w, struct view record, uint64_t segment, 
             error_set(err, ERROR_BUSY, "writing has just resumed: try again");
         return WAL_REFUSED;
     }
-    if (atomic_load_explicit(&w->segment, memory_order_relaxed) != segment) {
+    if (segment != WAL_SEGMENT_ANY &&
+        atomic_load_explicit(&w->segment, memory_order_relaxed) != segment) {
         mutex_unlock(&w->mutex);
         return WAL_OTHER_SEGMENT;
     }
-    if (timestamp_ms < w->refuse_below) {
+    if (what->group && !what->late && what->timestamp_ms < w->refuse_below) {
         mutex_unlock(&w->mutex);
-        error_set(err, ERROR_INPUT, "timestamp %" PRId64 " is too old", timestamp_ms);
-        return WAL_REFUSED;
+        return WAL_TOO_OLD;
     }
-    batch_add(&w->queue, record,
-              (struct commit){g, row, timestamp_ms, record.len, wait ? &waiter : NULL});
+    batch_add(&w->queue, record, (struct commit){*what, record.len, wait ? &waiter : NULL});
     w->submitted++;
     if (w->queue.count == 1)
         cond_signal(&w->work);
@@ -318,7 +338,21 @@ static void segment_path(const struct wal *w, uint64_t number, char *out, size_t
     snprintf(out, bytes, "%s/wal/%" PRIu64, w->dir, number);
 }
 
-/* Takes one segment without rows from timestamp_ms on out of the table. One that the next needs (its
+static bool late_is_needed(const struct wal *w, const struct wal_segment *s)
+{
+    return s->has_late && s->number >= w->late_saved;
+}
+
+/* A note on late samples is read as long as the samples are. */
+static bool saved_is_needed(const struct wal *w, size_t idx)
+{
+    bool needed = false;
+    for (size_t i = 0; i < idx && w->segments[idx].has_saved; i++)
+        needed |= w->segments[i].has_late;
+    return needed;
+}
+
+/* Takes one segment without samples from timestamp_ms on out of the table. One that the next needs (its
  * rows continue there) goes with that. */
 static bool segment_take_old(struct wal *w, int64_t timestamp_ms, struct wal_segment *out)
 {
@@ -327,7 +361,8 @@ static bool segment_take_old(struct wal *w, int64_t timestamp_ms, struct wal_seg
     uint64_t open = atomic_load_explicit(&w->segment, memory_order_relaxed);
     for (size_t i = w->segment_count - (w->segment_count > 0 && w->next_continues); i > 0; i--) {
         struct wal_segment s = w->segments[i - 1];
-        if (s.number >= open || s.maxt >= timestamp_ms) {
+        if (s.number >= open || s.maxt >= timestamp_ms || late_is_needed(w, &s) ||
+            saved_is_needed(w, i - 1)) {
             if (s.continues && i > 1 && w->segments[i - 2].maxt < timestamp_ms)
                 i--; /* keeps its base */
             continue;
@@ -342,15 +377,41 @@ static bool segment_take_old(struct wal *w, int64_t timestamp_ms, struct wal_seg
     return found;
 }
 
-bool wal_drop_below(struct wal *w, int64_t timestamp_ms, struct error *err)
+uint64_t wal_rotate(struct wal *w)
 {
-    char path[4096];
     mutex_lock(&w->mutex);
     w->rotate_wanted = true;
     cond_signal(&w->work);
     while (w->rotate_wanted)
         cond_wait(&w->done, &w->mutex);
     mutex_unlock(&w->mutex);
+    return wal_segment_now(w);
+}
+
+void wal_late_saved(struct wal *w, uint64_t segment)
+{
+    mutex_lock(&w->mutex);
+    if (segment > w->late_saved)
+        w->late_saved = segment;
+    mutex_unlock(&w->mutex);
+}
+
+uint64_t wal_late_lowest(struct wal *w)
+{
+    uint64_t lowest = UINT64_MAX;
+    mutex_lock(&w->mutex);
+    for (size_t i = w->segment_count; i > 0; i--) {
+        if (late_is_needed(w, &w->segments[i - 1]))
+            lowest = w->segments[i - 1].number;
+    }
+    mutex_unlock(&w->mutex);
+    return lowest;
+}
+
+bool wal_drop_below(struct wal *w, int64_t timestamp_ms, struct error *err)
+{
+    char path[4096];
+    (void)wal_rotate(w);
     for (struct wal_segment gone; segment_take_old(w, timestamp_ms, &gone);) {
         segment_path(w, gone.number, path, sizeof path);
         if (!file_remove(path, err))
@@ -400,7 +461,7 @@ static void segment_next(struct wal *w, bool gave_up)
 }
 
 /* The table's entry of the open segment follows what was written. */
-static void segment_note(struct wal *w, int64_t maxt)
+static void segment_note(struct wal *w, struct contents contents)
 {
     uint64_t number = atomic_load_explicit(&w->segment, memory_order_relaxed);
     mutex_lock(&w->mutex);
@@ -408,17 +469,19 @@ static void segment_note(struct wal *w, int64_t maxt)
         w->segments = mem_grow(MEM_WAL, w->segments, &w->segment_capacity, w->segment_count + 1,
                                sizeof *w->segments);
         w->segments[w->segment_count++] =
-            (struct wal_segment){number, 0, INT64_MIN, w->next_continues};
+            (struct wal_segment){number, 0, INT64_MIN, w->next_continues, false, false};
         w->next_continues = false;
     }
     struct wal_segment *s = &w->segments[w->segment_count - 1];
     s->bytes = w->file_bytes;
-    if (maxt > s->maxt)
-        s->maxt = maxt;
+    s->maxt = contents.maxt > s->maxt ? contents.maxt : s->maxt;
+    s->has_late |= contents.has_late;
+    s->has_saved |= contents.has_saved;
     mutex_unlock(&w->mutex);
 }
 
-static bool segment_write(struct wal *w, struct view bytes, int64_t maxt, struct error *err)
+static bool segment_write(struct wal *w, struct view bytes, struct contents contents,
+                          struct error *err)
 {
     char path[4096];
     if (!w->file) {
@@ -428,12 +491,12 @@ static bool segment_write(struct wal *w, struct view bytes, int64_t maxt, struct
         w->file_bytes = 0;
         w->file_is_new = true;
         /* Entered before it has rows: should the write fail half way, the cut still finds the file. */
-        segment_note(w, maxt);
+        segment_note(w, contents);
     }
     if (file_write_all(w->file, bytes, err)) {
         w->file_bytes += bytes.len;
         atomic_fetch_add_explicit(&w->bytes_written, bytes.len, memory_order_relaxed);
-        segment_note(w, maxt);
+        segment_note(w, contents);
         return true;
     }
     bool no_space = err->kind == ERROR_NO_SPACE;
@@ -468,7 +531,7 @@ static bool unsynced_write_again(struct wal *w, struct error *err)
 {
     segment_next(w, true);
     wal_record_seal_all(w->unsynced.ptr, w->unsynced.len, &w->next_sequence);
-    return segment_write(w, buffer_view(&w->unsynced), w->unsynced_maxt, err) &&
+    return segment_write(w, buffer_view(&w->unsynced), w->unsynced_contents, err) &&
            segment_sync(w, err);
 }
 
@@ -570,29 +633,29 @@ static bool wal_sync(struct wal *w, struct error *err)
         w->unsynced_elsewhere = false;
     }
     buffer_reset(&w->unsynced);
-    w->unsynced_maxt = INT64_MIN;
+    w->unsynced_contents = CONTENTS_NONE;
     return true;
 }
 
 static bool batch_write(struct wal *w, struct error *err)
 {
     struct batch *b = &w->batch;
-    int64_t maxt = INT64_MIN;
+    struct contents contents = CONTENTS_NONE;
     if (!log_write(w, err))
         return false;
     if (b->count == 0)
         return true;
     for (size_t i = 0; i < b->count; i++)
-        maxt = b->commits[i].timestamp_ms > maxt ? b->commits[i].timestamp_ms : maxt;
+        contents_add(&contents, contents_of(&b->commits[i].what));
     wal_record_seal_all(b->bytes.ptr, b->bytes.len, &w->next_sequence);
-    if (!segment_write(w, buffer_view(&b->bytes), maxt, err))
+    if (!segment_write(w, buffer_view(&b->bytes), contents, err))
         return false;
     if (w->sync_interval_ms != DB_SYNC_OFF) {
         if (w->unsynced.len == 0)
             w->unsynced_since = clock_mono();
         buffer_append_view(&w->unsynced, buffer_view(&b->bytes));
         ASSERT(!w->unsynced.failed);
-        w->unsynced_maxt = maxt > w->unsynced_maxt ? maxt : w->unsynced_maxt;
+        contents_add(&w->unsynced_contents, contents);
     }
     return true;
 }
@@ -601,8 +664,8 @@ static void batch_done(struct wal *w)
 {
     struct batch *b = &w->batch;
     for (size_t i = 0; i < b->count; i++) {
-        struct commit *c = &b->commits[i];
-        w->owner.publish(w->owner.arg, c->group, c->row, c->timestamp_ms);
+        if (b->commits[i].what.group)
+            w->owner.publish(w->owner.arg, &b->commits[i].what);
     }
     mutex_lock(&w->mutex);
     for (size_t i = 0; i < b->count; i++) {
@@ -706,7 +769,7 @@ static bool probe(struct wal *w, struct error *err)
     buffer_append(&b, (const char[1024]){0}, 1024);
     wal_record_end(&b, begin);
     wal_record_seal_all(b.ptr, b.len, &w->next_sequence);
-    bool ok = segment_write(w, buffer_view(&b), INT64_MIN, err);
+    bool ok = segment_write(w, buffer_view(&b), CONTENTS_NONE, err);
     buffer_deinit(&b);
     return ok;
 }

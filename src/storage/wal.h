@@ -11,18 +11,28 @@
 #include <stdint.h>
 
 struct group;
+struct late_run;
 struct wal;
 
 /* Takes bytes of a file that is being made. */
 typedef bool (*wal_log_sink)(void *sink_arg, struct view bytes, struct error *err);
+
+/* What a record holds. */
+struct wal_commit {
+    struct group *group;   /* NULL: nothing to publish */
+    struct late_run *late; /* samples that came late (the group keeps them); NULL: a row */
+    uint64_t row;
+    int64_t
+        timestamp_ms; /* of the row, or of the newest late sample; INT64_MIN = neither: a note on late samples */
+};
 
 struct wal_owner {
     /* Series-log records that must be on disk before the rows queued so far. WAL thread. */
     void (*take_log)(void *arg, struct buffer *out);
     /* Writes a whole new series log (unsealed records). What take_log would give is included. */
     bool (*write_log)(void *arg, wal_log_sink sink, void *sink_arg, struct error *err);
-    /* The row was written: make it visible. WAL thread, no lock held. */
-    void (*publish)(void *arg, struct group *g, uint64_t row, int64_t timestamp_ms);
+    /* It was written: make it visible. WAL thread, no lock held. */
+    void (*publish)(void *arg, const struct wal_commit *what);
     void (*log)(void *arg, bool is_error, const char *event, const char *text);
     void *arg;
 };
@@ -36,14 +46,19 @@ struct wal_options {
 /* What replay found. */
 struct wal_segment {
     uint64_t number, bytes;
-    int64_t maxt;   /* of its rows; INT64_MIN = none */
+    int64_t maxt;   /* of its samples; INT64_MIN = none */
     bool continues; /* has rows whose key row is in the segment before */
+    bool has_late;  /* late samples are in it */
+    bool has_saved; /* a note on late samples of earlier segments is: it goes after them */
 };
 struct wal_recovered {
     struct wal_segment *segments; /* taken by wal_start */
     size_t count, capacity;
     uint64_t last_segment, last_sequence;
     uint64_t log_last_sequence;
+    uint64_t
+        late_saved; /* late samples in segments below are in blocks, as the last record says that says so */
+    int64_t late_saved_floor; /* ... as far as they are older */
 };
 
 MUST_USE bool wal_start(struct wal **out, const struct wal_options *opts,
@@ -56,23 +71,33 @@ MUST_USE bool wal_stop(struct wal *w, struct error *err);
 MUST_USE bool wal_accepts(const struct wal *w, struct error *err);
 /* The segment that rows encoded now will go to. */
 uint64_t wal_segment_now(const struct wal *w);
+#define WAL_SEGMENT_ANY UINT64_MAX /* a record that no other one needs */
 
 enum wal_submit {
     WAL_SUBMITTED,
     WAL_OTHER_SEGMENT, /* encode again: `segment` is no longer the one that is written */
+    WAL_TOO_OLD,       /* a row below what wal_refuse_below() said */
     WAL_REFUSED        /* err says why */
 };
 /* `record` is a whole unsealed record. `wait`: returns when it is written, or refused and not written.
  * Blocks while the queue is full. */
-enum wal_submit wal_submit(struct wal *w, struct view record, uint64_t segment, struct group *g,
-                           uint64_t row, int64_t timestamp_ms, bool wait, struct error *err);
+enum wal_submit wal_submit(struct wal *w, struct view record, uint64_t segment,
+                           const struct wal_commit *what, bool wait, struct error *err);
 
-/* Rows below are refused from now on (WAL_REFUSED, ERROR_INPUT); those queued before are not. */
+/* Rows below are refused from now on (WAL_TOO_OLD); those queued before are not, nor are late samples. */
 void wal_refuse_below(struct wal *w, int64_t timestamp_ms);
 /* Waits until all queued rows are visible; false (ERROR_NO_SPACE, ERROR_BUSY) when writing has stopped and
  * some are not. */
 MUST_USE bool wal_flush(struct wal *w, struct error *err);
-/* Begins a new segment with the next row, and forgets whole segments whose rows are all below. */
+/* Begins a new segment with the next record; returns its number. What was queued before is in earlier ones, unless
+ * writing has stopped. */
+uint64_t wal_rotate(struct wal *w);
+/* Late samples in segments below are in blocks, or written again in later segments. Never goes back. */
+void wal_late_saved(struct wal *w, uint64_t segment);
+/* The lowest segment with late samples that are not saved; UINT64_MAX = none. It must stay. */
+uint64_t wal_late_lowest(struct wal *w);
+/* Rotates, and forgets whole segments whose samples are all below; those with late samples only when these are
+ * saved. */
 MUST_USE bool wal_drop_below(struct wal *w, int64_t timestamp_ms, struct error *err);
 /* Rewrites the series log; waits for it. */
 MUST_USE bool wal_rewrite_log(struct wal *w, struct error *err);

@@ -24,7 +24,9 @@ enum { WAL_RECORD_HEADER_BYTES = 20, WAL_RECORD_FRAME_BYTES = 24, WAL_RECORD_VER
 enum wal_record_type {
     WAL_RECORD_ROW = 1,    /* wal_row.h */
     WAL_RECORD_SERIES = 2, /* series_log.h */
-    WAL_RECORD_PROBE = 3   /* nothing: written to learn whether the disk takes bytes again */
+    WAL_RECORD_PROBE = 3,  /* nothing: written to learn whether the disk takes bytes again */
+    WAL_RECORD_LATE = 4,   /* wal_late.h */
+    WAL_RECORD_SAVED = 5   /* wal_late.h */
 };
 
 /* Opens a frame at the end of `b`; the payload is appended to `b`, then the frame is ended. Sequence and

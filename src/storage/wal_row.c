@@ -22,7 +22,7 @@
 #include "storage/extent.h"
 
 enum { FLAG_KEY = 1, FLAG_ALL_PRESENT = 2, FLAG_NEW_SLOTS = 4, FLAGS_KNOWN = 7 };
-enum { CODE_BITS = 15, VALUE_BYTES_MAX = 9 };
+enum { CODE_BITS = 15 };
 
 /* --- encoding --- */
 
@@ -116,6 +116,11 @@ static uint8_t *put_value(uint8_t *out, double value, double base, uint8_t *deci
     return out + bytes;
 }
 
+uint8_t *wal_value_put(uint8_t *out, double value, double base, uint8_t *decimals)
+{
+    return put_value(out, value, base, decimals);
+}
+
 void wal_row_encode(struct buffer *b, const struct wal_row *row)
 {
     _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -137,7 +142,7 @@ void wal_row_encode(struct buffer *b, const struct wal_row *row)
         buffer_append(b, row->cells.present, bitmap_bytes);
     size_t changed_at = b->len;
     uint8_t *out =
-        (uint8_t *)buffer_reserve(b, words * 8 + (size_t)row->slot_count * VALUE_BYTES_MAX + 8);
+        (uint8_t *)buffer_reserve(b, words * 8 + (size_t)row->slot_count * WAL_VALUE_BYTES_MAX + 8);
     if (!out)
         return;
     uint8_t *bitmap = out;
@@ -223,6 +228,11 @@ static bool decode_value(struct reader *r, double base, double *out)
         return false;
     *out = decimal_to((int64_t)((uint64_t)n + (uint64_t)bit_pack_unzigzag(bits)), e);
     return true;
+}
+
+bool wal_value_get(struct reader *r, double base, double *out)
+{
+    return decode_value(r, base, out);
 }
 
 /* A bitmap of slot_count bits as words; spare bits must be 0. */

@@ -44,6 +44,12 @@ struct wal_row {
 
 void wal_row_encode(struct buffer *b, const struct wal_row *row);
 
+/* One value against its base, as wal_row.c lays it out. Up to 8 bytes behind the returned end are
+ * overwritten. `decimals` as in wal_row. */
+enum { WAL_VALUE_BYTES_MAX = 9 };
+uint8_t *wal_value_put(uint8_t *out, double value, double base, uint8_t *decimals);
+MUST_USE bool wal_value_get(struct reader *r, double base, double *out);
+
 /* Decoding goes in two steps: the head says which group and how wide, so that the caller can find the
  * row before; the body fills the cells. */
 struct wal_row_head {
