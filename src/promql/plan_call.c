@@ -68,22 +68,6 @@ static bool check_extended(const struct expr *x, const struct expr *range, struc
     return true;
 }
 
-static bool check_smoothing(const struct window_call *call, const struct grid *grid,
-                            struct error *err)
-{
-    for (uint32_t s = 0; s < grid->steps; s++) {
-        if (call->params[0][s] <= 0 || call->params[0][s] >= 1)
-            return error_set(err, ERROR_EXECUTION,
-                             "invalid smoothing factor. Expected: 0 < sf < 1, got: %f",
-                             call->params[0][s]);
-        if (call->params[1][s] <= 0 || call->params[1][s] >= 1)
-            return error_set(err, ERROR_EXECUTION,
-                             "invalid trend factor. Expected: 0 < tf < 1, got: %f",
-                             call->params[1][s]);
-    }
-    return true;
-}
-
 static struct operation *plan_range_function(struct eval *e, const struct expr *x,
                                              const struct grid *grid, struct error *err)
 {
@@ -96,8 +80,6 @@ static struct operation *plan_range_function(struct eval *e, const struct expr *
         return NULL;
     if (id == FUNCTION_QUANTILE_OVER_TIME)
         check_quantile(e, params[0], grid->steps, x->u.call.args[0]->span);
-    if (id == FUNCTION_DOUBLE_EXPONENTIAL_SMOOTHING && !check_smoothing(&call, grid, err))
-        return NULL;
     struct operation *op = plan_range_call(e, range, grid, &call, err);
     if (!op || id == FUNCTION_LAST_OVER_TIME || id == FUNCTION_FIRST_OVER_TIME)
         return op; /* these two give samples of the series itself */

@@ -443,6 +443,7 @@ static bool generic_fill(struct worker *w, const struct window_frame *f,
     ASSERT(function != NULL);
     scratch_reserve_samples(s, in->count);
     double params[4];
+    bool checks_params = call->function == FUNCTION_DOUBLE_EXPONENTIAL_SMOOTHING;
     ASSERT(call->param_count <= ARRAY_COUNT(params));
     for (uint32_t i = 0; i < f->grid.steps; i++) {
         if (s->hi[i] == s->lo[i])
@@ -459,6 +460,9 @@ static bool generic_fill(struct worker *w, const struct window_frame *f,
                                 .scratch = s->work};
         for (uint32_t p = 0; p < call->param_count; p++)
             params[p] = call->params[p][i];
+        if (UNLIKELY(checks_params) &&
+            !range_function_check_params(call->function, params, &w->error))
+            return false; /* only where there is something to smooth, as in Prometheus */
         if (function(&window, params, &out[i]))
             presence_set(presence, i);
     }

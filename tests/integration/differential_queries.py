@@ -88,12 +88,12 @@ class Generator:
 
     def scalar(self, depth, level=0):
         rng = self.rng
-        form = self.pick((8, "number"), (2, "time"), (2 if depth > 0 else 0, "of"), (2 if depth > 0 else 0, "binary"))
+        form = self.pick((8, "number"), (2, "time"), (1, "pi"), (2 if depth > 0 else 0, "of"), (2 if depth > 0 else 0, "binary"))
         if form == "number":
             return Expr(rng.choice(["0", "1", "2", "-1", "0.5", "10", "3.25", "1e3", "0x1F", "-0.125", "NaN", "Inf", "-Inf", "100", "017"])
                         if rng.random() < 0.7 else "%d" % rng.randrange(-20, 300), 1, True, True)
-        if form == "time":
-            return Expr("time()", 1, False, True)
+        if form in ("time", "pi"):
+            return Expr(form + "()", 1, False, True)
         if form == "of":
             v = self.vector(depth - 1, level)
             return Expr("scalar(%s)" % v.text, min(v.level, 1), True, True)
@@ -119,7 +119,7 @@ class Generator:
         same = ["min_over_time", "max_over_time", "last_over_time", "count_over_time", "present_over_time", "changes", "resets",
                 "absent_over_time", "sum_over_time"]
         rough = ["rate", "increase", "delta", "irate", "idelta", "deriv", "avg_over_time", "stddev_over_time", "stdvar_over_time",
-                 "quantile_over_time", "predict_linear"]
+                 "quantile_over_time", "predict_linear", "double_exponential_smoothing"]
         f = rng.choice(same if level >= 1 else same + rough + rough)
         if f == "sum_over_time":
             r = self.range(depth - 1, 2 if level else 0, odd and not level)
@@ -137,6 +137,9 @@ class Generator:
             return Expr("predict_linear(%s, %s)" % (r.text, rng.choice(["0", "60", "3600", "-30"])), 0, False, True)
         if f == "predict_linear":
             f = "deriv"
+        if f == "double_exponential_smoothing":
+            r = self.range(depth - 1, 1, False)
+            return Expr("%s(%s, %s, %s)" % (f, r.text, rng.choice(["0.1", "0.5", "0.9", "1"]), rng.choice(["0.3", "0.7", "0"])), 0, True, True)
         # An infinity inside makes 2.42's running averages and deviations another NaN or infinity than Prometheus 3's.
         r = self.range(depth - 1, 1, f in ("delta", "irate", "idelta", "quantile_over_time"))
         if f == "quantile_over_time":
@@ -147,7 +150,8 @@ class Generator:
         rng = self.rng
         same = ["abs", "ceil", "floor", "round", "sgn", "sqrt", "clamp", "clamp_min", "clamp_max", "timestamp", "sort", "sort_desc",
                 "round_to", "-"]
-        rough = ["exp", "ln", "log2", "log10", "sin", "cos", "atan", "tanh", "deg", "rad", "acos", "asinh"]
+        rough = ["exp", "ln", "log2", "log10", "sin", "cos", "atan", "tanh", "deg", "rad", "acos", "asinh", "tan", "sinh", "cosh",
+                 "asin", "acosh", "atanh"]
         f = rng.choice(same if level >= 1 else same * 2 + rough)
         if f in ("abs", "sort", "sort_desc", "-"):
             v = self.vector(depth - 1, level, odd)
