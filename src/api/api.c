@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 enum { QUERIES_DEFAULT = 20, QUERIES_WAITING_MAX = 1000 };
+/* Writes that wait for a thread: a few hundred ms of work. More are answered with 429. */
+enum { WRITES_WAITING_MAX = 64 };
 
 void api_serve_healthy(struct api *api, struct http_request *rq, struct http_response *rs)
 {
@@ -62,6 +64,8 @@ struct api *api_new(const struct api_options *opts)
     api->gate = http_gate_new(max, QUERIES_WAITING_MAX);
     active_queries_init(&api->active);
     query_log_init(&api->query_log);
+    api->write_gate = http_gate_new(opts->write_pool ? pool_worker_count(opts->write_pool) : 1,
+                                    WRITES_WAITING_MAX);
     return api;
 }
 
@@ -72,6 +76,7 @@ void api_free(struct api *api)
     http_gate_free(api->gate);
     active_queries_deinit(&api->active);
     query_log_deinit(&api->query_log);
+    http_gate_free(api->write_gate);
     mem_free(MEM_HTTP, api->endpoints);
     mem_free(MEM_HTTP, api);
 }

@@ -19,6 +19,7 @@
 
 struct access;
 struct scrape_manager;
+struct remote_write;
 struct api;
 
 struct api_flag {
@@ -36,12 +37,14 @@ enum api_switch {
 
 /* Everything is borrowed and outlives the api. */
 struct api_options {
-    struct storage_source *source;  /* what queries see */
-    struct engine_options engine;   /* copied; its pool is borrowed */
-    unsigned query_concurrency_max; /* 0 = 20 */
-    struct db *db;                  /* NULL: no status/tsdb, no metadata */
-    struct scrape_manager *scrape;  /* NULL: no targets */
-    struct access *access;          /* NULL: no login */
+    struct storage_source *source;     /* what queries see */
+    struct engine_options engine;      /* copied; its pool is borrowed */
+    unsigned query_concurrency_max;    /* 0 = 20 */
+    struct db *db;                     /* NULL: no status/tsdb, no metadata */
+    struct scrape_manager *scrape;     /* NULL: no targets */
+    struct remote_write *remote_write; /* NULL: /api/v1/write says how to enable it */
+    struct pool *write_pool;           /* what it runs on; NULL: the server's */
+    struct access *access;             /* NULL: no login */
     const char *prefix;       /* of all paths, as the server has it: "" or "/belfry"; NULL = none */
     const char *external_url; /* as browsers know the server; NULL = as they address it */
 

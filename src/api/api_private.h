@@ -32,7 +32,13 @@ enum api_need {
     API_NEEDS_METRICS,
     API_NEEDS_HOST_METRICS
 };
-enum { API_HOW_CORS = 1, API_HOW_GATED = 2, API_HOW_PAGE = 4, API_HOW_EARLY = 8 };
+enum {
+    API_HOW_CORS = 1,
+    API_HOW_GATED = 2,
+    API_HOW_PAGE = 4,
+    API_HOW_EARLY = 8,
+    API_HOW_WRITES = 16
+};
 /* For requests that have no use for a body: what a careless client may send all the same. */
 enum { API_BODY_NONE = 16 * 1024 };
 
@@ -58,7 +64,7 @@ struct endpoint {
 
 struct api {
     struct api_options options;
-    struct http_gate *gate;
+    struct http_gate *gate, *write_gate;
     char server_name[HOST_NAME_MAX + 1];
     struct endpoint *endpoints; /* one per row of API_ROUTES */
     struct active_queries active;
@@ -126,6 +132,7 @@ api_serve api_serve_series, api_serve_label_names, api_serve_label_values; /* ap
 api_serve api_serve_buildinfo, api_serve_version, api_serve_runtimeinfo, api_serve_config,
     api_serve_flags, api_serve_tsdb, api_serve_walreplay, api_serve_metadata; /* api_status.c */
 api_serve api_serve_targets, api_serve_scrape_pools;                          /* api_targets.c */
+api_serve api_serve_write;                                                    /* api_write.c */
 api_serve api_serve_document, api_serve_asset;                                /* page.c */
 
 #endif

@@ -7,7 +7,7 @@
  *   body     most bytes that a request may bring, decided before anything of it is read
  *   needs    the part of the server without which the route is not there
  *   how      GATED: one of --query.max-concurrency; CORS: other origins may read it as --web.cors.origin says;
- *            PAGE: shown by a browser; EARLY: answers before the server is ready, too
+ *            WRITES: on the threads of writes, 429 when they are busy; PAGE: shown by a browser; EARLY: answers before the server is ready, too
  *
  * The roles: PUBLIC asks nobody who he is and is for health, the login page and what that loads. VIEW reads what is
  * stored. SILENCE is for those who are on call. EDIT brings data in or changes what the server does with it. ADMIN
@@ -15,6 +15,7 @@
 #include "api/api_private.h"
 
 #include "base/assert.h"
+#include "ingest/remote_write.h"
 
 #define GET HTTP_GET
 #define POST HTTP_POST
@@ -24,6 +25,7 @@
 #define GATED API_HOW_GATED
 #define PAGE API_HOW_PAGE
 #define EARLY API_HOW_EARLY
+#define WRITES API_HOW_WRITES
 #define NOTHING API_NEEDS_NOTHING
 /* clang-format off */
 #define ROUTE(methods, path, role, switch_, body, run, needs, how, serve) \
@@ -51,6 +53,8 @@ const struct api_route API_ROUTES[] = {
     ROUTE(GET|POST, "/api/v1/series",              VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        CORS,       api_serve_series),
     ROUTE(GET|POST, "/api/v1/labels",              VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        CORS,       api_serve_label_names),
     ROUTE(GET,      "/api/v1/label/{name}/values", VIEW,   ALWAYS,    NONE, POOL,   NOTHING,        CORS,       api_serve_label_values),
+
+    ROUTE(POST,     "/api/v1/write",               EDIT,   REMOTE_WRITE, REMOTE_WRITE_BODY_MAX, POOL, NOTHING, WRITES, api_serve_write),
 
     ROUTE(GET,      "/api/v1/targets",             VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_targets),
     ROUTE(GET,      "/api/v1/scrape_pools",        VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_scrape_pools),
@@ -155,6 +159,11 @@ static void route_add(struct api *api, struct http_server *server, const struct 
         .is_page = (row->how & API_HOW_PAGE) != 0,
         .opened_by_flag = open && row->opened_by != API_SWITCH_ALWAYS,
     };
+    if (open && (row->how & API_HOW_WRITES)) {
+        route.gate = api->write_gate;
+        route.pool = api->options.write_pool;
+        route.retry_after_s = 1;
+    }
     http_server_add_route(server, &route);
 }
 

@@ -97,9 +97,21 @@ static void secret_fill(void)
     atomic_store_explicit(&secret_is_ready, true, memory_order_release);
 }
 
-uint64_t hash64_secret(const void *bytes, size_t len)
+static void secret_need(void)
 {
     if (UNLIKELY(!atomic_load_explicit(&secret_is_ready, memory_order_acquire)))
         pthread_once(&secret_once, secret_fill);
+}
+
+struct hash128 hash128_secret(const void *bytes, size_t len)
+{
+    secret_need();
+    XXH128_hash_t hash = XXH3_128bits_withSecret(bytes, len, secret, sizeof(secret));
+    return (struct hash128){hash.low64, hash.high64};
+}
+
+uint64_t hash64_secret(const void *bytes, size_t len)
+{
+    secret_need();
     return XXH3_64bits_withSecret(bytes, len, secret, sizeof(secret));
 }

@@ -19,5 +19,11 @@ static inline uint64_t hash64_view(struct view v)
 }
 /* With the process's random seed: for tables whose keys a stranger chooses. Not stable. */
 uint64_t hash64_secret(const void *bytes, size_t len);
+/* The same with 128 bits, for tables that keep the hash in place of the key: two keys of a billion agree with
+ * a chance of 10^-21. */
+struct hash128 {
+    uint64_t low, high;
+};
+struct hash128 hash128_secret(const void *bytes, size_t len);
 
 #endif

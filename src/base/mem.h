@@ -20,6 +20,7 @@
     X(MEM_WAL, "wal")                                                                              \
     X(MEM_BLOCK, "block")                                                                          \
     X(MEM_SCRAPE, "scrape")                                                                        \
+    X(MEM_REMOTE_WRITE, "remote_write")                                                            \
     X(MEM_QUERY, "query")                                                                          \
     X(MEM_HTTP, "http")                                                                            \
     X(MEM_INSTRUMENT, "instrument")

@@ -93,12 +93,25 @@ static enum MHD_Result request_refuse(struct http_request *rq)
     return response_queue(&rq->response);
 }
 
+/* All bodies together have a limit, or many clients with a body each would take all memory. */
+static bool budget_take(struct http_request *rq, size_t bytes)
+{
+    struct http_server *s = rq->server;
+    if (atomic_fetch_add_explicit(&s->bodies_bytes, bytes, memory_order_relaxed) + bytes <=
+        s->options.bodies_bytes_max)
+        return true;
+    atomic_fetch_sub_explicit(&s->bodies_bytes, bytes, memory_order_relaxed);
+    return false;
+}
+
 /* A chunked body says its size only as it comes. MHD takes an answer only at the end of it, so some is
  * dropped to be able to say 413; who goes on is cut off. */
 static enum MHD_Result request_receive(struct http_request *rq, const char *bytes, size_t *len)
 {
     size_t room = rq->body_bytes_max - rq->body.len;
-    if (*len > room || rq->body_bytes_dropped) {
+    if (*len <= room && !rq->body_bytes_dropped && !budget_take(rq, *len))
+        rq->is_over_budget = true;
+    if (*len > room || rq->body_bytes_dropped || rq->is_over_budget) {
         rq->body_bytes_dropped += *len;
         if (rq->body_bytes_dropped > rq->body_bytes_max + HTTP_PIECE_BYTES)
             return MHD_NO;
@@ -144,6 +157,13 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
     case REQUEST_RECEIVING:
         if (*upload_bytes)
             return request_receive(rq, upload, upload_bytes);
+        if (rq->is_over_budget) {
+            http_response_set_header(&rq->response, "Retry-After", VIEW("1"));
+            http_response_error(&rq->response, 503,
+                                "the server is busy: the requests in work hold %zu bytes already",
+                                rq->server->options.bodies_bytes_max);
+            return request_refuse(rq);
+        }
         if (rq->body_bytes_dropped) {
             http_response_error(&rq->response, 413, "request body of more than %zu bytes",
                                 rq->body_bytes_max);
@@ -193,6 +213,7 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     response_deinit(&rq->response); /* releases its stream */
     observe(rq);
     governor_end_request(rq->connection);
+    atomic_fetch_sub_explicit(&rq->server->bodies_bytes, rq->body.len, memory_order_relaxed);
     buffer_deinit(&rq->body);
     arena_deinit(&rq->arena);
     mem_free(MEM_HTTP, rq);

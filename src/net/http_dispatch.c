@@ -7,6 +7,8 @@
 #include "base/assert.h"
 #include "net/http_private.h"
 
+#include <stdio.h>
+
 static void set_cors(struct http_request *rq)
 {
     const struct http_server *s = rq->server;
@@ -88,16 +90,36 @@ static void run_job(void *arg)
     governor_job_done(s); /* last: from here on the server, and the gate, may be freed */
 }
 
+/* Nobody has room for it: a client that waits and comes again is told when. */
+static void answer_busy(struct http_request *rq)
+{
+    unsigned seconds = rq->route->retry_after_s;
+    char text[16];
+    if (seconds) {
+        (void)snprintf(text, sizeof text, "%u", seconds);
+        http_response_set_header(&rq->response, "Retry-After", view_from(text));
+    }
+    http_response_error(&rq->response, seconds ? 429 : 503,
+                        "the server is busy: too many requests are waiting");
+    response_prepare(&rq->response);
+}
+
+static struct pool *pool_of(const struct http_request *rq)
+{
+    const struct http_server *s = rq->server;
+    if (rq->route->run != HTTP_RUN_POOL)
+        return s->aside;
+    if (rq->route->pool)
+        return rq->route->pool;
+    return s->options.pool ? s->options.pool : s->aside;
+}
+
 static bool submit(struct http_request *rq)
 {
     struct error err;
-    struct http_server *s = rq->server;
-    struct pool *pool =
-        rq->route->run == HTTP_RUN_POOL && s->options.pool ? s->options.pool : s->aside;
-    if (pool_submit(pool, POOL_QUERY, run_job, rq, &err))
+    if (pool_submit(pool_of(rq), POOL_QUERY, run_job, rq, &err))
         return true;
-    http_response_error(&rq->response, 503, "the server is busy: too many requests are waiting");
-    response_prepare(&rq->response);
+    answer_busy(rq);
     return false;
 }
 
@@ -113,8 +135,7 @@ static void dispatch_job(struct http_request *rq)
     if (!refused && submit(rq))
         return;
     if (refused) {
-        http_response_error(&rq->response, 503, "the server is busy: too many queries are waiting");
-        response_prepare(&rq->response);
+        answer_busy(rq);
         gate = NULL; /* has no place in it to give */
     }
     resume(rq);

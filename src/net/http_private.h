@@ -124,6 +124,7 @@ struct http_request {
     enum http_verdict verdict; /* of the access thread, once DECIDED */
     struct buffer body;
     size_t body_bytes_max, body_bytes_dropped;
+    bool is_over_budget; /* body dropped: all bodies together were too much */
     struct form params;
     char peer[INET6_ADDRSTRLEN + 10];
     struct http_request *gate_next; /* gate's mutex */
@@ -174,6 +175,7 @@ struct http_server {
         connections_reserve; /* per listener; constant after start, like options.connections_max */
     bool started;
     _Atomic bool stopping;
+    _Atomic size_t bodies_bytes; /* held now, by all requests */
     _Atomic uint64_t connections_total, requests_total, requests_refused, disconnects,
         write_timeouts, read_timeouts;
 };

@@ -28,6 +28,7 @@ static void options_fill(struct http_server_options *o)
     o->thread_count = o->thread_count ? o->thread_count : 2;
     o->connections_max = o->connections_max ? o->connections_max : 512;
     o->body_bytes_max = o->body_bytes_max ? o->body_bytes_max : 10 << 20;
+    o->bodies_bytes_max = o->bodies_bytes_max ? o->bodies_bytes_max : 256 << 20;
     o->response_bytes_max = o->response_bytes_max ? o->response_bytes_max : 64 << 20;
     o->idle_timeout_ms = or_default(o->idle_timeout_ms, 5 * 60 * 1000);
     o->read_timeout_ms = or_default(o->read_timeout_ms, 60 * 1000);

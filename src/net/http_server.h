@@ -79,6 +79,8 @@ struct http_route {
     http_handler handler;
     void *arg;              /* borrowed; outlives the server */
     struct http_gate *gate; /* NULL = none; HTTP_RUN_POOL only */
+    struct pool *pool;      /* HTTP_RUN_POOL; NULL = the server's. Outlives the server */
+    unsigned retry_after_s; /* who finds gate or pool full gets 429 with Retry-After; 0 = 503 */
     size_t body_bytes_max;  /* 0 = the server's */
     bool cors;              /* answers other origins as options.cors_origin allows, and OPTIONS */
     bool is_page;           /* shown by a browser: security headers (CSP and so on) are added */
@@ -98,12 +100,13 @@ struct http_server_options {
     const char *const
         *addresses; /* "127.0.0.1:9090", "[::1]:9090", ":9090" (all), "localhost:0" (port chosen) */
     size_t address_count;
-    struct pool *pool;         /* for HTTP_RUN_POOL; NULL: these run aside */
-    unsigned thread_count;     /* per listener; 0 = 2 */
-    unsigned connections_max;  /* per listener; 0 = 512. One more takes the place of the one that
+    struct pool *pool;        /* for HTTP_RUN_POOL; NULL: these run aside */
+    unsigned thread_count;    /* per listener; 0 = 2 */
+    unsigned connections_max; /* per listener; 0 = 512. One more takes the place of the one that
                                   is silent longest; if all are busy, public routes only answer.
                                   Never more than half of the process' descriptors */
-    size_t body_bytes_max;     /* of a request; 0 = 10 MiB */
+    size_t body_bytes_max;    /* of a request; 0 = 10 MiB */
+    size_t bodies_bytes_max; /* of all requests together; 0 = 256 MiB. Beyond it 503, Retry-After */
     size_t response_bytes_max; /* of an answer that is not streamed; 0 = 64 MiB */
     int64_t idle_timeout_ms;   /* kept connection without a request; 0 = 5 min */
     int64_t read_timeout_ms;   /* from the first byte of a request to its last; 0 = 60 s */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/thread.h"
+#include "ingest/remote_write.h"
 #include "ingest/scrape.h"
 #include "storage/db.h"
 
@@ -232,6 +233,41 @@ static void collect_scrape(belfry_emitter *e, const struct scrape_stats *s)
     }
 }
 
+static void collect_remote_write(belfry_emitter *e, const struct remote_write_stats *s)
+{
+    const struct named_value gauges[] = {
+        {"belfry_remote_write_series_cached",
+         "Spellings of series that are known by the hash of their labels.",
+         (double)s->series_cached},
+        {"belfry_remote_write_groups", "Groups of series that remote write has written lately.",
+         (double)s->groups},
+    };
+    const struct named_value counters[] = {
+        {"belfry_remote_write_requests_total", "Requests received.", (double)s->requests},
+        {"belfry_remote_write_requests_failed_total", "Requests that were not answered with 204.",
+         (double)s->requests_failed},
+        {"belfry_remote_write_samples_total", "Samples received.", (double)s->samples},
+        {"belfry_remote_write_samples_stored_total", "Samples of them that are stored.",
+         (double)s->stored},
+        {"belfry_remote_write_exemplars_dropped_total", "Exemplars received and not kept.",
+         (double)s->exemplars_dropped},
+        {"belfry_remote_write_metadata_total", "Metadata of metrics received.",
+         (double)s->metadata},
+        {"prometheus_api_remote_write_invalid_labels_samples_total",
+         "The total number of received remote write samples and histogram samples which were "
+         "rejected due to invalid labels.",
+         (double)s->refused[WRITE_INVALID_LABELS]},
+    };
+    EMIT_GAUGES(e, gauges);
+    EMIT_COUNTERS(e, counters);
+    belfry_emit_family(e, "belfry_remote_write_samples_refused_total",
+                       "Samples received that are not stored, by reason.", BELFRY_COUNTER);
+    for (int i = 0; i < WRITE_REFUSAL_COUNT; i++) {
+        const belfry_label reason = {"reason", write_refusal_word((enum write_refusal)i)};
+        belfry_emit_sample(e, NULL, &reason, 1, (double)s->refused[i]);
+    }
+}
+
 static void collect_process(belfry_emitter *e, const struct self_metrics_sources *from)
 {
     struct api_stats api;
@@ -291,6 +327,11 @@ static void collect(void *arg, belfry_emitter *e)
     collect_head(e, &storage);
     collect_disk(e, &storage);
     collect_scrape(e, &scrape);
+    if (m->sources.remote_write) {
+        struct remote_write_stats remote;
+        remote_write_stats_get(m->sources.remote_write, &remote);
+        collect_remote_write(e, &remote);
+    }
     collect_process(e, &m->sources);
 }
 

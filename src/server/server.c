@@ -13,6 +13,7 @@
 #include "base/duration.h"
 #include "base/thread.h"
 #include "ingest/config.h"
+#include "ingest/remote_write.h"
 #include "ingest/scrape.h"
 #include "net/http_server.h"
 #include "server/running_config.h"
@@ -37,6 +38,8 @@ struct server {
     struct pool *pool;
     struct db *db;
     struct scrape_manager *scrape;
+    struct remote_write *remote_write; /* NULL: not enabled */
+    struct pool *write_pool;
     struct http_server *http;
     struct access *access;
     struct api *api;
@@ -296,6 +299,8 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .access = s->access,
                                   .prefix = s->opts->prefix,
                                   .external_url = s->opts->external_url,
+                                  .remote_write = s->remote_write,
+                                  .write_pool = s->write_pool,
                                   .config_text = give_config_text,
                                   .config_state = give_config_state,
                                   .is_ready = give_ready,
@@ -311,6 +316,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
     s->api = api_new(&options);
     struct self_metrics_sources sources = {.db = s->db,
                                            .scrape = s->scrape,
+                                           .remote_write = s->remote_write,
                                            .api = s->api,
                                            .http = s->http,
                                            .config = &s->config,
@@ -341,6 +347,18 @@ static void warn_of_strangers(struct server *s)
     }
 }
 
+/* Writes wait for the WAL, queries compute: threads of their own. Two at least, so that one decodes meanwhile. */
+static bool open_remote_write(struct server *s, struct error *err)
+{
+    if (!(s->opts->switches & 1u << API_SWITCH_REMOTE_WRITE))
+        return true;
+    unsigned threads = thread_cpu_count() < 2 ? 2 : thread_cpu_count();
+    if (!pool_start(&s->write_pool, threads, POOL_QUEUE_MAX, err))
+        return false;
+    s->remote_write = remote_write_new(s->db);
+    return true;
+}
+
 static bool start(struct server *s, struct error *err)
 {
     wall_time started = clock_wall();
@@ -348,7 +366,7 @@ static bool start(struct server *s, struct error *err)
     if (!pool_start(&s->pool, 0, POOL_QUEUE_MAX, err) || !self_metrics_new(&s->metrics, err) ||
         !open_access(s, err) || !open_http(s, err) || !load_config(s, err) ||
         !open_storage(s, err) || !scrape_manager_start(&s->scrape, s->db, &scrape, err) ||
-        !start_http(s, started, err))
+        !open_remote_write(s, err) || !start_http(s, started, err))
         return false;
     struct config *config = running_config_get(&s->config);
     bool applied = apply_queries(s, config, err);
@@ -384,6 +402,8 @@ static bool stop(struct server *s, struct error *err)
     http_server_close(s->http);
     api_free(s->api);
     access_close(s->access);
+    pool_stop(s->write_pool);
+    remote_write_free(s->remote_write);
     bool ok = !s->db || db_close(s->db, err);
     self_metrics_free(s->metrics);
     pool_stop(s->pool);

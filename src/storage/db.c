@@ -454,6 +454,11 @@ void db_flush(struct db *db)
     head_flush(db->head);
 }
 
+bool db_wait_written(struct db *db, struct error *err)
+{
+    return head_wait_written(db->head, err);
+}
+
 void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_bytes)
 {
     atomic_store_explicit(&db->retention_ms,
@@ -503,4 +508,9 @@ void db_top_get(struct db *db, size_t limit, struct arena *arena, struct db_top 
 void db_metadata_each(struct db *db, db_metadata_visit visit, void *arg)
 {
     head_metadata_each(db->head, visit, arg);
+}
+
+void db_add_metadata(struct db *db, const struct metric_metadata *m)
+{
+    head_add_metadata(db->head, m);
 }

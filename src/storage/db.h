@@ -52,6 +52,9 @@ struct storage_source *db_as_source(struct db *db);
 
 /* Waits until all commits so far are visible (tests, shutdown). */
 void db_flush(struct db *db);
+/* Waits until all commits so far are written as --storage.wal.sync wants it and visible. False (ERROR_NO_SPACE,
+ * ERROR_BUSY): writing has stopped; what was committed is kept and written when that is over. Any thread. */
+MUST_USE bool db_wait_written(struct db *db, struct error *err);
 /* Cuts and applies retention now instead of at the keeper's next look; for tests and admin. */
 MUST_USE bool db_maintain(struct db *db, struct error *err);
 /* Merges what is due (compact_plan.h) now. Not beside db_maintain(): it may run for minutes, while cuts,
@@ -101,5 +104,7 @@ void db_top_get(struct db *db, size_t limit, struct arena *arena, struct db_top 
 /* Metadata the groups reported: calls back once per distinct (family, type, help, unit). */
 typedef bool (*db_metadata_visit)(void *arg, const struct metric_metadata *m);
 void db_metadata_each(struct db *db, db_metadata_visit visit, void *arg);
+/* As group_set_metadata() (appender.h), from whoever has no group for it. Any thread. */
+void db_add_metadata(struct db *db, const struct metric_metadata *m);
 
 #endif

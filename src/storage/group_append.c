@@ -174,9 +174,7 @@ uint32_t group_slot_count(const struct group *g)
 
 void group_set_metadata(struct group *g, const struct metric_metadata *m)
 {
-    mutex_lock(&g->head->creation);
-    head_add_metadata_locked(g->head, m, true);
-    mutex_unlock(&g->head->creation);
+    head_add_metadata(g->head, m);
 }
 
 /* --- rows --- */

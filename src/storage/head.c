@@ -228,6 +228,18 @@ void head_flush(struct head *h)
     (void)all; /* appenders and statistics say so */
 }
 
+bool head_wait_written(struct head *h, struct error *err)
+{
+    return wal_flush(h->wal, err);
+}
+
+void head_add_metadata(struct head *h, const struct metric_metadata *m)
+{
+    mutex_lock(&h->creation);
+    head_add_metadata_locked(h, m, true);
+    mutex_unlock(&h->creation);
+}
+
 bool head_refuse_below(struct head *h, int64_t cut_ms, struct error *err)
 {
     wal_refuse_below(h->wal, cut_ms);
