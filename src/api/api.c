@@ -98,4 +98,5 @@ void api_stats_get(struct api *api, struct api_stats *out)
     out->queries_waiting = http_gate_waiting(api->gate);
     out->queries_total = atomic_load_explicit(&api->queries_total, memory_order_relaxed);
     out->queries_failed = atomic_load_explicit(&api->queries_failed, memory_order_relaxed);
+    out->federation_errors = atomic_load_explicit(&api->federation_errors, memory_order_relaxed);
 }

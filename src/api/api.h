@@ -50,6 +50,8 @@ struct api_options {
 
     /* Appends the running configuration as YAML. NULL: empty. Any thread. */
     void (*config_text)(void *arg, struct buffer *out);
+    /* Those of the running configuration, in the arena. NULL: none. Any thread. */
+    struct labels (*external_labels)(void *arg, struct arena *arena);
     /* When it was loaded, and whether the last reload went well. */
     bool (*config_state)(void *arg, wall_time *loaded);
     /* False until queries can be answered: /-/ready and the API say 503. NULL: always ready. */
@@ -91,7 +93,7 @@ bool api_error_body(struct view target, int status, struct view text, struct buf
 
 /* Numbers of the API for /metrics. */
 struct api_stats {
-    uint64_t queries_running, queries_waiting, queries_total, queries_failed;
+    uint64_t queries_running, queries_waiting, queries_total, queries_failed, federation_errors;
     uint64_t query_log_failed;
     bool query_log_open;
 };

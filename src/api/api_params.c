@@ -199,6 +199,26 @@ bool api_limit_parse(struct view text, size_t *limit, struct error *err)
     return true;
 }
 
+/* ---- headers ---- */
+
+static struct view trim(struct view v)
+{
+    while (v.len && (v.ptr[0] == ' ' || v.ptr[0] == '\t'))
+        v = view_slice(v, 1, v.len);
+    while (v.len && (v.ptr[v.len - 1] == ' ' || v.ptr[v.len - 1] == '\t'))
+        v = view_slice(v, 0, v.len - 1);
+    return v;
+}
+
+struct view api_cut(struct view *rest, char at)
+{
+    const char *end = memchr(rest->ptr, at, rest->len);
+    size_t len = end ? (size_t)(end - rest->ptr) : rest->len;
+    struct view part = trim(view_slice(*rest, 0, len));
+    *rest = view_slice(*rest, len + 1, rest->len);
+    return part;
+}
+
 /* ---- label names ---- */
 
 static int hex_value(char c)
@@ -265,8 +285,8 @@ static bool set_parse(struct matcher_set *set, struct view text, struct error *e
     return error_set(err, ERROR_INPUT, "match[] must contain at least one non-empty matcher");
 }
 
-static bool sets_parse(struct api_selection *s, struct arena *arena, struct http_request *rq,
-                       struct error *err)
+bool api_selectors_parse(struct api_selection *s, struct arena *arena, struct http_request *rq,
+                         struct error *err)
 {
     size_t count, capacity = 0;
     const struct form_param *params = http_request_params(rq, &count);
@@ -304,7 +324,7 @@ bool api_selection_parse(struct api_selection *s, struct arena *arena, struct ht
         bad = "start";
     else if (!time_param(rq, "end", &s->maxt, &err))
         bad = "end";
-    else if (!sets_parse(s, arena, rq, &err))
+    else if (!api_selectors_parse(s, arena, rq, &err))
         bad = "match[]";
     if (bad)
         api_error_param(rs, bad, &err);

@@ -70,7 +70,7 @@ struct api {
     struct active_queries active;
     struct query_log query_log;
     _Atomic int64_t subquery_step_ms; /* relaxed; 0 = the engine's default */
-    _Atomic uint64_t queries_total, queries_failed;
+    _Atomic uint64_t queries_total, queries_failed, federation_errors;
 };
 
 /* api_envelope.c: {"status":"success","data": ... ,"warnings":[...]} */
@@ -101,6 +101,9 @@ MUST_USE bool api_limit_parse(struct view text, size_t *limit,
                               struct error *err); /* "" = 0 = none */
 /* RFC 3339 in UTC, "2026-11-20T20:00:58.456Z"; the year 1 for ms == INT64_MIN. */
 void api_time_format(struct buffer *b, int64_t ms);
+/* Cuts off what stands before the next `at` of a header's value (all of it when there is none), without the
+ * blanks around it. */
+struct view api_cut(struct view *rest, char at);
 /* A label name of a path: U__ escapes of UTF-8 names are undone. */
 struct view api_label_unescape(struct arena *arena, struct view name);
 
@@ -119,6 +122,9 @@ struct api_selection {
 /* False: the error is in rs. Deinit either way. */
 MUST_USE bool api_selection_parse(struct api_selection *s, struct arena *arena,
                                   struct http_request *rq, struct http_response *rs);
+/* match[] alone; the error is not in an answer yet. */
+MUST_USE bool api_selectors_parse(struct api_selection *s, struct arena *arena,
+                                  struct http_request *rq, struct error *err);
 void api_selection_deinit(struct api_selection *s);
 
 /* The handlers, by the file they are in. */
@@ -132,6 +138,7 @@ api_serve api_serve_series, api_serve_label_names, api_serve_label_values; /* ap
 api_serve api_serve_buildinfo, api_serve_version, api_serve_runtimeinfo, api_serve_config,
     api_serve_flags, api_serve_tsdb, api_serve_walreplay, api_serve_metadata; /* api_status.c */
 api_serve api_serve_targets, api_serve_scrape_pools;                          /* api_targets.c */
+api_serve api_serve_federate;                                                 /* api_federate.c */
 api_serve api_serve_write;                                                    /* api_write.c */
 api_serve api_serve_document, api_serve_asset;                                /* page.c */
 

@@ -54,6 +54,7 @@ const struct api_route API_ROUTES[] = {
     ROUTE(GET|POST, "/api/v1/labels",              VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        CORS,       api_serve_label_names),
     ROUTE(GET,      "/api/v1/label/{name}/values", VIEW,   ALWAYS,    NONE, POOL,   NOTHING,        CORS,       api_serve_label_values),
 
+    ROUTE(GET,      "/federate",                   VIEW,   ALWAYS,    NONE, POOL,   NOTHING,        GATED,      api_serve_federate),
     ROUTE(POST,     "/api/v1/write",               EDIT,   REMOTE_WRITE, REMOTE_WRITE_BODY_MAX, POOL, NOTHING, WRITES, api_serve_write),
 
     ROUTE(GET,      "/api/v1/targets",             VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_targets),

@@ -24,38 +24,19 @@ static bool eq_nocase(struct view a, struct view b)
     return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
 }
 
-static struct view trim(struct view v)
-{
-    while (v.len && (v.ptr[0] == ' ' || v.ptr[0] == '\t'))
-        v = view_slice(v, 1, v.len);
-    while (v.len && (v.ptr[v.len - 1] == ' ' || v.ptr[v.len - 1] == '\t'))
-        v = view_slice(v, 0, v.len - 1);
-    return v;
-}
-
-/* Cuts off what stands before the next semicolon. */
-static struct view next_part(struct view *rest)
-{
-    const char *end = memchr(rest->ptr, ';', rest->len);
-    size_t len = end ? (size_t)(end - rest->ptr) : rest->len;
-    struct view part = trim(view_slice(*rest, 0, len));
-    *rest = view_slice(*rest, len + 1, rest->len);
-    return part;
-}
-
 /* "application/x-protobuf", alone or with proto=prometheus.WriteRequest; nothing at all is taken for it, as
  * Prometheus does for senders from before there was a choice. */
 static bool check_type(struct view type, struct error *err)
 {
     if (type.len == 0)
         return true;
-    struct view rest = type, media = next_part(&rest);
+    struct view rest = type, media = api_cut(&rest, ';');
     if (!eq_nocase(media, VIEW("application/x-protobuf")))
         return error_set(err, ERROR_INPUT,
                          "expected application/x-protobuf as the content type, got \"%.*s\"",
                          VIEW_ARGS(view_slice(type, 0, 200)));
     while (rest.len) {
-        struct view part = next_part(&rest);
+        struct view part = api_cut(&rest, ';');
         if (part.len < 6 || strncasecmp(part.ptr, "proto=", 6) != 0)
             continue;
         struct view proto = view_slice(part, 6, part.len);

@@ -79,6 +79,15 @@ static void give_config_text(void *arg, struct buffer *out)
     config_unref(config);
 }
 
+static struct labels give_external_labels(void *arg, struct arena *arena)
+{
+    struct server *s = arg;
+    struct config *config = running_config_get(&s->config);
+    struct labels ls = labels_copy(arena, config->global.external_labels);
+    config_unref(config);
+    return ls;
+}
+
 static bool give_config_state(void *arg, wall_time *loaded)
 {
     struct server *s = arg;
@@ -302,6 +311,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .remote_write = s->remote_write,
                                   .write_pool = s->write_pool,
                                   .config_text = give_config_text,
+                                  .external_labels = give_external_labels,
                                   .config_state = give_config_state,
                                   .is_ready = give_ready,
                                   .metrics = give_metrics,
