@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/duration.h"
 #include "base/file.h"
+#include "base/machine.h"
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/flags.h"
@@ -23,7 +24,9 @@ struct server_flags {
     struct flag_list addresses, features;
     int64_t retention_ms, block_ms, block_max_ms, lookback_ms, query_timeout_ms, read_timeout_ms;
     uint64_t retention_bytes, segment_bytes, memory_max_bytes;
+    uint64_t memory_limit_bytes;
     int64_t query_concurrency, samples_max, connections_max, series_max;
+    int64_t series_per_job_max, series_per_metric_max, new_series_per_job_max;
     bool help, version, lifecycle, admin_api, remote_write;
 };
 
@@ -91,7 +94,15 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         {"storage.wal.sync", 0, FLAG_TEXT, &f->wal_sync, "DURATION|off",
          "Sync at most this long after a commit; 0: before it."},
         {"storage.series-max", 0, FLAG_COUNT, &f->series_max, "N",
-         "Series in memory; new ones beyond are refused. 0: no limit."},
+         "Series in memory; new ones beyond are folded. Half of the memory limit; 0: no limit."},
+        {"storage.memory-limit", 0, FLAG_BYTES, &f->memory_limit_bytes, "BYTES",
+         "Memory to stay below; 75 % of the machine's or the control group's. 0B: no limit."},
+        {"storage.series-per-job-max", 0, FLAG_COUNT, &f->series_per_job_max, "N",
+         "Series of one job; new ones beyond are folded. Half of all; 0: no limit."},
+        {"storage.series-per-metric-max", 0, FLAG_COUNT, &f->series_per_metric_max, "N",
+         "Series of one metric; likewise. A quarter of all; 0: no limit."},
+        {"storage.new-series-per-job-max", 0, FLAG_COUNT, &f->new_series_per_job_max, "N",
+         "New series of one job in ten minutes. Half of the job's; 0: no limit."},
         {"query.lookback-delta", 0, FLAG_DURATION, &f->lookback_ms, "DURATION",
          "How far back a sample is looked for."},
         {"query.timeout", 0, FLAG_DURATION, &f->query_timeout_ms, "DURATION",
@@ -287,7 +298,11 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
                .retention_ms = f->retention_ms ? f->retention_ms : -1,
                .retention_bytes = f->retention_bytes,
                .wal_segment_bytes = f->segment_bytes,
-               .series_max = (size_t)f->series_max},
+               .series_max = (size_t)f->series_max,
+               .series_per_job_max = (uint64_t)f->series_per_job_max,
+               .series_per_metric_max = (uint64_t)f->series_per_metric_max,
+               .new_series_per_job_max = (uint64_t)f->new_series_per_job_max,
+               .memory_bytes_max = f->memory_limit_bytes},
         .engine = {.lookback_ms = f->lookback_ms,
                    .timeout_ms = f->query_timeout_ms,
                    .samples_max = f->samples_max,
@@ -332,7 +347,10 @@ static bool check_values(const struct server_flags *f, struct error *err)
     } counts[] = {{"query.max-concurrency", f->query_concurrency, 100000},
                   {"query.max-samples", f->samples_max, INT64_MAX},
                   {"web.max-connections", f->connections_max, 1000000},
-                  {"storage.series-max", f->series_max, UINT32_MAX}};
+                  {"storage.series-max", f->series_max, UINT32_MAX},
+                  {"storage.series-per-job-max", f->series_per_job_max, UINT32_MAX},
+                  {"storage.series-per-metric-max", f->series_per_metric_max, UINT32_MAX},
+                  {"storage.new-series-per-job-max", f->new_series_per_job_max, UINT32_MAX}};
     for (size_t i = 0; i < ARRAY_COUNT(counts); i++)
         if (counts[i].value < 0 || counts[i].value > counts[i].max)
             return error_set(err, ERROR_USAGE,
@@ -352,13 +370,24 @@ static bool check_values(const struct server_flags *f, struct error *err)
         f->log_level);
 }
 
-/* What one query may use by default: with one of them the machine does not end. Whole MiB, to be read. */
-static uint64_t query_memory_default(void)
+enum { SERIES_BYTES = 1024, LIMIT_BY_MEMORY = -1 };
+
+/* Limits that no flag has set follow the memory limit: half of it is for series, of 1 KiB each (measured: 220 to 800
+ * bytes, scraped and steady; the rest is for those that came and went since the last cut). */
+static void limits_derive(struct server_flags *f)
 {
-    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-    uint64_t bytes =
-        pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : UINT64_C(1) << 32;
-    return bytes / 4 >> 20 << 20;
+    uint64_t memory =
+        f->memory_limit_bytes ? f->memory_limit_bytes : machine_memory_bytes() / 4 * 3;
+    int64_t all = (int64_t)(memory / 2 / SERIES_BYTES);
+    int64_t total = f->series_max > 0 ? f->series_max : all;
+    if (f->series_max == LIMIT_BY_MEMORY)
+        f->series_max = all;
+    if (f->series_per_job_max == LIMIT_BY_MEMORY)
+        f->series_per_job_max = total / 2;
+    if (f->series_per_metric_max == LIMIT_BY_MEMORY)
+        f->series_per_metric_max = total / 4;
+    if (f->new_series_per_job_max == LIMIT_BY_MEMORY)
+        f->new_series_per_job_max = f->series_per_job_max / 2;
 }
 
 int command_server(int argc, char **argv)
@@ -377,14 +406,20 @@ int command_server(int argc, char **argv)
                              .read_timeout_ms = 5 * 60 * 1000,
                              .segment_bytes = 128 << 20,
                              .query_concurrency = 20,
+                             .memory_limit_bytes = machine_memory_bytes() / 4 * 3,
+                             .series_max = LIMIT_BY_MEMORY,
+                             .series_per_job_max = LIMIT_BY_MEMORY,
+                             .series_per_metric_max = LIMIT_BY_MEMORY,
+                             .new_series_per_job_max = LIMIT_BY_MEMORY,
                              .samples_max = 50000000,
-                             .memory_max_bytes = query_memory_default(),
+                             .memory_max_bytes = machine_memory_bytes() / 4 >> 20 << 20,
                              .connections_max = 512};
     struct flag flags[FLAGS_MAX];
     size_t count = server_flag_table(&f, flags, FLAGS_MAX);
     struct flag_words words;
     if (!flags_parse(flags, count, argc, argv, &words, keep_warning, &err))
         return command_fail(&err);
+    limits_derive(&f);
     if (f.help) {
         printf("Usage: belfry server [FLAG...]\n\nFlags:\n");
         flags_print_help(stdout, flags, count);

@@ -22,6 +22,21 @@ void line_cache_clear(struct line_cache *c)
     *c = (struct line_cache){.visit = c->visit};
 }
 
+void line_cache_ask_again(struct line_cache *c, uint32_t max)
+{
+    uint32_t kept = 0, folded = 0, from = c->ask_from < c->folded_count ? c->ask_from : 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        bool is_folded = line_slot_is_folded(c->entries[i].slot);
+        bool goes = is_folded && folded >= from && folded - from < max;
+        folded += is_folded;
+        if (!goes)
+            c->entries[kept++] = c->entries[i];
+    }
+    c->ask_from = from + max;
+    c->folded_count -= c->count - kept;
+    c->count = kept;
+}
+
 void line_cache_move(struct line_cache *to, struct line_cache *from)
 {
     if (from->count) {
@@ -123,10 +138,18 @@ static bool comment_known(struct line_walk *w, const struct line_entry *e)
 }
 
 /* The entry is no slot of the row. */
-NOINLINE static bool special_known(struct line_walk *w, const struct line_entry *e)
+NOINLINE static bool special_known(struct line_walk *w, const struct line_entry *e,
+                                   struct appender *a)
 {
     if (slot_is_comment(e->slot))
         return comment_known(w, e);
+    if (line_slot_is_folded(e->slot)) {
+        if (!exposition_next_cached(&w->parser, e->len, e->hash))
+            return false;
+        w->known++;
+        line_slot_fold(a, e->slot);
+        return true;
+    }
     if (e->slot != LINE_SLOT_DROPPED || !exposition_next_cached(&w->parser, e->len, e->hash))
         return false;
     w->known++;
@@ -143,7 +166,7 @@ bool line_walk_known(struct line_walk *w, struct appender *a)
                 return false;
             appender_sample(a, e->slot, w->parser.value);
             w->known++;
-        } else if (!special_known(w, e)) {
+        } else if (!special_known(w, e, a)) {
             return false;
         }
         if (UNLIKELY(w->changed))
@@ -163,9 +186,10 @@ bool line_walk_known(struct line_walk *w, struct appender *a)
 /* Is this the entry of the line? A line with a timestamp and one without may both have been seen. */
 static bool entry_is(const struct line_entry *e, uint64_t hash, size_t len, bool timestamped)
 {
-    bool entry_timestamped = e->slot >= LINE_SLOT_TIMESTAMPED && e->slot < LINE_SLOT_COMMENT;
+    bool entry_timestamped = e->slot >= LINE_SLOT_TIMESTAMPED && e->slot < LINE_SLOT_FOLDED;
     return e->hash == hash && e->len == len &&
-           (e->slot == LINE_SLOT_DROPPED || entry_timestamped == timestamped);
+           (e->slot == LINE_SLOT_DROPPED || line_slot_is_folded(e->slot) ||
+            entry_timestamped == timestamped);
 }
 
 static void table_build(struct line_walk *w)
@@ -311,6 +335,9 @@ void line_walk_finish(struct line_walk *w)
     c->entries = mem_resize(MEM_SCRAPE, c->entries, s->next_count * sizeof *c->entries);
     memcpy(c->entries, s->next, s->next_count * sizeof *c->entries);
     c->count = (uint32_t)s->next_count;
-    for (uint32_t i = 0; i < c->count; i++)
+    c->folded_count = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
         c->entries[i].visit = 0;
+        c->folded_count += line_slot_is_folded(c->entries[i].slot);
+    }
 }

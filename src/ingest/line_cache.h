@@ -37,19 +37,37 @@ struct line_entry {
 };
 
 #define LINE_SLOT_DROPPED UINT32_C(0xfffffffe) /* relabelling drops it */
+/* Over a limit of series: the line counts in the overflow series of the slot in the low 24 bits (all set: in
+ * none). Asked for again now and then: line_cache_ask_again(). */
+#define LINE_SLOT_FOLDED UINT32_C(0xc0000000)
+#define LINE_SLOT_FOLDED_MAX UINT32_C(0xc0ffffff)
 #define LINE_SLOT_COMMENT UINT32_C(0xffffff00) /* + type of a TYPE line, or LINE_NO_TYPE */
 #define LINE_SLOT_TIMESTAMPED                                                                      \
     UINT32_C(0x80000000) /* a bit: slot of the group of timestamped samples */
 enum { LINE_NO_TYPE = 0x20, LINE_SLOTS_MAX = 0x7fffffff };
+
+static inline bool line_slot_is_folded(uint32_t slot)
+{
+    return slot >= LINE_SLOT_FOLDED && slot <= LINE_SLOT_FOLDED_MAX;
+}
+static inline void line_slot_fold(struct appender *a, uint32_t slot)
+{
+    if (slot != LINE_SLOT_FOLDED_MAX)
+        appender_fold(a, slot & ~LINE_SLOT_FOLDED);
+}
 
 /* All zero = empty. */
 struct line_cache {
     struct line_entry *entries;
     uint32_t count;
     uint16_t visit;
+    uint32_t folded_count; /* of the entries */
+    uint32_t ask_from;     /* which of the folded are the next to be asked for */
 };
 /* Forgets all lines. */
 void line_cache_clear(struct line_cache *c);
+/* Forgets up to `max` folded lines, others than the last time: the next walk meets them as new. */
+void line_cache_ask_again(struct line_cache *c, uint32_t max);
 /* Puts the lines of `from` behind those of `to`, which is no cache for a walk any more. `from` is empty then. */
 void line_cache_move(struct line_cache *to, struct line_cache *from);
 static inline size_t line_cache_bytes(const struct line_cache *c)

@@ -268,6 +268,15 @@ static void samples_sort(struct write_scratch *s, struct write_outcome *o)
 
 /* ---- rows of one group, which is owned ---- */
 
+/* What stands in for the slot of a series over a limit. */
+static uint32_t refused_slot(struct group *g, struct labels ls)
+{
+    uint32_t slot;
+    return group_overflow_slot(g, ls, &slot) && slot < WRITE_SLOT_REFUSED_MAX - WRITE_SLOT_REFUSED
+               ? WRITE_SLOT_REFUSED | slot
+               : WRITE_SLOT_REFUSED_MAX;
+}
+
 /* Slots for the series that nobody knew. False: the storage takes nothing now. */
 static bool unknown_resolve(struct remote_write *w, struct write_group *g, struct write_request *rq,
                             const struct write_sample *samples, size_t count, struct error *err)
@@ -280,10 +289,10 @@ static bool unknown_resolve(struct remote_write *w, struct write_group *g, struc
         if (LIKELY(s->slot != WRITE_SLOT_UNKNOWN))
             continue;
         if (!group_slot(g->group, s->parsed, &s->slot, err)) {
-            s->slot = WRITE_SLOT_REFUSED;
             ok = err->kind == ERROR_LIMIT;
             if (!ok)
                 break;
+            s->slot = refused_slot(g->group, s->parsed);
         }
         if (fresh_count == capacity)
             fresh =
@@ -335,7 +344,7 @@ static bool row_refuse(const struct write_request *rq, const struct write_sample
         return false;
     for (size_t i = 0; i < count; i++) {
         const struct write_series *s = &rq->series[samples[i].series];
-        if (s->slot != WRITE_SLOT_REFUSED)
+        if (!write_slot_is_refused(s->slot))
             refuse(o, reason, s, samples[i].timestamp_ms, why);
     }
     return true;
@@ -357,8 +366,11 @@ static bool row_append(struct write_group *g, const struct write_request *rq,
         return row_refuse(rq, samples, count, err, o);
     for (size_t i = 0; i < count; i++) {
         const struct write_series *s = &rq->series[samples[i].series];
-        if (UNLIKELY(s->slot == WRITE_SLOT_REFUSED))
+        if (UNLIKELY(write_slot_is_refused(s->slot))) {
+            if (s->slot != WRITE_SLOT_REFUSED_MAX)
+                appender_fold(&a, s->slot & ~WRITE_SLOT_REFUSED);
             continue;
+        }
         if (LIKELY(!cell_is_taken(&a, s->slot))) {
             appender_sample(&a, s->slot, samples[i].value);
             stored++;
@@ -394,7 +406,7 @@ static bool group_append(struct remote_write *w, struct write_scratch *s,
     write_group_disown(w, g);
     for (size_t i = 0; i < count && ok; i++) {
         const struct write_series *series = &s->rq.series[samples[i].series];
-        if (UNLIKELY(series->slot == WRITE_SLOT_REFUSED))
+        if (UNLIKELY(write_slot_is_refused(series->slot)))
             refuse(o, WRITE_SERIES_LIMIT, series, samples[i].timestamp_ms, NULL);
     }
     return ok;

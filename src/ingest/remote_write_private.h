@@ -19,8 +19,10 @@
 #include <stdatomic.h>
 
 #define WRITE_SLOT_UNKNOWN UINT32_C(0xffffffff) /* nobody knows the series yet */
-#define WRITE_SLOT_REFUSED UINT32_C(0xfffffffe) /* over a limit of series, or no series at all */
-#define WRITE_SLOT_INVALID UINT32_C(0xfffffffd)
+#define WRITE_SLOT_INVALID UINT32_C(0xfffffffe) /* the labels are none */
+/* Over a limit of series; the slot of its overflow series in the low bits (WRITE_SLOT_REFUSED_MAX: none). */
+#define WRITE_SLOT_REFUSED UINT32_C(0xc0000000)
+#define WRITE_SLOT_REFUSED_MAX UINT32_C(0xc0ffffff)
 
 enum {
     WRITE_GROUPS_MAX = 1 << 16,
@@ -47,6 +49,11 @@ struct write_group {
     bool is_live;         /* in a sweep */
     uint64_t *live_slots; /* in a sweep */
 };
+
+static inline bool write_slot_is_refused(uint32_t slot)
+{
+    return slot >= WRITE_SLOT_REFUSED && slot <= WRITE_SLOT_REFUSED_MAX;
+}
 
 struct write_scratch; /* remote_write.c */
 

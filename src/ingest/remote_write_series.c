@@ -70,11 +70,11 @@ void write_table_find(struct remote_write *w, struct write_series *series, size_
         struct write_entry *e = table_place(w->entries, w->entry_capacity, series[i].hash);
         uint32_t seen = atomic_load_explicit(&e->seen, memory_order_relaxed);
         if (e->slot == WRITE_SLOT_UNKNOWN ||
-            (e->slot == WRITE_SLOT_REFUSED && now - seen >= WRITE_REFUSED_SECONDS))
+            (write_slot_is_refused(e->slot) && now - seen >= WRITE_REFUSED_SECONDS))
             continue;
         series[i].group = e->group;
         series[i].slot = e->slot;
-        if (seen != now && e->slot != WRITE_SLOT_REFUSED)
+        if (seen != now && !write_slot_is_refused(e->slot))
             atomic_store_explicit(&e->seen, now, memory_order_relaxed);
     }
     pthread_rwlock_unlock(&w->table_lock);
@@ -97,9 +97,9 @@ void write_table_add(struct remote_write *w, struct write_group *g,
         struct write_entry *e = table_place(w->entries, w->entry_capacity, series[i]->hash);
         if (e->slot == WRITE_SLOT_UNKNOWN)
             w->entry_count++;
-        else if (e->slot == WRITE_SLOT_REFUSED)
+        else if (write_slot_is_refused(e->slot))
             w->refused_count--;
-        if (series[i]->slot == WRITE_SLOT_REFUSED)
+        if (write_slot_is_refused(series[i]->slot))
             w->refused_count++;
         else if (e->slot == WRITE_SLOT_UNKNOWN)
             g->entry_count++;
@@ -118,7 +118,7 @@ void write_table_add(struct remote_write *w, struct write_group *g,
 static bool is_young(const struct write_entry *e, uint32_t now, uint32_t idle)
 {
     uint32_t age = now - atomic_load_explicit(&e->seen, memory_order_relaxed);
-    return age < (e->slot == WRITE_SLOT_REFUSED && idle ? WRITE_REFUSED_SECONDS : idle);
+    return age < (write_slot_is_refused(e->slot) && idle ? WRITE_REFUSED_SECONDS : idle);
 }
 
 /* Keeps the young, in a table of their own size. In a sweep. */
@@ -137,7 +137,7 @@ static void table_shrink(struct remote_write *w, uint32_t now, uint32_t idle)
             continue;
         memcpy(table_place(w->entries, w->entry_capacity, old[i].hash), &old[i], sizeof *old);
         w->entry_count++;
-        w->refused_count += old[i].slot == WRITE_SLOT_REFUSED;
+        w->refused_count += write_slot_is_refused(old[i].slot);
     }
     mem_free(MEM_REMOTE_WRITE, old);
 }
@@ -248,7 +248,7 @@ static void sweep_mark(struct remote_write *w, uint32_t now, uint32_t idle)
         struct write_group *g = w->groups[e->group];
         g->is_live =
             true; /* for a refused series too: its group's number must not become another's */
-        if (e->slot != WRITE_SLOT_REFUSED)
+        if (!write_slot_is_refused(e->slot))
             slots_mark(g, e->slot);
     }
 }
@@ -258,7 +258,7 @@ static void sweep_release(struct remote_write *w, uint32_t now, uint32_t idle)
 {
     for (size_t i = 0; i < w->entry_capacity; i++) {
         const struct write_entry *e = &w->entries[i];
-        if (e->slot == WRITE_SLOT_UNKNOWN || e->slot == WRITE_SLOT_REFUSED ||
+        if (e->slot == WRITE_SLOT_UNKNOWN || write_slot_is_refused(e->slot) ||
             is_young(e, now, idle))
             continue;
         struct write_group *g = w->groups[e->group];

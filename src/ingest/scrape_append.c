@@ -83,6 +83,9 @@ struct appending {
     bool metadata_changed, over_sample_limit;
     uint64_t slow_kept, slow_dropped; /* of the samples that the hot path did not take */
     uint64_t added;
+    uint64_t
+        overflow_key; /* hash of metric, job and instance that overflow_slot is for; 0 = none */
+    uint32_t overflow_slot;
     enum scrape_failure kind;
 };
 
@@ -328,7 +331,9 @@ static void take(struct appending *ap, uint32_t slot)
         return;
     }
     ap->slow_kept++;
-    if (line_walk_is_timestamped(&ap->walk))
+    if (line_slot_is_folded(slot))
+        line_slot_fold(&ap->a, slot);
+    else if (line_walk_is_timestamped(&ap->walk))
         timed_add(&ap->w->timed, slot, p->timestamp_ms, p->value);
     else
         appender_sample(&ap->a, slot, p->value);
@@ -337,6 +342,25 @@ static void take(struct appending *ap, uint32_t slot)
 static uint64_t kept_count(const struct appending *ap)
 {
     return ap->walk.known - ap->walk.known_dropped + ap->slow_kept;
+}
+
+/* The slot for a line whose series is over a limit: that of the overflow series of its metric. Neighbours mostly
+ * have the same. */
+static uint32_t folded_slot(struct appending *ap, struct labels ls)
+{
+    const char *const names[] = {LABEL_NAME, "job", "instance"};
+    uint64_t key = 1;
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        key = key * 31 + hash64_view(labels_get(ls, view_from(names[i])));
+    if (key == ap->overflow_key)
+        return ap->overflow_slot;
+    uint32_t slot;
+    ap->overflow_key = key;
+    ap->overflow_slot = group_overflow_slot(ap->s->group, ls, &slot) &&
+                                slot < LINE_SLOT_FOLDED_MAX - LINE_SLOT_FOLDED
+                            ? LINE_SLOT_FOLDED | slot
+                            : LINE_SLOT_FOLDED_MAX;
+    return ap->overflow_slot;
 }
 
 /* A line that nobody knows: labels, checks, slot. False fails the scrape. */
@@ -370,7 +394,9 @@ static bool on_new_line(struct appending *ap, struct error *err)
         if (err->kind != ERROR_LIMIT)
             return false;
         COUNT(ap->counters->series_refused, 1); /* the series that are there go on */
-        ap->slow_kept++;
+        slot = folded_slot(ap, ls);
+        line_walk_learn(&ap->walk, slot);
+        take(ap, slot);
         return true;
     }
     ASSERT(timed || slot <= LINE_SLOTS_MAX);
@@ -388,6 +414,11 @@ static bool read_lines(struct appending *ap, struct view body, enum exposition_f
     if (ap->s->format != format) /* the same line may mean something else now, or nothing */
         scrape_forget_lines(ap->s, ap->counters, true);
     ap->s->format = format;
+    if (ap->s->cache.folded_count > 0 &&
+        mono_ms_since(ap->s->folded_asked) >= SCRAPE_FOLDED_ASK_MS) {
+        line_cache_ask_again(&ap->s->cache, SCRAPE_FOLDED_ASK_MAX);
+        ap->s->folded_asked = clock_mono();
+    }
     line_walk_init(walk, &ap->s->cache, &ap->w->lines, body, format, ap->job->honor_timestamps);
     for (;;) {
         while (line_walk_known(walk, &ap->a))

@@ -40,7 +40,10 @@ enum {
     SCRAPE_HEADER_LINE_BYTES_MAX = 16 * 1024,
     SCRAPE_HEADER_BYTES_MAX = 64 * 1024,
     SCRAPE_HEADER_COUNT_MAX = 128,
-    SCRAPE_HELP_BYTES_MAX = 4096
+    SCRAPE_HELP_BYTES_MAX = 4096,
+    SCRAPE_FOLDED_ASK_MS =
+        60000, /* of lines over a limit of series so many are asked for so often */
+    SCRAPE_FOLDED_ASK_MAX = 10000
 };
 
 struct scrape_thread;
@@ -103,9 +106,10 @@ struct scrape {
     int64_t cache_bytes_counted;
     uint32_t report_slots[SCRAPE_REPORT_COUNT];
     bool report_slots_known;
-    wall_time last_row;  /* when series_written */
-    bool series_written; /* since the group was opened: a last row of stale markers is due */
-    size_t body_bytes;   /* of the last scrape: what to reserve for the next */
+    wall_time last_row;     /* when series_written */
+    mono_time folded_asked; /* when series over a limit were last asked for again */
+    bool series_written;    /* since the group was opened: a last row of stale markers is due */
+    size_t body_bytes;      /* of the last scrape: what to reserve for the next */
 };
 struct scrape *scrape_ref(struct scrape *s);
 void scrape_unref(struct scrape *s); /* NULL does nothing */

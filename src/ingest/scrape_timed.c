@@ -34,7 +34,7 @@ static uint32_t line_slot(uint32_t group, uint32_t slot)
 
 static bool is_timed(uint32_t slot)
 {
-    return slot >= LINE_SLOT_TIMESTAMPED && slot < LINE_SLOT_COMMENT;
+    return slot >= LINE_SLOT_TIMESTAMPED && slot < LINE_SLOT_FOLDED;
 }
 
 static uint32_t group_of(uint32_t slot)

@@ -268,6 +268,40 @@ static void collect_remote_write(belfry_emitter *e, const struct remote_write_st
     }
 }
 
+static void collect_guard(belfry_emitter *e, struct db *db)
+{
+    struct arena arena;
+    struct db_guard guard;
+    arena_init(&arena, MEM_INSTRUMENT, 0);
+    db_guard_get(db, &arena, &guard);
+    const struct {
+        const char *limit;
+        uint64_t value;
+    } limits[] = {{"total", guard.series_max},
+                  {"job", guard.series_per_job_max},
+                  {"metric", guard.series_per_metric_max},
+                  {"new", guard.new_series_per_job_max},
+                  {"memory", guard.memory_bytes_max}};
+    belfry_emit_family(e, "belfry_storage_series_limit",
+                       "Limits of the cardinality guard: series, new series of a job in ten "
+                       "minutes, bytes of memory; 0: none.",
+                       BELFRY_GAUGE);
+    for (size_t i = 0; i < ARRAY_COUNT(limits); i++) {
+        const belfry_label label = {"limit", limits[i].limit};
+        belfry_emit_sample(e, NULL, &label, 1, (double)limits[i].value);
+    }
+    belfry_emit_family(e, "belfry_storage_series_folded_total",
+                       "New series that were refused and counted in an overflow series, each time "
+                       "that they were asked for; at most 64 pairs of job and metric.",
+                       BELFRY_COUNTER);
+    for (size_t i = 0; i < guard.culprit_count; i++) {
+        const struct db_guard_culprit *c = &guard.culprits[i];
+        const belfry_label labels[] = {{"job", c->job.ptr}, {"metric", c->metric.ptr}};
+        belfry_emit_sample(e, NULL, labels, ARRAY_COUNT(labels), (double)c->refused);
+    }
+    arena_deinit(&arena);
+}
+
 static void collect_process(belfry_emitter *e, const struct self_metrics_sources *from)
 {
     struct api_stats api;
@@ -329,6 +363,7 @@ static void collect(void *arg, belfry_emitter *e)
     scrape_stats_get(m->sources.scrape, &scrape);
     collect_head(e, &storage);
     collect_disk(e, &storage);
+    collect_guard(e, m->sources.db);
     collect_scrape(e, &scrape);
     if (m->sources.remote_write) {
         struct remote_write_stats remote;

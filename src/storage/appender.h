@@ -38,8 +38,15 @@ MUST_USE bool db_group_open(struct db *db, struct view key, struct group **out, 
 /* The group's data stays; slots are no longer valid. NULL is fine. */
 void group_close(struct group *g);
 /* The slot of a series, which is created when new. Valid until group_close() or until
- * group_generation() changes (slots were renumbered by sealing). ERROR_LIMIT beyond a limit of series. */
+ * group_generation() changes (slots were renumbered by sealing). ERROR_LIMIT beyond a limit of series: then
+ * nothing of it is kept, and group_overflow_slot() says where it is counted. */
 MUST_USE bool group_slot(struct group *g, struct labels ls, uint32_t *slot, struct error *err);
+/* The slot of the overflow series for a series that was refused: its metric, job and instance, and
+ * overflow="true". Its value is the number of series that a row has folded into it: appender_fold() for each.
+ * Past OVERFLOW_METRICS_MAX metrics of a group the others are counted in belfry_folded_series. Valid like
+ * slots; stays until group_close(). False: there is none (the group is full). */
+enum { OVERFLOW_METRICS_MAX = 100 };
+MUST_USE bool group_overflow_slot(struct group *g, struct labels ls, uint32_t *slot);
 uint32_t group_generation(const struct group *g);
 /* Gives back slots whose series ended (the line cache dropped them). */
 void group_release_slot(struct group *g, uint32_t slot);
@@ -97,6 +104,13 @@ static inline void appender_sample(struct appender *a, uint32_t slot, double val
     }
     *word |= bit;
     a->values[slot] = value;
+}
+/* Counts a series that is folded into the overflow series of this slot. */
+static inline void appender_fold(struct appender *a, uint32_t slot)
+{
+    uint64_t *word = &a->present[slot >> 6], bit = UINT64_C(1) << (slot & 63);
+    a->values[slot] = *word & bit ? a->values[slot] + 1 : 1;
+    *word |= bit;
 }
 /* Takes the row, but for the cells that are counted in `a`. On error nothing of it is kept. */
 MUST_USE bool appender_commit(struct appender *a, unsigned flags, struct error *err);

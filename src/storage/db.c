@@ -500,6 +500,11 @@ void db_stats_get(struct db *db, struct db_stats *out)
     out->disk_bytes = dir_bytes(db->dir);
 }
 
+void db_guard_get(struct db *db, struct arena *arena, struct db_guard *out)
+{
+    head_guard_get(db->head, arena, out);
+}
+
 void db_top_get(struct db *db, size_t limit, struct arena *arena, struct db_top *out)
 {
     head_top_get(db->head, limit, arena, out);

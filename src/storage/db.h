@@ -30,6 +30,10 @@ struct db_options {
     int64_t wal_sync_interval_ms; /* 0 = 1000; DB_SYNC_EACH, DB_SYNC_OFF */
     uint64_t wal_segment_bytes;   /* 0 = 128 MiB */
     size_t series_max;            /* 0 = unlimited; beyond it new series are refused */
+    /* The cardinality guard (series_guard.h); 0 = no limit. Past one, new series are folded. */
+    uint64_t series_per_job_max, series_per_metric_max;
+    uint64_t new_series_per_job_max; /* in ten minutes */
+    uint64_t memory_bytes_max;       /* near it no new series are made */
     int64_t out_of_order_window_ms; /* 0 = 24 h, negative = off; see db_set_out_of_order_window() */
     uint64_t late_bytes_max;  /* of late samples; beyond it they go into blocks early. 0 = 64 MiB */
     bool take_future;         /* also more than 10 minutes after the wall clock (imports, tests) */
@@ -87,6 +91,18 @@ struct db_stats {
     bool ingest_stopped; /* disk full or failed fsync */
 };
 void db_stats_get(struct db *db, struct db_stats *out);
+
+/* What the cardinality guard did. Text in the arena. */
+struct db_guard {
+    uint64_t series_max, series_per_job_max, series_per_metric_max, new_series_per_job_max,
+        memory_bytes_max; /* the limits in force; 0 = none */
+    struct db_guard_culprit {
+        struct view job, metric; /* both empty: those that are told apart no more */
+        uint64_t refused;        /* series folded, each time that it was asked */
+    } * culprits;
+    size_t culprit_count;
+};
+void db_guard_get(struct db *db, struct arena *arena, struct db_guard *out);
 
 /* Top lists of status/tsdb over the head. */
 struct db_top_item {

@@ -95,9 +95,31 @@ static void slot_reclaim(struct group *g, uint32_t slot)
     }
 }
 
-/* The series with these labels, which is made when new (then *is_new). */
-static bool series_find_locked(struct head *h, const struct group *g, struct labels ls,
-                               uint32_t *series, bool *is_new, struct error *err)
+static bool is_full(const struct group *g)
+{
+    return g->slot_count >= GROUP_SLOTS_MAX && g->free_count == 0;
+}
+
+static bool full_error(struct error *err)
+{
+    return error_set(err, ERROR_LIMIT, "a target may have at most %d series", GROUP_SLOTS_MAX);
+}
+
+/* A sentence for the log when the guard has one. */
+static bool guard_refuse_locked(struct head *h, struct labels ls, enum guard_limit limit,
+                                struct buffer *event, struct error *err)
+{
+    mono_time now = clock_mono();
+    if (series_guard_refused(&h->guard, ls, limit, now))
+        series_guard_event(&h->guard, event, now);
+    return error_set(err, ERROR_LIMIT, "no new series is taken: the limit of %s is reached",
+                     guard_limit_text(limit));
+}
+
+/* The series with these labels, which is made when new (then *is_new). `force`: whatever the limits. */
+static bool series_find_locked(struct head *h, const struct group *g, struct labels ls, bool force,
+                               uint32_t *series, bool *is_new, struct buffer *event,
+                               struct error *err)
 {
     uint64_t hash = labels_hash(ls);
     labels_id id = label_store_find(h->catalog->labels, ls);
@@ -105,10 +127,11 @@ static bool series_find_locked(struct head *h, const struct group *g, struct lab
     *is_new = *series == SERIES_DEAD;
     if (!*is_new)
         return true;
-    if (g->slot_count >= GROUP_SLOTS_MAX && g->free_count == 0)
-        return error_set(err, ERROR_LIMIT, "a target may have at most %d series", GROUP_SLOTS_MAX);
-    if (!head_has_room_locked(h, err))
-        return false;
+    if (is_full(g))
+        return full_error(err);
+    enum guard_limit limit = force ? GUARD_NONE : head_room_locked(h, ls);
+    if (limit != GUARD_NONE)
+        return guard_refuse_locked(h, ls, limit, event, err);
     if (id.n == LABEL_STORE_NONE)
         id = label_store_add(h->catalog->labels, ls);
     if (id.n == LABEL_STORE_NONE)
@@ -117,38 +140,87 @@ static bool series_find_locked(struct head *h, const struct group *g, struct lab
     return true;
 }
 
-bool group_slot(struct group *g, struct labels ls, uint32_t *slot, struct error *err)
+/* Where a series is in this group, or a slot that it may have. */
+static bool place_find_locked(struct group *g, uint32_t series, bool is_new, uint32_t *slot)
+{
+    struct head *h = g->head;
+    struct series *s = head_series(h, series);
+    uint32_t place = atomic_load_explicit(&s->slot, memory_order_relaxed), kept;
+    bool here = !is_new && atomic_load_explicit(&s->group, memory_order_relaxed) == g->id;
+    bool found = !is_new && ((here && slot_find(g, series, place & SERIES_SLOT_MASK, slot)) ||
+                             (!here && (place & SERIES_MOVED) &&
+                              head_slot_elsewhere_locked(h, series, g->id, &kept) &&
+                              slot_find(g, series, kept, slot)));
+    if (!found && !is_full(g))
+        *slot = slot_take(g);
+    return found;
+}
+
+static bool slot_of(struct group *g, struct labels ls, bool force, uint32_t *slot,
+                    struct error *err)
 {
     struct head *h = g->head;
     uint32_t series;
-    bool is_new;
+    bool is_new, found = false;
+    struct buffer event;
+    buffer_init(&event, MEM_HEAD, 4096);
     mutex_lock(&h->creation);
-    if (!series_find_locked(h, g, ls, &series, &is_new, err)) {
-        mutex_unlock(&h->creation);
-        return false;
+    bool ok = series_find_locked(h, g, ls, force, &series, &is_new, &event, err);
+    if (ok) {
+        found = place_find_locked(g, series, is_new, slot);
+        ok = found || !is_full(g) || full_error(err);
     }
-    struct series *s = head_series(h, series);
-    uint32_t place = atomic_load_explicit(&s->slot, memory_order_relaxed), kept;
-    bool moved = place & SERIES_MOVED;
-    bool here = !is_new && atomic_load_explicit(&s->group, memory_order_relaxed) == g->id;
-    bool found =
-        !is_new && ((here && slot_find(g, series, place & SERIES_SLOT_MASK, slot)) ||
-                    (!here && moved && head_slot_elsewhere_locked(h, series, g->id, &kept) &&
-                     slot_find(g, series, kept, slot)));
-    if (!found && g->slot_count >= GROUP_SLOTS_MAX && g->free_count == 0) {
-        mutex_unlock(&h->creation);
-        return error_set(err, ERROR_LIMIT, "a target may have at most %d series", GROUP_SLOTS_MAX);
-    }
-    if (!found)
-        *slot = slot_take(g);
-    head_place_series_locked(h, series, g->id, *slot);
+    if (ok)
+        head_place_series_locked(h, series, g->id, *slot);
     mutex_unlock(&h->creation);
+    if (event.len)
+        head_log(h, true, "series_folded", "%.*s", VIEW_ARGS(buffer_view(&event)));
+    buffer_deinit(&event);
+    if (!ok)
+        return false;
     if (found)
         slot_reclaim(g, *slot);
     else
         group_assign_slot(g, *slot, series);
     g->claimed[*slot / 64] |= UINT64_C(1) << (*slot & 63);
     return true;
+}
+
+bool group_slot(struct group *g, struct labels ls, uint32_t *slot, struct error *err)
+{
+    return slot_of(g, ls, false, slot, err);
+}
+
+static bool series_is_known(struct head *h, struct labels ls)
+{
+    mutex_lock(&h->creation);
+    labels_id id = label_store_find(h->catalog->labels, ls);
+    bool known =
+        id.n != LABEL_STORE_NONE && head_find_series_locked(h, id, labels_hash(ls)) != SERIES_DEAD;
+    mutex_unlock(&h->creation);
+    return known;
+}
+
+bool group_overflow_slot(struct group *g, struct labels ls, uint32_t *slot)
+{
+    struct error err;
+    struct label items[4];
+    struct labels overflow = {items, 0};
+    const struct view names[] = {VIEW(LABEL_NAME), VIEW("instance"), VIEW("job")};
+    ASSERT(labels_get(ls, names[0]).len > 0);
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) { /* in their order */
+        struct view value = labels_get(ls, names[i]);
+        if (value.len)
+            items[overflow.count++] = (struct label){names[i], value};
+    }
+    items[overflow.count++] = (struct label){VIEW("overflow"), VIEW("true")};
+    if (!series_is_known(g->head, overflow)) {
+        if (g->overflow_count >= OVERFLOW_METRICS_MAX)
+            items[0] = (struct label){VIEW(LABEL_NAME), VIEW("belfry_folded_series")};
+        else
+            g->overflow_count++;
+    }
+    return slot_of(g, overflow, true, slot, &err);
 }
 
 uint32_t group_generation(const struct group *g)

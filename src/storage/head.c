@@ -72,6 +72,7 @@ static struct head *head_new(const char *dir, const struct db_options *opts)
     cond_init(&h->group_freed);
     h->catalog = catalog_new();
     map_init(&h->moved_index, MEM_HEAD);
+    series_guard_init(&h->guard, opts);
     h->group_keys = string_map_new(MEM_HEAD);
     h->metadata_index = string_map_new(MEM_HEAD);
     arena_init(&h->metadata_arena, MEM_HEAD, 0);
@@ -148,6 +149,7 @@ static void head_free(struct head *h)
     mem_free(MEM_INDEX, h->index);
     mem_free(MEM_HEAD, h->moved);
     map_deinit(&h->moved_index);
+    series_guard_deinit(&h->guard);
     mem_free(MEM_HEAD, (void *)h->metadata);
     mem_free(MEM_HEAD, h->garbage);
     mem_free(MEM_INDEX, h->logged_symbols);

@@ -26,6 +26,7 @@ void head_stats_get(struct head *h, struct db_stats *out); /* fills the head's a
 void head_flush(struct head *h);
 MUST_USE bool head_wait_written(struct head *h, struct error *err); /* db_wait_written() */
 void head_add_metadata(struct head *h, const struct metric_metadata *m);
+void head_guard_get(struct head *h, struct arena *arena, struct db_guard *out);
 void head_top_get(struct head *h, size_t limit, struct arena *arena, struct db_top *out);
 void head_metadata_each(struct head *h, db_metadata_visit visit, void *arg);
 

@@ -12,6 +12,7 @@
 #include "storage/head.h"
 #include "storage/late.h"
 #include "storage/postings.h"
+#include "storage/series_guard.h"
 #include "storage/series_log.h"
 #include "storage/strip.h"
 #include "storage/wal.h"
@@ -132,6 +133,7 @@ struct group {
     uint64_t *claimed;     /* ... that this user asked for: see unclaimed_release() */
     uint64_t opened_row;   /* row_next when it was opened */
     uint32_t free_count, released_count, free_hint;
+    uint32_t overflow_count; /* overflow series made since it was opened */
     struct wal_new_slot *new_slots; /* since the last row that was taken */
     size_t new_slot_count, new_slot_capacity;
     uint64_t key_segment; /* the WAL segment that has our key row; 0 = none */
@@ -182,6 +184,7 @@ struct head {
     uint8_t *logged_symbols, *logged_shapes; /* a byte each: stands in the log, in this numbering */
     size_t logged_symbols_capacity, logged_shapes_capacity;
     bool log_has_reset; /* in this process */
+    struct series_guard guard;
     uint64_t series_live, series_created, series_removed, groups_live;
 
     _Atomic uint32_t series_count; /* ids below were published (release) */
@@ -264,8 +267,11 @@ void head_renew_catalog(struct head *h);
 
 /* head_series.c; all under creation */
 uint32_t head_find_series_locked(struct head *h, labels_id labels, uint64_t hash);
-/* May another series be made? Asked before its labels are interned: what is refused must leave nothing. */
-MUST_USE bool head_has_room_locked(const struct head *h, struct error *err);
+/* May another series be made? Asked before its labels are interned: what is refused must leave nothing.
+ * GUARD_NONE: yes. */
+enum guard_limit head_room_locked(struct head *h, struct labels ls);
+/* A series with these labels was made (+1) or forgotten (-1). */
+void head_count_series_locked(struct head *h, labels_id labels, int change);
 /* Not in any group yet. */
 uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash);
 /* A series that has late samples in this group, and perhaps no cell in any. */

@@ -124,19 +124,32 @@ static void series_fill(struct head *h, uint32_t id, labels_id labels, uint64_t 
     catalog_add_postings(h->catalog, id, labels);
     index_add(h, id);
     h->series_live++;
+    head_count_series_locked(h, labels, 1);
 }
 
-bool head_has_room_locked(const struct head *h, struct error *err)
+enum guard_limit head_room_locked(struct head *h, struct labels ls)
 {
     uint32_t id = atomic_load_explicit(&h->series_count, memory_order_relaxed);
-    if (h->options.series_max > 0 && h->series_live >= h->options.series_max)
-        return error_set(err, ERROR_LIMIT,
-                         "the limit of %zu series is reached: no new ones are taken",
-                         h->options.series_max);
-    if (id >= (uint32_t)SERIES_PAGE * SERIES_PAGES_MAX)
-        return error_set(err, ERROR_LIMIT, "%" PRIu32 " series have been made: no number is left",
-                         id);
-    return true;
+    if ((h->options.series_max > 0 && h->series_live >= h->options.series_max) ||
+        id >= (uint32_t)SERIES_PAGE * SERIES_PAGES_MAX)
+        return GUARD_TOTAL;
+    return series_guard_ask(&h->guard, labels_get(ls, VIEW("job")),
+                            labels_get(ls, VIEW(LABEL_NAME)), clock_mono());
+}
+
+static struct view value_of(const struct label_store *store, labels_id labels, struct view name)
+{
+    symbol_id symbol = label_store_find_symbol(store, name);
+    if (symbol.n == LABEL_STORE_NONE)
+        return VIEW("");
+    return label_store_text(store, label_store_get(store, labels, symbol));
+}
+
+void head_count_series_locked(struct head *h, labels_id labels, int change)
+{
+    const struct label_store *store = h->catalog->labels;
+    series_guard_count(&h->guard, value_of(store, labels, VIEW("job")),
+                       value_of(store, labels, VIEW(LABEL_NAME)), change);
 }
 
 uint32_t head_create_series_locked(struct head *h, labels_id labels, uint64_t hash)
@@ -164,6 +177,7 @@ void head_restore_series_locked(struct head *h, uint32_t id, labels_id labels)
         head_index_remove_locked(h, same);
         head_series(h, same)->labels = LABEL_STORE_NONE;
         h->series_live--;
+        head_count_series_locked(h, labels, -1);
     }
     series_fill(h, id, labels, hash);
     atomic_store_explicit(&h->series_count, id + 1, memory_order_release);

@@ -141,3 +141,26 @@ void head_metadata_each(struct head *h, db_metadata_visit visit, void *arg)
         ;
     mem_free(MEM_QUERY, (void *)items);
 }
+
+void head_guard_get(struct head *h, struct arena *arena, struct db_guard *out)
+{
+    const struct series_guard *g = &h->guard;
+    *out = (struct db_guard){.series_max = h->options.series_max,
+                             .series_per_job_max = g->per_job,
+                             .series_per_metric_max = g->per_metric,
+                             .new_series_per_job_max = g->new_per_job,
+                             .memory_bytes_max = g->memory_bytes};
+    out->culprits = ARENA_ARRAY(arena, struct db_guard_culprit, GUARD_CULPRITS_MAX + 1);
+    mutex_lock(&h->creation);
+    for (size_t i = 0; g->culprits && i <= GUARD_CULPRITS_MAX; i++) {
+        const struct guard_culprit *c = &g->culprits[i];
+        if (c->refused == 0)
+            continue;
+        bool is_rest = i == GUARD_CULPRITS_MAX;
+        out->culprits[out->culprit_count++] = (struct db_guard_culprit){
+            .job = is_rest ? VIEW("") : arena_copy(arena, view_from(c->job)),
+            .metric = is_rest ? VIEW("") : arena_copy(arena, view_from(c->metric)),
+            .refused = c->refused};
+    }
+    mutex_unlock(&h->creation);
+}

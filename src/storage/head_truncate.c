@@ -140,6 +140,7 @@ static bool series_bury_locked(struct head *h, uint32_t id, struct pair_list *pa
                           memory_order_release); /* not "never placed": series_is_alive */
     h->series_live--;
     h->series_removed++;
+    head_count_series_locked(h, (labels_id){s->labels}, -1);
     const struct label_store *store = h->catalog->labels;
     labels_id labels = {s->labels};
     uint32_t count;

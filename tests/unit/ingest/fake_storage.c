@@ -104,7 +104,8 @@ void group_close(struct group *g)
     mutex_unlock(&g->db->mutex);
 }
 
-bool group_slot(struct group *g, struct labels ls, uint32_t *slot, struct error *err)
+static bool slot_of(struct group *g, struct labels ls, bool force, uint32_t *slot,
+                    struct error *err)
 {
     struct buffer text;
     bool ok = true;
@@ -119,7 +120,7 @@ bool group_slot(struct group *g, struct labels ls, uint32_t *slot, struct error 
     while (idx < g->series_count && !view_is(buffer_view(&text), g->series[idx]))
         idx++;
     if (idx == g->series_count) {
-        ok = !g->db->series_max || g->db->series_count < g->db->series_max;
+        ok = force || !g->db->series_max || g->db->series_count < g->db->series_max;
         ASSERT(idx < SERIES_MAX);
         if (ok) {
             g->series[g->series_count++] = strndup(text.ptr, text.len);
@@ -133,6 +134,25 @@ bool group_slot(struct group *g, struct labels ls, uint32_t *slot, struct error 
     buffer_deinit(&text);
     *slot = idx + g->offset;
     return ok || error_set(err, ERROR_LIMIT, "too many series");
+}
+
+bool group_slot(struct group *g, struct labels ls, uint32_t *slot, struct error *err)
+{
+    return slot_of(g, ls, false, slot, err);
+}
+
+bool group_overflow_slot(struct group *g, struct labels ls, uint32_t *slot)
+{
+    struct error err;
+    struct arena arena;
+    struct labels_builder b;
+    arena_init(&arena, MEM_OTHER, 0);
+    labels_builder_init(&b, &arena);
+    labels_builder_set(&b, VIEW(LABEL_NAME), labels_get(ls, VIEW(LABEL_NAME)));
+    labels_builder_set(&b, VIEW("overflow"), VIEW("true"));
+    bool ok = slot_of(g, labels_builder_finish(&b), true, slot, &err);
+    arena_deinit(&arena);
+    return ok;
 }
 
 uint32_t group_generation(const struct group *g)
