@@ -133,7 +133,7 @@ struct group {
     uint64_t *claimed;     /* ... that this user asked for: see unclaimed_release() */
     uint64_t opened_row;   /* row_next when it was opened */
     uint32_t free_count, released_count, free_hint;
-    uint32_t overflow_count; /* overflow series made since it was opened */
+    uint32_t overflow_count;        /* overflow series made since it was opened */
     struct wal_new_slot *new_slots; /* since the last row that was taken */
     size_t new_slot_count, new_slot_capacity;
     uint64_t key_segment; /* the WAL segment that has our key row; 0 = none */

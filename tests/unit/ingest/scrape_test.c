@@ -936,7 +936,8 @@ static void series_over_the_limit_are_left_out(void **state)
     assert_int_equal(stats(&w).series_refused, 2);
     fake_db_series_max(w.db, 9); /* one more: the overflow series count too */
     scrape_manager_scrape_now(w.manager);
-    assert_row(&w, "a" LABELS " 1\nb" LABELS " 2\nb{overflow=\"true\"} stale\nc{overflow=\"true\"} 1\nup" LABELS " 1\n");
+    assert_row(&w, "a" LABELS " 1\nb" LABELS
+                   " 2\nb{overflow=\"true\"} stale\nc{overflow=\"true\"} 1\nup" LABELS " 1\n");
     peer_set_text(w.peer, "c 1\na 1\n"); /* another order: found in the table */
     scrape_manager_scrape_now(w.manager);
     assert_row(&w, "a" LABELS " 1\nb" LABELS " stale\nc{overflow=\"true\"} 1\nup" LABELS " 1\n");
