@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FUTURE_MS = 10 * 60 * 1000, SCRATCH_KEPT_BYTES_MAX = 8 << 20 };
+enum { SCRATCH_KEPT_BYTES_MAX = 8 << 20 };
 
 static const struct {
     const char *word, *text;
@@ -172,7 +172,7 @@ static bool unpack(struct write_scratch *s, struct view body, struct view *out,
 
 /* The first is told with its series. */
 static void refuse(struct write_outcome *o, enum write_refusal reason, const struct write_series *s,
-                   int64_t timestamp_ms, const struct error *why)
+                   int64_t timestamp_ms)
 {
     o->refused[reason]++;
     if (o->err.kind != ERROR_NONE)
@@ -186,14 +186,8 @@ static void refuse(struct write_outcome *o, enum write_refusal reason, const str
     if (write_series_labels(&arena, s->labels, &ls, &bad))
         labels_format(&text, ls);
     struct view shown = view_slice(buffer_view(&text), 0, 300);
-    if (why && shown.len == 0)
-        (void)error_set(&o->err, ERROR_INPUT, "%s: %s", REFUSALS[reason].text, why->message);
-    else if (why)
-        (void)error_set(&o->err, ERROR_INPUT, "%s: %s (series %.*s)", REFUSALS[reason].text,
-                        why->message, VIEW_ARGS(shown));
-    else
-        (void)error_set(&o->err, ERROR_INPUT, "%s (series %.*s, timestamp %" PRId64 ")",
-                        REFUSALS[reason].text, VIEW_ARGS(shown), timestamp_ms);
+    (void)error_set(&o->err, ERROR_INPUT, "%s (series %.*s, timestamp %" PRId64 ")",
+                    REFUSALS[reason].text, VIEW_ARGS(shown), timestamp_ms);
     buffer_deinit(&text);
     arena_deinit(&arena);
 }
@@ -324,35 +318,54 @@ static void samples_order(struct write_sample *samples, size_t count)
     }
 }
 
-/* Why the storage refused a row or a sample. False: it takes nothing now. */
-static bool refusal_of(const struct error *err, int64_t timestamp_ms, enum write_refusal *reason)
+/* Why the storage refused a row. False: it takes nothing now. */
+static bool refusal_of(enum appender_refusal why, enum write_refusal *reason)
 {
-    if (err->kind != ERROR_INPUT)
-        return false;
-    if (timestamp_ms - clock_wall().ms > FUTURE_MS)
+    switch (why) {
+    case APPENDER_TOO_OLD:
+        *reason = WRITE_TOO_OLD;
+        return true;
+    case APPENDER_OUT_OF_BOUNDS:
+    case APPENDER_IN_FUTURE:
         *reason = WRITE_OUT_OF_BOUNDS;
-    else
-        *reason = strstr(err->message, "too old") ? WRITE_TOO_OLD : WRITE_OUT_OF_ORDER;
-    return true;
+        return true;
+    case APPENDER_OUT_OF_ORDER:
+        *reason = WRITE_OUT_OF_ORDER;
+        return true;
+    case APPENDER_TAKEN:
+    case APPENDER_STOPPED:
+        break;
+    }
+    return false;
 }
 
-static bool row_refuse(const struct write_request *rq, const struct write_sample *samples,
-                       size_t count, const struct error *why, struct write_outcome *o)
+static bool row_refuse(const struct appender *a, const struct write_request *rq,
+                       const struct write_sample *samples, size_t count, struct write_outcome *o)
 {
     enum write_refusal reason;
-    if (!refusal_of(why, samples[0].timestamp_ms, &reason))
+    if (!refusal_of(a->refusal, &reason))
         return false;
+    appender_count_refused(a, count - 1);
     for (size_t i = 0; i < count; i++) {
         const struct write_series *s = &rq->series[samples[i].series];
         if (!write_slot_is_refused(s->slot))
-            refuse(o, reason, s, samples[i].timestamp_ms, why);
+            refuse(o, reason, s, samples[i].timestamp_ms);
     }
     return true;
 }
 
-static bool cell_is_taken(const struct appender *a, uint32_t slot)
+/* The cells that a late row did not get: their bits are still set. */
+static void cells_refuse(const struct appender *a, const struct write_request *rq,
+                         const struct write_sample *samples, size_t count, struct write_outcome *o)
 {
-    return a->present[slot >> 6] >> (slot & 63) & 1;
+    uint64_t conflicts = a->conflict_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct write_series *s = &rq->series[samples[i].series];
+        if (write_slot_is_refused(s->slot) || !(a->present[s->slot >> 6] >> (s->slot & 63) & 1))
+            continue;
+        refuse(o, conflicts > 0 ? WRITE_DUPLICATE : WRITE_OUT_OF_ORDER, s, a->timestamp_ms);
+        conflicts -= conflicts > 0;
+    }
 }
 
 /* The samples of one timestamp. False: the storage takes nothing now. */
@@ -361,28 +374,30 @@ static bool row_append(struct write_group *g, const struct write_request *rq,
                        struct error *err)
 {
     struct appender a;
-    uint64_t stored = 0, same = 0;
+    uint64_t stored = 0;
     if (!appender_begin(&a, g->group, samples[0].timestamp_ms, err))
-        return row_refuse(rq, samples, count, err, o);
+        return row_refuse(&a, rq, samples, count, o);
     for (size_t i = 0; i < count; i++) {
         const struct write_series *s = &rq->series[samples[i].series];
         if (UNLIKELY(write_slot_is_refused(s->slot))) {
-            if (s->slot != WRITE_SLOT_REFUSED_MAX)
+            if (s->slot != WRITE_SLOT_REFUSED_MAX &&
+                !a.is_late) /* late, it would be another value */
                 appender_fold(&a, s->slot & ~WRITE_SLOT_REFUSED);
             continue;
         }
-        if (LIKELY(!cell_is_taken(&a, s->slot))) {
-            appender_sample(&a, s->slot, samples[i].value);
-            stored++;
-        } else if (sample_bits(a.values[s->slot]) == sample_bits(samples[i].value)) {
-            same++;
-        } else {
-            refuse(o, WRITE_DUPLICATE, s, samples[i].timestamp_ms, NULL);
-        }
+        uint32_t duplicates = a.duplicate_count;
+        appender_sample(&a, s->slot, samples[i].value);
+        if (LIKELY(a.duplicate_count == duplicates))
+            stored++; /* or repeated: it is stored */
+        else
+            refuse(o, WRITE_DUPLICATE, s, samples[i].timestamp_ms);
     }
     if (!appender_commit(&a, 0, err))
-        return row_refuse(rq, samples, count, err, o);
-    o->stored += stored + same;
+        return row_refuse(&a, rq, samples, count, o);
+    uint32_t missed = a.conflict_count + a.refused_count;
+    if (missed > 0)
+        cells_refuse(&a, rq, samples, count, o);
+    o->stored += stored - (missed < stored ? missed : stored);
     return true;
 }
 
@@ -407,7 +422,7 @@ static bool group_append(struct remote_write *w, struct write_scratch *s,
     for (size_t i = 0; i < count && ok; i++) {
         const struct write_series *series = &s->rq.series[samples[i].series];
         if (UNLIKELY(write_slot_is_refused(series->slot)))
-            refuse(o, WRITE_SERIES_LIMIT, series, samples[i].timestamp_ms, NULL);
+            refuse(o, WRITE_SERIES_LIMIT, series, samples[i].timestamp_ms);
     }
     return ok;
 }

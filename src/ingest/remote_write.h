@@ -27,7 +27,7 @@ enum {
  * some). To send it again would not help. */
 #define WRITE_REFUSALS(X)                                                                          \
     X(WRITE_OUT_OF_ORDER, "out_of_order", "out of order sample")                                   \
-    X(WRITE_OUT_OF_BOUNDS, "out_of_bounds", "out of bounds: timestamp is too far in the future")   \
+    X(WRITE_OUT_OF_BOUNDS, "out_of_bounds", "out of bounds")                                       \
     X(WRITE_TOO_OLD, "too_old", "too old sample")                                                  \
     X(WRITE_DUPLICATE, "duplicate", "duplicate sample for timestamp")                              \
     X(WRITE_INVALID_LABELS, "invalid_labels", "invalid labels")                                    \
