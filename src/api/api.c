@@ -41,6 +41,14 @@ void api_serve_host_metrics(struct api *api, struct http_request *rq, struct htt
     api->options.host_metrics(api->options.arg, http_response_body(rs));
 }
 
+void api_serve_reload(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    (void)rq;
+    struct error err = {0};
+    if (api->options.reload && !api->options.reload(api->options.arg, &err))
+        http_response_error(rs, 500, "failed to reload config: %s", err.message);
+}
+
 void api_serve_quit(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     (void)rq;

@@ -59,6 +59,8 @@ struct api_options {
     /* Appends an exposition, text 0.0.4. NULL: that path is not there. */
     void (*metrics)(void *arg, struct buffer *out);
     void (*host_metrics)(void *arg, struct buffer *out);
+    /* Reloads the configuration and waits for it. NULL: there is none to reload. */
+    bool (*reload)(void *arg, struct error *err);
     /* Asks the process to end. Must not wait. NULL: nothing happens. */
     void (*quit)(void *arg);
     void *arg; /* of the callbacks above */

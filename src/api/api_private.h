@@ -66,6 +66,7 @@ struct api {
     struct api_options options;
     struct http_gate *gate, *write_gate;
     char server_name[HOST_NAME_MAX + 1];
+    uint16_t own_port;          /* of the first listener; set when routes are added */
     struct endpoint *endpoints; /* one per row of API_ROUTES */
     struct active_queries active;
     struct query_log query_log;
@@ -128,7 +129,7 @@ MUST_USE bool api_selectors_parse(struct api_selection *s, struct arena *arena,
 void api_selection_deinit(struct api_selection *s);
 
 /* The handlers, by the file they are in. */
-api_serve api_serve_healthy, api_serve_ready, api_serve_quit, api_serve_metrics,
+api_serve api_serve_healthy, api_serve_ready, api_serve_reload, api_serve_quit, api_serve_metrics,
     api_serve_host_metrics;                                        /* api.c */
 api_serve api_serve_login_page, api_serve_login, api_serve_logout; /* api_login.c */
 api_serve api_serve_query, api_serve_query_range, api_serve_format_query, api_serve_active_queries,
@@ -137,9 +138,9 @@ api_serve api_serve_parse_query;                                           /* ap
 api_serve api_serve_series, api_serve_label_names, api_serve_label_values; /* api_series.c */
 api_serve api_serve_buildinfo, api_serve_version, api_serve_runtimeinfo, api_serve_config,
     api_serve_flags, api_serve_tsdb, api_serve_walreplay, api_serve_metadata; /* api_status.c */
-api_serve api_serve_targets, api_serve_scrape_pools;                          /* api_targets.c */
 api_serve api_serve_federate;                                                 /* api_federate.c */
 api_serve api_serve_write;                                                    /* api_write.c */
+api_serve api_serve_targets, api_serve_scrape_pools, api_serve_relabel_steps; /* api_targets.c */
 api_serve api_serve_document, api_serve_asset;                                /* page.c */
 
 #endif

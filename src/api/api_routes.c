@@ -35,6 +35,7 @@ enum { NONE = API_BODY_NONE, FORM = 10 << 20, LOGIN = 32 << 10 };
 const struct api_route API_ROUTES[] = {
     ROUTE(GET,      "/-/healthy",                  PUBLIC, ALWAYS,    NONE, DIRECT, NOTHING,        EARLY,      api_serve_healthy),
     ROUTE(GET,      "/-/ready",                    PUBLIC, ALWAYS,    NONE, DIRECT, NOTHING,        0,          api_serve_ready),
+    ROUTE(POST|PUT, "/-/reload",                   ADMIN,  LIFECYCLE, NONE, ASIDE,  NOTHING,        0,          api_serve_reload),
     ROUTE(POST|PUT, "/-/quit",                     ADMIN,  LIFECYCLE, NONE, DIRECT, NOTHING,        EARLY,      api_serve_quit),
 
     ROUTE(GET,      "/login",                      PUBLIC, ALWAYS,    NONE, DIRECT, API_NEEDS_ACCESS, PAGE|EARLY, api_serve_login_page),
@@ -59,6 +60,7 @@ const struct api_route API_ROUTES[] = {
 
     ROUTE(GET,      "/api/v1/targets",             VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_targets),
     ROUTE(GET,      "/api/v1/scrape_pools",        VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_scrape_pools),
+    ROUTE(GET,      "/api/v1/targets/relabel_steps", VIEW, ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_relabel_steps),
     ROUTE(GET,      "/api/v1/metadata",            VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_DB,   CORS,       api_serve_metadata),
 
     ROUTE(GET,      "/api/v1/status/buildinfo",    VIEW,   ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_buildinfo),
@@ -171,6 +173,7 @@ static void route_add(struct api *api, struct http_server *server, const struct 
 void api_add_routes(struct api *api, struct http_server *server)
 {
     ASSERT(api->endpoints == NULL);
+    api->own_port = http_server_port(server, 0);
     api->endpoints = mem_alloc_zero(MEM_HTTP, API_ROUTE_COUNT, sizeof *api->endpoints);
     for (size_t i = 0; i < API_ROUTE_COUNT; i++)
         if (is_there(api, &API_ROUTES[i]))

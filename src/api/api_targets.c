@@ -3,10 +3,14 @@
 #include "api/api_private.h"
 #include "base/duration.h"
 #include "base/json_write.h"
+#include "base/yaml.h"
+#include "ingest/relabel.h"
 #include "ingest/scrape.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 static void duration_write(struct buffer *b, const char *name, int64_t ms)
 {
@@ -35,28 +39,43 @@ static bool url_host(struct view url, size_t *from, size_t *to)
     return true;
 }
 
-/* The URL as others reach it: Prometheus puts this machine's name in the place of loopback. */
-static void global_url_write(struct buffer *b, struct view url, const char *server_name)
+/* The URL as others reach it. Loopback is this machine: its name there is that of the external URL, else the host's.
+ * On this server's own port it is this server, whose external URL may have another port and scheme, too. */
+static void global_url_write(struct buffer *b, struct view url, const struct api *api)
 {
-    size_t from = 0, to = 0;
-    struct view host = VIEW("");
+    size_t from = 0, to = 0, ext_from = 0, ext_to = 0;
+    char own_port[16];
+    struct view host = VIEW(""), external = view_from(api->options.external_url);
     if (url_host(url, &from, &to))
         host = view_slice(url, from, to);
     if (!view_is(host, "127.0.0.1") && !view_is(host, "localhost") && !view_is(host, "[::1]")) {
         api_field_string(b, "globalUrl", url);
         return;
     }
+    size_t end = to; /* behind the port */
+    while (end < url.len && strchr("/?#", url.ptr[end]) == NULL)
+        end++;
+    snprintf(own_port, sizeof own_port, ":%u", (unsigned)api->own_port);
     struct buffer text;
-    buffer_init(&text, MEM_HTTP, url.len + HOST_NAME_MAX + 1);
-    buffer_append_view(&text, view_slice(url, 0, from));
-    buffer_append_view(&text, view_from(server_name));
+    buffer_init(&text, MEM_HTTP, url.len + external.len + HOST_NAME_MAX + 1);
+    bool known = external.len && url_host(external, &ext_from, &ext_to);
+    if (known && view_is(view_slice(url, to, end), own_port)) {
+        while (ext_to < external.len && strchr("/?#", external.ptr[ext_to]) == NULL)
+            ext_to++;
+        buffer_append_view(&text, view_slice(external, 0, ext_to));
+        to = end;
+    } else {
+        buffer_append_view(&text, view_slice(url, 0, from));
+        buffer_append_view(&text, known ? view_slice(external, ext_from, ext_to)
+                                        : view_from(api->server_name));
+    }
     buffer_append_view(&text, view_slice(url, to, url.len));
     api_field_string(b, "globalUrl", buffer_view(&text));
     buffer_deinit(&text);
 }
 
 static void active_write(struct buffer *b, const struct scrape_target_info *t,
-                         const char *server_name)
+                         const struct api *api)
 {
     buffer_append_literal(b, "{\"discoveredLabels\":");
     api_labels(b, t->discovered_labels);
@@ -67,7 +86,7 @@ static void active_write(struct buffer *b, const struct scrape_target_info *t,
     buffer_append_byte(b, ',');
     api_field_string(b, "scrapeUrl", t->url);
     buffer_append_byte(b, ',');
-    global_url_write(b, t->url, server_name);
+    global_url_write(b, t->url, api);
     buffer_append_byte(b, ',');
     api_field_string(b, "lastError", t->last_error);
     buffer_append_literal(b, ",\"lastScrape\":");
@@ -94,7 +113,7 @@ static void dropped_write(struct buffer *b, const struct scrape_target_info *t)
 
 /* Writes those of `targets` that are (not) dropped and of this pool ("" = all), as a JSON list. */
 static void list_write(struct buffer *b, const struct scrape_targets *targets, bool dropped,
-                       struct view pool, const char *server_name)
+                       struct view pool, const struct api *api)
 {
     bool first = true;
     buffer_append_byte(b, '[');
@@ -108,24 +127,14 @@ static void list_write(struct buffer *b, const struct scrape_targets *targets, b
         if (dropped)
             dropped_write(b, t);
         else
-            active_write(b, t, server_name);
+            active_write(b, t, api);
     }
     buffer_append_byte(b, ']');
 }
 
-static int pool_compare(const void *a, const void *b)
+static bool word_is(struct view text, const char *word)
 {
-    return view_cmp(((const struct scrape_pool_info *)a)->name,
-                    ((const struct scrape_pool_info *)b)->name);
-}
-
-/* The snapshot, its pools by name, as Prometheus shows them. */
-static void targets_get(struct api *api, struct arena *arena, struct scrape_targets *out)
-{
-    *out = (struct scrape_targets){0};
-    scrape_targets_get(api->options.scrape, arena, out);
-    if (out->pool_count)
-        qsort(out->pools, out->pool_count, sizeof *out->pools, pool_compare);
+    return text.len == strlen(word) && strncasecmp(text.ptr, word, text.len) == 0;
 }
 
 void api_serve_targets(struct api *api, struct http_request *rq, struct http_response *rs)
@@ -134,16 +143,17 @@ void api_serve_targets(struct api *api, struct http_request *rq, struct http_res
     struct scrape_targets all;
     struct view state = http_request_param(rq, "state"),
                 pool = http_request_param(rq, "scrapePool");
-    bool show_active = state.len == 0 || view_is(state, "any") || view_is(state, "active");
-    bool show_dropped = state.len == 0 || view_is(state, "any") || view_is(state, "dropped");
+    bool any = state.len == 0 || word_is(state, "any"), show_active = any, show_dropped = any;
+    show_active |= word_is(state, "active");
+    show_dropped |= word_is(state, "dropped");
     const struct scrape_targets none = {0};
     arena_init(&arena, MEM_HTTP, 0);
-    targets_get(api, &arena, &all);
+    scrape_targets_get(api->options.scrape, &arena, &all);
     struct buffer *b = api_begin(rs);
     buffer_append_literal(b, "{\"activeTargets\":");
-    list_write(b, show_active ? &all : &none, false, pool, api->server_name);
+    list_write(b, show_active ? &all : &none, false, pool, api);
     buffer_append_literal(b, ",\"droppedTargets\":");
-    list_write(b, show_dropped ? &all : &none, true, pool, api->server_name);
+    list_write(b, show_dropped ? &all : &none, true, pool, api);
     buffer_append_literal(b, ",\"droppedTargetCounts\":{");
     for (size_t i = 0; i < all.pool_count; i++) {
         if (i)
@@ -164,7 +174,7 @@ void api_serve_scrape_pools(struct api *api, struct http_request *rq, struct htt
     struct arena arena;
     struct scrape_targets all;
     arena_init(&arena, MEM_HTTP, 0);
-    targets_get(api, &arena, &all);
+    scrape_pools_get(api->options.scrape, &arena, &all);
     struct buffer *b = api_begin(rs);
     buffer_append_literal(b, "{\"scrapePools\":[");
     for (size_t i = 0; i < all.pool_count; i++) {
@@ -174,6 +184,125 @@ void api_serve_scrape_pools(struct api *api, struct http_request *rq, struct htt
     }
     buffer_append_literal(b, "]}");
     api_end(rs);
+    scrape_targets_release(&all);
+    arena_deinit(&arena);
+}
+
+/* ---- relabel_steps ---- */
+
+/* {"a":"b"} as labels; false with the reason. JSON is read as the YAML that it is. */
+static bool labels_of_json(struct arena *arena, struct view text, struct labels *out,
+                           struct error *err)
+{
+    const struct yaml_node *root;
+    struct labels_builder b;
+    if (!yaml_parse(arena, text, &root, err))
+        return error_wrap(err, "error parsing labels");
+    if (!root || root->kind != YAML_MAPPING)
+        return error_set(err, ERROR_INPUT, "error parsing labels: an object was expected, not %s",
+                         root ? yaml_describe(root) : "nothing");
+    labels_builder_init(&b, arena);
+    for (uint32_t i = 0; i < root->count; i++) {
+        const struct yaml_pair *pair = &root->pairs[i];
+        if (pair->value->kind != YAML_SCALAR || pair->value->plain)
+            return error_set(err, ERROR_INPUT,
+                             "error parsing labels: the value of \"%.*s\" is no string",
+                             VIEW_ARGS(view_slice(pair->key->text, 0, 100)));
+        labels_builder_set(&b, pair->key->text, pair->value->text);
+    }
+    *out = labels_copy(arena, labels_builder_finish(&b));
+    return true;
+}
+
+/* As Prometheus writes a rule: what is empty is left out. */
+static void rule_write(struct buffer *b, const struct relabel_rule *rule)
+{
+    buffer_append_byte(b, '{');
+    if (rule->source_label_count) {
+        buffer_append_literal(b, "\"sourceLabels\":[");
+        for (size_t i = 0; i < rule->source_label_count; i++) {
+            if (i)
+                buffer_append_byte(b, ',');
+            json_string(b, rule->source_labels[i]);
+        }
+        buffer_append_literal(b, "],");
+    }
+    const struct {
+        const char *name;
+        struct view value;
+    } TEXTS[] = {{"separator", rule->separator},
+                 {"regex", rule->regex_text},
+                 {"targetLabel", rule->target_label},
+                 {"replacement", rule->replacement}};
+    for (size_t i = 0; i < ARRAY_COUNT(TEXTS); i++) {
+        if (TEXTS[i].value.len == 0)
+            continue;
+        api_field_string(b, TEXTS[i].name, TEXTS[i].value);
+        buffer_append_byte(b, ',');
+    }
+    if (rule->modulus) {
+        api_field_int(b, "modulus", (int64_t)rule->modulus);
+        buffer_append_byte(b, ',');
+    }
+    api_field_string(b, "action", view_from(relabel_action_name(rule->action)));
+    buffer_append_byte(b, '}');
+}
+
+/* Each rule once, on what the one before it left. A dropped label set is empty from there on. */
+static void steps_write(struct buffer *b, struct arena *arena, const struct config_scrape_job *job,
+                        struct labels ls)
+{
+    struct labels_builder builder;
+    bool keep = true;
+    labels_builder_init(&builder, arena);
+    labels_builder_reset(&builder, ls);
+    buffer_append_literal(b, "{\"steps\":[");
+    for (size_t i = 0; i < job->relabel_configs.count; i++) {
+        const struct relabel_rule *rule = &job->relabel_configs.items[i];
+        keep = keep && relabel_process(rule, 1, &builder);
+        if (i)
+            buffer_append_byte(b, ',');
+        buffer_append_literal(b, "{\"rule\":");
+        rule_write(b, rule);
+        buffer_append_literal(b, ",\"output\":");
+        api_labels(b, keep ? labels_builder_finish(&builder) : (struct labels){NULL, 0});
+        buffer_printf(b, ",\"keep\":%s}", keep ? "true" : "false");
+    }
+    buffer_append_literal(b, "]}");
+}
+
+void api_serve_relabel_steps(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    struct view pool = http_request_param(rq, "scrapePool"),
+                text = http_request_param(rq, "labels");
+    struct error err = {0};
+    struct arena arena;
+    struct scrape_targets all;
+    struct labels ls;
+    const struct config_scrape_job *job = NULL;
+    arena_init(&arena, MEM_HTTP, 0); /* bounded by the request */
+    scrape_pools_get(api->options.scrape, &arena, &all);
+    for (size_t i = 0; i < all.pool_count; i++) {
+        if (view_eq(all.pools[i].name, pool))
+            job = all.pools[i].job;
+    }
+    if (pool.len == 0) {
+        error_set(&err, ERROR_INPUT, "no scrapePool parameter provided");
+        api_error(rs, &err);
+    } else if (text.len == 0) {
+        error_set(&err, ERROR_INPUT, "no labels parameter provided");
+        api_error(rs, &err);
+    } else if (!labels_of_json(&arena, text, &ls, &err)) {
+        api_error(rs, &err);
+    } else if (!job) {
+        error_set(&err, ERROR_INPUT,
+                  "error retrieving scrape config: scrape pool \"%.*s\" not found",
+                  VIEW_ARGS(view_slice(pool, 0, 200)));
+        api_error(rs, &err);
+    } else {
+        steps_write(api_begin(rs), &arena, job, ls);
+        api_end(rs);
+    }
     scrape_targets_release(&all);
     arena_deinit(&arena);
 }

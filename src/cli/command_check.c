@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "ingest/config_check.h"
+#include "ingest/discover_check.h"
 #include "model/lint.h"
 
 #include <stdio.h>
@@ -15,23 +16,63 @@
 enum { TEXT_BYTES_MAX = 256 << 20 };
 
 struct check_options {
-    bool help, syntax_only;
+    bool help, syntax_only, lint_fatal;
+    const char *lint;
+    int64_t timeout_ms, lookback_ms;
 };
 
 static const char USAGE[] = "Usage: belfry check config [FILE...]      configuration files; "
                             "prometheus.yml when none is named\n"
+                            "       belfry check service-discovery FILE JOB  the targets of a job, "
+                            "before and after relabelling\n"
                             "       belfry check metrics [FILE]        an exposition on standard "
                             "input (or in FILE): is it well made?\n"
                             "       belfry check web-config FILE...     files of --web.config.file "
                             "and what they name\n\n"
                             "Flags:\n";
 
+/* Does --lint name it? "all" names everything. */
+static bool lint_names(const char *list, const char *name)
+{
+    for (const char *word = list; *word;) {
+        struct view item = {word, strcspn(word, ",")};
+        if (view_is(item, name) || view_is(item, "all"))
+            return true;
+        word += item.len + (word[item.len] == ',');
+    }
+    return false;
+}
+
+static int check_discovery(const struct check_options *o, const struct flag_words *words)
+{
+    struct error err = {0};
+    struct buffer out, errors;
+    if (words->count != 2) {
+        error_set(&err, ERROR_USAGE, "expected a configuration file and the name of a job");
+        return command_fail(&err);
+    }
+    buffer_init(&out, MEM_OTHER, TEXT_BYTES_MAX);
+    buffer_init(&errors, MEM_OTHER, TEXT_BYTES_MAX);
+    bool ok = discover_check(words->items[0], words->items[1], o->timeout_ms, &out, &errors, &err);
+    fwrite(out.ptr, 1, out.len, stdout);
+    fflush(stdout);
+    fwrite(errors.ptr, 1, errors.len, stderr);
+    bool complete = errors.len == 0;
+    buffer_deinit(&out);
+    buffer_deinit(&errors);
+    return ok ? (complete ? EXIT_OK : EXIT_FAILED) : command_fail(&err);
+}
+
 static int check_config(const struct check_options *o, const struct flag_words *words)
 {
     static char default_file[] = "prometheus.yml";
     char *default_words[] = {default_file};
     struct flag_words files = *words;
-    bool ok = true;
+    bool ok = true, lints = false;
+    struct config_check_options options = {
+        .syntax_only = o->syntax_only,
+        .scrape_interval_max_ms =
+            lint_names(o->lint, "too-long-scrape-interval") ? o->lookback_ms : 0};
     if (files.count == 0) {
         files.items = default_words;
         files.count = 1;
@@ -40,14 +81,17 @@ static int check_config(const struct check_options *o, const struct flag_words *
         struct buffer out, errors;
         buffer_init(&out, MEM_OTHER, TEXT_BYTES_MAX);
         buffer_init(&errors, MEM_OTHER, TEXT_BYTES_MAX);
-        ok &= config_check(files.items[i], o->syntax_only, &out, &errors);
+        ok &= config_check(files.items[i], &options, &out, &errors);
+        lints |= options.lints_found > 0;
         fwrite(out.ptr, 1, out.len, stdout);
         fflush(stdout); /* keeps the order of the two where both are a terminal */
         fwrite(errors.ptr, 1, errors.len, stderr);
         buffer_deinit(&out);
         buffer_deinit(&errors);
     }
-    return ok ? EXIT_OK : EXIT_FAILED;
+    if (!ok)
+        return EXIT_FAILED;
+    return lints && o->lint_fatal ? EXIT_LINT : EXIT_OK;
 }
 
 static bool read_stdin(struct buffer *out, struct error *err)
@@ -112,16 +156,27 @@ static int check_web_config(const struct flag_words *words)
 int command_check(int argc, char **argv)
 {
     struct error err = {0};
-    struct check_options o = {0};
+    struct check_options o = {
+        .lint = "duplicate-rules", .timeout_ms = 30 * 1000, .lookback_ms = 5 * 60 * 1000};
     struct flag_words words;
     const struct flag flags[] = {{"help", 'h', FLAG_SWITCH, &o.help, NULL, "Show this."},
                                  {"syntax-only", 0, FLAG_SWITCH, &o.syntax_only, NULL,
-                                  "Do not look for the files it names."}};
+                                  "Do not look for the files it names."},
+                                 {"lint", 0, FLAG_TEXT, &o.lint, "NAME,...",
+                                  "What to look for beside errors: all, duplicate-rules, "
+                                  "too-long-scrape-interval, none."},
+                                 {"lint-fatal", 0, FLAG_SWITCH, &o.lint_fatal, NULL,
+                                  "Exit with 3 when that finds something."},
+                                 {"query.lookback-delta", 0, FLAG_DURATION, &o.lookback_ms,
+                                  "DURATION", "What a scrape interval is too long for."},
+                                 {"timeout", 0, FLAG_DURATION, &o.timeout_ms, "DURATION",
+                                  "How long to wait for discovery."}};
     if (!flags_parse(flags, ARRAY_COUNT(flags), argc, argv, &words, command_warn, &err))
         return command_fail(&err);
     const char *what = words.count ? words.items[0] : "";
-    bool config = strcmp(what, "config") == 0, web = strcmp(what, "web-config") == 0;
-    if (o.help || (!config && !web && strcmp(what, "metrics") != 0)) {
+    bool config = strcmp(what, "config") == 0, web = strcmp(what, "web-config") == 0,
+         discovery = strcmp(what, "service-discovery") == 0;
+    if (o.help || (!config && !web && !discovery && strcmp(what, "metrics") != 0)) {
         fputs(USAGE, o.help ? stdout : stderr);
         flags_print_help(o.help ? stdout : stderr, flags, ARRAY_COUNT(flags));
         return o.help ? EXIT_OK : EXIT_USAGE;
@@ -130,5 +185,7 @@ int command_check(int argc, char **argv)
     words.count--;
     if (web)
         return check_web_config(&words);
+    if (discovery)
+        return check_discovery(&o, &words);
     return config ? check_config(&o, &words) : check_metrics(&words);
 }

@@ -27,6 +27,7 @@ struct server_flags {
     uint64_t memory_limit_bytes;
     int64_t query_concurrency, samples_max, connections_max, series_max;
     int64_t series_per_job_max, series_per_metric_max, new_series_per_job_max;
+    int64_t auto_reload_ms, discovery_pause_ms;
     bool help, version, lifecycle, admin_api, remote_write;
 };
 
@@ -58,6 +59,10 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         {"version", 0, FLAG_SWITCH, &f->version, NULL, "Show the version."},
         {"config.file", 0, FLAG_TEXT, &f->config_file, "FILE",
          "Configuration; default: prometheus.yml here, else built in."},
+        {"config.auto-reload-interval", 0, FLAG_DURATION, &f->auto_reload_ms, "DURATION",
+         "How often to look for changed files, with --enable-feature=auto-reload-config."},
+        {"scrape.discovery-reload-interval", 0, FLAG_DURATION, &f->discovery_pause_ms, "DURATION",
+         "Time between two changes of discovered targets."},
         {"web.listen-address", 0, FLAG_LIST, &f->addresses, "ADDRESS",
          "Where to listen, default " DEFAULT_ADDRESS "; repeatable."},
         {"web.config.file", 0, FLAG_TEXT, &f->web_config_file, "FILE",
@@ -113,11 +118,10 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         {"query.max-memory", 0, FLAG_BYTES, &f->memory_max_bytes, "BYTES",
          "Memory that one query may use; a quarter of this machine's by default; 0B: no limit."},
         {"enable-feature", 0, FLAG_LIST, &f->features, "NAME,...",
-         "Experimental features of PromQL; repeatable."},
+         "Features that are off by default; repeatable."},
         {"log.level", 0, FLAG_TEXT, &f->log_level, "debug|info|warn|error", "What to log."},
         {"log.format", 0, FLAG_TEXT, &f->log_format, "logfmt|json", "How to log."},
 
-        NO_EFFECT("config.auto-reload-interval", FLAG_TEXT, LATER),
         NO_EFFECT("auto-gomaxprocs", FLAG_SWITCH, "there is no Go runtime"),
         NO_EFFECT("auto-gomemlimit", FLAG_SWITCH, "there is no Go runtime"),
         NO_EFFECT("auto-gomemlimit.ratio", FLAG_TEXT, "there is no Go runtime"),
@@ -159,7 +163,6 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
                   "a scrape has one timestamp, the time it was planned for"),
         NO_EFFECT("scrape.timestamp-tolerance", FLAG_TEXT,
                   "a scrape has one timestamp, the time it was planned for"),
-        NO_EFFECT("scrape.discovery-reload-interval", FLAG_TEXT, LATER),
         NO_EFFECT("agent", FLAG_SWITCH, LATER),
     };
     ASSERT(ARRAY_COUNT(table) <= max);
@@ -209,8 +212,10 @@ static bool parse_sync(const char *text, int64_t *out, struct error *err)
     return true;
 }
 
-static void enable_features(const struct flag_list *features, struct engine_options *engine)
+static void enable_features(const struct flag_list *features, struct server_options *opts,
+                            int64_t auto_reload_ms)
 {
+    struct engine_options *engine = &opts->engine;
     for (size_t i = 0; i < features->count; i++) {
         for (const char *word = features->items[i]; *word;) {
             struct view name = {word, strcspn(word, ",")};
@@ -224,6 +229,8 @@ static void enable_features(const struct flag_list *features, struct engine_opti
                 engine->parser.fill_modifiers = true;
             } else if (view_is(name, "promql-delayed-name-removal")) {
                 engine->delayed_name_removal = true;
+            } else if (view_is(name, "auto-reload-config")) {
+                opts->auto_reload_interval_ms = auto_reload_ms;
             } else if (!view_is(name, "promql-per-step-stats")) { /* that is always on */
                 char sentence[WARNING_BYTES];
                 snprintf(sentence, sizeof sentence, "feature \"%.*s\" has no effect: %s",
@@ -310,6 +317,7 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .query_concurrency_max = (unsigned)f->query_concurrency,
         .connections_max = (unsigned)f->connections_max,
         .read_timeout_ms = f->read_timeout_ms,
+        .discovery_pause_ms = f->discovery_pause_ms,
         .cors_origin = f->cors_origin,
         .web_config_path = f->web_config_file && *f->web_config_file ? f->web_config_file : NULL,
         .switches = (f->lifecycle ? 1u << API_SWITCH_LIFECYCLE : 0) |
@@ -320,7 +328,7 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .log_level = f->log_level,
         .log_json = strcmp(f->log_format, "json") == 0,
     };
-    enable_features(&f->features, &opts.engine);
+    enable_features(&f->features, &opts, f->auto_reload_ms);
     if (!parse_addresses(f, &arena, &opts, err)) {
         arena_deinit(&arena);
         return false;
@@ -401,6 +409,8 @@ int command_server(int argc, char **argv)
                              .wal_sync = "1s",
                              .retention_ms = INT64_C(15) * 24 * 3600 * 1000,
                              .block_ms = 2 * 3600 * 1000,
+                             .auto_reload_ms = 30 * 1000,
+                             .discovery_pause_ms = 1000,
                              .lookback_ms = 5 * 60 * 1000,
                              .query_timeout_ms = 2 * 60 * 1000,
                              .read_timeout_ms = 5 * 60 * 1000,

@@ -4,6 +4,7 @@
 #include "ingest/config_private.h"
 
 #include "base/assert.h"
+#include "base/checksum.h"
 #include "base/file.h"
 #include "base/map.h"
 
@@ -11,6 +12,9 @@
 #include <glob.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+
+enum { READ_TRIES_MAX = 5 };
 
 struct config *config_ref(struct config *c)
 {
@@ -260,6 +264,23 @@ bool config_load_text(struct view text, const char *dir, const char *name, struc
     return true;
 }
 
+/* The whole file. One that is replaced or written while it is read is read again: half of it may be valid, too. */
+static bool read_still(const char *path, struct buffer *out, struct error *err)
+{
+    struct stat before, after;
+    for (int tries = 0;; tries++) {
+        bool known = stat(path, &before) == 0;
+        buffer_reset(out);
+        if (!file_read_all(path, out, err))
+            return false;
+        if (tries == READ_TRIES_MAX || !known || stat(path, &after) != 0 ||
+            (before.st_ino == after.st_ino && before.st_size == after.st_size &&
+             before.st_mtim.tv_sec == after.st_mtim.tv_sec &&
+             before.st_mtim.tv_nsec == after.st_mtim.tv_nsec))
+            return true;
+    }
+}
+
 bool config_load_file(const char *path, struct config **out, struct error *err)
 {
     struct buffer text;
@@ -268,11 +289,61 @@ bool config_load_file(const char *path, struct config **out, struct error *err)
     buffer_init(&text, MEM_CONFIG, CONFIG_FILE_BYTES_MAX);
     arena_init(&scratch, MEM_CONFIG, 0);
     bool ok =
-        file_read_all(path, &text, err) &&
+        read_still(path, &text, err) &&
         config_load_text(buffer_view(&text), folder_of(&scratch, view_from(path)), path, out, err);
     if (ok)
         (*out)->path = arena_copy(&((struct config_owner *)*out)->arena, view_from(path));
     arena_deinit(&scratch);
     buffer_deinit(&text);
     return ok;
+}
+
+/* --- has anything changed? --- */
+
+static void hash_file(struct buffer *seen, const char *path)
+{
+    struct buffer text;
+    struct error err;
+    buffer_init(&text, MEM_CONFIG, CONFIG_FILE_BYTES_MAX);
+    buffer_append_string(seen, view_from(path));
+    if (file_read_all(path, &text, &err))
+        buffer_append_u64(seen, hash64_view(buffer_view(&text)));
+    buffer_deinit(&text);
+}
+
+static void hash_patterns(struct buffer *seen, struct arena *arena, const char *dir,
+                          const struct yaml_node *list)
+{
+    for (uint32_t i = 0; list && list->kind == YAML_SEQUENCE && i < list->count; i++) {
+        glob_t found = {0};
+        struct view pattern = config_join(arena, dir, list->items[i]->text);
+        if (glob(pattern.ptr, 0, NULL, &found) == 0) {
+            for (size_t j = 0; j < found.gl_pathc && j < CONFIG_SCRAPE_FILES_MAX; j++)
+                hash_file(seen, found.gl_pathv[j]);
+        }
+        globfree(&found);
+    }
+}
+
+uint64_t config_files_hash(const char *path)
+{
+    struct arena arena;
+    struct buffer text, seen;
+    struct error err;
+    const struct yaml_node *root = NULL;
+    arena_init(&arena, MEM_CONFIG, 0); /* bounded as the file is */
+    buffer_init(&text, MEM_CONFIG, CONFIG_FILE_BYTES_MAX);
+    buffer_init(&seen, MEM_CONFIG, SIZE_MAX / 2);
+    hash_file(&seen, path);
+    if (file_read_all(path, &text, &err) && yaml_parse(&arena, buffer_view(&text), &root, &err) &&
+        root) {
+        const char *dir = folder_of(&arena, view_from(path));
+        hash_patterns(&seen, &arena, dir, yaml_find(root, "scrape_config_files"));
+        hash_patterns(&seen, &arena, dir, yaml_find(root, "rule_files"));
+    }
+    uint64_t hash = hash64_view(buffer_view(&seen));
+    buffer_deinit(&seen);
+    buffer_deinit(&text);
+    arena_deinit(&arena);
+    return hash;
 }

@@ -380,6 +380,9 @@ MUST_USE bool config_load_file(const char *path, struct config **out, struct err
 /* The same from text; relative paths are joined to `dir` ("" = the current folder); `name` is what messages call it. */
 MUST_USE bool config_load_text(struct view text, const char *dir, const char *name,
                                struct config **out, struct error *err);
+/* A hash of the file's content and of all files that its scrape_config_files and rule_files name: another one when any
+ * of them changed, came or went. Files that cannot be read count as what they are: not there. Any thread. */
+uint64_t config_files_hash(const char *path);
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* NULL does nothing */
 

@@ -3,8 +3,10 @@
  * there. A server would start without them, so loading does not ask. */
 #include "ingest/config_check.h"
 
+#include "base/duration.h"
 #include "base/file.h"
 #include "ingest/config.h"
+#include "ingest/target_groups.h"
 
 #include <glob.h>
 
@@ -56,11 +58,69 @@ static bool count_rule_files(const struct config *c, size_t *count, struct error
     return true;
 }
 
+/* The files that file_sd_configs match now: what is in them must be right; that there are none is a warning. */
+static bool check_target_files(const struct config *c, struct buffer *errors, struct error *err)
+{
+    for (size_t i = 0; i < c->scrape_configs.count; i++) {
+        const struct config_scrape_job *job = &c->scrape_configs.items[i];
+        for (size_t d = 0; d < job->discoveries.count; d++) {
+            const struct config_file_sd *sd = job->discoveries.items[d].settings;
+            for (size_t f = 0;
+                 job->discoveries.items[d].kind == CONFIG_FILE_SD && f < sd->files.count; f++) {
+                glob_t found = {0};
+                bool ok = true;
+                if (glob(sd->files.items[f].ptr, 0, NULL, &found) != 0)
+                    buffer_printf(
+                        errors,
+                        "  WARNING: file \"%.*s\" for file_sd in scrape job \"%.*s\" does "
+                        "not exist\n",
+                        VIEW_ARGS(sd->files.items[f]), VIEW_ARGS(job->job_name));
+                for (size_t j = 0; ok && j < found.gl_pathc; j++) {
+                    struct target_groups *groups = NULL;
+                    ok = target_groups_read(found.gl_pathv[j], &groups, err);
+                    target_groups_unref(groups);
+                }
+                globfree(&found);
+                if (!ok)
+                    return error_wrap(err, "scrape job \"%.*s\"",
+                                      VIEW_ARGS(view_slice(job->job_name, 0, 200)));
+            }
+        }
+    }
+    return true;
+}
+
+static size_t lint_intervals(const struct config *c, int64_t max_ms, struct buffer *errors)
+{
+    size_t found = 0;
+    for (size_t i = 0; max_ms > 0 && i < c->scrape_configs.count; i++) {
+        const struct config_scrape_job *job = &c->scrape_configs.items[i];
+        char interval[DURATION_TEXT_BYTES], max[DURATION_TEXT_BYTES];
+        if (job->scrape_interval_ms < max_ms)
+            continue;
+        duration_format(job->scrape_interval_ms, interval);
+        duration_format(max_ms, max);
+        buffer_printf(
+            errors,
+            "  LINT: scrape job \"%.*s\": its scrape interval %s is not below the lookback "
+            "of %s, so its series have gaps\n",
+            VIEW_ARGS(job->job_name), interval, max);
+        found++;
+    }
+    return found;
+}
+
 static bool check_files(const struct config *c, struct error *err)
 {
     for (size_t i = 0; i < c->scrape_configs.count; i++) {
         const struct config_scrape_job *job = &c->scrape_configs.items[i];
-        if (!check_http(&job->http, err))
+        bool ok = check_http(&job->http, err);
+        for (size_t d = 0; ok && d < job->discoveries.count; d++) {
+            const struct config_discovery *entry = &job->discoveries.items[d];
+            ok = entry->kind != CONFIG_HTTP_SD ||
+                 check_http(&((const struct config_http_sd *)entry->settings)->http, err);
+        }
+        if (!ok)
             return error_wrap(err, "scrape config with job name \"%.*s\"",
                               VIEW_ARGS(view_slice(job->job_name, 0, 200)));
     }
@@ -79,15 +139,18 @@ static bool check_files(const struct config *c, struct error *err)
     return true;
 }
 
-bool config_check(const char *path, bool syntax_only, struct buffer *out, struct buffer *errors)
+bool config_check(const char *path, struct config_check_options *options, struct buffer *out,
+                  struct buffer *errors)
 {
     struct error err = {0};
     struct config *c = NULL;
     size_t rule_files = 0;
     buffer_printf(out, "Checking %s\n", path);
     bool ok = config_load_file(path, &c, &err);
-    if (ok && !syntax_only)
-        ok = count_rule_files(c, &rule_files, &err) && check_files(c, &err);
+    if (ok && !options->syntax_only)
+        ok = count_rule_files(c, &rule_files, &err) && check_files(c, &err) &&
+             check_target_files(c, errors, &err);
+    options->lints_found = ok ? lint_intervals(c, options->scrape_interval_max_ms, errors) : 0;
     for (size_t i = 0; c && i < c->warnings.count; i++)
         buffer_printf(errors, "  WARNING: %.*s\n", VIEW_ARGS(c->warnings.items[i]));
     if (!ok)

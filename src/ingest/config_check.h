@@ -6,10 +6,19 @@
 #include "base/buffer.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct config_check_options {
+    bool syntax_only;
+    int64_t scrape_interval_max_ms; /* a job with a longer one is a finding; 0 = none is */
+    size_t lints_found;             /* set by config_check() */
+};
 
 /* Loads the file and, unless syntax_only, looks whether the files exist that it names. Appends to `out` what belongs
  * on standard output ("Checking FILE", " SUCCESS: ...") and to `errors` what belongs on standard error ("  FAILED: ...",
- * "  WARNING: ..."). True when the file is valid. */
-bool config_check(const char *path, bool syntax_only, struct buffer *out, struct buffer *errors);
+ * "  WARNING: ...", "  LINT: ..."). True when the file is valid. */
+bool config_check(const char *path, struct config_check_options *options, struct buffer *out,
+                  struct buffer *errors);
 
 #endif

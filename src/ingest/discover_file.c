@@ -77,21 +77,6 @@ static bool is_fresh(const struct stat *now)
     return age >= 0 && age < SETTLE_MS;
 }
 
-static bool read_groups(const char *path, struct target_groups **out, struct error *err)
-{
-    struct buffer text;
-    struct view name = view_from(path);
-    enum target_groups_format format =
-        view_has_suffix(name, VIEW(".json")) ? TARGET_GROUPS_JSON : TARGET_GROUPS_YAML;
-    buffer_init(&text, MEM_SCRAPE, TARGET_GROUPS_BYTES_MAX);
-    bool ok = file_read_all(path, &text, err) &&
-              (target_groups_parse(buffer_view(&text), format,
-                                   (struct label){VIEW("__meta_filepath"), name}, out, err) ||
-               error_wrap(err, "file \"%s\"", path));
-    buffer_deinit(&text);
-    return ok;
-}
-
 /* False when the file is to be looked at again soon. */
 static bool file_refresh(struct discover_provider *p, struct sd_file *f, bool may_wait)
 {
@@ -104,7 +89,7 @@ static bool file_refresh(struct discover_provider *p, struct sd_file *f, bool ma
         return true;
     if (may_wait && is_fresh(&before))
         return false;
-    bool ok = read_groups(f->path, &groups, &err);
+    bool ok = target_groups_read(f->path, &groups, &err);
     if (may_wait && (stat(f->path, &after) != 0 || !same(&before, &after))) {
         if (ok)
             target_groups_unref(groups);

@@ -380,17 +380,33 @@ static void info_of(struct scrape_target_info *info, const struct target *t, str
     mutex_unlock(&s->mutex);
 }
 
-void scrape_targets_get(struct scrape_manager *m, struct arena *arena, struct scrape_targets *out)
+void scrape_pools_get(struct scrape_manager *m, struct arena *arena, struct scrape_targets *out)
 {
     struct target_set *set = set_in_force(m);
     *out = (struct scrape_targets){.set = set};
     if (!set)
         return;
     out->active_count = set->count;
-    out->count = set->count + set->dropped_kept;
-    out->items = ARENA_ARRAY(arena, struct scrape_target_info, out->count + 1);
     out->pool_count = set->pool_count;
     out->pools = ARENA_ARRAY(arena, struct scrape_pool_info, set->pool_count + 1);
+    for (size_t p = 0; p < set->pool_count; p++) {
+        const struct target_pool *pool = set->pools[p];
+        out->pools[p] = (struct scrape_pool_info){.name = pool->job->job_name,
+                                                  .active_count = pool->count,
+                                                  .dropped_count = pool->dropped_count,
+                                                  .found_count = pool->found_count,
+                                                  .job = pool->job};
+    }
+}
+
+void scrape_targets_get(struct scrape_manager *m, struct arena *arena, struct scrape_targets *out)
+{
+    scrape_pools_get(m, arena, out);
+    const struct target_set *set = out->set;
+    if (!set)
+        return;
+    out->count = set->count + set->dropped_kept;
+    out->items = ARENA_ARRAY(arena, struct scrape_target_info, out->count + 1);
     struct scrape_target_info *active = out->items, *dropped = out->items + set->count;
     for (size_t p = 0; p < set->pool_count; p++) {
         const struct target_pool *pool = set->pools[p];
@@ -398,11 +414,6 @@ void scrape_targets_get(struct scrape_manager *m, struct arena *arena, struct sc
             info_of(active++, pool->targets[i], pool->scrapes[i], arena);
         for (size_t i = 0; i < pool->dropped_kept; i++)
             info_of(dropped++, pool->dropped[i], NULL, arena);
-        out->pools[p] = (struct scrape_pool_info){.name = pool->job->job_name,
-                                                  .active_count = pool->count,
-                                                  .dropped_count = pool->dropped_count,
-                                                  .found_count = pool->found_count,
-                                                  .target_limit = pool->job->target_limit};
     }
 }
 

@@ -91,12 +91,14 @@ struct scrape_targets {
         struct view name;
         size_t active_count, dropped_count; /* dropped: also those that are not kept */
         size_t found_count;                 /* targets before relabelling */
-        uint64_t target_limit;              /* 0 = none */
+        const struct config_scrape_job *job;
     } * pools;
     size_t pool_count;
     struct target_set *set; /* private */
 };
 void scrape_targets_get(struct scrape_manager *m, struct arena *arena, struct scrape_targets *out);
+/* The same without targets: cheap however many there are. */
+void scrape_pools_get(struct scrape_manager *m, struct arena *arena, struct scrape_targets *out);
 void scrape_targets_release(struct scrape_targets *targets);
 
 /* --- numbers for /metrics --- */

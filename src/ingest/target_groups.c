@@ -2,6 +2,7 @@
 /* target_groups.c: see target_groups.h. */
 #include "ingest/target_groups.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "base/yaml.h"
@@ -286,4 +287,19 @@ bool target_groups_parse(struct view text, enum target_groups_format format, str
     }
     *out = g;
     return true;
+}
+
+bool target_groups_read(const char *path, struct target_groups **out, struct error *err)
+{
+    struct buffer text;
+    struct view name = view_from(path);
+    enum target_groups_format format =
+        view_has_suffix(name, VIEW(".json")) ? TARGET_GROUPS_JSON : TARGET_GROUPS_YAML;
+    buffer_init(&text, MEM_SCRAPE, TARGET_GROUPS_BYTES_MAX);
+    bool ok = file_read_all(path, &text, err) &&
+              (target_groups_parse(buffer_view(&text), format,
+                                   (struct label){VIEW("__meta_filepath"), name}, out, err) ||
+               error_wrap(err, "file \"%s\"", path));
+    buffer_deinit(&text);
+    return ok;
 }

@@ -36,6 +36,8 @@ enum target_groups_format { TARGET_GROUPS_JSON, TARGET_GROUPS_YAML };
 MUST_USE bool target_groups_parse(struct view text, enum target_groups_format format,
                                   struct label extra, struct target_groups **out,
                                   struct error *err);
+/* A file of them: JSON when its name ends so, else YAML. The label is __meta_filepath. Errors name the file. */
+MUST_USE bool target_groups_read(const char *path, struct target_groups **out, struct error *err);
 /* One with no groups yet; who made it fills it before it is shared. */
 struct target_groups *target_groups_new(void);
 struct target_groups *target_groups_ref(struct target_groups *g);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/thread.h"
+#include "ingest/discover.h"
 #include "ingest/remote_write.h"
 #include "ingest/scrape.h"
 #include "storage/db.h"
@@ -302,6 +303,51 @@ static void collect_guard(belfry_emitter *e, struct db *db)
     arena_deinit(&arena);
 }
 
+static void collect_discovery(belfry_emitter *e, struct scrape_manager *scrape)
+{
+    struct discover_stats s;
+    struct discover_file_time *files;
+    struct scrape_targets targets;
+    struct arena arena;
+    discover_stats_get(scrape_manager_discover(scrape), &s);
+    const struct named_value counters[] = {
+        {"prometheus_sd_file_read_errors_total", "The number of File-SD read errors.",
+         (double)s.file_read_errors},
+        {"prometheus_sd_file_watcher_errors_total",
+         "The number of File-SD errors caused by filesystem watch failures.",
+         (double)s.file_watcher_errors},
+        {"prometheus_sd_http_failures_total", "Number of HTTP service discovery refresh failures.",
+         (double)s.http_failures},
+        {"belfry_sd_refreshes_total", "Refreshes of discoveries.", (double)s.refreshes},
+        {"belfry_sd_refresh_failures_total", "Refreshes of discoveries that failed.",
+         (double)s.refresh_failures},
+    };
+    EMIT_COUNTERS(e, counters);
+    belfry_emit_family(e, "prometheus_sd_file_scan_duration_seconds",
+                       "The duration of the File-SD scan in seconds.", BELFRY_SUMMARY);
+    belfry_emit_sample(e, "_sum", NULL, 0, s.file_scan_seconds);
+    belfry_emit_sample(e, "_count", NULL, 0, (double)s.file_scans);
+    arena_init(&arena, MEM_OTHER, 0);
+    size_t count = discover_file_times(scrape_manager_discover(scrape), &arena, &files);
+    belfry_emit_family(e, "prometheus_sd_file_mtime_seconds",
+                       "Timestamp (mtime) of files read by FileSD. Timestamp is set at read time.",
+                       BELFRY_GAUGE);
+    for (size_t i = 0; i < count; i++) {
+        const belfry_label filename = {"filename", files[i].path.ptr};
+        belfry_emit_sample(e, NULL, &filename, 1, files[i].seconds);
+    }
+    scrape_pools_get(scrape, &arena, &targets);
+    belfry_emit_family(e, "prometheus_sd_discovered_targets",
+                       "Current number of discovered targets.", BELFRY_GAUGE);
+    for (size_t i = 0; i < targets.pool_count; i++) {
+        const belfry_label labels[] = {{"config", arena_copy(&arena, targets.pools[i].name).ptr},
+                                       {"name", "scrape"}};
+        belfry_emit_sample(e, NULL, labels, 2, (double)targets.pools[i].found_count);
+    }
+    scrape_targets_release(&targets);
+    arena_deinit(&arena);
+}
+
 static void collect_process(belfry_emitter *e, const struct self_metrics_sources *from)
 {
     struct api_stats api;
@@ -370,6 +416,7 @@ static void collect(void *arg, belfry_emitter *e)
         remote_write_stats_get(m->sources.remote_write, &remote);
         collect_remote_write(e, &remote);
     }
+    collect_discovery(e, m->sources.scrape);
     collect_process(e, &m->sources);
 }
 

@@ -16,6 +16,7 @@
 #include "ingest/remote_write.h"
 #include "ingest/scrape.h"
 #include "net/http_server.h"
+#include "server/reloader.h"
 #include "server/running_config.h"
 #include "server/self_metrics.h"
 
@@ -35,6 +36,8 @@ struct server {
     const struct server_options *opts;
     belfry_log *log;
     struct running_config config;
+    struct reloader reloader;
+    uint64_t files_hash; /* main thread: of the configuration's files when they were read last */
     struct pool *pool;
     struct db *db;
     struct scrape_manager *scrape;
@@ -112,6 +115,13 @@ static void give_host_metrics(void *arg, struct buffer *out)
     self_metrics_write_host(s->metrics, out);
 }
 
+/* POST /-/reload: waits for it. */
+static bool take_reload(void *arg, struct error *err)
+{
+    struct server *s = arg;
+    return reloader_ask(&s->reloader, err);
+}
+
 /* POST /-/quit: as if the signal had come. */
 static void take_quit(void *arg)
 {
@@ -174,11 +184,19 @@ static bool read_new_config(struct server *s, struct config **out, struct error 
     return false;
 }
 
-static void reload(struct server *s)
+/* Before the files are read: what changes while they are is seen the next time. 0 where there are none. */
+static uint64_t files_hash(const struct server *s)
+{
+    return s->opts->config_path ? config_files_hash(s->opts->config_path) : 0;
+}
+
+static void reload_now(struct server *s, struct error *failure)
 {
     struct error err = {0};
     struct config *config;
+    s->files_hash = files_hash(s);
     if (!read_new_config(s, &config, &err)) {
+        *failure = err;
         running_config_failed(&s->config);
         belfry_log_error(s->log, "config_error", BELFRY_STR("detail", err.message),
                          BELFRY_STR("hint", err.hint[0] ? err.hint : NULL),
@@ -193,6 +211,14 @@ static void reload(struct server *s)
                     BELFRY_STR("file", s->config.path ? s->config.path : "built in"),
                     BELFRY_UINT("scrape_jobs", config->scrape_configs.count));
     running_config_set(&s->config, config);
+}
+
+static void reload(struct server *s)
+{
+    struct error failure = {0};
+    reloader_begin(&s->reloader);
+    reload_now(s, &failure);
+    reloader_end(&s->reloader, failure.kind == ERROR_NONE ? NULL : &failure);
 }
 
 /* --- start --- */
@@ -251,6 +277,7 @@ static bool open_http(struct server *s, struct error *err)
 static bool load_config(struct server *s, struct error *err)
 {
     struct config *config;
+    s->files_hash = files_hash(s);
     running_config_init(&s->config, s->opts->config_path, http_server_address(s->http, 0));
     if (!running_config_read(&s->config, &config, err))
         return false;
@@ -316,6 +343,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .is_ready = give_ready,
                                   .metrics = give_metrics,
                                   .host_metrics = give_host_metrics,
+                                  .reload = take_reload,
                                   .quit = take_quit,
                                   .switches = s->opts->switches,
                                   .arg = s,
@@ -372,7 +400,8 @@ static bool open_remote_write(struct server *s, struct error *err)
 static bool start(struct server *s, struct error *err)
 {
     wall_time started = clock_wall();
-    struct scrape_options scrape = {.log = on_event, .log_arg = s};
+    struct scrape_options scrape = {
+        .discovery_pause_ms = s->opts->discovery_pause_ms, .log = on_event, .log_arg = s};
     if (!pool_start(&s->pool, 0, POOL_QUEUE_MAX, err) || !self_metrics_new(&s->metrics, err) ||
         !open_access(s, err) || !open_http(s, err) || !load_config(s, err) ||
         !open_storage(s, err) || !scrape_manager_start(&s->scrape, s->db, &scrape, err) ||
@@ -405,6 +434,7 @@ static bool start(struct server *s, struct error *err)
 static bool stop(struct server *s, struct error *err)
 {
     atomic_store_explicit(&s->ready, false, memory_order_relaxed);
+    reloader_stop(&s->reloader);
     scrape_manager_stop(s->scrape);
     http_server_stop(s->http);
     if (s->metrics)
@@ -420,15 +450,36 @@ static bool stop(struct server *s, struct error *err)
     return ok;
 }
 
+/* The files have been looked at: have they changed, and are they whole? A file that is being written differs from
+ * itself a moment later; then the next look decides. */
+static void reload_if_changed(struct server *s)
+{
+    static const struct timespec MOMENT = {.tv_nsec = 100 * 1000 * 1000};
+    sigset_t none;
+    uint64_t hash = files_hash(s);
+    if (hash == s->files_hash)
+        return;
+    sigemptyset(&none);
+    (void)sigtimedwait(&none, NULL, &MOMENT); /* only to wait */
+    if (files_hash(s) == hash)
+        reload(s);
+}
+
 static void wait_for_end(struct server *s, const sigset_t *signals)
 {
+    int64_t interval_ms = s->opts->auto_reload_interval_ms;
+    struct timespec interval = {.tv_sec = interval_ms / 1000,
+                                .tv_nsec = interval_ms % 1000 * 1000000};
     for (;;) {
-        int number = sigwaitinfo(signals, NULL);
+        int number =
+            interval_ms > 0 ? sigtimedwait(signals, NULL, &interval) : sigwaitinfo(signals, NULL);
         if (number == SIGHUP) {
             reload(s);
         } else if (number > 0) {
             belfry_log_info(s->log, "stopping", BELFRY_STR("signal", strsignal(number)));
             return;
+        } else if (interval_ms > 0 && errno == EAGAIN) {
+            reload_if_changed(s);
         }
     }
 }
@@ -481,6 +532,7 @@ bool server_run(const struct server_options *opts, struct error *err)
     raise_descriptors();
     if (!open_log(&s, err))
         return false;
+    reloader_init(&s.reloader);
     bool ok = start(&s, err);
     if (ok)
         wait_for_end(&s, &signals);
@@ -496,6 +548,7 @@ bool server_run(const struct server_options *opts, struct error *err)
         tell_failure(&s, err);
     if (s.config.config || s.http)
         running_config_deinit(&s.config);
+    reloader_deinit(&s.reloader);
     belfry_log_close(s.log);
     return ok;
 }

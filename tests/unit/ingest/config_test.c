@@ -580,7 +580,7 @@ static void checking_says_what_promtool_says(void **state)
     snprintf(path, sizeof(path), "%s/c.yml", f.path);
 
     folder_write(&f, "c.yml", "scrape_configs:\n- job_name: a\n");
-    assert_true(config_check(path, false, &out, &errors));
+    assert_true(config_check(path, &(struct config_check_options){0}, &out, &errors));
     snprintf(expected, sizeof(expected),
              "Checking %s\n SUCCESS: %s is valid prometheus config file syntax\n\n", path, path);
     assert_true(view_is(buffer_view(&out), expected));
@@ -588,9 +588,10 @@ static void checking_says_what_promtool_says(void **state)
 
     buffer_reset(&out);
     folder_write(&f, "c.yml", "scrape_configs:\n- job_name: a\n  bearer_token_file: nope\n");
-    assert_true(config_check(path, true, &out, &errors)); /* syntax only */
+    assert_true(config_check(path, &(struct config_check_options){.syntax_only = true}, &out,
+                             &errors)); /* syntax only */
     buffer_reset(&out);
-    assert_false(config_check(path, false, &out, &errors));
+    assert_false(config_check(path, &(struct config_check_options){0}, &out, &errors));
     snprintf(expected, sizeof(expected),
              "  FAILED: scrape config with job name \"a\": authorization credentials or bearer "
              "token file \"%s/nope\" does not exist\n",
@@ -603,7 +604,7 @@ static void checking_says_what_promtool_says(void **state)
     buffer_reset(&errors);
     folder_write(&f, "r.yml", "groups: []\n");
     folder_write(&f, "c.yml", "rule_files: [r.yml, 'x*.yml']\n");
-    assert_true(config_check(path, false, &out, &errors));
+    assert_true(config_check(path, &(struct config_check_options){0}, &out, &errors));
     snprintf(expected, sizeof(expected),
              "Checking %s\n  SUCCESS: 1 rule files found\n SUCCESS: %s is valid prometheus config "
              "file syntax\n\n",
