@@ -31,13 +31,13 @@ static void write_file(const char *name, struct view bytes)
         abort();
 }
 
-/* type u8 | length u16 | payload, as records with right CRCs. */
-static void seal(struct view in, enum wal_record_type type, struct buffer *out)
+/* length u16, its two highest bits the type | payload, as records with right CRCs. */
+static void seal(struct view in, const enum wal_record_type types[4], struct buffer *out)
 {
     uint64_t sequence = 1;
     while (in.len >= 2) {
-        size_t len = (uint8_t)in.ptr[0] | (size_t)(uint8_t)in.ptr[1] << 8;
-        size_t begin = wal_record_begin(out, type);
+        size_t len = (uint8_t)in.ptr[0] | (size_t)((uint8_t)in.ptr[1] & 0x3f) << 8;
+        size_t begin = wal_record_begin(out, types[(uint8_t)in.ptr[1] >> 6]);
         struct view payload = view_slice(in, 2, 2 + len);
         buffer_append_view(out, payload);
         wal_record_end(out, begin);
@@ -78,6 +78,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const enum wal_record_type LOG[] = {WAL_RECORD_SERIES, WAL_RECORD_SERIES,
+                                               WAL_RECORD_SERIES, WAL_RECORD_SERIES},
+                                      SEGMENT[] = {WAL_RECORD_ROW, WAL_RECORD_LATE,
+                                                   WAL_RECORD_SAVED, WAL_RECORD_ROW};
     char path[256];
     struct error err;
     struct head *h;
@@ -89,8 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buffer_init(&log, MEM_OTHER, 1 << 24);
     buffer_init(&rows, MEM_OTHER, 1 << 24);
     if (data[0] & 1) {
-        seal(view_slice(in, 0, log_bytes), WAL_RECORD_SERIES, &log);
-        seal(view_slice(in, log_bytes, in.len), WAL_RECORD_ROW, &rows);
+        seal(view_slice(in, 0, log_bytes), LOG, &log);
+        seal(view_slice(in, log_bytes, in.len), SEGMENT, &rows);
     } else {
         buffer_append_view(&log, view_slice(in, 0, log_bytes));
         buffer_append_view(&rows, view_slice(in, log_bytes, in.len));
@@ -102,8 +106,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     write_file("wal/1", buffer_view(&rows));
     struct db_options opts = {.wal_sync_interval_ms = DB_SYNC_OFF};
     if (head_open(&h, folder(), INT64_MIN, &opts, NULL, &err)) {
+        struct head_late_mark mark;
         read_everything(h);
-        bool ok = head_truncate(h, 1000, &err);
+        if (!head_late_mark(h, false, &mark, &err))
+            abort();
+        head_late_forget(h, &mark, 0, 500);
+        bool ok = head_late_rewrite(h, &err) && head_truncate(h, 1000, &err);
         if (ok)
             read_everything(h);
         if (!head_close(h, &err))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* head_kill.c: a child appends and tells through a pipe which rows a query has shown it; the parent kills
  * it with SIGKILL at a random moment, opens the store and looks: every row that was shown, or whose commit
- * waited, must be there, whole, and nothing that was never written.
+ * waited, must be there, whole, and nothing that was never written. So must every late sample whose commit waited.
  *
  * Kills: 5 times TEST_SCALE, the seed is printed (TEST_SEED repeats it). */
 #include "base/clock.h"
@@ -17,13 +17,25 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { GROUPS = 4, SERIES = 50, KILL_AFTER_MS_MAX = 300 };
+enum { GROUPS = 4, SERIES = 50, KILL_AFTER_MS_MAX = 300, LATE = 1 << 16, LATE_ROWS_MAX = 1 << 22 };
 #define T0 INT64_C(1700000000000)
 
 struct progress {
-    uint32_t group;
-    int64_t row; /* shown, so every row up to it must survive */
+    uint32_t group; /* | LATE: the late sample of this row was acknowledged */
+    int64_t row;    /* shown, so every row up to it must survive */
 };
+
+/* What the parent was told. */
+struct told {
+    int64_t shown[GROUPS];
+    uint8_t *late; /* by row: a bit per group */
+};
+
+/* The row that a late sample is of, sent after `row`: one that is in the tile still, or one that is packed. */
+static int64_t late_row(int64_t row)
+{
+    return row % 6 == 0 ? row - 2 : row % 3 == 0 ? row - 20 : -1;
+}
 
 static double cell(uint32_t group, uint32_t series, int64_t row)
 {
@@ -96,6 +108,59 @@ static int64_t last_row(struct head *h, uint32_t group, bool check)
     return last == INT64_MIN ? -1 : last;
 }
 
+static struct labels late_labels(struct arena *arena, uint32_t group)
+{
+    struct labels_builder b;
+    labels_builder_init(&b, arena);
+    labels_builder_set(&b, VIEW(LABEL_NAME), VIEW("late"));
+    labels_builder_set(&b, VIEW("late_group"), arena_printf(arena, "%u", group));
+    return labels_builder_finish(&b);
+}
+
+/* All late samples of a group are what they must be, and those that were acknowledged are there. */
+static void check_late(struct head *h, uint32_t group, const uint8_t *late)
+{
+    struct error err;
+    struct arena arena;
+    struct matcher m;
+    struct series_list list;
+    struct samples s = {0};
+    char value[16];
+    size_t at = 0;
+    arena_init(&arena, MEM_QUERY, 0);
+    snprintf(value, sizeof value, "%u", group);
+    if (!matcher_init(&m, MATCH_EQUAL, VIEW("late_group"), view_from(value), &err))
+        die("matcher", &err);
+    struct select what = {&m, 1, INT64_MIN, INT64_MAX, 0};
+    struct label_store *store = label_store_new(MEM_QUERY, 0);
+    struct head_view *v = head_pin(h, INT64_MIN);
+    struct head_reader *r = head_reader_new(v);
+    if (!head_select(v, &what, store, &arena, &list, &err) ||
+        (list.count > 0 &&
+         !head_reader_read(r, list.items[0].ref, INT64_MIN, INT64_MAX, NULL, &s, &err)))
+        die("read", &err);
+    for (int64_t row = 0; row < LATE_ROWS_MAX; row++) {
+        bool there = at < s.count && s.times[at] == T0 + row;
+        if (there && s.values[at++] != cell(group, 77, row))
+            die("a wrong late sample", NULL);
+        if (!there && (late[row] >> group & 1))
+            die("an acknowledged late sample is missing", NULL);
+    }
+    if (at != s.count)
+        die("a late sample that was never written", NULL);
+    head_reader_free(r);
+    head_view_release(v);
+    label_store_free(store);
+    matcher_deinit(&m);
+    arena_deinit(&arena);
+}
+
+static void report(int out, struct progress p)
+{
+    if (write(out, &p, sizeof p) != (ssize_t)sizeof p)
+        _exit(0);
+}
+
 /* Appends for ever; every 16 rows it asks what a query shows and reports that. */
 static void child(const char *dir, int out)
 {
@@ -103,7 +168,7 @@ static void child(const char *dir, int out)
     struct error err;
     struct db_options opts = {.wal_segment_bytes = 1 << 20, .wal_sync_interval_ms = 100};
     struct group *group[GROUPS];
-    uint32_t slots[GROUPS][SERIES];
+    uint32_t slots[GROUPS][SERIES], late_slot[GROUPS];
     int64_t row[GROUPS];
     struct arena arena;
     arena_init(&arena, MEM_OTHER, 0);
@@ -118,6 +183,8 @@ static void child(const char *dir, int out)
             if (!group_slot(group[g], labels_of(&arena, g, i), &slots[g][i], &err))
                 die("slot", &err);
         }
+        if (!group_slot(group[g], late_labels(&arena, g), &late_slot[g], &err))
+            die("slot", &err);
         row[g] = last_row(h, g, false) + 1;
     }
     for (uint64_t n = 0;; n++) {
@@ -130,18 +197,36 @@ static void child(const char *dir, int out)
         bool wait = n % 7 == 0;
         if (!appender_commit(&a, wait ? APPENDER_WAIT : 0, &err))
             die("commit", &err);
+        int64_t late = late_row(row[g]);
+        if (late >= 0) {
+            if (!appender_begin(&a, group[g], T0 + late, &err))
+                die("begin", &err);
+            appender_sample(&a, late_slot[g], cell(g, 77, late));
+            if (!appender_commit(&a, n % 5 == 0 ? APPENDER_WAIT : 0, &err))
+                die("commit", &err);
+            if (n % 5 == 0)
+                report(out, (struct progress){g | LATE, late});
+        }
         struct progress p = {g, row[g]++};
         if (n % 64 == 1)
             p.row = last_row(h, g, false);
         else if (!wait)
             continue;
-        if (write(out, &p, sizeof p) != (ssize_t)sizeof p)
-            _exit(0);
+        report(out, p);
     }
 }
 
+static void note(struct told *told, struct progress p)
+{
+    uint32_t group = p.group & (LATE - 1);
+    if (p.group & LATE && p.row < LATE_ROWS_MAX)
+        told->late[p.row] |= (uint8_t)(1 << group);
+    else if (!(p.group & LATE) && p.row > told->shown[group])
+        told->shown[group] = p.row;
+}
+
 /* Takes reports until the deadline, so that the child is never held up by a full pipe. */
-static uint64_t take_reports(int fd, mono_time until, int64_t *shown)
+static uint64_t take_reports(int fd, mono_time until, struct told *told)
 {
     uint64_t reports = 0;
     for (;;) {
@@ -151,13 +236,13 @@ static uint64_t take_reports(int fd, mono_time until, int64_t *shown)
         if (left <= 0 || poll(&wanted, 1, (int)left) <= 0 ||
             read(fd, &p, sizeof p) != (ssize_t)sizeof p)
             return reports;
-        shown[p.group] = p.row > shown[p.group] ? p.row : shown[p.group];
+        note(told, p);
         reports++;
     }
 }
 
 /* Returns the rows that were reported in this life. */
-static uint64_t one_life(const char *dir, uint64_t kill_after_ms, int64_t *shown)
+static uint64_t one_life(const char *dir, uint64_t kill_after_ms, struct told *told)
 {
     int fds[2];
     struct progress p;
@@ -174,12 +259,12 @@ static uint64_t one_life(const char *dir, uint64_t kill_after_ms, int64_t *shown
     close(fds[1]);
     /* The clock starts with the first report, so that each life reaches the appending. */
     if (read(fds[0], &p, sizeof p) == (ssize_t)sizeof p) {
-        shown[p.group] = p.row > shown[p.group] ? p.row : shown[p.group];
-        reports = take_reports(fds[0], mono_add_ms(clock_mono(), (int64_t)kill_after_ms), shown);
+        note(told, p);
+        reports = take_reports(fds[0], mono_add_ms(clock_mono(), (int64_t)kill_after_ms), told);
     }
     kill(pid, SIGKILL);
     while (read(fds[0], &p, sizeof p) == (ssize_t)sizeof p) {
-        shown[p.group] = p.row > shown[p.group] ? p.row : shown[p.group];
+        note(told, p);
         reports++;
     }
     close(fds[0]);
@@ -194,7 +279,7 @@ int main(void)
     const char *scale = getenv("TEST_SCALE"), *fixed = getenv("TEST_SEED"), *tmp = getenv("TMPDIR");
     int kills = 5 * (scale ? (int)strtol(scale, NULL, 10) : 1);
     uint64_t seed = fixed ? strtoull(fixed, NULL, 10) : (uint64_t)clock_mono().ns;
-    int64_t shown[GROUPS] = {-1, -1, -1, -1};
+    struct told told = {{-1, -1, -1, -1}, calloc(LATE_ROWS_MAX, 1)};
     struct random random;
     struct error err;
     char dir[256];
@@ -204,7 +289,7 @@ int main(void)
     if (!mkdtemp(dir))
         die("mkdtemp", NULL);
     for (int i = 0; i < kills; i++) {
-        uint64_t reports = one_life(dir, random_below(&random, KILL_AFTER_MS_MAX), shown);
+        uint64_t reports = one_life(dir, random_below(&random, KILL_AFTER_MS_MAX), &told);
         mono_time begin = clock_mono();
         struct head *h;
         if (!head_open(&h, dir, INT64_MIN, NULL, NULL, &err))
@@ -212,19 +297,21 @@ int main(void)
         int64_t open_ms = mono_ms_since(begin);
         for (uint32_t g = 0; g < GROUPS; g++) {
             int64_t last = last_row(h, g, true);
-            if (last < shown[g]) {
+            check_late(h, g, told.late);
+            if (last < told.shown[g]) {
                 fprintf(stderr,
                         "kill %d: group %u ends at row %" PRId64 ", row %" PRId64 " was shown\n", i,
-                        g, last, shown[g]);
+                        g, last, told.shown[g]);
                 return 1;
             }
         }
         if (!head_close(h, &err))
             die("close", &err);
         printf("kill %d: %" PRIu64 " reports, open again in %" PRId64 " ms, %" PRId64 " rows\n", i,
-               reports, open_ms, shown[0] + 1);
+               reports, open_ms, told.shown[0] + 1);
     }
     if (!dir_remove(dir, &err))
         die("remove", &err);
+    free(told.late);
     return 0;
 }

@@ -62,41 +62,56 @@ static int check_store(struct head *h, const bool *acknowledged, int rows)
     return missing;
 }
 
-/* Appends rows; acknowledged[row] = the commit waited and succeeded. A patient one waits for ingest. */
+/* The cells of a row that are in `mask`. A patient one waits for ingest. False: nothing was acknowledged. */
+static bool append_cells(struct group *g, int row, unsigned mask, unsigned flags, bool patient)
+{
+    struct appender a;
+    struct error err;
+    uint32_t slots[SERIES];
+    for (int i = 0; i < SERIES; i++) {
+        char text[96];
+        labels_of(i, text, sizeof text);
+        slots[i] = fixture_slot(g, text);
+    }
+    bool begun = appender_begin(&a, g, T0 + row * 1000, &err);
+    while (!begun && patient && err.kind != ERROR_INPUT) {
+        sched_yield(); /* ingest is stopped; the WAL thread tries again by itself */
+        begun = appender_begin(&a, g, T0 + row * 1000, &err);
+    }
+    if (!begun)
+        return false;
+    for (int i = 0; i < SERIES; i++) {
+        if (mask >> i & 1)
+            appender_sample(&a, slots[i], cell(row, i));
+    }
+    bool ok = appender_commit(&a, flags, &err);
+    if (!ok && err.kind != ERROR_IO && err.kind != ERROR_NO_SPACE && err.kind != ERROR_BUSY)
+        fail_msg("%s", err.message);
+    return ok;
+}
+
+/* Appends rows; acknowledged[row] = the commits waited and succeeded. Of some rows one cell comes later and fills the
+ * row, and another when the row is packed already. */
 static void append_rows(struct head *h, int from, int to, unsigned flags, bool *acknowledged,
                         bool patient)
 {
-    struct group *g;
-    struct error err;
-    struct arena arena;
-    if (!head_group_open(h, VIEW("job j"), &g, &err))
-        fail_msg("%s", err.message);
-    arena_init(&arena, MEM_OTHER, 0);
+    enum { ALL = (1 << SERIES) - 1, FILL = 1 << 3, LATE = 1 << 4 };
+    struct group *g = fixture_group(h, "job j");
     for (int row = from; row < to; row++) {
-        struct appender a;
-        uint32_t slots[SERIES];
-        char text[96];
-        for (int i = 0; i < SERIES; i++) {
-            labels_of(i, text, sizeof text);
-            if (!group_slot(g, fixture_labels(&arena, text), &slots[i], &err))
-                fail_msg("%s", err.message);
-        }
-        bool begun = appender_begin(&a, g, T0 + row * 1000, &err);
-        while (!begun && patient && err.kind != ERROR_INPUT) {
-            sched_yield(); /* ingest is stopped; the WAL thread tries again by itself */
-            begun = appender_begin(&a, g, T0 + row * 1000, &err);
-        }
-        if (!begun)
-            continue; /* nothing was acknowledged */
-        for (int i = 0; i < SERIES; i++)
-            appender_sample(&a, slots[i], cell(row, i));
-        bool ok = appender_commit(&a, flags, &err);
+        bool parted = row % 10 == 4;
+        bool ok = append_cells(g, row, parted ? ALL & ~(FILL | LATE) : ALL, flags, patient);
+        if (parted)
+            ok = append_cells(g, row, FILL, flags, patient) && ok;
         if (acknowledged && (flags & APPENDER_WAIT))
             acknowledged[row] = ok;
-        if (!ok && err.kind != ERROR_IO && err.kind != ERROR_NO_SPACE && err.kind != ERROR_BUSY)
-            fail_msg("%s", err.message);
     }
-    arena_deinit(&arena);
+    for (int row = from; row < to; row++) {
+        if (row % 10 != 4)
+            continue;
+        bool ok = append_cells(g, row, LATE, flags, patient);
+        if (acknowledged && (flags & APPENDER_WAIT))
+            acknowledged[row] = acknowledged[row] && ok;
+    }
     group_close(g);
 }
 
