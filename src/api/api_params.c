@@ -189,10 +189,14 @@ bool api_limit_parse(struct view text, size_t *limit, struct error *err)
     *limit = 0;
     bool negative = text.len > 1 && text.ptr[0] == '-';
     for (size_t i = negative; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9' || i > 18)
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
             return error_set(err, ERROR_INPUT, "strconv.Atoi: parsing \"%.*s\": invalid syntax",
                              VIEW_ARGS(text));
-        *limit = *limit * 10 + (size_t)(text.ptr[i] - '0');
+        if (__builtin_mul_overflow(*limit, 10, limit) ||
+            __builtin_add_overflow(*limit, (size_t)(text.ptr[i] - '0'), limit) ||
+            *limit > INT64_MAX)
+            return error_set(err, ERROR_INPUT, "strconv.Atoi: parsing \"%.*s\": value out of range",
+                             VIEW_ARGS(text));
     }
     if (negative && *limit)
         return error_set(err, ERROR_INPUT, "limit must be non-negative");

@@ -173,13 +173,25 @@ static void relabel_set(struct relabel *r, uint32_t series, labels_id from, stru
     r->out->labels[series] = label_store_add(e->labels, labels_builder_finish(&b));
 }
 
-static struct operation *relabel_end(struct relabel *r, struct error *err)
+static struct operation *relabel_end(struct relabel *r, bool ok, struct error *err)
 {
     arena_deinit(&r->scratch);
-    return operator_merge(r->out, err);
+    return ok ? operator_merge(r->out, err) : NULL;
 }
 
 enum { LABEL_VALUE_BYTES_MAX = 1 << 20 };
+
+/* Values are made by expressions, as long as these like, and kept: each that is long is checked, others now and then. */
+static bool value_check(struct eval *e, const struct buffer *value, uint32_t series,
+                        const char *function, struct error *err)
+{
+    if (UNLIKELY(value->failed))
+        return error_set(err, ERROR_LIMIT, "%s() would make a label value of more than %d bytes",
+                         function, LABEL_VALUE_BYTES_MAX);
+    if (LIKELY(value->len < 1024 && series % 256))
+        return true;
+    return eval_check(e, err) && eval_check_memory(e, err);
+}
 
 struct operation *operator_label_replace(struct operation *child, const struct expr *call,
                                          struct error *err)
@@ -204,8 +216,8 @@ struct operation *operator_label_replace(struct operation *child, const struct e
     struct buffer value;
     buffer_init(&value, MEM_QUERY, LABEL_VALUE_BYTES_MAX);
     symbol_id last = {LABEL_STORE_NONE}; /* neighbours often have the same value */
-    bool matched = false;
-    for (uint32_t i = 0; i < child->series_count; i++) {
+    bool matched = false, ok = true;
+    for (uint32_t i = 0; ok && i < child->series_count; i++) {
         symbol_id from = {0};
         if (source_symbol.n != LABEL_STORE_NONE)
             from = label_store_get(e->labels, child->labels[i], source_symbol);
@@ -218,10 +230,11 @@ struct operation *operator_label_replace(struct operation *child, const struct e
             relabel_set(&r, i, child->labels[i], buffer_view(&value));
         else
             r.out->labels[i] = child->labels[i];
+        ok = value_check(e, &value, i, "label_replace", err);
     }
     buffer_deinit(&value);
     regex_free(regex);
-    return relabel_end(&r, err);
+    return relabel_end(&r, ok, err);
 }
 
 struct operation *operator_label_join(struct operation *child, const struct expr *call,
@@ -243,7 +256,8 @@ struct operation *operator_label_join(struct operation *child, const struct expr
     relabel_begin(&r, child, destination);
     struct buffer value;
     buffer_init(&value, MEM_QUERY, LABEL_VALUE_BYTES_MAX);
-    for (uint32_t i = 0; i < child->series_count; i++) {
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < child->series_count; i++) {
         buffer_reset(&value);
         for (uint32_t k = 0; k < count; k++) {
             if (k)
@@ -253,8 +267,10 @@ struct operation *operator_label_join(struct operation *child, const struct expr
                     &value, label_store_text(e->labels, label_store_get(e->labels, child->labels[i],
                                                                         sources[k])));
         }
-        relabel_set(&r, i, child->labels[i], buffer_view(&value));
+        ok = value_check(e, &value, i, "label_join", err);
+        if (ok)
+            relabel_set(&r, i, child->labels[i], buffer_view(&value));
     }
     buffer_deinit(&value);
-    return relabel_end(&r, err);
+    return relabel_end(&r, ok, err);
 }
