@@ -85,6 +85,9 @@ MUST_USE bool head_late_saved(struct head *h, const struct head_late_mark *mark,
 /* Writes all late samples again to the newest WAL segment, so that older ones need not be kept for them. (Those
  * that were settled into rows share the fate of their rows.) Keeper thread. */
 MUST_USE bool head_late_rewrite(struct head *h, struct error *err);
+/* Does so when a WAL segment below this one is kept for late samples alone. Those that settled into rows need the
+ * segments that their rows need. */
+MUST_USE bool head_late_let_go(struct head *h, uint64_t segment, struct error *err);
 /* The oldest late sample of before the mark with from <= t < below, INT64_MAX = none. Keeper thread. */
 int64_t head_late_oldest(struct head *h, const struct head_late_mark *mark, int64_t from_ms,
                          int64_t below_ms);

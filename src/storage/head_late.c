@@ -173,7 +173,7 @@ bool head_late_saved(struct head *h, const struct head_late_mark *mark, int64_t 
     bool ok = submit(h, &record, &nothing, err);
     buffer_deinit(&record);
     if (ok)
-        wal_late_saved(h->wal, mark->segment);
+        wal_late_saved(h->wal, mark->segment, floor_ms);
     return ok && wal_drop_below(h->wal, floor_ms, err);
 }
 
@@ -217,6 +217,13 @@ bool head_late_rewrite(struct head *h, struct error *err)
         ok = group_rewrite(h, view, i, err);
     head_view_release(view);
     if (ok)
-        wal_late_saved(h->wal, mark.segment);
+        wal_late_saved(h->wal, mark.segment, INT64_MAX);
     return ok;
+}
+
+bool head_late_let_go(struct head *h, uint64_t segment, struct error *err)
+{
+    if (wal_late_lowest(h->wal) >= segment || head_late_bytes(h) > head_late_bytes_max(h) / 2)
+        return true; /* so many go into a block soon */
+    return head_late_rewrite(h, err);
 }

@@ -34,7 +34,7 @@ struct shard {
     uint64_t *segment_groups; /* a bit per group: has a key row in this segment */
     size_t segment_words;
     bool segment_continues;
-    int64_t segment_maxt;
+    int64_t segment_maxt, segment_late_maxt;
     uint64_t rows_skipped;
 };
 
@@ -430,6 +430,8 @@ static bool read_late(struct shard *r, struct view payload)
         struct late_run *run = late_run_new(items, late_known(r, g, items, head.count));
         if (run) {
             r->segment_maxt = run->maxt > r->segment_maxt ? run->maxt : r->segment_maxt;
+            if (run->maxt > r->segment_late_maxt)
+                r->segment_late_maxt = run->maxt;
             group_late_add(g, run, true, r->replay->segment);
             group_late_settle(g);
             group_late_compact(g);
@@ -445,7 +447,7 @@ static void read_shard(void *arg, size_t idx, unsigned worker)
     struct shard *shard = &r->shards[idx];
     (void)worker;
     shard->segment_continues = false;
-    shard->segment_maxt = INT64_MIN;
+    shard->segment_maxt = shard->segment_late_maxt = INT64_MIN;
     if (shard->segment_words > 0)
         memset(shard->segment_groups, 0, shard->segment_words * 8);
     for (size_t i = 0; i < r->row_count; i++) {
@@ -484,7 +486,6 @@ static bool on_wal_record(struct replay *r, const struct wal_record *record)
         row_add(r, record, row.group, false);
         return true;
     case WAL_RECORD_LATE:
-        found->segments[found->count - 1].has_late = true;
         if (!wal_late_decode_head(&in, &late) || late.group >= GROUPS_MAX)
             return false;
         row_add(r, record, late.group, true);
@@ -509,6 +510,8 @@ static void read_rows(struct replay *r, const struct replay_file *rf, struct vie
         segment->continues |= r->shards[i].segment_continues;
         if (r->shards[i].segment_maxt > segment->maxt)
             segment->maxt = r->shards[i].segment_maxt;
+        if (r->shards[i].segment_late_maxt > segment->late_maxt)
+            segment->late_maxt = r->shards[i].segment_late_maxt;
     }
     for (size_t i = 0; i < r->row_count; i++) {
         if (r->rows[i].is_bad)
@@ -552,7 +555,8 @@ static bool replay_segments(struct replay *r, const struct numbers *numbers, str
         snprintf(name, sizeof name, "wal-%" PRIu64, number);
         found->segments = mem_grow(MEM_WAL, found->segments, &found->capacity, found->count + 1,
                                    sizeof *found->segments);
-        found->segments[found->count++] = (struct wal_segment){.number = number, .maxt = INT64_MIN};
+        found->segments[found->count++] =
+            (struct wal_segment){.number = number, .maxt = INT64_MIN, .late_maxt = INT64_MIN};
         r->segment = number;
         struct replay_file rf = {
             path, name, i + 1 == numbers->count, on_wal_record, read_rows, found->last_sequence, 0};

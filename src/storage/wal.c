@@ -61,21 +61,22 @@ struct batch {
 
 /* What decides how long a segment is kept. */
 struct contents {
-    int64_t maxt; /* of its samples; INT64_MIN = none */
-    bool has_late, has_saved;
+    int64_t maxt, late_maxt; /* of its samples, of the late ones among them; INT64_MIN = none */
+    bool has_saved;
 };
-static const struct contents CONTENTS_NONE = {INT64_MIN, false, false};
+static const struct contents CONTENTS_NONE = {INT64_MIN, INT64_MIN, false};
 
 static struct contents contents_of(const struct wal_commit *what)
 {
     bool late = what->late != NULL;
-    return (struct contents){what->timestamp_ms, late, !late && !what->group};
+    return (struct contents){what->timestamp_ms, late ? what->timestamp_ms : INT64_MIN,
+                             !late && !what->group};
 }
 
 static void contents_add(struct contents *c, struct contents more)
 {
     c->maxt = more.maxt > c->maxt ? more.maxt : c->maxt;
-    c->has_late |= more.has_late;
+    c->late_maxt = more.late_maxt > c->late_maxt ? more.late_maxt : c->late_maxt;
     c->has_saved |= more.has_saved;
 }
 
@@ -101,7 +102,10 @@ struct wal {
     struct wal_segment *segments; /* ascending; the last may be open */
     bool next_continues;          /* the file after the last begins with rows encoded for it */
     size_t segment_count, segment_capacity;
-    uint64_t late_saved; /* late samples in segments below are no reason to keep them */
+    /* Late samples in segments below are no reason to keep them: in the first, when they are before the floor; in
+     * the second, at all. */
+    uint64_t late_saved, late_rewritten;
+    int64_t late_saved_floor;
     double last_fsync_seconds;
 
     _Atomic uint64_t segment; /* the number rows are encoded for; changed under mutex */
@@ -178,6 +182,7 @@ bool wal_start(struct wal **out, const struct wal_options *opts, const struct wa
     w->refuse_below = INT64_MIN;
     w->unsynced_contents = CONTENTS_NONE;
     w->late_saved = found->late_saved;
+    w->late_saved_floor = found->late_saved_floor;
     w->segments = found->segments;
     w->segment_count = found->count;
     w->segment_capacity = found->capacity;
@@ -340,7 +345,8 @@ static void segment_path(const struct wal *w, uint64_t number, char *out, size_t
 
 static bool late_is_needed(const struct wal *w, const struct wal_segment *s)
 {
-    return s->has_late && s->number >= w->late_saved;
+    return s->late_maxt != INT64_MIN && s->number >= w->late_rewritten &&
+           (s->number >= w->late_saved || s->late_maxt >= w->late_saved_floor);
 }
 
 /* A note on late samples is read as long as the samples are. */
@@ -348,7 +354,7 @@ static bool saved_is_needed(const struct wal *w, size_t idx)
 {
     bool needed = false;
     for (size_t i = 0; i < idx && w->segments[idx].has_saved; i++)
-        needed |= w->segments[i].has_late;
+        needed |= w->segments[i].late_maxt != INT64_MIN;
     return needed;
 }
 
@@ -388,11 +394,15 @@ uint64_t wal_rotate(struct wal *w)
     return wal_segment_now(w);
 }
 
-void wal_late_saved(struct wal *w, uint64_t segment)
+void wal_late_saved(struct wal *w, uint64_t segment, int64_t floor_ms)
 {
     mutex_lock(&w->mutex);
-    if (segment > w->late_saved)
+    if (floor_ms == INT64_MAX && segment > w->late_rewritten) {
+        w->late_rewritten = segment;
+    } else if (floor_ms != INT64_MAX && segment > w->late_saved) {
         w->late_saved = segment;
+        w->late_saved_floor = floor_ms;
+    }
     mutex_unlock(&w->mutex);
 }
 
@@ -469,13 +479,13 @@ static void segment_note(struct wal *w, struct contents contents)
         w->segments = mem_grow(MEM_WAL, w->segments, &w->segment_capacity, w->segment_count + 1,
                                sizeof *w->segments);
         w->segments[w->segment_count++] =
-            (struct wal_segment){number, 0, INT64_MIN, w->next_continues, false, false};
+            (struct wal_segment){number, 0, INT64_MIN, w->next_continues, INT64_MIN, false};
         w->next_continues = false;
     }
     struct wal_segment *s = &w->segments[w->segment_count - 1];
     s->bytes = w->file_bytes;
     s->maxt = contents.maxt > s->maxt ? contents.maxt : s->maxt;
-    s->has_late |= contents.has_late;
+    s->late_maxt = contents.late_maxt > s->late_maxt ? contents.late_maxt : s->late_maxt;
     s->has_saved |= contents.has_saved;
     mutex_unlock(&w->mutex);
 }

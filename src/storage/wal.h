@@ -46,10 +46,10 @@ struct wal_options {
 /* What replay found. */
 struct wal_segment {
     uint64_t number, bytes;
-    int64_t maxt;   /* of its samples; INT64_MIN = none */
-    bool continues; /* has rows whose key row is in the segment before */
-    bool has_late;  /* late samples are in it */
-    bool has_saved; /* a note on late samples of earlier segments is: it goes after them */
+    int64_t maxt;      /* of its samples; INT64_MIN = none */
+    bool continues;    /* has rows whose key row is in the segment before */
+    int64_t late_maxt; /* of its late samples; INT64_MIN = none */
+    bool has_saved;    /* a note on late samples of earlier segments is: it goes after them */
 };
 struct wal_recovered {
     struct wal_segment *segments; /* taken by wal_start */
@@ -92,8 +92,9 @@ MUST_USE bool wal_flush(struct wal *w, struct error *err);
 /* Begins a new segment with the next record; returns its number. What was queued before is in earlier ones, unless
  * writing has stopped. */
 uint64_t wal_rotate(struct wal *w);
-/* Late samples in segments below are in blocks, or written again in later segments. Never goes back. */
-void wal_late_saved(struct wal *w, uint64_t segment);
+/* Late samples before `floor_ms` in segments below are in blocks; with INT64_MAX all are, or stand in later segments
+ * again. Neither goes back. */
+void wal_late_saved(struct wal *w, uint64_t segment, int64_t floor_ms);
 /* The lowest segment with late samples that are not saved; UINT64_MAX = none. It must stay. */
 uint64_t wal_late_lowest(struct wal *w);
 /* Rotates, and forgets whole segments whose samples are all below; those with late samples only when these are

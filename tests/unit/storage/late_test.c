@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "base/thread.h"
 #include "model/sample.h"
+#include "storage/head_private.h"
 
 #include <inttypes.h>
 
@@ -432,6 +433,31 @@ static void a_segment_stays_for_its_late_samples(void **state)
     }
 }
 
+/* What is saved is saved up to a floor: a newer sample in the same segment keeps it, until it is written again. */
+static void a_saved_floor_does_not_give_up_newer_samples(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    struct head_late_mark mark;
+    struct group *g = fixture_group(f->head, "a");
+    append(g, "x", 1000, 1);
+    append(g, "x", 5, 2);
+    append(g, "x", 500, 3);
+    group_close(g);
+    assert_true(head_late_mark(f->head, true, &mark, &err));
+    head_late_forget(f->head, &mark, INT64_MIN, T0 + 100000);
+    assert_true(head_late_saved(f->head, &mark, T0 + 100000, &err));
+    for (int round = 0; round < 2; round++) {
+        assert_true(wal_late_lowest(f->head->wal) < mark.segment);
+        reopen(f, INT64_MIN);
+        assert_holds(f, "x", "500=3 1000=1");
+    }
+    assert_true(head_late_let_go(f->head, mark.segment, &err));
+    assert_true(wal_late_lowest(f->head->wal) >= mark.segment);
+    reopen(f, INT64_MIN);
+    assert_holds(f, "x", "500=3 1000=1");
+}
+
 /* Late samples that nobody writes into blocks are refused at some point, and the keeper was asked before. */
 static void memory_of_late_samples_is_bounded(void **state)
 {
@@ -730,6 +756,7 @@ int main(void)
         LATE_TEST(a_clock_that_steps_loses_nothing),
         LATE_TEST(late_samples_outlive_a_cut_until_they_are_saved),
         LATE_TEST(a_segment_stays_for_its_late_samples),
+        LATE_TEST(a_saved_floor_does_not_give_up_newer_samples),
         LATE_TEST(memory_of_late_samples_is_bounded),
         LATE_TEST(random_order_agrees_with_a_model),
         LATE_TEST(writers_and_readers_do_not_disturb_each_other),
