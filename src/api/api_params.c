@@ -308,7 +308,7 @@ bool api_selectors_parse(struct api_selection *s, struct arena *arena, struct ht
     return true;
 }
 
-static bool time_param(struct http_request *rq, const char *name, int64_t *ms, struct error *err)
+bool api_time_param(struct http_request *rq, const char *name, int64_t *ms, struct error *err)
 {
     struct view text = http_request_param(rq, name);
     if (text.len == 0 || api_time_parse(text, ms, err))
@@ -324,9 +324,9 @@ bool api_selection_parse(struct api_selection *s, struct arena *arena, struct ht
     const char *bad = NULL;
     if (!api_limit_parse(http_request_param(rq, "limit"), &s->limit, &err))
         bad = "limit";
-    else if (!time_param(rq, "start", &s->mint, &err))
+    else if (!api_time_param(rq, "start", &s->mint, &err))
         bad = "start";
-    else if (!time_param(rq, "end", &s->maxt, &err))
+    else if (!api_time_param(rq, "end", &s->maxt, &err))
         bad = "end";
     else if (!api_selectors_parse(s, arena, rq, &err))
         bad = "match[]";

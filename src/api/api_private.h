@@ -100,6 +100,14 @@ void api_labels(struct buffer *b, struct labels ls);
 /* api_params.c. They set err (ERROR_INPUT); `has` tells an absent parameter from its default. */
 MUST_USE bool api_limit_parse(struct view text, size_t *limit,
                               struct error *err); /* "" = 0 = none */
+/* start or end; *ms stays when it is not there. "invalid time value for 'NAME': ..." */
+MUST_USE bool api_time_param(struct http_request *rq, const char *name, int64_t *ms,
+                             struct error *err);
+/* A limit of metadata: 0 shows nothing, as in Prometheus; none given (SIZE_MAX) shows all. False: the error is in rs. */
+MUST_USE bool api_count_param(struct http_request *rq, const char *name, size_t *out,
+                              struct http_response *rs);
+/* "type":...,"help":...,"unit":...} */
+void api_metadata_fields(struct buffer *b, const struct metric_metadata *m);
 /* RFC 3339 in UTC, "2026-11-20T20:00:58.456Z"; the year 1 for ms == INT64_MIN. */
 void api_time_format(struct buffer *b, int64_t ms);
 /* Cuts off what stands before the next `at` of a header's value (all of it when there is none), without the
@@ -140,6 +148,7 @@ api_serve api_serve_buildinfo, api_serve_version, api_serve_runtimeinfo, api_ser
     api_serve_flags, api_serve_tsdb, api_serve_walreplay, api_serve_metadata; /* api_status.c */
 api_serve api_serve_federate;                                                 /* api_federate.c */
 api_serve api_serve_write;                                                    /* api_write.c */
+api_serve api_serve_target_metadata, api_serve_query_exemplars;               /* their own files */
 api_serve api_serve_targets, api_serve_scrape_pools, api_serve_relabel_steps; /* api_targets.c */
 api_serve api_serve_document, api_serve_asset;                                /* page.c */
 

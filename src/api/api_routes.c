@@ -47,6 +47,7 @@ const struct api_route API_ROUTES[] = {
 
     ROUTE(GET|POST, "/api/v1/query",               VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        GATED|CORS, api_serve_query),
     ROUTE(GET|POST, "/api/v1/query_range",         VIEW,   ALWAYS,    FORM, POOL,   NOTHING,        GATED|CORS, api_serve_query_range),
+    ROUTE(GET|POST, "/api/v1/query_exemplars",     VIEW,   ALWAYS,    FORM, POOL,   API_NEEDS_DB,   CORS,       api_serve_query_exemplars),
     ROUTE(GET|POST, "/api/v1/format_query",        VIEW,   ALWAYS,    FORM, ASIDE,  NOTHING,        CORS,       api_serve_format_query),
     ROUTE(GET|POST, "/api/v1/parse_query",         VIEW,   ALWAYS,    FORM, ASIDE,  NOTHING,        CORS,       api_serve_parse_query),
     ROUTE(GET,      "/api/v1/status/active_queries", VIEW, ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_active_queries),
@@ -59,6 +60,7 @@ const struct api_route API_ROUTES[] = {
     ROUTE(POST,     "/api/v1/write",               EDIT,   REMOTE_WRITE, REMOTE_WRITE_BODY_MAX, POOL, NOTHING, WRITES, api_serve_write),
 
     ROUTE(GET,      "/api/v1/targets",             VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_targets),
+    ROUTE(GET,      "/api/v1/targets/metadata",    VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_target_metadata),
     ROUTE(GET,      "/api/v1/scrape_pools",        VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_scrape_pools),
     ROUTE(GET,      "/api/v1/targets/relabel_steps", VIEW, ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_relabel_steps),
     ROUTE(GET,      "/api/v1/metadata",            VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_DB,   CORS,       api_serve_metadata),

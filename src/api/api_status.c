@@ -231,9 +231,8 @@ static int family_compare(const void *a, const void *b)
     return c ? c : view_cmp(x->help, y->help);
 }
 
-static void family_write(struct buffer *b, const struct metric_metadata *m)
+void api_metadata_fields(struct buffer *b, const struct metric_metadata *m)
 {
-    buffer_append_byte(b, '{');
     api_field_string(b, "type", view_from(metric_type_name(m->type)));
     buffer_append_byte(b, ',');
     api_field_string(b, "help", m->help);
@@ -242,9 +241,8 @@ static void family_write(struct buffer *b, const struct metric_metadata *m)
     buffer_append_byte(b, '}');
 }
 
-/* A limit of 0 shows nothing, as in Prometheus; none given shows all. */
-static bool count_param(struct http_request *rq, const char *name, size_t *out,
-                        struct http_response *rs)
+bool api_count_param(struct http_request *rq, const char *name, size_t *out,
+                     struct http_response *rs)
 {
     struct error err;
     struct view text = http_request_param(rq, name);
@@ -262,8 +260,8 @@ void api_serve_metadata(struct api *api, struct http_request *rq, struct http_re
 {
     struct families f = {.wanted = http_request_param(rq, "metric")};
     size_t limit, per_metric, families = 0;
-    if (!count_param(rq, "limit", &limit, rs) ||
-        !count_param(rq, "limit_per_metric", &per_metric, rs))
+    if (!api_count_param(rq, "limit", &limit, rs) ||
+        !api_count_param(rq, "limit_per_metric", &per_metric, rs))
         return;
     if (per_metric == 0)
         per_metric = SIZE_MAX;
@@ -284,7 +282,8 @@ void api_serve_metadata(struct api *api, struct http_request *rq, struct http_re
                 continue;
             if (i > first)
                 buffer_append_byte(b, ',');
-            family_write(b, &f.items[i]);
+            buffer_append_byte(b, '{');
+            api_metadata_fields(b, &f.items[i]);
         }
         buffer_append_byte(b, ']');
     }

@@ -19,6 +19,7 @@
     X(MEM_HEAD, "head")     /* groups: tiles, strips, extents */                                   \
     X(MEM_WAL, "wal")                                                                              \
     X(MEM_BLOCK, "block")                                                                          \
+    X(MEM_EXEMPLARS, "exemplars")                                                                  \
     X(MEM_SCRAPE, "scrape")                                                                        \
     X(MEM_REMOTE_WRITE, "remote_write")                                                            \
     X(MEM_QUERY, "query")                                                                          \

@@ -257,7 +257,6 @@ static void warn_without_effect(struct loader *l, const struct yaml_node *root)
         "always_scrape_classic_histograms", "convert_classic_histograms_to_nhcb"};
     static const char *const TSDB[] = {"stale_series_compaction_threshold", "chunk_encoding"};
     static const char *const RETENTION[] = {"percentage"};
-    static const char *const STORAGE[] = {"exemplars"};
     const struct yaml_node *storage = yaml_find(root, "storage"),
                            *tsdb = yaml_find(storage, "tsdb");
     for (size_t i = 0; i < ARRAY_COUNT(SECTIONS); i++) {
@@ -266,7 +265,6 @@ static void warn_without_effect(struct loader *l, const struct yaml_node *root)
             config_warn(l, node, "section \"%s\" has no effect in this version", SECTIONS[i]);
     }
     warn_of_fields(l, yaml_find(root, "global"), GLOBAL, ARRAY_COUNT(GLOBAL));
-    warn_of_fields(l, storage, STORAGE, ARRAY_COUNT(STORAGE));
     warn_of_fields(l, tsdb, TSDB, ARRAY_COUNT(TSDB));
     warn_of_fields(l, yaml_find(tsdb, "retention"), RETENTION, ARRAY_COUNT(RETENTION));
 }

@@ -320,7 +320,10 @@ void line_walk_finish(struct line_walk *w)
         return;
     walk_change(w);
     for (uint32_t i = 0; i < c->count; i++) {
-        if (c->entries[i].visit == c->visit || c->entries[i].slot >= LINE_SLOT_COMMENT)
+        if (c->entries[i].visit == c->visit)
+            continue;
+        w->metadata_gone |= slot_is_comment(c->entries[i].slot);
+        if (c->entries[i].slot >= LINE_SLOT_COMMENT)
             continue;
         if (s->gone_count == s->gone_capacity)
             s->gone = mem_grow(MEM_SCRAPE, s->gone, &s->gone_capacity, s->gone_count + 1,

@@ -112,6 +112,8 @@ struct line_walk {
     uint64_t known, parsed; /* sample lines: by the hot path, and not */
     uint64_t known_dropped; /* of the known: dropped by relabelling */
     uint64_t hash;          /* LINE_NEW: of the key */
+    bool
+        metadata_gone; /* after line_walk_finish: lines of TYPE, HELP or UNIT are not there any more */
 };
 
 /* The cache must have been filled by bodies of this format. */

@@ -12,6 +12,7 @@
 #include "ingest/discover.h"
 #include "ingest/scrape_private.h"
 #include "ingest/target_set.h"
+#include "storage/db.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -83,6 +84,7 @@ void scrape_unref(struct scrape *s)
     ASSERT(!s->target && !s->group);
     mutex_deinit(&s->mutex);
     mem_free(MEM_SCRAPE, s->last_error);
+    mem_free(MEM_SCRAPE, s->metadata);
     mem_free(MEM_SCRAPE, s);
 }
 
@@ -368,7 +370,8 @@ static void info_of(struct scrape_target_info *info, const struct target *t, str
                                         .url = t->url,
                                         .last_error = VIEW(""),
                                         .interval_ms = t->interval_ms,
-                                        .timeout_ms = t->timeout_ms};
+                                        .timeout_ms = t->timeout_ms,
+                                        .scrape = s};
     if (!s)
         return;
     mutex_lock(&s->mutex);
@@ -378,6 +381,23 @@ static void info_of(struct scrape_target_info *info, const struct target *t, str
     if (s->last_error)
         info->last_error = arena_copy(arena, view_from(s->last_error));
     mutex_unlock(&s->mutex);
+}
+
+void scrape_target_metadata(const struct scrape_targets *targets, size_t idx, struct db *db,
+                            struct arena *arena, struct metric_metadata **out, size_t *count)
+{
+    ASSERT(idx < targets->active_count);
+    struct scrape *s = targets->items[idx].scrape;
+    mutex_lock(&s->mutex);
+    size_t numbers_count = s->metadata_count;
+    uint32_t *numbers = ARENA_ARRAY(arena, uint32_t, numbers_count + 1);
+    if (numbers_count)
+        memcpy(numbers, s->metadata, numbers_count * sizeof *numbers);
+    mutex_unlock(&s->mutex);
+    *out = ARENA_ARRAY(arena, struct metric_metadata, numbers_count + 1);
+    *count = 0;
+    for (size_t i = 0; i < numbers_count; i++)
+        *count += db_metadata_get(db, numbers[i], &(*out)[*count]);
 }
 
 void scrape_pools_get(struct scrape_manager *m, struct arena *arena, struct scrape_targets *out)
@@ -453,6 +473,7 @@ void scrape_stats_get(struct scrape_manager *m, struct scrape_stats *out)
         .exceeded_body_size_limit = load(&c->exceeded_body_size_limit),
         .samples_duplicate = load(&c->samples_duplicate),
         .samples_out_of_order = load(&c->samples_out_of_order),
+        .exemplars_out_of_order = load(&c->exemplars_out_of_order),
         .series_refused = load(&c->series_refused),
         .series_outsized = load(&c->series_outsized),
         .cache_bytes = (uint64_t)atomic_load_explicit(&c->cache_bytes, memory_order_relaxed),

@@ -19,6 +19,7 @@
 #include "base/view.h"
 #include "ingest/config.h"
 #include "model/labels.h"
+#include "model/metric_type.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -79,6 +80,7 @@ struct scrape_target_info {
     double last_duration_seconds;
     enum scrape_health health;
     int64_t interval_ms, timeout_ms;
+    struct scrape *scrape; /* private */
 };
 
 /* A snapshot: copied or referenced by the arena's user until scrape_targets_release(). Active targets in
@@ -100,6 +102,10 @@ void scrape_targets_get(struct scrape_manager *m, struct arena *arena, struct sc
 /* The same without targets: cheap however many there are. */
 void scrape_pools_get(struct scrape_manager *m, struct arena *arena, struct scrape_targets *out);
 void scrape_targets_release(struct scrape_targets *targets);
+/* What the families of the snapshot's target `idx` (an active one) say, at its last good scrape. The list is the
+ * arena's, the text the database's. */
+void scrape_target_metadata(const struct scrape_targets *targets, size_t idx, struct db *db,
+                            struct arena *arena, struct metric_metadata **out, size_t *count);
 
 /* --- numbers for /metrics --- */
 
@@ -141,8 +147,9 @@ struct scrape_stats {
     uint64_t exceeded_sample_limit, exceeded_label_limits, exceeded_body_size_limit;
     uint64_t samples_duplicate;    /* the same series twice in a scrape */
     uint64_t samples_out_of_order; /* with timestamps of their own that storage did not take */
-    uint64_t series_refused;       /* over storage's limit of series */
-    uint64_t series_outsized;      /* left out for what SCRAPE_LABELS_MAX and the like allow */
+    uint64_t exemplars_out_of_order;
+    uint64_t series_refused;  /* over storage's limit of series */
+    uint64_t series_outsized; /* left out for what SCRAPE_LABELS_MAX and the like allow */
     uint64_t cache_bytes;
 };
 void scrape_stats_get(struct scrape_manager *m, struct scrape_stats *out);

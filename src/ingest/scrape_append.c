@@ -12,6 +12,7 @@
 #include "base/checksum.h"
 #include "base/floattext.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "base/utf8.h"
 #include "ingest/relabel.h"
 #include "model/sample.h"
@@ -50,6 +51,7 @@ void scrape_workspace_deinit(struct scrape_workspace *w)
     arena_deinit(&w->arena);
     timed_deinit(&w->timed);
     mem_free(MEM_SCRAPE, w->released);
+    mem_free(MEM_SCRAPE, w->metadata);
     *w = (struct scrape_workspace){0};
 }
 
@@ -322,6 +324,24 @@ static bool begin(struct appending *ap, const struct scrape_outcome *o, struct e
     return false;
 }
 
+/* The exemplar of the sample at hand, which was taken; one with bad labels is left out, as in Prometheus. */
+static void take_exemplar(struct appending *ap, uint32_t slot, bool timed)
+{
+    const struct exposition_parser *p = &ap->walk.parser;
+    struct exemplar e = {.value = p->exemplar_value, .has_timestamp = p->exemplar_has_timestamp};
+    struct error err;
+    arena_reset(&ap->w->arena);
+    if (!exposition_parse_exemplar(p->exemplar, &ap->w->arena, &e.labels, &err))
+        return;
+    e.timestamp_ms = p->exemplar_has_timestamp ? p->exemplar_timestamp_ms
+                     : timed                   ? p->timestamp_ms
+                                               : ap->a.timestamp_ms;
+    if (timed)
+        timed_exemplar(ap->s, slot, &e);
+    else
+        appender_exemplar(&ap->a, slot, &e);
+}
+
 /* The sample at hand goes to its slot, which the walk knows. */
 static void take(struct appending *ap, uint32_t slot)
 {
@@ -331,12 +351,15 @@ static void take(struct appending *ap, uint32_t slot)
         return;
     }
     ap->slow_kept++;
+    bool timed = line_walk_is_timestamped(&ap->walk);
     if (line_slot_is_folded(slot))
         line_slot_fold(&ap->a, slot);
-    else if (line_walk_is_timestamped(&ap->walk))
+    else if (timed)
         timed_add(&ap->w->timed, slot, p->timestamp_ms, p->value);
     else
         appender_sample(&ap->a, slot, p->value);
+    if (p->has_exemplar && !line_slot_is_folded(slot))
+        take_exemplar(ap, slot, timed);
 }
 
 static uint64_t kept_count(const struct appending *ap)
@@ -422,7 +445,7 @@ static bool read_lines(struct appending *ap, struct view body, enum exposition_f
     line_walk_init(walk, &ap->s->cache, &ap->w->lines, body, format, ap->job->honor_timestamps);
     for (;;) {
         while (line_walk_known(walk, &ap->a))
-            ;
+            take_exemplar(ap, walk->slot, false);
         switch (line_walk_next(walk, err)) {
         case LINE_END:
             return true;
@@ -550,6 +573,33 @@ static struct view shorten_help(struct view help)
     return view_slice(help, 0, len);
 }
 
+static void add_metadata(struct appending *ap, const struct metric_metadata *m)
+{
+    struct scrape_workspace *w = ap->w;
+    uint32_t number = group_set_metadata(ap->s->group, m);
+    if (number == METADATA_NONE || w->metadata_count == SCRAPE_FAMILIES_MAX)
+        return;
+    if (w->metadata_count == w->metadata_capacity)
+        w->metadata = mem_grow(MEM_SCRAPE, w->metadata, &w->metadata_capacity,
+                               w->metadata_count + 1, sizeof *w->metadata);
+    w->metadata[w->metadata_count++] = number;
+}
+
+/* What was collected is the target's now. */
+static void keep_metadata(struct scrape *s, const struct scrape_workspace *w)
+{
+    size_t bytes = w->metadata_count * sizeof *s->metadata;
+    uint32_t *copy = bytes ? mem_alloc(MEM_SCRAPE, bytes) : NULL;
+    if (bytes)
+        memcpy(copy, w->metadata, bytes);
+    mutex_lock(&s->mutex);
+    uint32_t *old = s->metadata;
+    s->metadata = copy;
+    s->metadata_count = w->metadata_count;
+    mutex_unlock(&s->mutex);
+    mem_free(MEM_SCRAPE, old);
+}
+
 /* Tells storage what TYPE, HELP and UNIT say; only after a line of them changed. */
 static void append_metadata(struct appending *ap, struct view body, enum exposition_format format)
 {
@@ -558,6 +608,7 @@ static void append_metadata(struct appending *ap, struct view body, enum exposit
     struct metric_metadata m = {0};
     enum exposition_event event;
     arena_reset(&ap->w->arena);
+    ap->w->metadata_count = 0;
     exposition_parser_init(&p, body, format);
     do {
         event = exposition_next(&p, &err);
@@ -565,7 +616,7 @@ static void append_metadata(struct appending *ap, struct view body, enum exposit
             continue;
         bool end = event == EXPOSITION_END || event == EXPOSITION_ERROR;
         if (m.family.len && (end || !view_eq(m.family, p.family))) {
-            group_set_metadata(ap->s->group, &m);
+            add_metadata(ap, &m);
             m = (struct metric_metadata){0};
         }
         m.family = p.family;
@@ -576,6 +627,7 @@ static void append_metadata(struct appending *ap, struct view body, enum exposit
         else if (event == EXPOSITION_UNIT)
             m.unit = p.text;
     } while (event != EXPOSITION_END && event != EXPOSITION_ERROR);
+    keep_metadata(ap->s, ap->w);
 }
 
 /* ---- a scrape ---- */
@@ -611,10 +663,12 @@ static bool commit_body(struct appending *ap, struct view body, struct scrape_ou
     if (release)
         note_row(ap, slot_count);
     if (!appender_commit(&ap->a, APPENDER_STALE_MISSING, &err)) {
+        timed_drop_exemplars(s);
         release_learned(ap, slot_count);
         return fail(o, SCRAPE_FAILURE_STORAGE, &err);
     }
     note_last_row(s, o->timestamp);
+    COUNT(ap->counters->exemplars_out_of_order, ap->a.exemplar_counts.out_of_order);
     line_walk_finish(&ap->walk);
     if (release) {
         release_slots(ap, lines->gone, lines->gone_count, slot_count);
@@ -624,7 +678,7 @@ static bool commit_body(struct appending *ap, struct view body, struct scrape_ou
     }
     timed_append(s, &ap->w->timed, ap->counters);
     timed_release(s, &ap->w->timed, lines->gone, lines->gone_count);
-    if (ap->metadata_changed)
+    if (ap->metadata_changed || ap->walk.metadata_gone)
         append_metadata(ap, body, o->format);
     return true;
 }
@@ -663,6 +717,7 @@ void scrape_append(struct scrape *s, struct scrape_workspace *w, struct db *db,
             } else {
                 size_t slot_count = ap.a.slot_count;
                 appender_rollback(&ap.a);
+                timed_drop_exemplars(s);
                 release_learned(&ap, slot_count);
                 fail(o, ap.kind, &err);
             }

@@ -43,7 +43,8 @@ enum {
     SCRAPE_HELP_BYTES_MAX = 4096,
     SCRAPE_FOLDED_ASK_MS =
         60000, /* of lines over a limit of series so many are asked for so often */
-    SCRAPE_FOLDED_ASK_MAX = 10000
+    SCRAPE_FOLDED_ASK_MAX = 10000,
+    SCRAPE_FAMILIES_MAX = 1 << 16 /* of a target, that targets/metadata shows */
 };
 
 struct scrape_thread;
@@ -57,6 +58,7 @@ struct scrape_counters {
     _Atomic uint64_t samples, body_bytes, lines_known, lines_parsed;
     _Atomic uint64_t exceeded_sample_limit, exceeded_label_limits, exceeded_body_size_limit;
     _Atomic uint64_t samples_duplicate, samples_out_of_order, series_refused, series_outsized;
+    _Atomic uint64_t exemplars_out_of_order;
     _Atomic int64_t cache_bytes;
 };
 #define COUNT(counter, n) atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)
@@ -65,7 +67,8 @@ struct scrape_counters {
 struct timed_group {
     struct group *group;
     uint32_t generation;
-    int64_t last_ms;   /* of its newest row; INT64_MIN: none since it was opened */
+    int64_t last_ms;                 /* of its newest row; INT64_MIN: none since it was opened */
+    struct exemplar_batch exemplars; /* of the scrape at hand */
     bool used, parted; /* a line has it (see know_used()); its lines do not agree any more */
 };
 
@@ -80,6 +83,8 @@ struct scrape {
     wall_time last_scrape;
     double last_duration_seconds;
     enum scrape_health health;
+    uint32_t *metadata; /* numbers of what its families say */
+    size_t metadata_count;
 
     /* Scrape thread only. */
     struct target *target; /* referenced; a reload puts another in its place */
@@ -152,6 +157,8 @@ struct scrape_workspace {
     struct timed_samples timed;
     uint64_t *released; /* bits by slot: given back already */
     size_t released_capacity;
+    uint32_t *metadata;
+    size_t metadata_count, metadata_capacity;
 };
 void scrape_workspace_deinit(struct scrape_workspace *w);
 
@@ -176,6 +183,10 @@ MUST_USE bool timed_slot(struct scrape *s, struct timed_samples *t, struct db *d
                          uint32_t *slot, struct error *err);
 /* A sample for its line's slot. */
 void timed_add(struct timed_samples *t, uint32_t slot, int64_t timestamp_ms, double value);
+/* An exemplar of a sample that was added. */
+void timed_exemplar(struct scrape *s, uint32_t slot, const struct exemplar *e);
+/* Forgets them: the scrape failed. */
+void timed_drop_exemplars(struct scrape *s);
 /* Writes the rows. What storage does not take is counted, as in Prometheus. */
 void timed_append(struct scrape *s, struct timed_samples *t, struct scrape_counters *counters);
 /* Gives back the slots of lines that are gone, and forgets lines that have to move to another group. */

@@ -171,6 +171,30 @@ static int sample_compare(const void *a, const void *b)
     return (sa->order > sb->order) - (sa->order < sb->order);
 }
 
+void timed_exemplar(struct scrape *s, uint32_t slot, const struct exemplar *e)
+{
+    exemplar_batch_add(&s->timed[group_of(slot)].exemplars, slot & (SLOTS_MAX - 1), e);
+}
+
+void timed_drop_exemplars(struct scrape *s)
+{
+    for (uint32_t i = 0; i < s->timed_count; i++)
+        exemplar_batch_deinit(&s->timed[i].exemplars);
+}
+
+static void append_exemplars(struct scrape *s, struct scrape_counters *counters)
+{
+    for (uint32_t i = 0; i < s->timed_count; i++) {
+        struct timed_group *g = &s->timed[i];
+        struct exemplar_counts counts;
+        if (g->exemplars.count == 0)
+            continue;
+        group_add_exemplars(g->group, &g->exemplars, &counts);
+        COUNT(counters->exemplars_out_of_order, counts.out_of_order);
+    }
+    timed_drop_exemplars(s);
+}
+
 /* One row of one group. */
 static void append_row(struct timed_group *g, const struct timed_sample *items, size_t count,
                        struct scrape_counters *counters)
@@ -207,6 +231,7 @@ void timed_append(struct scrape *s, struct timed_samples *t, struct scrape_count
             ;
         append_row(&s->timed[group], &t->items[from], to - from, counters);
     }
+    append_exemplars(s, counters);
 }
 
 /* ---- lines that go ---- */
@@ -297,6 +322,7 @@ bool timed_check_generations(struct scrape *s)
 
 void timed_close(struct scrape *s)
 {
+    timed_drop_exemplars(s);
     for (uint32_t i = 0; i < s->timed_count; i++)
         group_close(s->timed[i].group);
     mem_free(MEM_SCRAPE, s->timed);

@@ -11,6 +11,7 @@
 #include "ingest/remote_write.h"
 #include "ingest/scrape.h"
 #include "storage/db.h"
+#include "storage/exemplars.h"
 
 #include <belfry/collectors.h>
 #include <belfry/metrics.h>
@@ -223,6 +224,9 @@ static void collect_scrape(belfry_emitter *e, const struct scrape_stats *s)
         {"prometheus_target_scrapes_sample_out_of_order_total",
          "Total number of samples rejected due to not being out of the expected order.",
          (double)s->samples_out_of_order},
+        {"prometheus_target_scrapes_exemplar_out_of_order_total",
+         "Total number of exemplar rejected due to not being out of the expected order.",
+         (double)s->exemplars_out_of_order},
     };
     EMIT_GAUGES(e, gauges);
     EMIT_COUNTERS(e, counters);
@@ -348,6 +352,38 @@ static void collect_discovery(belfry_emitter *e, struct scrape_manager *scrape)
     arena_deinit(&arena);
 }
 
+static void collect_exemplars(belfry_emitter *e, struct db *db)
+{
+    struct exemplars_stats s;
+    exemplars_stats_get(db_exemplars(db), &s);
+    const struct named_value gauges[] = {
+        {"belfry_storage_exemplars_log_bytes", "Bytes of the log of exemplars.",
+         (double)s.log_bytes},
+        {"prometheus_tsdb_exemplar_exemplars_in_storage",
+         "Number of exemplars currently in circular storage.", (double)s.stored},
+        {"prometheus_tsdb_exemplar_series_with_exemplars_in_storage",
+         "Number of series with exemplars currently in circular storage.", (double)s.series},
+        {"prometheus_tsdb_exemplar_last_exemplars_timestamp_seconds",
+         "The timestamp of the oldest exemplar stored in circular storage. Useful to check for "
+         "what timerange the current exemplar buffer limit allows.",
+         (double)s.last_timestamp_ms / 1000},
+        {"prometheus_tsdb_exemplar_max_exemplars",
+         "Total number of exemplars the exemplar storage can store, resizeable.", (double)s.max},
+    };
+    const struct named_value counters[] = {
+        {"belfry_storage_exemplars_log_failures_total",
+         "Times that exemplars could not be written: they were kept in memory only.",
+         (double)s.log_failures},
+        {"prometheus_tsdb_exemplar_exemplars_appended_total", "Total number of appended exemplars.",
+         (double)s.appended},
+        {"prometheus_tsdb_exemplar_out_of_order_exemplars_total",
+         "Total number of out of order exemplar ingestion failed attempts.",
+         (double)s.out_of_order},
+    };
+    EMIT_GAUGES(e, gauges);
+    EMIT_COUNTERS(e, counters);
+}
+
 static void collect_process(belfry_emitter *e, const struct self_metrics_sources *from)
 {
     struct api_stats api;
@@ -408,6 +444,7 @@ static void collect(void *arg, belfry_emitter *e)
     db_stats_get(m->sources.db, &storage);
     scrape_stats_get(m->sources.scrape, &scrape);
     collect_head(e, &storage);
+    collect_exemplars(e, m->sources.db);
     collect_disk(e, &storage);
     collect_guard(e, m->sources.db);
     collect_scrape(e, &scrape);

@@ -19,6 +19,7 @@
 #include "server/reloader.h"
 #include "server/running_config.h"
 #include "server/self_metrics.h"
+#include "storage/exemplars.h"
 
 #include <belfry/log.h>
 #include <errno.h>
@@ -165,6 +166,13 @@ static void apply_out_of_order_window(struct server *s, const struct config *con
     db_set_out_of_order_window(s->db, window_ms);
 }
 
+static void apply_storage(struct server *s, const struct config *config)
+{
+    apply_retention(s, config);
+    apply_out_of_order_window(s, config);
+    exemplars_set_max(db_exemplars(s->db), config->storage->exemplars_max);
+}
+
 static bool apply_queries(struct server *s, const struct config *config, struct error *err)
 {
     const struct api_config queries = {.query_log_file = config->global.query_log_file,
@@ -204,8 +212,7 @@ static void reload_now(struct server *s, struct error *failure)
         return;
     }
     log_config_warnings(s, config);
-    apply_retention(s, config);
-    apply_out_of_order_window(s, config);
+    apply_storage(s, config);
     scrape_manager_apply(s->scrape, config);
     belfry_log_info(s->log, "config_loaded",
                     BELFRY_STR("file", s->config.path ? s->config.path : "built in"),
@@ -292,14 +299,17 @@ static bool open_storage(struct server *s, struct error *err)
     mono_time began = clock_mono();
     options.log = on_event;
     options.log_arg = s;
-    if (!db_open(&s->db, s->opts->data_dir, &options, s->pool, err))
+    struct config *config = running_config_get(&s->config);
+    int64_t exemplars = config->storage->exemplars_max;
+    options.exemplars_max = exemplars > 0 ? exemplars : -1;
+    bool ok = db_open(&s->db, s->opts->data_dir, &options, s->pool, err);
+    if (ok)
+        apply_storage(s, config);
+    config_unref(config);
+    if (!ok)
         return strstr(err->message, s->opts->data_dir)
                    ? false
                    : error_wrap(err, "data folder \"%s\"", s->opts->data_dir);
-    struct config *config = running_config_get(&s->config);
-    apply_retention(s, config);
-    apply_out_of_order_window(s, config);
-    config_unref(config);
     struct db_stats stats;
     db_stats_get(s->db, &stats);
     belfry_log_info(s->log, "storage_open", BELFRY_STR("folder", s->opts->data_dir),

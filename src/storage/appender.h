@@ -22,6 +22,7 @@
 #include "model/labels.h"
 #include "model/metric_type.h"
 #include "model/sample.h"
+#include "storage/exemplars.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -74,8 +75,10 @@ struct appender {
     uint32_t repeat_count;         /* cells written twice in this row: the first value stayed */
     uint32_t duplicate_count;      /* ... and had another value there */
     /* Of a late row after appender_commit, when `present` has a bit for each cell that was not taken: */
-    uint32_t conflict_count; /* had another value at this time before: that stayed */
-    uint32_t refused_count;  /* their series have newer samples, and the window is off */
+    uint32_t conflict_count;          /* had another value at this time before: that stayed */
+    uint32_t refused_count;           /* their series have newer samples, and the window is off */
+    struct exemplar_batch *exemplars; /* NULL: none; private */
+    struct exemplar_counts exemplar_counts; /* after appender_commit(): what became of them */
 };
 
 enum appender_flag {
@@ -112,11 +115,18 @@ static inline void appender_fold(struct appender *a, uint32_t slot)
     a->values[slot] = *word & bit ? a->values[slot] + 1 : 1;
     *word |= bit;
 }
+/* Adds an exemplar to the series of a slot, when the row is taken. Copied. */
+void appender_exemplar(struct appender *a, uint32_t slot, const struct exemplar *e);
+/* The same at once, for series whose rows were taken before; the batch's keys are their slots. */
+void group_add_exemplars(struct group *g, const struct exemplar_batch *b,
+                         struct exemplar_counts *counts);
 /* Takes the row, but for the cells that are counted in `a`. On error nothing of it is kept. */
 MUST_USE bool appender_commit(struct appender *a, unsigned flags, struct error *err);
 void appender_rollback(struct appender *a);
 
-/* Metadata of a family as the target tells it; kept with the group's job and shown by the API. */
-void group_set_metadata(struct group *g, const struct metric_metadata *m);
+/* Metadata of a family as the target tells it, shown by the API. Returns its number for db_metadata_get(), which is
+ * that of all who tell the same; METADATA_NONE when there are too many. */
+#define METADATA_NONE UINT32_MAX
+uint32_t group_set_metadata(struct group *g, const struct metric_metadata *m);
 
 #endif

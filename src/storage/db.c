@@ -459,6 +459,11 @@ bool db_wait_written(struct db *db, struct error *err)
     return head_wait_written(db->head, err);
 }
 
+struct exemplars *db_exemplars(struct db *db)
+{
+    return head_exemplars(db->head);
+}
+
 void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_bytes)
 {
     atomic_store_explicit(&db->retention_ms,
@@ -508,6 +513,11 @@ void db_guard_get(struct db *db, struct arena *arena, struct db_guard *out)
 void db_top_get(struct db *db, size_t limit, struct arena *arena, struct db_top *out)
 {
     head_top_get(db->head, limit, arena, out);
+}
+
+bool db_metadata_get(struct db *db, uint32_t number, struct metric_metadata *out)
+{
+    return head_metadata_get(db->head, number, out);
 }
 
 void db_metadata_each(struct db *db, db_metadata_visit visit, void *arg)

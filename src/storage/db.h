@@ -34,6 +34,7 @@ struct db_options {
     uint64_t series_per_job_max, series_per_metric_max;
     uint64_t new_series_per_job_max; /* in ten minutes */
     uint64_t memory_bytes_max;       /* near it no new series are made */
+    int64_t exemplars_max;           /* 0 = 100000; negative: none are kept */
     int64_t out_of_order_window_ms; /* 0 = 24 h, negative = off; see db_set_out_of_order_window() */
     uint64_t late_bytes_max;  /* of late samples; beyond it they go into blocks early. 0 = 64 MiB */
     bool take_future;         /* also more than 10 minutes after the wall clock (imports, tests) */
@@ -68,6 +69,9 @@ void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_by
 /* Samples up to this much older than the newest one are taken in any order; 0 = 24 h, negative = off: then a series
  * takes only what is after its last sample. Any thread. */
 void db_set_out_of_order_window(struct db *db, int64_t window_ms);
+
+/* Exemplars of all series (exemplars.h), until db_close(). Any thread. */
+struct exemplars *db_exemplars(struct db *db);
 
 /* Numbers for /metrics and status/tsdb. Any thread. */
 struct db_stats {
@@ -122,5 +126,7 @@ typedef bool (*db_metadata_visit)(void *arg, const struct metric_metadata *m);
 void db_metadata_each(struct db *db, db_metadata_visit visit, void *arg);
 /* As group_set_metadata() (appender.h), from whoever has no group for it. Any thread. */
 void db_add_metadata(struct db *db, const struct metric_metadata *m);
+/* That of group_set_metadata(); what it shows is borrowed until db_close(). Any thread. */
+MUST_USE bool db_metadata_get(struct db *db, uint32_t number, struct metric_metadata *out);
 
 #endif

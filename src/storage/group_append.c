@@ -244,9 +244,9 @@ uint32_t group_slot_count(const struct group *g)
     return g->slot_count;
 }
 
-void group_set_metadata(struct group *g, const struct metric_metadata *m)
+uint32_t group_set_metadata(struct group *g, const struct metric_metadata *m)
 {
-    head_add_metadata(g->head, m);
+    return head_add_metadata(g->head, m);
 }
 
 /* --- rows --- */
@@ -435,7 +435,7 @@ static enum wal_submit row_submit(struct group *g, const struct appender *a, boo
     return result;
 }
 
-bool appender_commit(struct appender *a, unsigned flags, struct error *err)
+static bool commit_row(struct appender *a, unsigned flags, struct error *err)
 {
     struct group *g = a->group;
     struct head *h = g->head;
@@ -463,8 +463,16 @@ bool appender_commit(struct appender *a, unsigned flags, struct error *err)
     return true;
 }
 
+bool appender_commit(struct appender *a, unsigned flags, struct error *err)
+{
+    bool ok = commit_row(a, flags, err);
+    appender_end_exemplars(a, ok);
+    return ok;
+}
+
 void appender_rollback(struct appender *a)
 {
     ASSERT(a->group->appender == a);
     a->group->appender = NULL;
+    appender_end_exemplars(a, false);
 }

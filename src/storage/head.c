@@ -104,6 +104,27 @@ static bool head_start_wal(struct head *h, struct wal_recovered *found, struct e
     return wal_start(&h->wal, &opts, &owner, found, err);
 }
 
+static bool head_open_exemplars(struct head *h, struct error *err)
+{
+    int64_t sync = h->options.wal_sync_interval_ms;
+    struct exemplars_options opts = {
+        .dir = h->dir,
+        .quarantine_dir = h->quarantine_dir,
+        .max = h->options.exemplars_max,
+        .sync_interval_ms = sync == DB_SYNC_OFF    ? -1
+                            : sync == DB_SYNC_EACH ? 1
+                                                   : sync,
+        .log = h->options.log,
+        .log_arg = h->options.log_arg,
+    };
+    return exemplars_open(&h->exemplars, &opts, err);
+}
+
+struct exemplars *head_exemplars(struct head *h)
+{
+    return h->exemplars;
+}
+
 bool head_open(struct head **out, const char *dir, int64_t block_maxt,
                const struct db_options *opts, struct pool *pool, struct error *err)
 {
@@ -115,8 +136,8 @@ bool head_open(struct head **out, const char *dir, int64_t block_maxt,
     atomic_store_explicit(&h->floor, block_maxt, memory_order_relaxed);
     atomic_store_explicit(&h->floor_refused, block_maxt, memory_order_relaxed);
     head_atomic_max(&h->newest, block_maxt);
-    bool ok = folders_make(h, err) && head_replay(h, block_maxt, pool, &found, err) &&
-              head_start_wal(h, &found, err);
+    bool ok = folders_make(h, err) && head_open_exemplars(h, err) &&
+              head_replay(h, block_maxt, pool, &found, err) && head_start_wal(h, &found, err);
     mem_free(MEM_WAL, found.segments);
     if (!ok) {
         head_free(h);
@@ -140,6 +161,7 @@ bool head_close(struct head *h, struct error *err)
 
 static void head_free(struct head *h)
 {
+    exemplars_close(h->exemplars);
     head_collect(h);
     ASSERT(h->garbage_count == 0);
     for (uint32_t i = 0; i < atomic_load(&h->group_count); i++)
@@ -235,11 +257,12 @@ bool head_wait_written(struct head *h, struct error *err)
     return wal_flush(h->wal, err);
 }
 
-void head_add_metadata(struct head *h, const struct metric_metadata *m)
+uint32_t head_add_metadata(struct head *h, const struct metric_metadata *m)
 {
     mutex_lock(&h->creation);
-    head_add_metadata_locked(h, m, true);
+    uint32_t number = head_add_metadata_locked(h, m, true);
     mutex_unlock(&h->creation);
+    return number;
 }
 
 bool head_refuse_below(struct head *h, int64_t cut_ms, struct error *err)

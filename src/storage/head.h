@@ -25,9 +25,11 @@ void head_time_range(const struct head *h, int64_t *mint, int64_t *maxt);
 void head_stats_get(struct head *h, struct db_stats *out); /* fills the head's and WAL's fields */
 void head_flush(struct head *h);
 MUST_USE bool head_wait_written(struct head *h, struct error *err); /* db_wait_written() */
-void head_add_metadata(struct head *h, const struct metric_metadata *m);
+uint32_t head_add_metadata(struct head *h, const struct metric_metadata *m);
 void head_guard_get(struct head *h, struct arena *arena, struct db_guard *out);
 void head_top_get(struct head *h, size_t limit, struct arena *arena, struct db_top *out);
+struct exemplars *head_exemplars(struct head *h);
+bool head_metadata_get(struct head *h, uint32_t number, struct metric_metadata *out);
 void head_metadata_each(struct head *h, db_metadata_visit visit, void *arg);
 
 /* A pinned state for one query (or one cut); refs of series are the head's series ids and stay

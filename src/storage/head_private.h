@@ -165,6 +165,7 @@ struct head {
     char *dir;                 /* DIR/head */
     char *quarantine_dir;
     struct wal *wal;
+    struct exemplars *exemplars; /* constant after open */
 
     pthread_mutex_t
         creation; /* guards the tables below; series and group entries are published by counts */
@@ -291,7 +292,8 @@ void head_moves_end_locked(struct head *h);
 size_t head_series_groups(struct head *h, const struct catalog *c, uint32_t id, uint32_t *groups,
                           size_t max, uint32_t *slot);
 struct group *head_add_group_locked(struct head *h, uint32_t id, struct view key);
-void head_add_metadata_locked(struct head *h, const struct metric_metadata *m, bool log);
+/* Its number, METADATA_NONE over the limit. */
+uint32_t head_add_metadata_locked(struct head *h, const struct metric_metadata *m, bool log);
 /* What the series log has to get before the next rows; empty when nothing. *out is the caller's. */
 void head_take_log(struct head *h, struct buffer *out);
 
@@ -356,6 +358,8 @@ void head_late_range_renew(struct head *h);
 void head_late_bytes_add(struct head *h, size_t more, size_t less);
 /* More than is ever taken. */
 bool head_late_is_full(const struct head *h);
+/* group_exemplar.c: the exemplars of a row that was taken, or not. */
+void appender_end_exemplars(struct appender *a, bool taken);
 
 /* head_replay.c */
 MUST_USE bool head_replay(struct head *h, int64_t block_maxt, struct pool *pool,

@@ -176,7 +176,7 @@ static void on_group(void *arg, uint32_t group, struct view key)
 
 static void on_metadata(void *arg, const struct metric_metadata *m)
 {
-    head_add_metadata_locked(arg, m, false);
+    (void)head_add_metadata_locked(arg, m, false); /* numbers are of this process */
 }
 
 static bool on_log_record(struct replay *r, const struct wal_record *record)

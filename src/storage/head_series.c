@@ -361,19 +361,19 @@ struct group *head_add_group_locked(struct head *h, uint32_t id, struct view key
 
 /* --- metadata --- */
 
-void head_add_metadata_locked(struct head *h, const struct metric_metadata *m, bool log)
+uint32_t head_add_metadata_locked(struct head *h, const struct metric_metadata *m, bool log)
 {
     struct metric_metadata cut = *m;
     struct buffer key;
-    uint64_t known;
+    uint64_t number = METADATA_NONE;
     cut.help = view_slice(m->help, 0, HELP_BYTES_MAX);
     buffer_init(&key, MEM_HEAD, (size_t)1 << 24);
     buffer_append_u8(&key, (uint8_t)cut.type);
     buffer_append_string(&key, cut.family);
     buffer_append_string(&key, cut.unit);
     buffer_append_view(&key, cut.help);
-    if (!key.failed && h->metadata_count < METADATA_MAX &&
-        !string_map_get(h->metadata_index, buffer_view(&key), &known)) {
+    if (!key.failed && !string_map_get(h->metadata_index, buffer_view(&key), &number) &&
+        h->metadata_count < METADATA_MAX) {
         struct metric_metadata *kept = ARENA_NEW(&h->metadata_arena, struct metric_metadata);
         kept->type = cut.type;
         kept->family = arena_copy(&h->metadata_arena, cut.family);
@@ -381,12 +381,14 @@ void head_add_metadata_locked(struct head *h, const struct metric_metadata *m, b
         kept->unit = arena_copy(&h->metadata_arena, cut.unit);
         h->metadata = mem_grow(MEM_HEAD, (void *)h->metadata, &h->metadata_capacity,
                                h->metadata_count + 1, sizeof(struct metric_metadata *));
-        string_map_set(h->metadata_index, buffer_view(&key), h->metadata_count);
+        number = h->metadata_count;
+        string_map_set(h->metadata_index, buffer_view(&key), number);
         h->metadata[h->metadata_count++] = kept;
         if (log)
             series_log_add_metadata(&h->log, kept);
     }
     buffer_deinit(&key);
+    return (uint32_t)number;
 }
 
 /* --- series log --- */

@@ -127,6 +127,16 @@ void head_top_get(struct head *h, size_t limit, struct arena *arena, struct db_t
     head_view_release(view);
 }
 
+bool head_metadata_get(struct head *h, uint32_t number, struct metric_metadata *out)
+{
+    mutex_lock(&h->creation);
+    bool known = number < h->metadata_count;
+    if (known)
+        *out = *h->metadata[number];
+    mutex_unlock(&h->creation);
+    return known;
+}
+
 /* Items are never freed before the head: only the list of them is copied under the lock. */
 void head_metadata_each(struct head *h, db_metadata_visit visit, void *arg)
 {

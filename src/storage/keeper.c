@@ -322,10 +322,20 @@ static size_t retention_count(struct db *db, const struct db_state *state,
     return count;
 }
 
+/* Exemplars go with the samples of their time. */
+static void retire_exemplars(struct db *db, const struct db_state *state)
+{
+    int64_t retention_ms = atomic_load_explicit(&db->retention_ms, memory_order_relaxed);
+    int64_t newest = newest_sample(db, state);
+    if (retention_ms > 0 && newest >= INT64_MIN + retention_ms)
+        exemplars_drop_before(head_exemplars(db->head), newest - retention_ms);
+}
+
 static bool retention_apply(struct db *db, struct error *err)
 {
     struct db_state *state = db_state_pin(db);
     size_t count, gone = 0, kept = state->block_count;
+    retire_exemplars(db, state);
     bool careful = clock_jumped(db), ok = true;
     struct block **by_end = mem_alloc(MEM_BLOCK, (kept + 1) * sizeof(struct block *));
     if (kept > 0) {

@@ -22,11 +22,12 @@ enum { WAL_RECORD_HEADER_BYTES = 20, WAL_RECORD_FRAME_BYTES = 24, WAL_RECORD_VER
 #define WAL_RECORD_PAYLOAD_MAX (UINT32_C(256) << 20)
 
 enum wal_record_type {
-    WAL_RECORD_ROW = 1,    /* wal_row.h */
-    WAL_RECORD_SERIES = 2, /* series_log.h */
-    WAL_RECORD_PROBE = 3,  /* nothing: written to learn whether the disk takes bytes again */
-    WAL_RECORD_LATE = 4,   /* wal_late.h */
-    WAL_RECORD_SAVED = 5   /* wal_late.h */
+    WAL_RECORD_ROW = 1,       /* wal_row.h */
+    WAL_RECORD_SERIES = 2,    /* series_log.h */
+    WAL_RECORD_PROBE = 3,     /* nothing: written to learn whether the disk takes bytes again */
+    WAL_RECORD_LATE = 4,      /* wal_late.h */
+    WAL_RECORD_SAVED = 5,     /* wal_late.h */
+    WAL_RECORD_EXEMPLARS = 16 /* exemplars_log.c: in a file of its own */
 };
 
 /* Opens a frame at the end of `b`; the payload is appended to `b`, then the frame is ended. Sequence and

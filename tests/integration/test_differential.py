@@ -31,12 +31,12 @@ TARGETS = [("app", "one"), ("app", "two"), ("db", "one"), ("db", "two")]
 class Peer(Process):
     """Debian's Prometheus."""
 
-    def __init__(self, program, cwd, config):
+    def __init__(self, program, cwd, config, flags=()):
         self.port = free_port()
         with open(os.path.join(cwd, "peer.yml"), "w") as f:
             f.write(config)
         super().__init__([program, "--config.file=peer.yml", "--storage.tsdb.path=peer", "--log.level=warn",
-                          "--web.listen-address=127.0.0.1:%d" % self.port], cwd, name="prometheus")
+                          "--web.listen-address=127.0.0.1:%d" % self.port, *flags], cwd, name="prometheus")
         wait_for(lambda: ask(self, "GET", "/-/ready")[0] == 200, "Prometheus ready", 30)
 
 

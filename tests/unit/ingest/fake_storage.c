@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "model/sample.h"
+#include "storage/db.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -39,7 +40,7 @@ struct db {
     struct group *groups[GROUPS_MAX];
     size_t group_count, row_count, open_count, series_count, series_max;
     bool refuse_rows;
-    struct buffer metadata;
+    struct buffer metadata, exemplars;
 };
 
 struct db *fake_db_new(void)
@@ -47,6 +48,7 @@ struct db *fake_db_new(void)
     struct db *db = calloc(1, sizeof *db);
     mutex_init(&db->mutex);
     buffer_init(&db->metadata, MEM_OTHER, 1 << 20);
+    buffer_init(&db->exemplars, MEM_OTHER, 1 << 20);
     return db;
 }
 
@@ -64,6 +66,7 @@ void fake_db_free(struct db *db)
         free(group);
     }
     buffer_deinit(&db->metadata);
+    buffer_deinit(&db->exemplars);
     mutex_deinit(&db->mutex);
     free(db);
 }
@@ -199,10 +202,57 @@ void appender_count_refused(const struct appender *a, uint64_t more)
     (void)more;
 }
 
+/* Which series an exemplar is of; its labels and the rest were encoded as text by appender_exemplar(). */
+struct fake_exemplars {
+    struct exemplar_batch base; /* only its place: what is behind it is ours */
+    struct buffer text;
+};
+
+void appender_exemplar(struct appender *a, uint32_t slot, const struct exemplar *e)
+{
+    struct fake_exemplars *f = (struct fake_exemplars *)a->exemplars;
+    if (!f) {
+        f = calloc(1, sizeof *f);
+        buffer_init(&f->text, MEM_OTHER, 1 << 20);
+        a->exemplars = &f->base;
+    }
+    buffer_printf(&f->text, "%s # ", a->group->series[slot - a->group->offset]);
+    labels_format(&f->text, e->labels);
+    buffer_printf(&f->text, " %g @%" PRId64 "%s\n", e->value, e->timestamp_ms,
+                  e->has_timestamp ? "" : " (the sample's)");
+}
+
+static void end_exemplars(struct appender *a, bool taken)
+{
+    struct fake_exemplars *f = (struct fake_exemplars *)a->exemplars;
+    if (!f)
+        return;
+    if (taken)
+        buffer_append_view(&a->group->db->exemplars, buffer_view(&f->text));
+    buffer_deinit(&f->text);
+    free(f);
+    a->exemplars = NULL;
+}
+
+/* Series are not told apart here: only how many there were. */
+void group_add_exemplars(struct group *g, const struct exemplar_batch *b,
+                         struct exemplar_counts *counts)
+{
+    *counts = (struct exemplar_counts){.added = b->count};
+    buffer_printf(&g->db->exemplars, "%u with timestamps\n", b->count);
+}
+
+void fake_db_exemplars(struct db *db, struct buffer *out)
+{
+    buffer_append_view(out, buffer_view(&db->exemplars));
+    buffer_reset(&db->exemplars);
+}
+
 void appender_rollback(struct appender *a)
 {
     ASSERT(a->group->writing == a);
     a->group->writing = NULL;
+    end_exemplars(a, false);
 }
 
 bool appender_commit(struct appender *a, unsigned flags, struct error *err)
@@ -228,16 +278,26 @@ bool appender_commit(struct appender *a, unsigned flags, struct error *err)
     mutex_lock(&g->db->mutex);
     row->order = g->db->row_count++;
     g->rows[g->row_count++] = row;
+    end_exemplars(a, true);
     mutex_unlock(&g->db->mutex);
     return true;
 }
 
-void group_set_metadata(struct group *g, const struct metric_metadata *m)
+bool db_metadata_get(struct db *db, uint32_t number, struct metric_metadata *out)
+{
+    (void)db;
+    (void)number;
+    *out = (struct metric_metadata){0};
+    return false;
+}
+
+uint32_t group_set_metadata(struct group *g, const struct metric_metadata *m)
 {
     mutex_lock(&g->db->mutex);
     buffer_printf(&g->db->metadata, "%.*s %s [%.*s] [%.*s]\n", VIEW_ARGS(m->family),
                   metric_type_name(m->type), VIEW_ARGS(m->help), VIEW_ARGS(m->unit));
     mutex_unlock(&g->db->mutex);
+    return 0;
 }
 
 /* ---- for the test ---- */

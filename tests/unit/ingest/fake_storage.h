@@ -16,6 +16,8 @@ void fake_db_last_row(struct db *db, const char *suffix, struct buffer *out);
 void fake_db_rows(struct db *db, const char *part, struct buffer *out);
 /* Appends "FAMILY TYPE [HELP] [UNIT]\n" as it was told, over all groups. */
 void fake_db_metadata(struct db *db, struct buffer *out);
+/* Appends "SERIES # LABELS VALUE @TIMESTAMP\n" for each exemplar that was taken with its row, and forgets them. */
+void fake_db_exemplars(struct db *db, struct buffer *out);
 size_t fake_db_row_count(struct db *db);
 size_t fake_db_open_count(struct db *db);
 /* Slots that were given back and not asked for again. */

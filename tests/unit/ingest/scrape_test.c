@@ -195,6 +195,14 @@ static void the_answers_type_decides_how_it_is_read(void **state)
     }
     assert_true(stats(&w).lines_known >= 8);
     buffer_reset(&w.text);
+    fake_db_exemplars(w.db, &w.text);
+    buffer_append_byte(&w.text, 0);
+    size_t exemplars = 0;
+    for (const char *at = w.text.ptr; (at = strstr(at, " # {t=\"1\"} 2 @")) != NULL; at++)
+        exemplars++;
+    assert_int_equal(exemplars, 3); /* one a scrape: what is no news is storage's to say */
+    assert_non_null(strstr(w.text.ptr, "a_total{b=\"c\",instance=\""));
+    buffer_reset(&w.text);
     fake_db_metadata(w.db, &w.text);
     buffer_append_byte(&w.text, 0);
     assert_string_equal(w.text.ptr, "a counter [] []\nh_seconds histogram [] [seconds]\n"
