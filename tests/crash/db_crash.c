@@ -153,7 +153,15 @@ static bool row_append(struct db *db, uint32_t g, int64_t row, struct error *err
     return ok;
 }
 
-/* Groups take turns; every 16 rows the store is tended, at two places closed and opened. */
+enum { SPAN = 20, LATE_EVERY = 5 };
+
+static bool row_waits(int64_t row)
+{
+    return row % LATE_EVERY == 2 && row + SPAN < ROWS;
+}
+
+/* Groups take turns. Every fifth row waits and is written 20 rows later, into times that may be in a block by then.
+ * Every 16 rows the store is tended, at two places closed and opened. */
 static void life(const char *dir)
 {
     struct error err = {0};
@@ -161,13 +169,15 @@ static void life(const char *dir)
     if (!db)
         expect_environment("open", &err);
     for (int64_t row = 0; row < ROWS; row++) {
+        int64_t late = row - SPAN;
         if (!db && !(db = store_open(dir, &err))) {
             expect_environment("open", &err);
             continue;
         }
-        uint32_t g = (uint32_t)row % GROUPS;
-        if (!row_append(db, g, row, &err))
+        if (!row_waits(row) && !row_append(db, (uint32_t)row % GROUPS, row, &err))
             expect_environment("append", &err);
+        if (late >= 0 && row_waits(late) && !row_append(db, (uint32_t)late % GROUPS, late, &err))
+            expect_environment("append late", &err);
         if (row % 16 == 15 && !db_maintain(db, &err))
             expect_environment("maintain", &err);
         if (row == ROWS / 3 || row == 2 * ROWS / 3) {
