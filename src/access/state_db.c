@@ -6,13 +6,13 @@
 #include "access/state_db.h"
 
 #include "access/password.h"
+#include "access/sqlite_library.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,31 +40,32 @@ struct state_db {
 
 static bool fail(struct state_db *db, struct error *err)
 {
-    int code = sqlite3_errcode(db->sqlite) & 0xff;
+    int code = sqlite_library.errcode(db->sqlite) & 0xff;
     enum error_kind kind = code == SQLITE_FULL                               ? ERROR_NO_SPACE
                            : code == SQLITE_BUSY || code == SQLITE_LOCKED    ? ERROR_BUSY
                            : code == SQLITE_NOTADB || code == SQLITE_CORRUPT ? ERROR_CORRUPT
                                                                              : ERROR_IO;
-    return error_set(err, kind, "%s: %s", db->path, sqlite3_errmsg(db->sqlite));
+    return error_set(err, kind, "%s: %s", db->path, sqlite_library.errmsg(db->sqlite));
 }
 
 static bool execute(struct state_db *db, const char *sql, struct error *err)
 {
-    return sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL) == SQLITE_OK || fail(db, err);
+    return sqlite_library.exec(db->sqlite, sql, NULL, NULL, NULL) == SQLITE_OK || fail(db, err);
 }
 
 static bool prepare(struct state_db *db, sqlite3_stmt **out, const char *sql, struct error *err)
 {
-    return sqlite3_prepare_v2(db->sqlite, sql, -1, out, NULL) == SQLITE_OK || fail(db, err);
+    return sqlite_library.prepare_v2(db->sqlite, sql, -1, out, NULL) == SQLITE_OK || fail(db, err);
 }
 
 static bool pragma_int(struct state_db *db, const char *sql, int64_t *out, struct error *err)
 {
     sqlite3_stmt *st = NULL;
-    bool ok = prepare(db, &st, sql, err) && (sqlite3_step(st) == SQLITE_ROW || fail(db, err));
+    bool ok =
+        prepare(db, &st, sql, err) && (sqlite_library.step(st) == SQLITE_ROW || fail(db, err));
     if (ok)
-        *out = sqlite3_column_int64(st, 0);
-    (void)sqlite3_finalize(st); /* repeats the step's error */
+        *out = sqlite_library.column_int64(st, 0);
+    (void)sqlite_library.finalize(st); /* repeats the step's error */
     return ok;
 }
 
@@ -86,8 +87,9 @@ static bool migrate(struct state_db *db, struct error *err)
             "BEGIN IMMEDIATE; PRAGMA application_id=%d; %s PRAGMA user_version=%lld; COMMIT",
             APPLICATION_ID, MIGRATIONS[version], (long long)version + 1);
         if (!execute(db, sql, err)) {
-            (void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL); /* there may be nothing */
-            int64_t now = 0; /* another process may have been faster */
+            (void)sqlite_library.exec(db->sqlite, "ROLLBACK", NULL, NULL,
+                                      NULL); /* there may be nothing */
+            int64_t now = 0;                 /* another process may have been faster */
             struct error ignored = {0};
             if (!pragma_int(db, "PRAGMA user_version", &now, &ignored) || now <= version)
                 return false;
@@ -125,12 +127,14 @@ bool state_db_open(struct state_db **out, const char *dir, bool create, struct e
         ok = create_file(db->path, dir, err);
     else if (!ok)
         (void)error_set(err, ERROR_NOT_FOUND, "there is no \"%s\"", db->path);
-    if (ok && sqlite3_open_v2(db->path, &db->sqlite,
-                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-                              NULL) != SQLITE_OK)
+    ok = ok && sqlite_library_load(err);
+    if (ok &&
+        sqlite_library.open_v2(db->path, &db->sqlite,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                               NULL) != SQLITE_OK)
         ok = db->sqlite ? fail(db, err) : error_set(err, ERROR_IO, "no memory for SQLite");
     if (ok) {
-        (void)sqlite3_busy_timeout(db->sqlite, BUSY_MS); /* cannot fail with a handle */
+        (void)sqlite_library.busy_timeout(db->sqlite, BUSY_MS); /* cannot fail with a handle */
         ok = execute(db,
                      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF;"
                      "PRAGMA secure_delete=ON; PRAGMA cache_size=-256; PRAGMA temp_store=MEMORY",
@@ -149,7 +153,8 @@ void state_db_close(struct state_db *db)
 {
     if (db == NULL)
         return;
-    (void)sqlite3_close(db->sqlite); /* all statements are finalized: cannot be busy */
+    if (db->sqlite)
+        (void)sqlite_library.close(db->sqlite); /* all statements are finalized: cannot be busy */
     mem_free(MEM_OTHER, db->path);
     mem_free(MEM_OTHER, db);
 }
@@ -165,15 +170,16 @@ bool state_db_is_stale(struct state_db *db)
 
 static struct view column_text(struct arena *arena, sqlite3_stmt *st, int column)
 {
-    const char *text = (const char *)sqlite3_column_text(st, column);
-    return text ? arena_copy(arena, (struct view){text, (size_t)sqlite3_column_bytes(st, column)})
+    const char *text = (const char *)sqlite_library.column_text(st, column);
+    return text ? arena_copy(arena,
+                             (struct view){text, (size_t)sqlite_library.column_bytes(st, column)})
                 : VIEW("");
 }
 
 static bool column_digest(sqlite3_stmt *st, int column, unsigned char out[STATE_DIGEST_BYTES])
 {
-    const void *blob = sqlite3_column_blob(st, column);
-    if (blob == NULL || sqlite3_column_bytes(st, column) != STATE_DIGEST_BYTES)
+    const void *blob = sqlite_library.column_blob(st, column);
+    if (blob == NULL || sqlite_library.column_bytes(st, column) != STATE_DIGEST_BYTES)
         return false;
     memcpy(out, blob, STATE_DIGEST_BYTES);
     return true;
@@ -185,7 +191,7 @@ static bool user_read(sqlite3_stmt *st, struct arena *arena, struct state *out)
     struct error ignored = {0};
     struct state_user u = {.name = column_text(arena, st, 0),
                            .hash = secret_from(column_text(arena, st, 1)),
-                           .changed_ms = sqlite3_column_int64(st, 3)};
+                           .changed_ms = sqlite_library.column_int64(st, 3)};
     if (!http_role_parse(column_text(arena, st, 2), &u.role) ||
         !password_hash_check(secret_reveal(&u.hash), &u.cost, &ignored))
         u = (struct state_user){.name = u.name, .role = HTTP_ROLE_PUBLIC};
@@ -195,11 +201,11 @@ static bool user_read(sqlite3_stmt *st, struct arena *arena, struct state *out)
 
 static bool token_read(sqlite3_stmt *st, struct arena *arena, struct state *out)
 {
-    struct state_token t = {.id = sqlite3_column_int64(st, 0),
+    struct state_token t = {.id = sqlite_library.column_int64(st, 0),
                             .name = column_text(arena, st, 1),
                             .routes = column_text(arena, st, 4),
-                            .created_ms = sqlite3_column_int64(st, 5),
-                            .expires_ms = sqlite3_column_int64(st, 6)};
+                            .created_ms = sqlite_library.column_int64(st, 5),
+                            .expires_ms = sqlite_library.column_int64(st, 6)};
     if (http_role_parse(column_text(arena, st, 2), &t.role) && column_digest(st, 3, t.digest))
         out->tokens[out->token_count++] = t;
     return true;
@@ -208,7 +214,7 @@ static bool token_read(sqlite3_stmt *st, struct arena *arena, struct state *out)
 static bool session_read(sqlite3_stmt *st, struct arena *arena, struct state *out)
 {
     struct state_session s = {.user = column_text(arena, st, 1),
-                              .expires_ms = sqlite3_column_int64(st, 3)};
+                              .expires_ms = sqlite_library.column_int64(st, 3)};
     if (column_digest(st, 0, s.digest) && column_digest(st, 2, s.proof))
         out->sessions[out->session_count++] = s;
     return true;
@@ -222,11 +228,11 @@ static bool table_read(struct state_db *db, const char *sql, row_read *read, str
     sqlite3_stmt *st = NULL;
     int code = SQLITE_OK;
     bool ok = prepare(db, &st, sql, err);
-    while (ok && (code = sqlite3_step(st)) == SQLITE_ROW)
+    while (ok && (code = sqlite_library.step(st)) == SQLITE_ROW)
         ok = read(st, arena, out);
     if (ok && code != SQLITE_DONE)
         ok = fail(db, err);
-    (void)sqlite3_finalize(st);
+    (void)sqlite_library.finalize(st);
     return ok;
 }
 
@@ -270,7 +276,7 @@ bool state_db_load(struct state_db *db, struct arena *arena, struct state *out, 
     /* The transaction makes it one moment, and its version that of the moment. */
     bool ok = execute(db, "BEGIN", err) && load(db, arena, out, err) &&
               pragma_int(db, "PRAGMA data_version", &version, err);
-    (void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL); /* it only read */
+    (void)sqlite_library.exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL); /* it only read */
     if (ok)
         db->version = version;
     return ok;
@@ -290,21 +296,22 @@ static bool run(struct state_db *db, struct error *err, int *changed, const char
         int code;
         if (kinds[i - 1] == 't') {
             struct view v = va_arg(args, struct view);
-            code = sqlite3_bind_text(st, i, v.len ? v.ptr : "", (int)v.len, SQLITE_TRANSIENT);
+            code =
+                sqlite_library.bind_text(st, i, v.len ? v.ptr : "", (int)v.len, SQLITE_TRANSIENT);
         } else if (kinds[i - 1] == 'b') {
-            code = sqlite3_bind_blob(st, i, va_arg(args, const unsigned char *), STATE_DIGEST_BYTES,
-                                     SQLITE_TRANSIENT);
+            code = sqlite_library.bind_blob(st, i, va_arg(args, const unsigned char *),
+                                            STATE_DIGEST_BYTES, SQLITE_TRANSIENT);
         } else {
-            code = sqlite3_bind_int64(st, i, va_arg(args, int64_t));
+            code = sqlite_library.bind_int64(st, i, va_arg(args, int64_t));
         }
         ok = code == SQLITE_OK || fail(db, err);
     }
     va_end(args);
-    if (ok && sqlite3_step(st) != SQLITE_DONE)
+    if (ok && sqlite_library.step(st) != SQLITE_DONE)
         ok = fail(db, err);
     if (ok && changed)
-        *changed = sqlite3_changes(db->sqlite);
-    (void)sqlite3_finalize(st);
+        *changed = sqlite_library.changes(db->sqlite);
+    (void)sqlite_library.finalize(st);
     return ok;
 }
 
@@ -318,7 +325,7 @@ static bool finish(struct state_db *db, bool ok, struct error *err)
 {
     if (ok && execute(db, "COMMIT", err))
         return true;
-    (void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+    (void)sqlite_library.exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
     return false;
 }
 
@@ -400,7 +407,7 @@ bool state_db_token_add(struct state_db *db, struct state_token *token, struct e
             "ttbtii", token->name, view_from(http_role_name(token->role)), token->digest,
             token->routes, token->created_ms, token->expires_ms))
         return false;
-    token->id = sqlite3_last_insert_rowid(db->sqlite);
+    token->id = sqlite_library.last_insert_rowid(db->sqlite);
     return true;
 }
 

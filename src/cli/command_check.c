@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_check.c: belfry check config|metrics|web-config, with promtool's words and exit statuses. */
+/* command_check.c: belfry check config|metrics|web-config|sandbox, with promtool's words and exit statuses. */
 #include "access/web_config.h"
 #include "base/arena.h"
 #include "base/buffer.h"
@@ -9,6 +9,7 @@
 #include "ingest/config_check.h"
 #include "ingest/discover_check.h"
 #include "model/lint.h"
+#include "server/sandbox.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +29,9 @@ static const char USAGE[] = "Usage: belfry check config [FILE...]      configura
                             "       belfry check metrics [FILE]        an exposition on standard "
                             "input (or in FILE): is it well made?\n"
                             "       belfry check web-config FILE...     files of --web.config.file "
-                            "and what they name\n\n"
+                            "and what they name\n"
+                            "       belfry check sandbox                what the server is kept "
+                            "from on this kernel\n\n"
                             "Flags:\n";
 
 /* Does --lint name it? "all" names everything. */
@@ -174,6 +177,8 @@ int command_check(int argc, char **argv)
     if (!flags_parse(flags, ARRAY_COUNT(flags), argc, argv, &words, command_warn, &err))
         return command_fail(&err);
     const char *what = words.count ? words.items[0] : "";
+    if (strcmp(what, "sandbox") == 0 && !o.help)
+        return sandbox_check(stdout) ? EXIT_OK : EXIT_FAILED;
     bool config = strcmp(what, "config") == 0, web = strcmp(what, "web-config") == 0,
          discovery = strcmp(what, "service-discovery") == 0;
     if (o.help || (!config && !web && !discovery && strcmp(what, "metrics") != 0)) {

@@ -20,7 +20,7 @@ enum { WARNINGS_MAX = 64, WARNING_BYTES = 512 };
 
 struct server_flags {
     const char *config_file, *data_dir, *cors_origin, *log_level, *log_format, *wal_sync,
-        *anonymous_role, *web_config_file, *external_url, *route_prefix;
+        *anonymous_role, *web_config_file, *external_url, *route_prefix, *sandbox;
     struct flag_list addresses, features;
     int64_t retention_ms, block_ms, block_max_ms, lookback_ms, query_timeout_ms, read_timeout_ms;
     uint64_t retention_bytes, segment_bytes, memory_max_bytes;
@@ -119,6 +119,8 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
          "Memory that one query may use; a quarter of this machine's by default; 0B: no limit."},
         {"enable-feature", 0, FLAG_LIST, &f->features, "NAME,...",
          "Features that are off by default; repeatable."},
+        {"sandbox", 0, FLAG_TEXT, &f->sandbox, "on|off",
+         "Write only in the data folder, run no programs: see belfry check sandbox."},
         {"log.level", 0, FLAG_TEXT, &f->log_level, "debug|info|warn|error", "What to log."},
         {"log.format", 0, FLAG_TEXT, &f->log_format, "logfmt|json", "How to log."},
 
@@ -319,6 +321,7 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .read_timeout_ms = f->read_timeout_ms,
         .discovery_pause_ms = f->discovery_pause_ms,
         .cors_origin = f->cors_origin,
+        .sandbox = strcmp(f->sandbox, "on") == 0,
         .web_config_path = f->web_config_file && *f->web_config_file ? f->web_config_file : NULL,
         .switches = (f->lifecycle ? 1u << API_SWITCH_LIFECYCLE : 0) |
                     (f->admin_api ? 1u << API_SWITCH_ADMIN_API : 0) |
@@ -368,6 +371,9 @@ static bool check_values(const struct server_flags *f, struct error *err)
         return error_set(err, ERROR_USAGE,
                          "flag \"--log.format\": \"%s\" is no format, expected logfmt or json",
                          f->log_format);
+    if (strcmp(f->sandbox, "on") != 0 && strcmp(f->sandbox, "off") != 0)
+        return error_set(err, ERROR_USAGE, "flag \"--sandbox\": \"%s\" is neither on nor off",
+                         f->sandbox);
     static const char *const LEVELS[] = {"debug", "info", "warn", "error"};
     for (size_t i = 0; i < ARRAY_COUNT(LEVELS); i++)
         if (strcmp(f->log_level, LEVELS[i]) == 0)
@@ -404,6 +410,7 @@ int command_server(int argc, char **argv)
     struct server_flags f = {.data_dir = "data",
                              .cors_origin = "",
                              .anonymous_role = "view",
+                             .sandbox = "on",
                              .log_level = "info",
                              .log_format = "logfmt",
                              .wal_sync = "1s",

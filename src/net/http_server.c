@@ -207,6 +207,12 @@ bool http_server_open(struct http_server **out, const struct http_server_options
     return true;
 }
 
+void http_server_set_pool(struct http_server *s, struct pool *pool)
+{
+    ASSERT(!s->started);
+    s->options.pool = pool;
+}
+
 static void on_library_log(void *cls, const char *format, va_list args)
 {
     struct http_server *s = cls;

@@ -100,8 +100,8 @@ struct http_server_options {
     const char *const
         *addresses; /* "127.0.0.1:9090", "[::1]:9090", ":9090" (all), "localhost:0" (port chosen) */
     size_t address_count;
-    struct pool *pool;        /* for HTTP_RUN_POOL; NULL: these run aside */
-    unsigned thread_count;    /* per listener; 0 = 2 */
+    struct pool *pool;     /* for HTTP_RUN_POOL; NULL: these run aside, or http_server_set_pool() */
+    unsigned thread_count; /* per listener; 0 = 2 */
     unsigned connections_max; /* per listener; 0 = 512. One more takes the place of the one that
                                   is silent longest; if all are busy, public routes only answer.
                                   Never more than half of the process' descriptors */
@@ -146,6 +146,8 @@ struct http_server_options {
  * ERROR_IO. */
 MUST_USE bool http_server_open(struct http_server **out, const struct http_server_options *opts,
                                struct error *err);
+/* Before start only: sockets may be opened before there are threads. */
+void http_server_set_pool(struct http_server *s, struct pool *pool);
 /* Before start only. Two routes must not match the same path and method: the first added wins. */
 void http_server_add_route(struct http_server *s, const struct http_route *route);
 MUST_USE bool http_server_start(struct http_server *s, struct error *err);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* server.c: see server.h. The life of the process, from the top:
  *
- *   log -> configuration -> listening sockets -> storage (replay) -> API and routes -> HTTP answers
- *       -> scraping -> ready -> signals ... -> scraping ends -> HTTP ends -> storage closes -> log closes
+ *   users and TLS -> listening sockets -> sandbox (files) -> log -> configuration -> storage (replay) -> API and routes
+ *       -> HTTP answers -> scraping -> sandbox (calls) -> ready -> signals ...
+ *       -> scraping ends -> HTTP ends -> storage closes -> log closes
  *
  * Sockets are opened before the data folder is touched, so that a second server on one port fails without harm; clients
  * that connect during a replay wait in the backlog. */
@@ -16,9 +17,12 @@
 #include "ingest/remote_write.h"
 #include "ingest/scrape.h"
 #include "net/http_server.h"
+#include "server/confine.h"
 #include "server/reloader.h"
 #include "server/running_config.h"
+#include "server/sandbox.h"
 #include "server/self_metrics.h"
+#include "server/service_notify.h"
 #include "storage/exemplars.h"
 
 #include <belfry/log.h>
@@ -46,6 +50,7 @@ struct server {
     struct pool *write_pool;
     struct http_server *http;
     struct access *access;
+    struct sandbox sandbox;
     struct api *api;
     struct self_metrics *metrics;
     char retention[96];
@@ -260,7 +265,6 @@ static bool open_http(struct server *s, struct error *err)
 {
     struct http_server_options options = {.addresses = s->opts->addresses,
                                           .address_count = s->opts->address_count,
-                                          .pool = s->pool,
                                           .connections_max = s->opts->connections_max,
                                           .idle_timeout_ms = s->opts->read_timeout_ms,
                                           .cors_origin = s->opts->cors_origin,
@@ -412,10 +416,12 @@ static bool start(struct server *s, struct error *err)
     wall_time started = clock_wall();
     struct scrape_options scrape = {
         .discovery_pause_ms = s->opts->discovery_pause_ms, .log = on_event, .log_arg = s};
-    if (!pool_start(&s->pool, 0, POOL_QUEUE_MAX, err) || !self_metrics_new(&s->metrics, err) ||
-        !open_access(s, err) || !open_http(s, err) || !load_config(s, err) ||
-        !open_storage(s, err) || !scrape_manager_start(&s->scrape, s->db, &scrape, err) ||
-        !open_remote_write(s, err) || !start_http(s, started, err))
+    if (!pool_start(&s->pool, 0, POOL_QUEUE_MAX, err))
+        return false;
+    http_server_set_pool(s->http, s->pool);
+    if (!self_metrics_new(&s->metrics, err) || !load_config(s, err) || !open_storage(s, err) ||
+        !scrape_manager_start(&s->scrape, s->db, &scrape, err) || !open_remote_write(s, err) ||
+        !start_http(s, started, err))
         return false;
     struct config *config = running_config_get(&s->config);
     bool applied = apply_queries(s, config, err);
@@ -424,6 +430,10 @@ static bool start(struct server *s, struct error *err)
     config_unref(config);
     if (!applied)
         return false;
+    if (s->opts->sandbox)
+        confine_calls(&s->sandbox, s->log);
+    (void)malloc_trim(
+        0); /* what the start needed and no more: 1 MiB, most of it the filter's making */
     atomic_store_explicit(&s->ready, true, memory_order_relaxed);
     for (size_t i = 0; i < http_server_listener_count(s->http); i++)
         belfry_log_info(s->log, "listening",
@@ -484,8 +494,11 @@ static void wait_for_end(struct server *s, const sigset_t *signals)
         int number =
             interval_ms > 0 ? sigtimedwait(signals, NULL, &interval) : sigwaitinfo(signals, NULL);
         if (number == SIGHUP) {
+            service_notify(SERVICE_RELOADING);
             reload(s);
+            service_notify(SERVICE_READY);
         } else if (number > 0) {
+            service_notify(SERVICE_STOPPING);
             belfry_log_info(s->log, "stopping", BELFRY_STR("signal", strsignal(number)));
             return;
         } else if (interval_ms > 0 && errno == EAGAIN) {
@@ -540,12 +553,23 @@ bool server_run(const struct server_options *opts, struct error *err)
      * needed. Where mallopt fails it stays so: more memory, nothing wrong. */
     (void)mallopt(M_ARENA_MAX, ALLOCATOR_ARENAS_MAX);
     raise_descriptors();
-    if (!open_log(&s, err))
-        return false;
+    struct error log_err = {0};
     reloader_init(&s.reloader);
-    bool ok = start(&s, err);
-    if (ok)
+    bool ok = open_access(&s, err) && open_http(&s, err);
+    if (ok && opts->sandbox)
+        confine_files(&s.sandbox, opts->data_dir,
+                      opts->config_path); /* before the first thread, which is the log's */
+    if (!open_log(&s, ok ? err : &log_err)) {
+        http_server_close(s.http);
+        access_close(s.access);
+        reloader_deinit(&s.reloader);
+        return false;
+    }
+    ok = ok && start(&s, err);
+    if (ok) {
+        service_notify(SERVICE_READY);
         wait_for_end(&s, &signals);
+    }
     struct error stop_err = {0};
     if (!stop(&s, &stop_err) && ok) {
         *err = stop_err;

@@ -36,6 +36,7 @@ struct server_options {
     unsigned switches;            /* routes that flags open: api_options.switches */
     const struct api_flag *flags; /* sorted by name */
     size_t flag_count;
+    bool sandbox;                /* write only where it must, run nothing: sandbox.h */
     const char *log_level;       /* debug, info, warn, error */
     bool log_json;               /* else logfmt */
     const char *const *warnings; /* said once the log is open (flags without effect) */

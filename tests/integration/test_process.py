@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 
@@ -92,3 +93,21 @@ def test_a_data_folder_may_not_be_a_file_or_below_one():
         for path in (d + "/f", d + "/f/data", "/proc/no"):
             code, _, err = run(BELFRY, "server", "--web.listen-address=127.0.0.1:%d" % free_port(), "--storage.tsdb.path=" + path, cwd=d, timeout=20)
             assert code == 1 and err.count(path) == 1, (path, code, err)
+
+
+def test_the_service_manager_is_told_of_start_reload_and_stop():
+    with folder() as d, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        path = os.path.join(d, "notify")
+        manager.bind(path)
+        manager.settimeout(15)
+        os.environ["NOTIFY_SOCKET"] = path
+        try:
+            with Belfry(d, config({"none": []})) as b:
+                assert manager.recv(200) == b"READY=1"
+                b.proc.send_signal(signal.SIGHUP)
+                reloading = manager.recv(200).split(b"\n")
+                assert reloading[0] == b"RELOADING=1" and reloading[1].startswith(b"MONOTONIC_USEC="), reloading
+                assert manager.recv(200) == b"READY=1"
+                assert b.stop() == 0 and manager.recv(200) == b"STOPPING=1"
+        finally:
+            del os.environ["NOTIFY_SOCKET"]
