@@ -206,6 +206,9 @@ static struct world *world_new(struct http_server_options opts)
     gated.arg = w;
     gated.gate = w->gate;
     http_server_add_route(w->server, &gated);
+    gated.path = "/gated/later";
+    gated.retry_after_s = 7;
+    http_server_add_route(w->server, &gated);
     if (!http_server_start(w->server, &err))
         fail_msg("%s", err.message);
     w->port = http_server_port(w->server, 0);
@@ -619,6 +622,10 @@ static void a_gate_lets_in_so_many_and_refuses_over_its_queue(void **state)
     char *third = ask(w, REQUEST);
     assert_int_equal(strncmp(third, "HTTP/1.1 503", 12), 0);
     free(third);
+    third = ask(w, "GET /gated/later HTTP/1.1\r\n" HOST CLOSE "\r\n");
+    assert_int_equal(strncmp(third, "HTTP/1.1 429", 12), 0);
+    assert_non_null(strstr(third, "\r\nRetry-After: 7\r\n"));
+    free(third);
     assert_int_equal(http_gate_running(w->gate), 1);
     mutex_lock(&w->mutex);
     w->let_go = 2;
@@ -632,6 +639,43 @@ static void a_gate_lets_in_so_many_and_refuses_over_its_queue(void **state)
     free(b);
     close(first);
     close(second);
+    world_free(w);
+}
+
+/* 800 bytes of a body that is not whole yet leave no room for 300 more. */
+static void bodies_have_a_budget_together(void **state)
+{
+    (void)state;
+    static const char SECOND[] =
+        "POST /echo HTTP/1.1\r\n" HOST CLOSE "Content-Length: 300\r\n\r\n%0300d";
+    struct world *w = world_new((struct http_server_options){.bodies_bytes_max = 1000});
+    char part[1024], request[512];
+    int first = dial(w, 0);
+    say(first, "POST /echo HTTP/1.1\r\n" HOST CLOSE "Content-Length: 900\r\n\r\n");
+    snprintf(part, sizeof part, "%0800d", 0);
+    say(first, part);
+    snprintf(request, sizeof request, SECOND, 0);
+    char *answer = NULL;
+    unsigned asked = 0;
+    do { /* until the server has read the part */
+        free(answer);
+        answer = ask(w, request);
+        asked++;
+    } while (strncmp(answer, "HTTP/1.1 200", 12) == 0);
+    assert_int_equal(strncmp(answer, "HTTP/1.1 503", 12), 0);
+    assert_non_null(strstr(answer, "\r\nRetry-After: 1\r\n"));
+    free(answer);
+    snprintf(part, sizeof part, "%0100d", 0);
+    say(first, part);
+    size_t len;
+    answer = read_all(first, &len);
+    assert_int_equal(strncmp(answer, "HTTP/1.1 200", 12), 0);
+    free(answer);
+    close(first);
+    await_observed(w, asked + 1);
+    answer = ask(w, request);
+    assert_int_equal(strncmp(answer, "HTTP/1.1 200", 12), 0);
+    free(answer);
     world_free(w);
 }
 
@@ -1006,6 +1050,7 @@ int main(void)
         cmocka_unit_test(stop_cancels_what_does_not_end_by_itself),
         cmocka_unit_test(a_server_can_be_stopped_at_any_moment),
         cmocka_unit_test(a_gate_lets_in_so_many_and_refuses_over_its_queue),
+        cmocka_unit_test(bodies_have_a_budget_together),
         cmocka_unit_test(a_request_that_trickles_in_is_cut_off),
         cmocka_unit_test(an_idle_connection_is_closed),
         cmocka_unit_test(a_connection_over_the_kept_ones_is_closed_after_its_answer),
