@@ -2,8 +2,10 @@
 /* head_bench.c: what a sample costs in the head: append and commit, memory per series, select, read,
  * replay.
  *
- *   bench/head_bench [series=100000] [rows=150] [group=1000] [dir=/tmp/...]
+ *   bench/head_bench [series=100000] [rows=150] [group=1000] [parts=1] [late=0]
  *
+ * parts: each row comes in so many commits, as from the shards of a remote-write sender; late: so many rows more, which
+ * lie between the others.
  * Values are mixed as a fleet's are: idle counters, steady counters, gauges with two decimals, constants. */
 #include "base/clock.h"
 #include "base/file.h"
@@ -17,7 +19,7 @@
 #include <unistd.h>
 
 struct config {
-    uint32_t series, rows, group;
+    uint32_t series, rows, group, parts, late;
 };
 
 struct fleet {
@@ -94,25 +96,35 @@ static void values_next(struct fleet *f, uint32_t from, uint32_t to)
     }
 }
 
+/* The part of a row whose number is the rest of a series' number. */
+static void row_append(struct fleet *f, uint32_t g, uint32_t part, int64_t t)
+{
+    struct appender a;
+    struct error err;
+    uint32_t from = g * f->c.group, to = from + f->c.group;
+    to = to < f->c.series ? to : f->c.series;
+    if (!appender_begin(&a, f->group[g], t, &err))
+        die(&err);
+    for (uint32_t i = from + part; i < to; i += f->c.parts)
+        appender_sample(&a, f->slots[i], f->values[i]);
+    if (!appender_commit(&a, f->c.parts == 1 ? APPENDER_STALE_MISSING : 0, &err))
+        die(&err);
+}
+
 static void fleet_append(struct fleet *f, int64_t t0)
 {
-    struct error err;
-    double append = 0;
+    double append = 0, late = 0;
     mono_time begin = clock_mono();
     for (uint32_t row = 0; row < f->c.rows; row++) {
-        for (uint32_t g = 0; g < f->groups; g++) {
-            uint32_t from = g * f->c.group, to = from + f->c.group;
-            to = to < f->c.series ? to : f->c.series;
-            values_next(f, from, to);
-            int64_t start = clock_thread_cpu_ns();
-            struct appender a;
-            if (!appender_begin(&a, f->group[g], t0 + (int64_t)row * 15000 + g % 1000, &err))
-                die(&err);
-            for (uint32_t i = from; i < to; i++)
-                appender_sample(&a, f->slots[i], f->values[i]);
-            if (!appender_commit(&a, APPENDER_STALE_MISSING, &err))
-                die(&err);
-            append += (double)(clock_thread_cpu_ns() - start) / 1e9;
+        for (uint32_t part = 0; part < f->c.parts; part++) {
+            for (uint32_t g = 0; g < f->groups; g++) {
+                uint32_t from = g * f->c.group, to = from + f->c.group;
+                if (part == 0)
+                    values_next(f, from, to < f->c.series ? to : f->c.series);
+                int64_t start = clock_thread_cpu_ns();
+                row_append(f, g, part, t0 + (int64_t)row * 15000 + g % 1000);
+                append += (double)(clock_thread_cpu_ns() - start) / 1e9;
+            }
         }
     }
     head_flush(f->head);
@@ -121,6 +133,18 @@ static void fleet_append(struct fleet *f, int64_t t0)
            append * 1e9 / samples);
     printf("elapsed     %8.1f ns per sample (with values and WAL thread beside)\n",
            seconds_since(begin) * 1e9 / samples);
+    for (uint32_t row = 0; row < f->c.late; row++) {
+        for (uint32_t g = 0; g < f->groups; g++) {
+            int64_t start = clock_thread_cpu_ns();
+            for (uint32_t part = 0; part < f->c.parts; part++)
+                row_append(f, g, part, t0 + (int64_t)row * 15000 + 7000 + g % 1000);
+            late += (double)(clock_thread_cpu_ns() - start) / 1e9;
+        }
+    }
+    head_flush(f->head);
+    if (f->c.late > 0)
+        printf("late        %8.1f ns of CPU per sample\n",
+               late * 1e9 / ((double)f->c.series * f->c.late));
 }
 
 static void fleet_query(struct fleet *f, const char *label, const char *value, const char *what_is)
@@ -216,12 +240,14 @@ int main(int argc, char **argv)
 {
     struct error err;
     struct fleet f = {.c = {option(argc, argv, "series", 100000), option(argc, argv, "rows", 150),
-                            option(argc, argv, "group", 1000)}};
+                            option(argc, argv, "group", 1000), option(argc, argv, "parts", 1),
+                            option(argc, argv, "late", 0)}};
+    struct db_options opts = {.late_bytes_max = UINT64_C(4) << 30};
     char dir[] = "/tmp/belfry-head-bench-XXXXXX";
     struct db_stats stats = {0};
     if (!mkdtemp(dir))
         return 1;
-    if (!head_open(&f.head, dir, INT64_MIN, NULL, NULL, &err))
+    if (!head_open(&f.head, dir, INT64_MIN, &opts, NULL, &err))
         die(&err);
     int64_t empty = memory_of_head(), t0 = clock_wall().ms - (int64_t)f.c.rows * 15000;
     random_seed(&f.random, 1);
