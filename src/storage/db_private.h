@@ -81,8 +81,9 @@ struct db {
     uint64_t cut_failures_row; /* since the last success */
     mono_time cut_not_before;
     bool clock_known;
-    int64_t clock_offset_ms; /* wall less monotonic time at the last look */
-    mono_time careful_until; /* retention is slow until then: the clock jumped */
+    int64_t clock_offset_ms;   /* wall less monotonic time at the last look */
+    mono_time careful_until;   /* retention is slow until then: the clock jumped */
+    int64_t trusted_offset_ms; /* like clock_offset_ms, as it was before the clock jumped */
 
     _Atomic int64_t retention_ms;
     _Atomic uint64_t retention_bytes;

@@ -12,8 +12,9 @@
  * has. While 4 waits for a query, no further cut begins, so the head's oldest time is always true.
  *
  * Retention counts from the newest stored sample, not from the clock: neither old data nor a clock that
- * jumps deletes anything by itself. A sample from the future could; so for a day after the wall clock has
- * moved by more than an hour against the monotonic one, at most one block goes per look. */
+ * jumps deletes anything by itself. A sample from the future could; so none counts that is after the clock. When the
+ * wall clock has moved by more than an hour against the monotonic one, the time that went by since then is what counts
+ * for a day, and at most one block goes per look. */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -32,6 +33,7 @@ enum {
 };
 static const int64_t CLOCK_JUMP_MS = INT64_C(3600) * 1000;
 static const int64_t CAREFUL_MS = INT64_C(24) * 3600 * 1000;
+static const int64_t CLOCK_AHEAD_MS = INT64_C(600) * 1000; /* as samples may be (group_append.c) */
 
 /* --- cut ------------------------------------------------------------------------------------------ */
 
@@ -261,6 +263,17 @@ static bool cut_all(struct db *db, struct error *err)
 
 /* --- retention ------------------------------------------------------------------------------------ */
 
+static int64_t newest_sample(struct db *db, const struct db_state *state)
+{
+    int64_t first, newest;
+    head_time_range(db->head, &first, &newest);
+    for (size_t i = 0; i < state->block_count; i++) {
+        int64_t last = block_get_meta(state->blocks[i])->maxt - 1;
+        newest = last > newest ? last : newest;
+    }
+    return newest;
+}
+
 /* Has the wall clock moved against the monotonic one lately? */
 static bool clock_jumped(struct db *db)
 {
@@ -276,18 +289,18 @@ static bool clock_jumped(struct db *db)
     }
     db->clock_known = true;
     db->clock_offset_ms = offset;
-    return now.ns < db->careful_until.ns;
+    bool careful = now.ns < db->careful_until.ns;
+    if (!careful)
+        db->trusted_offset_ms = offset;
+    return careful;
 }
 
-static int64_t newest_sample(struct db *db, const struct db_state *state)
+/* Samples after what the clock said before it jumped are no reason to delete anything: it may be wrong. */
+static int64_t retention_now(struct db *db, const struct db_state *state)
 {
-    int64_t first, newest;
-    head_time_range(db->head, &first, &newest);
-    for (size_t i = 0; i < state->block_count; i++) {
-        int64_t last = block_get_meta(state->blocks[i])->maxt - 1;
-        newest = last > newest ? last : newest;
-    }
-    return newest;
+    int64_t newest = newest_sample(db, state);
+    int64_t now = clock_mono().ns / 1000000 + db->trusted_offset_ms + CLOCK_AHEAD_MS;
+    return newest < now ? newest : now;
 }
 
 static int end_order(const void *a, const void *b)
@@ -305,7 +318,7 @@ static size_t retention_count(struct db *db, const struct db_state *state,
     int64_t retention_ms = atomic_load_explicit(&db->retention_ms, memory_order_relaxed);
     uint64_t bytes_max = atomic_load_explicit(&db->retention_bytes, memory_order_relaxed),
              bytes = 0;
-    int64_t newest = newest_sample(db, state);
+    int64_t newest = retention_now(db, state);
     char head_dir[DB_PATH_BYTES_MAX];
     size_t count = 0;
     if (retention_ms > 0 && newest >= INT64_MIN + retention_ms)

@@ -90,6 +90,7 @@ static int teardown(void **state)
     struct model *m = *state;
     struct error err;
     file_test_set_hook(NULL, NULL);
+    clock_test_unfreeze();
     close_all(m);
     assert_ok(dir_remove(m->dir, &err));
     free(m);
@@ -401,6 +402,80 @@ static void the_window_counts_from_blocks_too(void **state)
     appender_rollback(&a);
 }
 
+static size_t count_all(struct model *m)
+{
+    struct arena arena;
+    struct error err;
+    struct select all = {NULL, 0, INT64_MIN, INT64_MAX, 0};
+    struct series_list list;
+    struct samples got;
+    size_t count = 0;
+    db_flush(m->db);
+    arena_init(&arena, MEM_QUERY, 0);
+    struct label_store *store = label_store_new(MEM_QUERY, 0);
+    struct storage_view *view = source_pin(db_as_source(m->db), INT64_MIN, INT64_MAX, &err);
+    assert_ok(view_select(view, &all, store, &arena, &list, &err));
+    struct storage_reader *r = view_reader_new(view, NULL, &err);
+    for (size_t i = 0; i < list.count; i++) {
+        assert_ok(reader_read(r, list.items[i].ref, INT64_MIN, INT64_MAX, &got, &err));
+        count += got.count;
+    }
+    storage_reader_free(r);
+    view_release(view);
+    label_store_free(store);
+    arena_deinit(&arena);
+    return count;
+}
+
+/* A day of scrapes, one a minute, with the keeper at its work; the clock is set back by 12 hours, or is a year ahead
+ * for an hour, or both. Not one scrape is lost, nor anything that was there before. */
+static void a_clock_that_steps_loses_nothing(void **state)
+{
+    static const struct {
+        int minute;
+        int64_t jump_ms;
+    } CASES[][3] = {
+        {{400, -12 * (int64_t)HOUR}},
+        {{400, -12 * (int64_t)HOUR}, {900, 12 * (int64_t)HOUR}},
+        {{400, 365 * 24 * (int64_t)HOUR}, {460, -365 * 24 * (int64_t)HOUR}},
+        {{300, 30 * 24 * (int64_t)HOUR},
+         {301, -30 * 24 * (int64_t)HOUR},
+         {900, -12 * (int64_t)HOUR}},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        teardown(state);
+        clock_test_freeze((wall_time){START}, (mono_time){1000000000});
+        setup(state);
+        struct model *m = *state;
+        struct arena arena;
+        struct error err;
+        uint32_t slot;
+        int step = 0, written = 0;
+        arena_init(&arena, MEM_OTHER, 0);
+        assert_ok(group_slot(m->groups[0], labels_of(&arena, 0), &slot, &err));
+        for (int minute = 0; minute < 1440; minute++) {
+            struct appender a;
+            clock_test_advance_ms(MINUTE + minute % 7);
+            if (step < 3 && minute == CASES[i][step].minute)
+                clock_test_jump_wall_ms(CASES[i][step++].jump_ms);
+            assert_ok(appender_begin(&a, m->groups[0], clock_wall().ms, &err));
+            appender_sample(&a, slot, minute);
+            assert_ok(appender_commit(&a, APPENDER_STALE_MISSING, &err));
+            written++;
+            if (minute % 30 == 29)
+                assert_ok(db_maintain(m->db, &err));
+        }
+        assert_int_equal(count_all(m), written);
+        reopen(m);
+        assert_int_equal(count_all(m), written);
+        assert_ok(db_maintain(m->db, &err));
+        assert_int_equal(count_all(m), written);
+        assert_int_equal(stats_of(m).blocks_deleted, 0);
+        arena_deinit(&arena);
+        clock_test_unfreeze();
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -411,6 +486,7 @@ int main(void)
         TEST(a_failure_loses_no_late_sample),
         TEST(random_order_agrees_with_a_model),
         TEST(the_window_counts_from_blocks_too),
+        TEST(a_clock_that_steps_loses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
