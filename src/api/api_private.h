@@ -137,6 +137,8 @@ MUST_USE bool api_selectors_parse(struct api_selection *s, struct arena *arena,
 void api_selection_deinit(struct api_selection *s);
 
 /* The handlers, by the file they are in. */
+api_serve api_serve_delete_series, api_serve_clean_tombstones, api_serve_snapshot,
+    api_serve_blocks; /* api_admin.c */
 api_serve api_serve_healthy, api_serve_ready, api_serve_reload, api_serve_quit, api_serve_metrics,
     api_serve_host_metrics;                                        /* api.c */
 api_serve api_serve_login_page, api_serve_login, api_serve_logout; /* api_login.c */

@@ -71,7 +71,12 @@ const struct api_route API_ROUTES[] = {
     ROUTE(GET,      "/api/v1/status/flags",        VIEW,   ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_flags),
     ROUTE(GET,      "/api/v1/status/tsdb",         VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_DB,   CORS,       api_serve_tsdb),
     ROUTE(GET,      "/api/v1/status/walreplay",    VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_DB,   CORS,       api_serve_walreplay),
+    ROUTE(GET,      "/api/v1/status/tsdb/blocks",  VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_DB,   CORS,       api_serve_blocks),
     ROUTE(GET,      "/version",                    VIEW,   ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_version),
+
+    ROUTE(POST|PUT, "/api/v1/admin/tsdb/delete_series",    ADMIN, ADMIN_API, FORM, POOL, API_NEEDS_DB, 0, api_serve_delete_series),
+    ROUTE(POST|PUT, "/api/v1/admin/tsdb/clean_tombstones", ADMIN, ADMIN_API, FORM, POOL, API_NEEDS_DB, 0, api_serve_clean_tombstones),
+    ROUTE(POST|PUT, "/api/v1/admin/tsdb/snapshot",         ADMIN, ADMIN_API, FORM, POOL, API_NEEDS_DB, 0, api_serve_snapshot),
 
     ROUTE(GET,      "/",                           VIEW,   ALWAYS,    NONE, DIRECT, NOTHING,        PAGE|EARLY, api_serve_document),
     ROUTE(GET,      "/query",                      VIEW,   ALWAYS,    NONE, DIRECT, NOTHING,        PAGE|EARLY, api_serve_document),

@@ -345,6 +345,40 @@ bool file_publish(const char *from, const char *to, struct error *err)
     return ok;
 }
 
+static bool copy(const struct file *in, struct file *out, struct error *err)
+{
+    enum { COPY_BYTES = 1 << 20 };
+    uint64_t size, at = 0;
+    bool ok = file_size(in, &size, err);
+    char *bytes = mem_alloc(MEM_OTHER, COPY_BYTES);
+    while (ok && at < size) {
+        size_t len = size - at < COPY_BYTES ? (size_t)(size - at) : COPY_BYTES;
+        ok = file_read_at(in, at, bytes, len, err) &&
+             file_write_all(out, (struct view){bytes, len}, err);
+        at += len;
+    }
+    mem_free(MEM_OTHER, bytes);
+    return ok && file_sync(out, err);
+}
+
+bool file_link_or_copy(const char *from, const char *to, struct error *err)
+{
+    struct file *in = NULL, *out = NULL;
+    int fault = file_fault(FILE_OP_RENAME, to, NULL);
+    if (fault == 0 && link(from, to) != 0)
+        fault = errno;
+    if (fault == 0)
+        return true;
+    if (fault != EXDEV && fault != EPERM && fault != EMLINK && fault != ENOTSUP && fault != ENOSYS)
+        return error_set_errno(err, fault, "could not link \"%s\" to \"%s\"", from, to);
+    bool ok = file_open_read(&in, from, err) && file_create(&out, to, err) && copy(in, out, err);
+    file_discard(in);
+    if (ok)
+        return file_close(out, err);
+    file_discard(out);
+    return false;
+}
+
 bool file_remove(const char *path, struct error *err)
 {
     int fault = file_fault(FILE_OP_REMOVE, path, NULL);

@@ -49,6 +49,8 @@ MUST_USE bool file_read_all(const char *path, struct buffer *out, struct error *
 MUST_USE bool file_replace(const char *path, struct view bytes, struct error *err);
 /* Renames, then syncs the folder of `to`. Both on one file system. */
 MUST_USE bool file_publish(const char *from, const char *to, struct error *err);
+/* A second name for a file, or a synced copy of it where the file system has no links. `to` must not be there. */
+MUST_USE bool file_link_or_copy(const char *from, const char *to, struct error *err);
 MUST_USE bool file_remove(const char *path, struct error *err); /* not there: fine */
 bool file_exists(const char *path);
 

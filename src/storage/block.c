@@ -4,11 +4,12 @@
  *   <ULID>/meta.json   what it is, in the shape of Prometheus' (block_meta.c)
  *   <ULID>/index       labels, series, where their columns are (index.c); mapped
  *   <ULID>/columns     "BLFCOL01" | columns, each followed by its CRC32C (codec.c); read with pread
+ *   <ULID>/deletions   what is not to be shown any more, when there is such (deletions.c)
  *   <ULID>.tmp/        one in the making: removed when the database opens
  *
  * 1. Filled as .tmp, each file synced, then the folder, then renamed and the folder above synced: a block
  *    under its name is whole (block_writer.c).
- * 2. Never changed after that. A deleted block is renamed first and removed then.
+ * 2. Never changed after that, but for deletions, a file that is replaced as a whole. A removed block is renamed first and removed then.
  * 3. Value columns are in series order; a time column stands before the first value column that uses it,
  *    and columns of equal content are stored once.
  * 4. Everything is under a checksum: columns one by one, the index as a whole; meta.json must say what
@@ -82,7 +83,8 @@ bool block_open(struct block **out, const char *dir, struct error *err)
         (!block_meta_read(path, &b->meta, &b->lineage, err) && !newer_check(dir, err)) ||
         !block_path(path, dir, "index", err) || !file_map(&b->mapped, path, err) ||
         !index_open(&b->index, b->mapped, err) || !meta_check(&b->meta, &b->index, err) ||
-        !columns_open(b, dir, err)) {
+        !columns_open(b, dir, err) ||
+        !deletions_read(dir, b->index.series_count, &b->deletions, err)) {
         block_unref(b);
         return error_wrap(err, "block \"%s\"", dir);
     }
@@ -110,6 +112,7 @@ void block_unref(struct block *b)
         return;
     file_discard(b->columns);
     block_lineage_deinit(&b->lineage);
+    deletions_unref(b->deletions);
     if (b->mapped.ptr)
         file_unmap(b->mapped);
     mem_free(MEM_BLOCK, b);
@@ -138,4 +141,9 @@ const struct block_meta *block_get_meta(const struct block *b)
 const struct block_lineage *block_get_lineage(const struct block *b)
 {
     return &b->lineage;
+}
+
+const struct deletions *block_get_deletions(const struct block *b)
+{
+    return b->deletions;
 }

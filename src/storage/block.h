@@ -45,6 +45,8 @@ void block_writer_set_lineage(struct block_writer *w, uint32_t level,
 /* Borrows all. samples->times ascend. A series without samples is left out. */
 MUST_USE bool block_writer_add(struct block_writer *w, struct labels ls,
                                const struct samples *samples, struct error *err);
+/* Makes the range that of the samples so far: for who does not know it before. */
+void block_writer_fit_range(struct block_writer *w);
 /* Syncs and publishes; without any sample nothing is published and *meta has sample_count 0.
  * `w` is gone either way. */
 MUST_USE bool block_writer_finish(struct block_writer *w, struct block_meta *meta,
@@ -52,12 +54,15 @@ MUST_USE bool block_writer_finish(struct block_writer *w, struct block_meta *met
 void block_writer_discard(struct block_writer *w);
 
 struct block; /* shared, reference counted */
+struct deletions;
 /* `dir` is the block's own folder. ERROR_CORRUPT names file and offset. */
 MUST_USE bool block_open(struct block **out, const char *dir, struct error *err);
 struct block *block_ref(struct block *b);
 void block_unref(struct block *b);
 const struct block_meta *block_get_meta(const struct block *b);
 const struct block_lineage *block_get_lineage(const struct block *b);
+/* What of it is deleted and not shown; NULL = nothing. As long as the block is held. */
+const struct deletions *block_get_deletions(const struct block *b);
 
 /* As head_select and so on; a ref is the series' number in the block. */
 MUST_USE bool block_select(struct block *b, const struct select *what, struct label_store *labels,

@@ -48,21 +48,30 @@ static void compaction_write(struct buffer *b, const struct block_meta *meta,
     buffer_printf(b, "\n\t},\n");
 }
 
+void block_meta_format(struct buffer *b, const struct block_meta *meta,
+                       const struct block_lineage *lineage, size_t tombstones)
+{
+    buffer_printf(b,
+                  "{\n\t\"ulid\": \"%s\",\n\t\"minTime\": %" PRId64 ",\n\t\"maxTime\": %" PRId64
+                  ",\n"
+                  "\t\"stats\": {\n\t\t\"numSamples\": %" PRIu64 ",\n\t\t\"numSeries\": %" PRIu64
+                  ",\n\t\t\"numChunks\": %" PRIu64,
+                  meta->ulid, meta->mint, meta->maxt, meta->sample_count, meta->series_count,
+                  meta->column_count);
+    if (tombstones > 0)
+        buffer_printf(b, ",\n\t\t\"numTombstones\": %zu", tombstones);
+    buffer_append_literal(b, "\n\t},\n");
+    compaction_write(b, meta, lineage);
+    buffer_printf(b, "\t\"version\": %d\n}\n", META_VERSION);
+}
+
 bool block_meta_write(const char *path, const struct block_meta *meta,
                       const struct block_lineage *lineage, struct error *err)
 {
     struct buffer b;
     struct file *f = NULL;
     buffer_init(&b, MEM_BLOCK, META_BYTES_MAX);
-    buffer_printf(&b,
-                  "{\n\t\"ulid\": \"%s\",\n\t\"minTime\": %" PRId64 ",\n\t\"maxTime\": %" PRId64
-                  ",\n"
-                  "\t\"stats\": {\n\t\t\"numSamples\": %" PRIu64 ",\n\t\t\"numSeries\": %" PRIu64
-                  ",\n\t\t\"numChunks\": %" PRIu64 "\n\t},\n",
-                  meta->ulid, meta->mint, meta->maxt, meta->sample_count, meta->series_count,
-                  meta->column_count);
-    compaction_write(&b, meta, lineage);
-    buffer_printf(&b, "\t\"version\": %d\n}\n", META_VERSION);
+    block_meta_format(&b, meta, lineage, 0);
     bool ok = !b.failed ||
               error_set(err, ERROR_LIMIT, "\"%s\" is larger than %d bytes", path, META_BYTES_MAX);
     ok = ok && file_create(&f, path, err) && file_write_all(f, buffer_view(&b), err) &&

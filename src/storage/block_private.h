@@ -4,6 +4,7 @@
 #define BELFRY_STORAGE_BLOCK_PRIVATE_H
 
 #include "storage/block.h"
+#include "storage/deletions.h"
 #include "storage/index.h"
 
 #define BLOCK_COLUMNS_MAGIC "BLFCOL01" /* the version is in it */
@@ -15,7 +16,8 @@ struct block {
     atomic_bool left_alone;  /* relaxed: see block_leave_alone() */
     struct block_meta meta;  /* constant after block_open() */
     struct block_lineage lineage;
-    struct index index; /* borrows `mapped` */
+    struct deletions *deletions; /* NULL = none; other deletions are another struct block */
+    struct index index;          /* borrows `mapped` */
     struct view mapped;
     struct file *columns; /* read with file_read_at(): any thread */
 };
@@ -33,6 +35,8 @@ uint64_t block_times_id_next(void);
 MUST_USE bool block_path(char out[BLOCK_PATH_BYTES_MAX], const char *dir, const char *name,
                          struct error *err);
 /* meta.json (block_meta.c). Reading fills an empty lineage, which the caller deinits also after an error. */
+void block_meta_format(struct buffer *b, const struct block_meta *meta,
+                       const struct block_lineage *lineage, size_t tombstones);
 MUST_USE bool block_meta_write(const char *path, const struct block_meta *meta,
                                const struct block_lineage *lineage, struct error *err);
 MUST_USE bool block_meta_parse(struct view text, struct block_meta *meta,

@@ -31,6 +31,9 @@ struct block_reader {
 
     double *values;
     size_t values_capacity;
+
+    int64_t *kept_times; /* of a series of which some is deleted */
+    size_t kept_capacity;
 };
 
 uint64_t block_times_id_next(void)
@@ -56,6 +59,7 @@ void block_reader_free(struct block_reader *r)
     mem_free(MEM_QUERY, r->bytes);
     mem_free(MEM_QUERY, r->times);
     mem_free(MEM_QUERY, r->values);
+    mem_free(MEM_QUERY, r->kept_times);
     mem_free(MEM_QUERY, r);
 }
 
@@ -184,6 +188,18 @@ static void window_find(struct block_reader *r, int64_t mint, int64_t maxt)
     r->times_id = block_times_id_next();
 }
 
+static NOINLINE bool leave_out(struct block_reader *r, struct intervals gone, struct samples *out,
+                               struct error *err)
+{
+    if (!reserve((void **)&r->kept_times, &r->kept_capacity, out->count, sizeof *r->kept_times,
+                 err))
+        return false;
+    out->count = intervals_apply(gone, out->times, r->values, out->count, r->kept_times, r->values);
+    out->times = r->kept_times;
+    out->times_id = 0;
+    return true;
+}
+
 bool block_reader_read(struct block_reader *r, uint64_t ref, int64_t mint, int64_t maxt,
                        const atomic_bool *cancel, struct samples *out, struct error *err)
 {
@@ -210,5 +226,6 @@ bool block_reader_read(struct block_reader *r, uint64_t ref, int64_t mint, int64
         return damaged(r, "value column", r->series.offset, r->series.bytes, err);
     *out = (struct samples){
         .times = r->times + r->from, .values = r->values, .count = count, .times_id = r->times_id};
-    return true;
+    struct intervals gone = deletions_of(r->block->deletions, (uint32_t)ref);
+    return gone.count == 0 || leave_out(r, gone, out, err);
 }

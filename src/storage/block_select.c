@@ -263,6 +263,16 @@ static bool candidates_find(struct search *s, struct candidates *c)
     return candidates_of(s, best, c);
 }
 
+/* The series has samples in the wanted time that are not deleted, as far as the index knows. */
+static bool is_there(const struct block *b, uint32_t number, const struct index_times *times,
+                     const struct select *what)
+{
+    int64_t mint = times->mint > what->mint ? times->mint : what->mint;
+    int64_t maxt = times->maxt < what->maxt ? times->maxt : what->maxt;
+    return mint <= maxt &&
+           (!b->deletions || !intervals_cover(deletions_of(b->deletions, number), mint, maxt));
+}
+
 static bool search_run(struct search *s, const struct select *what, block_visit visit, void *arg,
                        struct error *err)
 {
@@ -276,7 +286,7 @@ static bool search_run(struct search *s, const struct select *what, block_visit 
         struct index_times times;
         if (!index_series_at(x, number, &s->series) || !index_times_at(x, s->series.times, &times))
             return damaged(s, "a series", err);
-        if (times.mint > what->maxt || times.maxt < what->mint || !series_matches(s, &ok)) {
+        if (!is_there(s->block, number, &times, what) || !series_matches(s, &ok)) {
             if (!ok)
                 return damaged(s, "a label", err);
             continue;
@@ -513,16 +523,22 @@ static bool listing_end(struct listing *l, bool ok, struct error *err)
                           l->block->meta.ulid);
 }
 
+/* Then every name and value of the index is one of a series. */
+static bool takes_all(const struct block *b, const struct select *what)
+{
+    return what->matcher_count == 0 && !b->deletions;
+}
+
 bool block_label_names(struct block *b, const struct select *what, size_t limit,
                        struct arena *arena, struct view **out, size_t *count, struct error *err)
 {
     struct listing l;
     listing_init(&l, b);
-    if (what->matcher_count > 0 && !block_each(b, what, names_visit, &l, err)) {
+    if (!takes_all(b, what) && !block_each(b, what, names_visit, &l, err)) {
         arena_deinit(&l.scratch);
         return false;
     }
-    bool ok = listing_texts(&l, false, what->matcher_count == 0, limit, arena, out, count);
+    bool ok = listing_texts(&l, false, takes_all(b, what), limit, arena, out, count);
     return listing_end(&l, ok, err);
 }
 
@@ -536,12 +552,12 @@ bool block_label_values(struct block *b, struct view name, const struct select *
     uint32_t symbol = index_symbol_find(&cursor, name);
     bool named = symbol != INDEX_NONE && index_name_find(&b->index, symbol, &l.name);
     index_cursor_deinit(&cursor);
-    if (named && what->matcher_count > 0 && !block_each(b, what, values_visit, &l, err)) {
+    if (named && !takes_all(b, what) && !block_each(b, what, values_visit, &l, err)) {
         arena_deinit(&l.scratch);
         return false;
     }
     if (!named)
         l.name.value_count = 0;
-    bool ok = listing_texts(&l, true, what->matcher_count == 0, limit, arena, out, count);
+    bool ok = listing_texts(&l, true, takes_all(b, what), limit, arena, out, count);
     return listing_end(&l, ok, err);
 }

@@ -218,6 +218,19 @@ bool block_writer_add(struct block_writer *w, struct labels ls, const struct sam
     return true;
 }
 
+void block_writer_fit_range(struct block_writer *w)
+{
+    int64_t mint = INT64_MAX, last = INT64_MIN;
+    for (size_t i = 0; i < w->times_count; i++) {
+        mint = w->times[i].mint < mint ? w->times[i].mint : mint;
+        last = w->times[i].maxt > last ? w->times[i].maxt : last;
+    }
+    if (w->times_count > 0) {
+        w->meta.mint = mint;
+        w->meta.maxt = last + 1; /* it was below the end of the range that was given */
+    }
+}
+
 /* --- end ------------------------------------------------------------------------------------------ */
 
 static bool columns_finish(struct block_writer *w, uint64_t *bytes, struct error *err)

@@ -55,7 +55,6 @@ static bool series_read(struct compaction *c, struct labels labels, struct sampl
                         struct error *err)
 {
     size_t total = 0;
-    *out = (struct samples){0};
     sample_merge_begin(&c->merge);
     for (size_t i = 0; i < c->job->count; i++) {
         struct source *s = &c->sources[i];
@@ -66,17 +65,14 @@ static bool series_read(struct compaction *c, struct labels labels, struct sampl
             *c->bad = i;
             return false;
         }
-        sample_merge_add(&c->merge, &got, 0, got.count);
+        sample_merge_add(&c->merge, &got, (struct intervals){NULL, 0});
         total += got.count;
-        if (got.count > 0)
-            *out = got;
     }
     if (total > CODEC_COUNT_MAX)
         return error_set(err, ERROR_LIMIT,
                          "a series would have %zu samples in one block, %d at most", total,
                          CODEC_COUNT_MAX);
-    if (c->merge.piece_count > 1)
-        sample_merge_finish(&c->merge, out);
+    sample_merge_finish(&c->merge, out);
     return true;
 }
 

@@ -19,8 +19,16 @@
 #include "storage/db_private.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
-enum { LOOK_INTERVAL_MS = 60 * 1000, RETRY_MS = 60 * 1000, RETRY_DOUBLINGS = 5 };
+enum {
+    LOOK_INTERVAL_MS = 60 * 1000,
+    RETRY_MS = 60 * 1000,
+    RETRY_DOUBLINGS = 5,
+    DELETED_SHARE =
+        20 /* a block is written again when 5 % of its series have deletions, as in Prometheus */
+};
 static const int64_t BLOCK_MAX_MS = INT64_C(31) * 24 * 3600 * 1000;
 static const uint64_t SPARE_BYTES = UINT64_C(64) << 20; /* of the disk, left to ingest */
 
@@ -45,11 +53,13 @@ static size_t choose(const struct db *db, const struct db_state *state, struct b
     int64_t settled = state->floor_ms;
     for (size_t i = 0; i < count; i++) {
         const struct block_meta *meta = block_get_meta(state->blocks[i]);
-        candidates[i] =
-            (struct compact_candidate){.mint = meta->mint,
-                                       .maxt = meta->maxt,
-                                       .bytes = meta->bytes,
-                                       .excluded = block_is_left_alone(state->blocks[i])};
+        const struct deletions *gone = block_get_deletions(state->blocks[i]);
+        candidates[i] = (struct compact_candidate){
+            .mint = meta->mint,
+            .maxt = meta->maxt,
+            .bytes = meta->bytes,
+            .excluded = block_is_left_alone(state->blocks[i]),
+            .rewrite = deletions_series_count(gone) > meta->series_count / DELETED_SHARE};
         settled = meta->mint > settled ? meta->mint : settled;
     }
     if (compact_plan(candidates, count, &tiers, settled, chosen) > 0)
@@ -78,11 +88,17 @@ static bool space_check(const struct db *db, struct block *const *blocks, size_t
 
 /* --- one merge ------------------------------------------------------------------------------------ */
 
-static bool must_stop(void *arg)
+static bool is_closing(void *arg)
 {
     struct db *db = arg;
-    return atomic_load_explicit(&db->stopping, memory_order_relaxed) ||
-           atomic_load_explicit(&db->compact_waiting, memory_order_relaxed) > 0;
+    return atomic_load_explicit(&db->stopping, memory_order_relaxed);
+}
+
+/* The compactor gives way; who asked for a merge is not interrupted by the next who asks. */
+static bool must_give_way(void *arg)
+{
+    struct db *db = arg;
+    return is_closing(db) || atomic_load_explicit(&db->compact_waiting, memory_order_relaxed) > 0;
 }
 
 static bool is_among(const struct block *b, struct block *const *blocks, size_t count)
@@ -112,7 +128,7 @@ static bool state_replace(struct db *db, struct block *const *old, size_t old_co
         blocks[count++] = b;
     if (found == old_count) {
         db_blocks_sort(blocks, count);
-        db_state_publish(db, blocks, count, before->floor_ms);
+        db_state_publish(db, blocks, count, before->floor_ms, before->head_deletions);
     }
     mem_free(MEM_BLOCK, blocks);
     db_state_unref(db, before);
@@ -125,17 +141,32 @@ static void remove_old(struct db *db, struct block *const *blocks, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct error err;
         if (db_block_retire(db, block_get_meta(blocks[i]), &err))
-            db_block_erase(db, block_get_meta(blocks[i]), "it was merged into another");
+            db_block_erase(db, block_get_meta(blocks[i]), "its samples are in another now");
         else
             db_log(db, true, "block_delete_failed", "%s; the next start removes it", err.message);
     }
 }
 
-static bool merge(struct db *db, struct block *const *blocks, size_t count, size_t *bad,
-                  struct error *err)
+static void merge_log(struct db *db, const struct block *b, struct block *const *blocks,
+                      size_t count, double seconds)
+{
+    static const struct block_meta nothing = {.ulid = "nothing"};
+    const struct block_meta *meta = b ? block_get_meta(b) : &nothing;
+    char what[64] = "";
+    if (count > 1)
+        (void)snprintf(what, sizeof what, "%zu blocks", count);
+    else
+        (void)snprintf(what, sizeof what, "what is left of %s", block_get_meta(blocks[0])->ulid);
+    db_log(db, false, count > 1 ? "blocks_merged" : "block_rewritten",
+           "%s into %s: %" PRIu64 " series, %" PRIu64 " samples, %" PRIu64 " bytes, in %.1f s",
+           what, meta->ulid, meta->series_count, meta->sample_count, meta->bytes, seconds);
+}
+
+static bool merge(struct db *db, struct block *const *blocks, size_t count, compact_stop stop,
+                  size_t *bad, struct error *err)
 {
     struct compact_job job = {
-        .dir = db->dir, .blocks = blocks, .count = count, .stop = must_stop, .stop_arg = db};
+        .dir = db->dir, .blocks = blocks, .count = count, .stop = stop, .stop_arg = db};
     struct block_meta meta;
     struct block *b = NULL;
     mono_time start = clock_mono();
@@ -152,11 +183,7 @@ static bool merge(struct db *db, struct block *const *blocks, size_t count, size
     }
     double seconds = (double)(clock_mono().ns - start.ns) / 1e9;
     atomic_fetch_add_explicit(&db->compactions, 1, memory_order_relaxed);
-    db_log(db, false, "blocks_merged",
-           "%zu blocks into %s: %" PRIu64 " series, %" PRIu64 " samples, %" PRIu64
-           " bytes, in %.1f s",
-           count, meta.ulid, meta.series_count, meta.sample_count, b ? block_get_meta(b)->bytes : 0,
-           seconds);
+    merge_log(db, b, blocks, count, seconds);
     block_unref(b);
     remove_old(db, blocks, count);
     return true;
@@ -178,7 +205,7 @@ static bool leave_alone(struct db *db, struct block *const *blocks, size_t count
     return true;
 }
 
-static bool merge_next(struct db *db, bool *done, struct error *err)
+static bool merge_next(struct db *db, compact_stop stop, bool *done, struct error *err)
 {
     struct error problem = {0};
     size_t bad;
@@ -188,7 +215,7 @@ static bool merge_next(struct db *db, bool *done, struct error *err)
     bool ok = true;
     *done = count == 0;
     if (count > 0)
-        ok = merge(db, blocks, count, &bad, &problem);
+        ok = merge(db, blocks, count, stop, &bad, &problem);
     if (!ok && problem.kind != ERROR_CANCELED) {
         atomic_fetch_add_explicit(&db->compactions_failed, 1, memory_order_relaxed);
         ok = leave_alone(db, blocks, count, bad, &problem);
@@ -200,12 +227,12 @@ static bool merge_next(struct db *db, bool *done, struct error *err)
     return ok;
 }
 
-static bool merge_all_locked(struct db *db, struct error *err)
+static bool merge_all_locked(struct db *db, compact_stop stop, struct error *err)
 {
     struct error problem = {0};
     bool done = false, ok = true;
-    while (ok && !done && !must_stop(db))
-        ok = merge_next(db, &done, &problem);
+    while (ok && !done && !stop(db))
+        ok = merge_next(db, stop, &done, &problem);
     if (ok)
         db->compact_failures_row = 0;
     if (!ok && problem.kind != ERROR_CANCELED) {
@@ -226,7 +253,40 @@ static bool merge_all_locked(struct db *db, struct error *err)
 bool db_compact(struct db *db, struct error *err)
 {
     compactor_pause(db);
-    bool ok = merge_all_locked(db, err);
+    bool ok = merge_all_locked(db, is_closing, err);
+    compactor_resume(db);
+    return ok;
+}
+
+/* The first block with deletions that is after `ulid` in the order of names; a reference, NULL = none. */
+static struct block *deleted_from_next(struct db *db, const char *ulid)
+{
+    struct block *found = NULL;
+    struct db_state *state = db_state_pin(db);
+    for (size_t i = 0; i < state->block_count; i++) {
+        const char *name = block_get_meta(state->blocks[i])->ulid;
+        if (block_get_deletions(state->blocks[i]) && strcmp(name, ulid) > 0 &&
+            (!found || strcmp(name, block_get_meta(found)->ulid) < 0))
+            found = state->blocks[i];
+    }
+    if (found)
+        block_ref(found);
+    db_state_unref(db, state);
+    return found;
+}
+
+bool db_clean_tombstones(struct db *db, struct error *err)
+{
+    char last[BLOCK_ULID_BYTES] = "";
+    struct block *b;
+    bool ok = true;
+    compactor_pause(db);
+    while (ok && (b = deleted_from_next(db, last)) != NULL) {
+        size_t bad;
+        memcpy(last, block_get_meta(b)->ulid, sizeof last);
+        ok = merge(db, &b, 1, is_closing, &bad, err);
+        block_unref(b);
+    }
     compactor_resume(db);
     return ok;
 }
@@ -258,7 +318,7 @@ static void *compactor_run(void *arg)
         mono_time next_look = mono_add_ms(clock_mono(), LOOK_INTERVAL_MS);
         mutex_lock(&db->compact_mutex);
         if (!db->options.maintain_when_asked && clock_mono().ns >= db->compact_not_before.ns) {
-            bool ok = merge_all_locked(db, NULL);
+            bool ok = merge_all_locked(db, must_give_way, NULL);
             (void)ok; /* counted, logged and tried again */
         }
         mutex_unlock(&db->compact_mutex);

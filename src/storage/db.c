@@ -61,15 +61,18 @@ void db_state_unref(struct db *db, struct db_state *state)
         return;
     for (size_t i = 0; i < state->block_count; i++)
         block_unref(state->blocks[i]);
+    head_deletions_unref(state->head_deletions);
     mem_free(MEM_BLOCK, state);
     keeper_wake(db); /* the head may be able to forget now */
 }
 
-void db_state_publish(struct db *db, struct block *const *blocks, size_t count, int64_t floor_ms)
+void db_state_publish(struct db *db, struct block *const *blocks, size_t count, int64_t floor_ms,
+                      struct head_deletions *head_deletions)
 {
     struct db_state *state = mem_alloc_zero(MEM_BLOCK, 1, sizeof *state + count * sizeof *blocks);
     state->refs = 1;
     state->floor_ms = floor_ms;
+    state->head_deletions = head_deletions_ref(head_deletions);
     state->block_count = count;
     for (size_t i = 0; i < count; i++)
         state->blocks[i] = block_ref(blocks[i]);
@@ -320,17 +323,44 @@ static bool floor_find(struct db *db, const struct opening *o, int64_t *out, str
     return true;
 }
 
+/* A damaged list goes to quarantine: then what it hid is shown again, and that is said. */
+static bool head_deletions_load(struct db *db, struct head_deletions **out, struct error *err)
+{
+    char from[DB_PATH_BYTES_MAX], dir[DB_PATH_BYTES_MAX], to[DB_PATH_BYTES_MAX];
+    char name[ULID_BYTES + sizeof "deletions."] = "deletions.";
+    struct error problem;
+    if (head_deletions_read(db->dir, out, &problem))
+        return true;
+    if (problem.kind != ERROR_CORRUPT) {
+        if (err)
+            *err = problem;
+        return false;
+    }
+    ulid_make(name + strlen(name), clock_wall());
+    if (!block_path(from, db->dir, "head/deletions", err) ||
+        !block_path(dir, db->dir, "quarantine", err) || !dir_create(dir, err) ||
+        !block_path(to, dir, name, err) || !file_publish(from, to, err))
+        return false;
+    db_log(db, true, "head_deletions_lost",
+           "%s; it was moved to \"%s\": what was deleted and is in no block yet shows again",
+           problem.message, to);
+    return true;
+}
+
 static bool open_blocks(struct db *db, struct error *err)
 {
     struct opening o = {.db = db, .err = err, .ok = true};
+    struct head_deletions *gone = NULL;
     int64_t floor = INT64_MIN;
-    bool ok = dir_list(db->dir, open_visit, &o, err) && o.ok && floor_find(db, &o, &floor, err);
+    bool ok = dir_list(db->dir, open_visit, &o, err) && o.ok && floor_find(db, &o, &floor, err) &&
+              head_deletions_load(db, &gone, err);
     if (ok) {
         remove_superseded(&o);
         db_blocks_sort(o.blocks, o.count);
         db->truncated_ms = floor;
-        db_state_publish(db, o.blocks, o.count, floor);
+        db_state_publish(db, o.blocks, o.count, floor, gone);
     }
+    head_deletions_unref(gone);
     for (size_t i = 0; i < o.count; i++)
         block_unref(o.blocks[i]);
     mem_free(MEM_BLOCK, o.blocks);
@@ -475,6 +505,21 @@ void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_by
 void db_set_out_of_order_window(struct db *db, int64_t window_ms)
 {
     head_set_out_of_order_window(db->head, window_ms);
+}
+
+void db_blocks_json(struct db *db, struct buffer *out)
+{
+    struct db_state *state = db_state_pin(db);
+    buffer_append_byte(out, '[');
+    for (size_t i = 0; i < state->block_count; i++) {
+        const struct block *b = state->blocks[i];
+        if (i > 0)
+            buffer_append_byte(out, ',');
+        block_meta_format(out, block_get_meta(b), block_get_lineage(b),
+                          deletions_interval_count(block_get_deletions(b)));
+    }
+    buffer_append_byte(out, ']');
+    db_state_unref(db, state);
 }
 
 static uint64_t load(const _Atomic uint64_t *counter)

@@ -5,6 +5,7 @@
  *   lock                 flock: one process
  *   head/series.log      head/wal/N              see wal.c
  *   <ULID>/              blocks: meta.json, index, columns; see block.c
+ *   snapshots/<name>/    copies; see db_snapshot.c
  *   quarantine/          what was damaged, never deleted
  */
 #ifndef BELFRY_STORAGE_DB_H
@@ -65,6 +66,22 @@ MUST_USE bool db_maintain(struct db *db, struct error *err);
 /* Merges what is due (compact_plan.h) now. Not beside db_maintain(): it may run for minutes, while cuts,
  * retention and queries go on. ERROR_CANCELED when a deletion or the end came between. */
 MUST_USE bool db_compact(struct db *db, struct error *err);
+/* Deletes the samples in [mint, maxt] of all series that match one of the selectors, in force and on disk when it
+ * returns. After an error some of it may be. Any thread; waits while a block is cut. */
+struct db_selector {
+    const struct matcher *matchers; /* all must match */
+    size_t count;
+};
+MUST_USE bool db_delete(struct db *db, const struct db_selector *sets, size_t set_count,
+                        int64_t mint, int64_t maxt, struct error *err);
+/* Writes blocks that have deletions again, without what is deleted. May run for minutes. */
+MUST_USE bool db_clean_tombstones(struct db *db, struct error *err);
+/* A copy in DIR/snapshots/name. skip_head: without what is in no block yet. */
+enum { DB_SNAPSHOT_NAME_BYTES = 64 };
+MUST_USE bool db_snapshot(struct db *db, bool skip_head, char name[DB_SNAPSHOT_NAME_BYTES],
+                          struct error *err);
+/* Appends the blocks as JSON, an array of what Prometheus' meta.json says, ascending by time. */
+void db_blocks_json(struct db *db, struct buffer *out);
 void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_bytes);
 /* Samples up to this much older than the newest one are taken in any order; 0 = 24 h, negative = off: then a series
  * takes only what is after its last sample. Any thread. */

@@ -14,6 +14,7 @@
 #include "storage/block_private.h"
 #include "storage/db.h"
 #include "storage/head.h"
+#include "storage/head_deletions.h"
 
 #include <pthread.h>
 
@@ -22,8 +23,9 @@ enum { DB_PATH_BYTES_MAX = BLOCK_PATH_BYTES_MAX };
 struct db_state {
     struct db_state *next, *previous; /* all living states; guarded by db->view_mutex, like refs */
     size_t refs;
-    uint64_t number;  /* later ones have higher numbers */
-    int64_t floor_ms; /* below it blocks answer, from it on the head */
+    uint64_t number;                       /* later ones have higher numbers */
+    int64_t floor_ms;                      /* below it blocks answer, from it on the head */
+    struct head_deletions *head_deletions; /* a reference; NULL = none */
     size_t block_count;
     struct block *blocks[]; /* one reference each; in the order of db_blocks_sort() */
 };
@@ -98,8 +100,10 @@ void db_log(struct db *db, bool is_error, const char *event, const char *format,
 /* A reference to the state in force; db_state_unref() when done. Any thread. */
 struct db_state *db_state_pin(struct db *db);
 void db_state_unref(struct db *db, struct db_state *state);
-/* Makes a state of these blocks (a reference is taken on each) the one in force. Under keeper_mutex. */
-void db_state_publish(struct db *db, struct block *const *blocks, size_t count, int64_t floor_ms);
+/* Makes a state of these blocks (a reference is taken on each, and on the deletions) the one in force. Under
+ * keeper_mutex. */
+void db_state_publish(struct db *db, struct block *const *blocks, size_t count, int64_t floor_ms,
+                      struct head_deletions *head_deletions);
 /* By time, and that is the order of preference where they overlap: the one that begins first, of two that
  * begin together the one whose oldest source is the older. */
 void db_blocks_sort(struct block **blocks, size_t count);
@@ -134,6 +138,8 @@ void keeper_truncate(struct db *db);
 
 /* Wakes the keeper. Any thread. */
 void keeper_wake(struct db *db);
+/* Writes all that the head shows as a block into `dir`, nothing when there is nothing. Under keeper_mutex. */
+MUST_USE bool keeper_write_head(struct db *db, const char *dir, struct error *err);
 MUST_USE bool keeper_start(struct db *db, struct error *err);
 /* Joins; a cut in work is given up. */
 void keeper_stop(struct db *db);

@@ -29,6 +29,7 @@ struct part {
 };
 
 struct joined {
+    struct intervals gone; /* what of the head's part is deleted; as long as the state */
     uint32_t part_count;
     struct part parts[]; /* in order of preference: blocks by time, then the head */
 };
@@ -55,6 +56,39 @@ struct joining {
     uint32_t *places; /* by labels id: place in out + 1 */
 };
 
+/* Takes out of the list what has nothing left in the wanted time. Series of which something is deleted are few, and
+ * are read to know. */
+static bool head_leave_out(struct db_view *v, const struct select *what, struct label_store *labels,
+                           struct arena *scratch, struct series_list *list, struct error *err)
+{
+    struct head_reader *reader = head_reader_new(v->head);
+    size_t kept = 0;
+    bool ok = true;
+    for (size_t i = 0; ok && i < list->count; i++) {
+        struct labels ls = label_store_labels(labels, list->items[i].labels, scratch);
+        struct intervals gone = head_deletions_of(v->state->head_deletions, ls);
+        struct samples got = {.count = 1};
+        if (gone.count > 0)
+            ok = head_reader_read(reader, list->items[i].ref, what->mint, what->maxt, NULL, &got,
+                                  err);
+        bool left = gone.count == 0;
+        for (size_t k = 0; ok && !left && k < got.count; k++)
+            left = !intervals_cover(gone, got.times[k], got.times[k]);
+        if (ok && left)
+            list->items[kept++] = list->items[i];
+    }
+    list->count = kept;
+    head_reader_free(reader);
+    return ok;
+}
+
+static bool select_head(struct db_view *v, const struct select *what, struct label_store *labels,
+                        struct arena *arena, struct series_list *out, struct error *err)
+{
+    return head_select(v->head, what, labels, arena, out, err) &&
+           (!v->state->head_deletions || head_leave_out(v, what, labels, arena, out, err));
+}
+
 static bool select_all(struct db_view *v, const struct select *what, struct label_store *labels,
                        struct joining *j, struct error *err)
 {
@@ -64,7 +98,7 @@ static bool select_all(struct db_view *v, const struct select *what, struct labe
         if (overlaps(v->state->blocks[i], what->mint, what->maxt) &&
             !block_select(v->state->blocks[i], what, labels, &j->scratch, &j->lists[i], err))
             return false;
-    return head_select(v->head, what, labels, &j->scratch, &j->lists[j->list_count - 1], err);
+    return select_head(v, what, labels, &j->scratch, &j->lists[j->list_count - 1], err);
 }
 
 /* Counts the parts of each series; out->items get labels in order, and as ref the number of parts, until they are placed. */
@@ -83,14 +117,15 @@ static void join_count(struct joining *j, struct series_list *out)
     }
 }
 
-static void join_fill(struct db_view *v, struct joining *j, struct arena *arena,
-                      struct series_list *out)
+static void join_fill(struct db_view *v, struct joining *j, const struct label_store *labels,
+                      struct arena *arena, struct series_list *out)
 {
     for (size_t i = 0; i < out->count; i++) {
         size_t parts = (size_t)out->items[i].ref;
         struct joined *joined =
             arena_alloc(arena, sizeof *joined + parts * sizeof joined->parts[0]);
         joined->part_count = 0;
+        joined->gone = (struct intervals){NULL, 0};
         out->items[i].ref = (uint64_t)(uintptr_t)joined;
     }
     for (size_t n = 0; n < j->list_count; n++) {
@@ -100,6 +135,10 @@ static void join_fill(struct db_view *v, struct joining *j, struct arena *arena,
             struct series_ref *series = &out->items[j->places[item->labels.n] - 1];
             struct joined *joined = (struct joined *)(uintptr_t)series->ref;
             joined->parts[joined->part_count++] = (struct part){source, item->ref};
+            if (source == SOURCE_HEAD && v->state->head_deletions)
+                joined->gone =
+                    head_deletions_of(v->state->head_deletions,
+                                      label_store_labels(labels, item->labels, &j->scratch));
         }
     }
 }
@@ -120,7 +159,7 @@ static bool db_view_select(struct storage_view *base, const struct select *what,
         j.places = ARENA_ARRAY(&j.scratch, uint32_t, label_store_labels_count(labels));
         out->items = arena_alloc(arena, total * sizeof *out->items);
         join_count(&j, out);
-        join_fill(v, &j, arena, out);
+        join_fill(v, &j, labels, arena, out);
     }
     arena_deinit(&j.scratch);
     if (ok && what->series_max > 0 && out->count > what->series_max)
@@ -163,6 +202,37 @@ static void texts_finish(struct texts *t, size_t limit, struct view **out, size_
     *count = kept;
 }
 
+/* The texts of the head's series that have something left. */
+static bool list_head_left(struct db_view *v, const struct view *name, const struct select *what,
+                           struct arena *arena, struct texts *texts, struct error *err)
+{
+    struct label_store *labels = label_store_new(MEM_QUERY, 0);
+    struct arena scratch;
+    struct series_list list;
+    arena_init(&scratch, MEM_QUERY, 0);
+    bool ok = select_head(v, what, labels, &scratch, &list, err);
+    bool *seen = ARENA_ARRAY(&scratch, bool, (size_t)label_store_symbol_count(labels) + 1);
+    for (size_t i = 0; ok && i < list.count; i++) {
+        uint32_t count;
+        shape_id shape = label_store_shape(labels, list.items[i].labels);
+        const symbol_id *names = label_store_shape_names(labels, shape, &count);
+        const symbol_id *values = label_store_values(labels, list.items[i].labels);
+        for (uint32_t k = 0; k < count; k++) {
+            if (name && !view_eq(label_store_text(labels, names[k]), *name))
+                continue;
+            symbol_id found = name ? values[k] : names[k];
+            if (seen[found.n])
+                continue;
+            seen[found.n] = true;
+            struct view text = arena_copy(arena, label_store_text(labels, found));
+            texts_add(texts, arena, &text, 1);
+        }
+    }
+    arena_deinit(&scratch);
+    label_store_free(labels);
+    return ok;
+}
+
 /* `name` NULL: names, else values of it. */
 static bool list_texts(struct db_view *v, const struct view *name, const struct select *what,
                        size_t limit, struct arena *arena, struct view **out, size_t *count,
@@ -180,10 +250,15 @@ static bool list_texts(struct db_view *v, const struct view *name, const struct 
             return false;
         texts_add(&texts, arena, items, n);
     }
-    if (!(name ? head_label_values(v->head, *name, what, limit, arena, &items, &n, err)
-               : head_label_names(v->head, what, limit, arena, &items, &n, err)))
-        return false;
-    texts_add(&texts, arena, items, n);
+    if (v->state->head_deletions) {
+        if (!list_head_left(v, name, what, arena, &texts, err))
+            return false;
+    } else {
+        if (!(name ? head_label_values(v->head, *name, what, limit, arena, &items, &n, err)
+                   : head_label_names(v->head, what, limit, arena, &items, &n, err)))
+            return false;
+        texts_add(&texts, arena, items, n);
+    }
     texts_finish(&texts, limit, out, count);
     return true;
 }
@@ -243,19 +318,19 @@ static void note_lost(struct db_reader *r, const struct part *part, const struct
         db_log(db, true, "column_damaged", "%s; queries leave its samples out", problem->message);
 }
 
-/* Adds to the merge what is not empty, in the order of the parts. */
+/* Adds to the merge what the parts have, in their order. */
 static bool parts_read(struct db_reader *r, const struct joined *joined, int64_t mint, int64_t maxt,
-                       struct samples *last, struct error *err)
+                       struct error *err)
 {
     for (uint32_t i = 0; i < joined->part_count; i++) {
+        const struct part *part = &joined->parts[i];
+        bool in_head = part->source == SOURCE_HEAD;
         struct samples got;
         struct error problem = {0};
-        if (read_part(r, &joined->parts[i], mint, maxt, &got, &problem)) {
-            sample_merge_add(&r->merge, &got, 0, got.count);
-            if (got.count > 0)
-                *last = got;
+        if (read_part(r, part, mint, maxt, &got, &problem)) {
+            sample_merge_add(&r->merge, &got, in_head ? joined->gone : (struct intervals){NULL, 0});
         } else if (problem.kind == ERROR_CORRUPT) {
-            note_lost(r, &joined->parts[i], &problem);
+            note_lost(r, part, &problem);
         } else {
             if (err)
                 *err = problem;
@@ -271,10 +346,9 @@ static bool db_reader_read(struct storage_reader *base, uint64_t ref, int64_t mi
     struct db_reader *r = (struct db_reader *)base;
     *out = (struct samples){0};
     sample_merge_begin(&r->merge);
-    if (!parts_read(r, (const struct joined *)(uintptr_t)ref, mint, maxt, out, err))
+    if (!parts_read(r, (const struct joined *)(uintptr_t)ref, mint, maxt, err))
         return false;
-    if (r->merge.piece_count > 1)
-        sample_merge_finish(&r->merge, out);
+    sample_merge_finish(&r->merge, out);
     return true;
 }
 

@@ -20,6 +20,7 @@
 #include "base/thread.h"
 #include "storage/db_private.h"
 #include "storage/head_floor.h"
+#include "storage/sample_merge.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ enum {
     RETRY_DOUBLINGS = 7
 };
 static const int64_t CLOCK_JUMP_MS = INT64_C(3600) * 1000;
+static const int64_t DELETIONS_KEPT_MS = INT64_C(7) * 24 * 3600 * 1000;
 static const int64_t CAREFUL_MS = INT64_C(24) * 3600 * 1000;
 static const int64_t CLOCK_AHEAD_MS = INT64_C(600) * 1000; /* as samples may be (group_append.c) */
 
@@ -59,6 +61,7 @@ struct cut {
     struct db *db;
     int64_t mint, maxt; /* [mint, maxt) */
     bool late_only;
+    const char *copy_dir; /* NULL: a block of the folder; else a copy goes there */
     struct label_store *labels;
     struct arena arena;
     struct head_view *view;
@@ -74,21 +77,31 @@ static int ref_order(const void *a, const void *b, void *labels)
 
 static bool cut_series(struct cut *c, const struct series_list *list, struct error *err)
 {
+    struct db_state *state =
+        db_state_pin(c->db); /* nobody publishes another: we hold keeper_mutex */
+    struct sample_merge left;
     struct arena scratch;
     bool ok = true;
     arena_init(&scratch, MEM_BLOCK, 0);
+    sample_merge_init(&left);
     for (size_t i = 0; ok && i < list->count; i++) {
         struct samples samples;
         arena_reset(&scratch);
+        struct labels ls = label_store_labels(c->labels, list->items[i].labels, &scratch);
         ok = head_reader_read(c->reader, list->items[i].ref, c->mint, c->maxt - 1, &c->db->stopping,
-                              &samples, err) &&
-             block_writer_add(c->writer,
-                              label_store_labels(c->labels, list->items[i].labels, &scratch),
                               &samples, err);
+        if (ok) {
+            sample_merge_begin(&left);
+            sample_merge_add(&left, &samples, head_deletions_of(state->head_deletions, ls));
+            sample_merge_finish(&left, &samples);
+            ok = block_writer_add(c->writer, ls, &samples, err);
+        }
         if (ok && atomic_load_explicit(&c->db->stopping, memory_order_relaxed))
             ok = error_set(err, ERROR_CANCELED, "the database is closing");
     }
+    sample_merge_deinit(&left);
     arena_deinit(&scratch);
+    db_state_unref(c->db, state);
     return ok;
 }
 
@@ -112,18 +125,39 @@ static bool cut_write(struct cut *c, struct block_meta *meta, struct error *err)
         return false;
     if (list.count > 1)
         qsort_r(list.items, list.count, sizeof *list.items, ref_order, c->labels);
-    if (!block_writer_open(&c->writer, c->db->dir, c->mint, c->maxt, err))
+    if (!block_writer_open(&c->writer, c->copy_dir ? c->copy_dir : c->db->dir, c->mint, c->maxt,
+                           err))
         return false;
-    if (!cut_series(c, &list, err) || (!c->late_only && !cut_announce(c, err))) {
+    if (!cut_series(c, &list, err) || (!c->late_only && !c->copy_dir && !cut_announce(c, err))) {
         block_writer_discard(c->writer);
         return false;
     }
+    if (c->copy_dir)
+        block_writer_fit_range(c->writer);
     return block_writer_finish(c->writer, meta, err);
+}
+
+/* What of the head's deletions can still matter: blocks are cut without what is deleted, late samples too, which
+ * come at most a day late by default and are cut within hours. A reference. */
+static struct head_deletions *deletions_prune(const struct db_state *state, bool *same)
+{
+    struct head_deletions_builder b;
+    int64_t floor = state->floor_ms;
+    head_deletions_builder_init(&b);
+    head_deletions_builder_add_all(
+        &b, state->head_deletions,
+        floor < INT64_MIN + DELETIONS_KEPT_MS ? INT64_MIN : floor - DELETIONS_KEPT_MS);
+    struct head_deletions *left = head_deletions_finish(&b);
+    *same = head_deletions_series_count(left) == head_deletions_series_count(state->head_deletions);
+    return left;
 }
 
 static void state_add(struct db *db, struct block *b, int64_t floor_ms)
 {
     struct db_state *before = db_state_pin(db);
+    struct error err;
+    bool same;
+    struct head_deletions *gone = deletions_prune(before, &same);
     size_t count = before->block_count;
     struct block **blocks = mem_alloc(MEM_BLOCK, (count + 1) * sizeof(struct block *));
     if (count > 0)
@@ -131,7 +165,11 @@ static void state_add(struct db *db, struct block *b, int64_t floor_ms)
     if (b)
         blocks[count++] = b;
     db_blocks_sort(blocks, count);
-    db_state_publish(db, blocks, count, floor_ms);
+    db_state_publish(db, blocks, count, floor_ms, gone);
+    if (!same && !head_deletions_write(db->dir, gone, &err))
+        db_log(db, true, "head_deletions_failed", "%s; it is only longer than it must be",
+               err.message);
+    head_deletions_unref(gone);
     mem_free(MEM_BLOCK, (void *)blocks);
     db_state_unref(db, before);
     compactor_wake(db);
@@ -181,6 +219,24 @@ bool keeper_cut(struct db *db, int64_t mint, int64_t maxt, bool late_only, struc
     }
     block_unref(b);
     return true;
+}
+
+bool keeper_write_head(struct db *db, const char *dir, struct error *err)
+{
+    struct cut c = {.db = db, .mint = INT64_MIN, .maxt = INT64_MAX, .copy_dir = dir};
+    struct db_state *state = db_state_pin(db);
+    struct block_meta meta;
+    arena_init(&c.arena, MEM_BLOCK, 0);
+    c.labels = label_store_new(MEM_BLOCK, 0);
+    c.view = head_pin(db->head, state->floor_ms);
+    c.reader = head_reader_new(c.view);
+    bool ok = cut_write(&c, &meta, err);
+    head_reader_free(c.reader);
+    head_view_release(c.view);
+    label_store_free(c.labels);
+    arena_deinit(&c.arena);
+    db_state_unref(db, state);
+    return ok;
 }
 
 /* The next range to cut, when the head spans more than one and a half. */
@@ -362,7 +418,7 @@ static bool retention_apply(struct db *db, struct error *err)
         gone++;
     if (gone > 0) {
         db_blocks_sort(by_end + gone, kept - gone);
-        db_state_publish(db, by_end + gone, kept - gone, state->floor_ms);
+        db_state_publish(db, by_end + gone, kept - gone, state->floor_ms, state->head_deletions);
         for (size_t i = 0; i < gone; i++)
             db_block_erase(db, block_get_meta(by_end[i]), "past the retention");
         atomic_fetch_add_explicit(&db->blocks_deleted, gone, memory_order_relaxed);

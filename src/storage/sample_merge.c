@@ -22,7 +22,7 @@ void sample_merge_deinit(struct sample_merge *m)
     mem_free(MEM_QUERY, m->pieces);
     mem_free(MEM_QUERY, m->runs);
     mem_free(MEM_QUERY, m->next);
-    mem_free(MEM_QUERY, m->keys);
+    mem_free(MEM_QUERY, m->ids);
     mem_free(MEM_QUERY, m->times);
     mem_free(MEM_QUERY, m->values);
     mem_free(MEM_QUERY, m->histograms);
@@ -34,37 +34,52 @@ void sample_merge_begin(struct sample_merge *m)
     m->piece_count = 0;
 }
 
-void sample_merge_add(struct sample_merge *m, const struct samples *from, size_t first,
+static void piece_add(struct sample_merge *m, const struct samples *from, size_t first,
                       size_t count)
 {
-    ASSERT(first <= from->count && count <= from->count - first);
     if (count == 0)
         return;
     m->pieces =
         mem_grow(MEM_QUERY, m->pieces, &m->piece_capacity, m->piece_count + 1, sizeof *m->pieces);
-    struct merge_piece *p = &m->pieces[m->piece_count++];
-    *p = (struct merge_piece){*from, first};
-    p->samples.times += first;
-    p->samples.values += first;
-    p->samples.histograms = from->histograms ? from->histograms + first : NULL;
-    p->samples.start_times = from->start_times ? from->start_times + first : NULL;
-    p->samples.count = count;
+    m->pieces[m->piece_count++] =
+        (struct samples){.times = from->times + first,
+                         .values = from->values + first,
+                         .histograms = from->histograms ? from->histograms + first : NULL,
+                         .start_times = from->start_times ? from->start_times + first : NULL,
+                         .count = count,
+                         .times_id = count == from->count ? from->times_id : 0};
+}
+
+void sample_merge_add(struct sample_merge *m, const struct samples *from, struct intervals gone)
+{
+    size_t first = 0, at = 0;
+    if (gone.count == 0) {
+        piece_add(m, from, 0, from->count);
+        return;
+    }
+    for (size_t i = 0; i < from->count; i++) {
+        while (at < gone.count && gone.items[at].maxt < from->times[i])
+            at++;
+        if (at == gone.count || gone.items[at].mint > from->times[i])
+            continue;
+        piece_add(m, from, first, i - first);
+        first = i + 1;
+    }
+    piece_add(m, from, first, from->count - first);
 }
 
 /* True when the runs and the times that lie here are those of the present pieces. */
 static bool plan_is_known(struct sample_merge *m)
 {
-    bool same = m->times_id != 0 && m->key_count == m->piece_count, all = true;
-    m->keys = mem_grow(MEM_QUERY, m->keys, &m->key_capacity, m->piece_count, sizeof *m->keys);
+    bool same = m->times_id != 0 && m->id_count == m->piece_count, all = true;
+    m->ids = mem_grow(MEM_QUERY, m->ids, &m->id_capacity, m->piece_count, sizeof *m->ids);
     for (size_t i = 0; i < m->piece_count; i++) {
-        const struct merge_piece *p = &m->pieces[i];
-        struct merge_key *key = &m->keys[i];
-        same = same && key->times_id == p->samples.times_id && key->first == p->first &&
-               key->count == p->samples.count;
-        all = all && p->samples.times_id != 0;
-        *key = (struct merge_key){p->samples.times_id, p->first, p->samples.count};
+        uint64_t id = m->pieces[i].times_id;
+        same = same && m->ids[i] == id;
+        all = all && id != 0;
+        m->ids[i] = id;
     }
-    m->key_count = m->piece_count;
+    m->id_count = m->piece_count;
     if (!same || !all)
         m->times_id = all ? block_times_id_next() : 0;
     return same && all;
@@ -102,12 +117,12 @@ static void run_add(struct sample_merge *m, size_t piece, size_t first, size_t c
 
 static bool has_next(const struct sample_merge *m, size_t piece)
 {
-    return m->next[piece] < m->pieces[piece].samples.count;
+    return m->next[piece] < m->pieces[piece].count;
 }
 
 static int64_t next_time(const struct sample_merge *m, size_t piece)
 {
-    return m->pieces[piece].samples.times[m->next[piece]];
+    return m->pieces[piece].times[m->next[piece]];
 }
 
 /* One run of the piece whose next time is the least, up to the next time of any other. False when all
@@ -125,13 +140,13 @@ static bool plan_step(struct sample_merge *m)
     for (size_t i = 0; i < m->piece_count; i++) {
         if (i == best || !has_next(m, i))
             continue;
-        if (next_time(m, i) == next_time(m, best) && ++m->next[i] == m->pieces[i].samples.count)
+        if (next_time(m, i) == next_time(m, best) && ++m->next[i] == m->pieces[i].count)
             continue;
         if (!limited || next_time(m, i) < limit)
             limit = next_time(m, i);
         limited = true;
     }
-    const struct samples *s = &m->pieces[best].samples;
+    const struct samples *s = &m->pieces[best];
     size_t first = m->next[best], end = limited ? at_least(s, first, limit) : s->count;
     end = end == first ? first + 1 : end; /* the limit is above the time of `first` */
     run_add(m, best, first, end - first);
@@ -150,7 +165,7 @@ static void plan_make(struct sample_merge *m)
     m->times = mem_grow(MEM_QUERY, m->times, &m->times_capacity, m->count, sizeof *m->times);
     for (size_t i = 0; i < m->run_count; i++) {
         const struct merge_run *run = &m->runs[i];
-        memcpy(m->times + at, m->pieces[run->piece].samples.times + run->first,
+        memcpy(m->times + at, m->pieces[run->piece].times + run->first,
                run->count * sizeof *m->times);
         at += run->count;
     }
@@ -162,8 +177,8 @@ static void rare_lanes_copy(struct sample_merge *m, struct samples *out)
     bool histograms = false, start_times = true;
     size_t at = 0;
     for (size_t i = 0; i < m->piece_count; i++) {
-        histograms |= m->pieces[i].samples.histograms != NULL;
-        start_times &= m->pieces[i].samples.start_times != NULL;
+        histograms |= m->pieces[i].histograms != NULL;
+        start_times &= m->pieces[i].start_times != NULL;
     }
     if (histograms)
         out->histograms = m->histograms = mem_grow(
@@ -173,7 +188,7 @@ static void rare_lanes_copy(struct sample_merge *m, struct samples *out)
             MEM_QUERY, m->start_times, &m->start_times_capacity, m->count, sizeof *m->start_times);
     for (size_t i = 0; (histograms || start_times) && i < m->run_count; i++) {
         const struct merge_run *run = &m->runs[i];
-        const struct samples *s = &m->pieces[run->piece].samples;
+        const struct samples *s = &m->pieces[run->piece];
         for (size_t k = 0; histograms && k < run->count; k++)
             m->histograms[at + k] = s->histograms ? s->histograms[run->first + k] : NULL;
         if (start_times)
@@ -187,7 +202,9 @@ void sample_merge_finish(struct sample_merge *m, struct samples *out)
 {
     size_t at = 0;
     *out = (struct samples){0};
-    if (m->piece_count == 0)
+    if (m->piece_count == 1)
+        *out = m->pieces[0];
+    if (m->piece_count <= 1)
         return;
     if (!plan_is_known(m))
         plan_make(m);
@@ -196,7 +213,7 @@ void sample_merge_finish(struct sample_merge *m, struct samples *out)
         .times = m->times, .values = m->values, .count = m->count, .times_id = m->times_id};
     for (size_t i = 0; i < m->run_count; i++) {
         const struct merge_run *run = &m->runs[i];
-        memcpy(m->values + at, m->pieces[run->piece].samples.values + run->first,
+        memcpy(m->values + at, m->pieces[run->piece].values + run->first,
                run->count * sizeof *m->values);
         at += run->count;
     }

@@ -9,31 +9,22 @@
 #define BELFRY_STORAGE_SAMPLE_MERGE_H
 
 #include "storage/cursor.h"
-
-struct merge_piece {
-    struct samples samples; /* not empty */
-    size_t first;           /* its place in what its times_id stands for */
-};
+#include "storage/deletions.h"
 
 struct merge_run {
     size_t piece, first, count;
 };
 
-struct merge_key {
-    uint64_t times_id;
-    size_t first, count;
-};
-
 struct sample_merge {
-    struct merge_piece *pieces; /* filled by the caller, in order of preference */
+    struct samples *pieces; /* none is empty; in order of preference */
     size_t piece_count, piece_capacity;
 
     struct merge_run *runs;
     size_t run_count, run_capacity;
     size_t *next; /* by piece */
     size_t next_capacity;
-    struct merge_key *keys; /* of the pieces whose runs and times lie here */
-    size_t key_count, key_capacity;
+    uint64_t *ids; /* of the pieces whose runs and times lie here */
+    size_t id_count, id_capacity;
     uint64_t times_id; /* 0 = they are no use for another series */
 
     int64_t *times;
@@ -47,11 +38,10 @@ void sample_merge_init(struct sample_merge *m);
 void sample_merge_deinit(struct sample_merge *m);
 /* Empties the list of pieces. */
 void sample_merge_begin(struct sample_merge *m);
-/* Adds the samples [first, first + count) of `from`, borrowed until the merge is done. */
-void sample_merge_add(struct sample_merge *m, const struct samples *from, size_t first,
-                      size_t count);
-/* Joins the pieces. Borrowed: valid until the next sample_merge_begin() and as long as the pieces are.
- * times_id of the result is not 0 when all pieces had one. */
+/* Adds what of `from` (borrowed until the merge is done) is not deleted. */
+void sample_merge_add(struct sample_merge *m, const struct samples *from, struct intervals gone);
+/* Joins the pieces; one alone is given as it is. Borrowed: valid until the next sample_merge_begin() and as long as
+ * what was added is. times_id of the result is not 0 when all that was added had one and nothing of it is deleted. */
 void sample_merge_finish(struct sample_merge *m, struct samples *out);
 
 #endif

@@ -295,11 +295,15 @@ static inline void assert_answer_at(struct db *db, const struct fed *f, int64_t 
     buffer_init(&expected, MEM_OTHER, TEXT_BYTES_MAX);
     db_text(db, mint, maxt, &got, NULL);
     fed_text(f, mint, maxt, &expected);
+    size_t same = 0;
+    while (same < got.len && same < expected.len && got.ptr[same] == expected.ptr[same])
+        same++;
     if (!view_eq(buffer_view(&got), buffer_view(&expected)))
         fail_msg("line %d: [%" PRId64 ", %" PRId64
-                 "]: %zu bytes of answer, %zu expected\n%.300s\n%.300s",
-                 line, mint, maxt, got.len, expected.len, got.len ? got.ptr : "",
-                 expected.len ? expected.ptr : "");
+                 "]: %zu bytes of answer, %zu expected, differ from %zu\n%.300s\n%.300s",
+                 line, mint, maxt, got.len, expected.len, same,
+                 got.len ? got.ptr + (same > 100 ? same - 100 : 0) : "",
+                 expected.len ? expected.ptr + (same > 100 ? same - 100 : 0) : "");
     buffer_deinit(&got);
     buffer_deinit(&expected);
 }
