@@ -203,10 +203,17 @@ static bool step_picks(struct info *f, uint32_t group, uint32_t step, uint32_t *
 
 static bool group_runs(struct info *f, uint32_t group, uint32_t *picks, struct error *err)
 {
+    enum { LOOKS_BETWEEN_CHECKS = 1 << 22 };
     struct arena *arena = f->eval->arena;
-    size_t first_run = f->run_count;
+    size_t first_run = f->run_count, looks = 0;
     for (uint32_t step = 0; step < f->base->steps; step++) {
         uint32_t count;
+        looks += f->first[group + 1] - f->first[group];
+        if (looks > LOOKS_BETWEEN_CHECKS) {
+            looks = 0;
+            if (!eval_check(f->eval, err))
+                return false;
+        }
         if (!step_picks(f, group, step, picks, &count, err))
             return false;
         struct run *last = f->run_count > first_run ? &f->runs[f->run_count - 1] : NULL;

@@ -447,6 +447,7 @@ struct listing {
     struct arena scratch;
     struct by_symbol seen; /* 1 = listed */
     uint8_t *shapes;       /* 1 = seen */
+    int32_t *places;       /* by shape: place of the name + 1; 0 = not looked up, -1 = none */
     struct index_name name;
     bool ok;
 };
@@ -465,15 +466,27 @@ static bool names_visit(void *arg, uint32_t number, const struct index_series *s
     return l->ok;
 }
 
+static bool place_find(struct listing *l, uint32_t shape)
+{
+    uint32_t names[INDEX_LABELS_MAX], count;
+    l->places[shape] = -1;
+    if (!index_shape(&l->block->index, shape, names, &count))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (names[i] == l->name.symbol)
+            l->places[shape] = (int32_t)i + 1;
+    return true;
+}
+
 static bool values_visit(void *arg, uint32_t number, const struct index_series *series)
 {
     struct listing *l = arg;
-    uint32_t names[INDEX_LABELS_MAX], count;
     (void)number;
-    l->ok = index_shape(&l->block->index, series->shape, names, &count);
-    for (uint32_t i = 0; l->ok && i < count; i++)
-        if (names[i] == l->name.symbol)
-            *by_symbol_at(&l->seen, series->values[i]) = 1;
+    if (l->places[series->shape] == 0)
+        l->ok = place_find(l, series->shape);
+    int32_t place = l->places[series->shape];
+    if (place > 0)
+        *by_symbol_at(&l->seen, series->values[place - 1]) = 1;
     return l->ok;
 }
 
@@ -483,6 +496,7 @@ static void listing_init(struct listing *l, struct block *b)
     arena_init(&l->scratch, MEM_QUERY, 0);
     by_symbol_init(&l->seen, &l->scratch, b->index.symbol_count);
     l->shapes = ARENA_ARRAY(&l->scratch, uint8_t, (size_t)b->index.shape_count + 1);
+    l->places = ARENA_ARRAY(&l->scratch, int32_t, (size_t)b->index.shape_count + 1);
 }
 
 /* Texts of the symbols [0, count) of a table that were seen (all of them when `all`). */
