@@ -41,6 +41,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ASSERT(rq.samples[i].series < rq.series_count);
     for (size_t i = 0; i < rq.series_count; i++)
         check_labels(&rq.arena, rq.series[i].labels);
+    for (size_t i = 0; i < rq.exemplar_count; i++) {
+        struct exemplar e;
+        ASSERT(rq.exemplars[i].series < rq.series_count);
+        if (!write_exemplar_read(&rq.arena, rq.exemplars[i].encoded, &e))
+            continue;
+        for (uint32_t k = 1; k < e.labels.count; k++)
+            ASSERT(view_cmp(e.labels.items[k - 1].name, e.labels.items[k].name) < 0);
+    }
     for (size_t i = 0; i < rq.metadata_count; i++)
         ASSERT(rq.metadata[i].type < METRIC_TYPE_COUNT && utf8_is_valid(rq.metadata[i].help));
     return 0;

@@ -39,7 +39,7 @@ const char *write_refusal_text(enum write_refusal reason)
 
 /* A group of this request: the range of its samples once they are sorted. */
 struct group_range {
-    uint32_t number, begin, end;
+    uint32_t number, begin, end, exemplars_begin, exemplars_end;
 };
 
 /* What a request works with; kept for the next one. */
@@ -50,6 +50,8 @@ struct write_scratch {
     struct write_request rq;
     struct write_sample *sorted;
     size_t sorted_capacity;
+    struct write_exemplar *exemplars; /* sorted by group too */
+    size_t exemplar_capacity;
     struct group_range *ranges;
     size_t range_count, range_capacity;
     uint32_t *range_of; /* by a group's number: its range, true when that says the same number */
@@ -76,6 +78,7 @@ static void scratch_free(struct write_scratch *s)
     write_request_deinit(&s->rq);
     mem_free(MEM_REMOTE_WRITE, s->raw);
     mem_free(MEM_REMOTE_WRITE, s->sorted);
+    mem_free(MEM_REMOTE_WRITE, s->exemplars);
     mem_free(MEM_REMOTE_WRITE, s->ranges);
     mem_free(MEM_REMOTE_WRITE, s->range_of);
     mem_free(MEM_REMOTE_WRITE, s);
@@ -202,6 +205,10 @@ static void unknown_read(struct remote_write *w, struct write_request *rq, struc
         struct write_series *s = &rq->series[i];
         if (LIKELY(s->slot != WRITE_SLOT_UNKNOWN))
             continue;
+        if (!s->has_samples) { /* exemplars of a series that is not there */
+            s->slot = WRITE_SLOT_INVALID;
+            continue;
+        }
         if (write_series_labels(&rq->arena, s->labels, &s->parsed, &err)) {
             s->group = write_group_number(w, s->parsed, &rq->arena);
             continue;
@@ -257,6 +264,31 @@ static void samples_sort(struct write_scratch *s, struct write_outcome *o)
         const struct write_series *series = &rq->series[rq->samples[i].series];
         if (LIKELY(series->slot != WRITE_SLOT_INVALID))
             s->sorted[range_of(s, series->group)->end++] = rq->samples[i];
+    }
+}
+
+/* The exemplars likewise; those of series that are none are left out. */
+static void exemplars_sort(struct write_scratch *s)
+{
+    const struct write_request *rq = &s->rq;
+    uint32_t begin = 0;
+    for (size_t i = 0; i < rq->exemplar_count; i++) {
+        const struct write_series *series = &rq->series[rq->exemplars[i].series];
+        if (series->slot != WRITE_SLOT_INVALID)
+            range_of(s, series->group)->exemplars_end++;
+    }
+    for (size_t i = 0; i < s->range_count; i++) {
+        uint32_t count = s->ranges[i].exemplars_end;
+        s->ranges[i].exemplars_begin = s->ranges[i].exemplars_end = begin;
+        begin += count;
+    }
+    if (s->exemplar_capacity < rq->exemplar_count)
+        s->exemplars = mem_grow(MEM_REMOTE_WRITE, s->exemplars, &s->exemplar_capacity,
+                                rq->exemplar_count, sizeof *s->exemplars);
+    for (size_t i = 0; i < rq->exemplar_count; i++) {
+        const struct write_series *series = &rq->series[rq->exemplars[i].series];
+        if (series->slot != WRITE_SLOT_INVALID)
+            s->exemplars[range_of(s, series->group)->exemplars_end++] = rq->exemplars[i];
     }
 }
 
@@ -401,6 +433,27 @@ static bool row_append(struct write_group *g, const struct write_request *rq,
     return true;
 }
 
+/* Prometheus sends exemplars apart from samples: a series that is not known by now has none. Their fate is
+ * counted, not answered. */
+static void exemplars_append(struct remote_write *w, struct write_group *g, struct write_scratch *s,
+                             const struct group_range *range)
+{
+    struct exemplar_batch batch = {0};
+    struct exemplar_counts counts = {0};
+    for (uint32_t i = range->exemplars_begin; i < range->exemplars_end; i++) {
+        const struct write_series *series = &s->rq.series[s->exemplars[i].series];
+        struct exemplar e;
+        if (series->slot < WRITE_SLOT_REFUSED &&
+            write_exemplar_read(&s->rq.arena, s->exemplars[i].encoded, &e))
+            exemplar_batch_add(&batch, series->slot, &e);
+    }
+    if (batch.count > 0)
+        group_add_exemplars(g->group, &batch, &counts);
+    exemplar_batch_deinit(&batch);
+    atomic_fetch_add_explicit(&w->exemplars_stored, counts.added + counts.duplicate,
+                              memory_order_relaxed);
+}
+
 static bool group_append(struct remote_write *w, struct write_scratch *s,
                          const struct group_range *range, struct write_outcome *o,
                          struct error *err)
@@ -418,6 +471,8 @@ static bool group_append(struct remote_write *w, struct write_scratch *s,
             ;
         ok = row_append(g, &s->rq, samples + from, to - from, o, err);
     }
+    if (ok && range->exemplars_end > range->exemplars_begin)
+        exemplars_append(w, g, s, range);
     write_group_disown(w, g);
     for (size_t i = 0; i < count && ok; i++) {
         const struct write_series *series = &s->rq.series[samples[i].series];
@@ -444,6 +499,7 @@ static bool rows_append(struct remote_write *w, struct write_scratch *s, struct 
     write_table_find(w, s->rq.series, s->rq.series_count);
     unknown_read(w, &s->rq, o);
     samples_sort(s, o);
+    exemplars_sort(s);
     for (size_t i = 0; i < s->range_count && ok; i++)
         ok = group_append(w, s, &s->ranges[i], o, &err);
     write_leave(w);
@@ -501,7 +557,7 @@ static void receive(struct remote_write *w, struct write_scratch *s, struct view
     o->refused[WRITE_HISTOGRAM] = s->rq.histograms;
     if (s->rq.histograms)
         (void)error_set(&o->err, ERROR_INPUT, "%s", REFUSALS[WRITE_HISTOGRAM].text);
-    atomic_fetch_add_explicit(&w->exemplars_dropped, s->rq.exemplars, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->exemplars, s->rq.exemplar_count, memory_order_relaxed);
     metadata_store(w, &s->rq);
     if (rows_append(w, s, o))
         tell_refusals(o);
@@ -523,7 +579,8 @@ void remote_write_stats_get(struct remote_write *w, struct remote_write_stats *o
         .requests_failed = atomic_load_explicit(&w->requests_failed, memory_order_relaxed),
         .samples = atomic_load_explicit(&w->samples, memory_order_relaxed),
         .stored = atomic_load_explicit(&w->stored, memory_order_relaxed),
-        .exemplars_dropped = atomic_load_explicit(&w->exemplars_dropped, memory_order_relaxed),
+        .exemplars = atomic_load_explicit(&w->exemplars, memory_order_relaxed),
+        .exemplars_stored = atomic_load_explicit(&w->exemplars_stored, memory_order_relaxed),
         .metadata = atomic_load_explicit(&w->metadata, memory_order_relaxed),
         .series_cached = atomic_load_explicit(&w->entries_now, memory_order_relaxed),
         .groups = atomic_load_explicit(&w->groups_now, memory_order_relaxed)};

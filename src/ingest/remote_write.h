@@ -63,7 +63,7 @@ void remote_write_receive(struct remote_write *w, struct view body, struct write
 
 struct remote_write_stats {
     uint64_t requests, requests_failed, samples, stored, refused[WRITE_REFUSAL_COUNT];
-    uint64_t exemplars_dropped, metadata, series_cached, groups;
+    uint64_t exemplars, exemplars_stored, metadata, series_cached, groups;
 };
 void remote_write_stats_get(struct remote_write *w, struct remote_write_stats *out);
 

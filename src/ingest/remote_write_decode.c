@@ -4,6 +4,7 @@
  *   WriteRequest   := 1 TimeSeries *  | 3 MetricMetadata *
  *   TimeSeries     := 1 Label *       | 2 Sample *             | 3 Exemplar * | 4 Histogram *
  *   Label          := 1 name          | 2 value
+ *   Exemplar       := 1 Label *       | 2 value fixed64        | 3 timestamp varint
  *   Sample         := 1 value fixed64 | 2 timestamp varint
  *   MetricMetadata := 1 type varint   | 2 family               | 4 help       | 5 unit
  *
@@ -21,6 +22,7 @@ void write_request_deinit(struct write_request *rq)
 {
     mem_free(MEM_REMOTE_WRITE, rq->series);
     mem_free(MEM_REMOTE_WRITE, rq->samples);
+    mem_free(MEM_REMOTE_WRITE, rq->exemplars);
     mem_free(MEM_REMOTE_WRITE, rq->metadata);
     arena_deinit(&rq->arena);
     *rq = (struct write_request){0};
@@ -61,6 +63,17 @@ static bool sample_add(struct write_request *rq, struct view bytes, struct reade
     return true;
 }
 
+static void exemplar_add(struct write_request *rq, struct view encoded)
+{
+    if (rq->exemplar_count == WRITE_EXEMPLARS_MAX)
+        return;
+    if (rq->exemplar_count == rq->exemplar_capacity)
+        rq->exemplars = mem_grow(MEM_REMOTE_WRITE, rq->exemplars, &rq->exemplar_capacity,
+                                 rq->exemplar_count + 1, sizeof *rq->exemplars);
+    rq->exemplars[rq->exemplar_count++] =
+        (struct write_exemplar){encoded, (uint32_t)rq->series_count};
+}
+
 /* Label fields with others between them, put together. */
 NOINLINE static struct view labels_gather(struct arena *arena, struct view series)
 {
@@ -82,7 +95,7 @@ static bool series_add(struct write_request *rq, const struct reader *whole, str
 {
     struct reader r = reader_from(bytes), inner;
     struct protobuf_field f;
-    size_t begin = 0, end = 0, samples_before = rq->sample_count;
+    size_t begin = 0, end = 0, samples = rq->sample_count, exemplars = rq->exemplar_count;
     bool scattered = false;
     while (protobuf_next(&r, &f)) {
         if (protobuf_is(&f, 1, PROTOBUF_BYTES)) {
@@ -96,14 +109,15 @@ static bool series_add(struct write_request *rq, const struct reader *whole, str
             if (!sample_add(rq, f.bytes, &inner, err))
                 return err->kind != ERROR_NONE ? false : malformed(whole, &inner, "Sample", err);
         } else if (protobuf_is(&f, 3, PROTOBUF_BYTES)) {
-            rq->exemplars++;
+            exemplar_add(rq, f.bytes);
         } else if (protobuf_is(&f, 4, PROTOBUF_BYTES)) {
             rq->histograms++;
         }
     }
     if (r.failed)
         return malformed(whole, &r, "TimeSeries", err);
-    if (rq->sample_count == samples_before)
+    bool has_samples = rq->sample_count > samples;
+    if (!has_samples && rq->exemplar_count == exemplars)
         return true;
     struct view labels =
         UNLIKELY(scattered) ? labels_gather(&rq->arena, bytes) : view_slice(bytes, begin, end);
@@ -114,7 +128,9 @@ static bool series_add(struct write_request *rq, const struct reader *whole, str
         rq->series = mem_grow(MEM_REMOTE_WRITE, rq->series, &rq->series_capacity,
                               rq->series_count + 1, sizeof *rq->series);
     rq->series[rq->series_count++] =
-        (struct write_series){.labels = labels, .hash = hash128_secret(labels.ptr, labels.len)};
+        (struct write_series){.labels = labels,
+                              .hash = hash128_secret(labels.ptr, labels.len),
+                              .has_samples = has_samples};
     return true;
 }
 
@@ -155,7 +171,8 @@ bool write_request_decode(struct write_request *rq, struct view bytes, struct er
     struct reader r = reader_from(bytes);
     struct protobuf_field f;
     rq->series_count = rq->sample_count = rq->metadata_count = 0;
-    rq->exemplars = rq->histograms = 0;
+    rq->exemplar_count = 0;
+    rq->histograms = 0;
     while (protobuf_next(&r, &f)) {
         if (protobuf_is(&f, 1, PROTOBUF_BYTES)) {
             if (!series_add(rq, &r, f.bytes, err))
@@ -251,4 +268,35 @@ bool write_series_labels(struct arena *arena, struct view encoded, struct labels
     memcpy(kept, items, count * sizeof *kept);
     *out = (struct labels){kept, (uint32_t)count};
     return true;
+}
+
+bool write_exemplar_read(struct arena *arena, struct view encoded, struct exemplar *out)
+{
+    struct label items[SCRAPE_LABELS_MAX];
+    struct reader r = reader_from(encoded);
+    struct protobuf_field f;
+    size_t count = 0;
+    *out = (struct exemplar){.has_timestamp = true};
+    while (protobuf_next(&r, &f)) {
+        if (protobuf_is(&f, 1, PROTOBUF_BYTES)) {
+            struct label *l = &items[count];
+            if (count == SCRAPE_LABELS_MAX || !label_read(f.bytes, &l->name, &l->value) ||
+                !label_check(l->name, l->value, NULL))
+                return false;
+            count += l->value.len > 0;
+        } else if (protobuf_is(&f, 2, PROTOBUF_FIXED64)) {
+            memcpy(&out->value, &f.value, sizeof out->value);
+        } else if (protobuf_is(&f, 3, PROTOBUF_VARINT)) {
+            out->timestamp_ms = (int64_t)f.value;
+        }
+    }
+    labels_sort(arena, items, count);
+    for (size_t i = 1; i < count; i++) {
+        if (view_eq(items[i - 1].name, items[i].name))
+            return false;
+    }
+    struct label *kept = arena_alloc(arena, (count + 1) * sizeof *kept);
+    memcpy(kept, items, count * sizeof *kept);
+    out->labels = (struct labels){kept, (uint32_t)count};
+    return !r.failed;
 }

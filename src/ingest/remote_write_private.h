@@ -79,7 +79,7 @@ struct remote_write {
     _Atomic uint64_t entries_now, groups_now; /* relaxed: statistics, like the rest */
 
     _Atomic uint64_t requests, requests_failed, samples, stored, refused[WRITE_REFUSAL_COUNT],
-        exemplars_dropped, metadata;
+        exemplars, exemplars_stored, metadata;
 };
 
 /* remote_write_series.c */

@@ -64,6 +64,32 @@ def test_a_prometheus_that_writes_to_us_and_we_answer_the_same():
         assert metric(b, "belfry_remote_write_samples_total") == metric(b, "belfry_remote_write_samples_stored_total")
 
 
+def test_exemplars_that_a_prometheus_sends_are_kept():
+    prometheus, count = need("prometheus"), [0]
+
+    def answer(_):
+        count[0] += 1
+        body = "# TYPE c counter\nc_total{n=\"1\"} %d # {trace_id=\"t%d\"} 0.5 %.3f\n# EOF\n" % (count[0], count[0], time.time())
+        return 200, {"Content-Type": "application/openmetrics-text; version=1.0.0; charset=utf-8"}, body
+
+    with folder() as d, Target(answer) as t, Belfry(d, NOTHING, FLAGS) as b:
+        port = free_port()
+        with open(d + "/sender.yml", "w") as f:
+            f.write(config({"app": t.address}, "300ms") +
+                    "remote_write:\n- url: http://127.0.0.1:%d/api/v1/write\n  send_exemplars: true\n"
+                    "  queue_config: {batch_send_deadline: 100ms}\n" % b.port)
+        argv = [prometheus, "--config.file=" + d + "/sender.yml", "--storage.tsdb.path=" + d + "/sender",
+                "--web.listen-address=127.0.0.1:%d" % port, "--enable-feature=exemplar-storage"]
+        with Process(argv, d, name="prometheus"):
+            def exemplars():
+                now = time.time()
+                got = b.api("query_exemplars", query="c_total", start=now - 60, end=now + 1)
+                return got and len(got[0]["exemplars"]) > 5 and got[0]
+            got = wait_for(exemplars, "six exemplars", 40)
+            assert got["seriesLabels"] == {"__name__": "c_total", "n": "1", "job": "app", "instance": t.address}
+            assert all(e["labels"]["trace_id"].startswith("t") and float(e["value"]) == 0.5 for e in got["exemplars"])
+
+
 def test_what_was_acknowledged_is_there_after_kill_9():
     with folder() as d:
         t0 = now() - 60000

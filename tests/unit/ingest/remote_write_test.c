@@ -425,6 +425,43 @@ static void bombs_are_seen_before_they_are_unpacked(void **state)
     assert_int_equal(o.status, 400);
 }
 
+/* Exemplars come in a series of their own, as Prometheus sends them; those of nobody make nobody. */
+static void exemplars_are_kept_for_series_that_are_known(void **state)
+{
+    struct world *world = *state;
+    struct write_outcome o;
+    struct remote_write_stats stats;
+    struct db_stats storage;
+    for (int known = 0; known < 2; known++) {
+        struct buffer series, exemplar;
+        buffer_init(&series, MEM_OTHER, 4096);
+        buffer_init(&exemplar, MEM_OTHER, 4096);
+        put_series(&world->raw, "j", "i", "1", START, 1);
+        put_label(&series, "__name__", "m");
+        put_label(&series, "instance", known ? "i" : "nobody");
+        put_label(&series, "job", "j");
+        put_label(&series, "n", "1");
+        put_label(&exemplar, "trace_id", "abc");
+        buffer_append_u8(&exemplar, 2 << 3 | 1);
+        buffer_append_f64(&exemplar, 0.5);
+        buffer_append_u8(&exemplar, 3 << 3);
+        buffer_append_varint(&exemplar, START);
+        put_bytes(&series, 3, buffer_view(&exemplar));
+        put_bytes(&series, 3, VIEW("\xff")); /* none */
+        put_bytes(&world->raw, 1, buffer_view(&series));
+        send_raw(world->w, &world->raw, &o);
+        assert_int_equal(o.status, 204);
+        remote_write_stats_get(world->w, &stats);
+        assert_int_equal(stats.exemplars, (known + 1) * 2);
+        assert_int_equal(stats.exemplars_stored, known);
+        assert_int_equal(stats.groups, 1);
+        buffer_deinit(&series);
+        buffer_deinit(&exemplar);
+    }
+    db_stats_get(world->db, &storage);
+    assert_int_equal(storage.head_series, 1);
+}
+
 /* ---- several senders ---- */
 
 enum { SENDERS = 4, ROUNDS = 100 };
@@ -491,6 +528,8 @@ int main(void)
                                         close_world),
         cmocka_unit_test_setup_teardown(spellings_are_bounded, open_world, close_world),
         cmocka_unit_test_setup_teardown(bombs_are_seen_before_they_are_unpacked, open_world,
+                                        close_world),
+        cmocka_unit_test_setup_teardown(exemplars_are_kept_for_series_that_are_known, open_world,
                                         close_world),
         cmocka_unit_test_setup_teardown(senders_may_share_groups, open_world, close_world),
     };
