@@ -196,7 +196,11 @@ BELFRY_API void belfry_emit(belfry_emitter *emitter, const char *name, const cha
  * others update; no lock is held while it writes. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_registry_write_text(
     belfry_registry *registry, bool (*write)(void *arg, const char *bytes, size_t len), void *arg);
-/* The same as one text, NUL-terminated (len does not count that); belfry_text_free() it. */
+/* The same in OpenMetrics 1.0, ending with "# EOF". Of a counter without "_total" in its name the type is unknown. */
+#define BELFRY_OPENMETRICS_CONTENT_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+BELFRY_API BELFRY_MUST_USE belfry_status belfry_registry_write_openmetrics(
+    belfry_registry *registry, bool (*write)(void *arg, const char *bytes, size_t len), void *arg);
+/* All in the text format as one text, NUL-terminated (len does not count that); belfry_text_free() it. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_registry_text(belfry_registry *registry, char **out,
                                                               size_t *len);
 /* NULL does nothing. */

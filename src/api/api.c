@@ -27,18 +27,40 @@ void api_serve_ready(struct api *api, struct http_request *rq, struct http_respo
     buffer_append_literal(http_response_body(rs), "Prometheus Server is Ready.\n");
 }
 
+/* Does the client want OpenMetrics more than text? Who says nothing gets text. */
+static bool wants_openmetrics(struct http_request *rq)
+{
+    struct api_accepted items[API_ACCEPT_ITEMS_MAX];
+    size_t count = api_accept_parse(http_request_header(rq, "Accept"), items);
+    for (size_t i = 0; i < count && items[i].quality > 0; i++) {
+        struct view version = items[i].version;
+        if (view_is(items[i].type, "application/openmetrics-text") &&
+            (version.len == 0 || view_is(version, "1.0.0") || view_is(version, "0.0.1")))
+            return true;
+        if (view_is(items[i].type, "text/plain") || view_is(items[i].type, "*/*"))
+            return false;
+    }
+    return false;
+}
+
+static void serve_exposition(struct api *api, struct http_request *rq, struct http_response *rs,
+                             void (*write)(void *arg, bool openmetrics, struct buffer *out))
+{
+    bool openmetrics = wants_openmetrics(rq);
+    http_response_set_content_type(
+        rs, openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                        : "text/plain; version=0.0.4; charset=utf-8");
+    write(api->options.arg, openmetrics, http_response_body(rs));
+}
+
 void api_serve_metrics(struct api *api, struct http_request *rq, struct http_response *rs)
 {
-    (void)rq;
-    http_response_set_content_type(rs, "text/plain; version=0.0.4; charset=utf-8");
-    api->options.metrics(api->options.arg, http_response_body(rs));
+    serve_exposition(api, rq, rs, api->options.metrics);
 }
 
 void api_serve_host_metrics(struct api *api, struct http_request *rq, struct http_response *rs)
 {
-    (void)rq;
-    http_response_set_content_type(rs, "text/plain; version=0.0.4; charset=utf-8");
-    api->options.host_metrics(api->options.arg, http_response_body(rs));
+    serve_exposition(api, rq, rs, api->options.host_metrics);
 }
 
 void api_serve_reload(struct api *api, struct http_request *rq, struct http_response *rs)

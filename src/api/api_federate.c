@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { ACCEPT_ITEMS_MAX = 32, LOOKBACK_MS = 5 * 60 * 1000 };
+enum { LOOKBACK_MS = 5 * 60 * 1000 };
 
 struct federated {
     labels_id labels;
@@ -34,29 +34,6 @@ struct federation {
 
 /* ---- what the client reads ---- */
 
-struct accepted {
-    struct view type, version, escaping;
-    double quality;
-};
-
-static struct accepted accepted_parse(struct view item)
-{
-    struct accepted a = {.quality = 1};
-    a.type = api_cut(&item, ';');
-    while (item.len) {
-        struct view value = api_cut(&item, ';'), name = api_cut(&value, '=');
-        if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"')
-            value = view_slice(value, 1, value.len - 1);
-        if (view_is(name, "version"))
-            a.version = value;
-        else if (view_is(name, "escaping"))
-            a.escaping = value;
-        else if (view_is(name, "q") && !float_parse(value, &a.quality))
-            a.quality = 0;
-    }
-    return a;
-}
-
 static const char *const TYPES[NAME_ESCAPING_COUNT][2] = {
 #define X(id, word)                                                                                \
     [id] = {"text/plain; version=0.0.4; charset=utf-8; escaping=" word,                            \
@@ -69,16 +46,9 @@ static const char *const TYPES[NAME_ESCAPING_COUNT][2] = {
  * counts although its format is one that is not served, as in Prometheus. */
 static void negotiate(struct federation *f, struct view accept, struct http_response *rs)
 {
-    struct accepted items[ACCEPT_ITEMS_MAX];
-    size_t count = 0;
+    struct api_accepted items[API_ACCEPT_ITEMS_MAX];
+    size_t count = api_accept_parse(accept, items);
     size_t version = 0;
-    while (accept.len && count < ACCEPT_ITEMS_MAX) {
-        struct accepted a = accepted_parse(api_cut(&accept, ','));
-        size_t at = count++;
-        for (; at > 0 && items[at - 1].quality < a.quality; at--)
-            items[at] = items[at - 1];
-        items[at] = a;
-    }
     for (size_t i = 0; i < count; i++) {
         (void)name_escaping_parse(items[i].escaping,
                                   &f->escaping); /* unknown ones change nothing */

@@ -223,6 +223,37 @@ struct view api_cut(struct view *rest, char at)
     return part;
 }
 
+static struct api_accepted accepted_parse(struct view item)
+{
+    struct api_accepted a = {.quality = 1};
+    a.type = api_cut(&item, ';');
+    while (item.len) {
+        struct view value = api_cut(&item, ';'), name = api_cut(&value, '=');
+        if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"')
+            value = view_slice(value, 1, value.len - 1);
+        if (view_is(name, "version"))
+            a.version = value;
+        else if (view_is(name, "escaping"))
+            a.escaping = value;
+        else if (view_is(name, "q") && !float_parse(value, &a.quality))
+            a.quality = 0;
+    }
+    return a;
+}
+
+size_t api_accept_parse(struct view header, struct api_accepted *items)
+{
+    size_t count = 0;
+    while (header.len && count < API_ACCEPT_ITEMS_MAX) {
+        struct api_accepted a = accepted_parse(api_cut(&header, ','));
+        size_t at = count++;
+        for (; at > 0 && items[at - 1].quality < a.quality; at--)
+            items[at] = items[at - 1];
+        items[at] = a;
+    }
+    return count;
+}
+
 /* ---- label names ---- */
 
 static int hex_value(char c)

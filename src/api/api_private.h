@@ -113,6 +113,13 @@ void api_time_format(struct buffer *b, int64_t ms);
 /* Cuts off what stands before the next `at` of a header's value (all of it when there is none), without the
  * blanks around it. */
 struct view api_cut(struct view *rest, char at);
+/* An Accept header, most wanted first; at most API_ACCEPT_ITEMS_MAX of it. Borrowed from the header. */
+enum { API_ACCEPT_ITEMS_MAX = 32 };
+struct api_accepted {
+    struct view type, version, escaping;
+    double quality;
+};
+size_t api_accept_parse(struct view header, struct api_accepted *items);
 /* A label name of a path: U__ escapes of UTF-8 names are undone. */
 struct view api_label_unescape(struct arena *arena, struct view name);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exposition.c: the text format 0.0.4.
+/* exposition.c: the text format 0.0.4 and OpenMetrics 1.0: they differ in the heads of families and at the end.
  *
  * First everything is gathered as pieces: a registered family is a piece by itself; collectors are
  * called and lay their samples out into one text, each family begun being a piece. Then the pieces are
@@ -35,6 +35,7 @@ struct output {
     struct text text;
     bool (*write)(void *arg, const char *bytes, size_t len);
     void *arg;
+    bool openmetrics;
     bool refused;
 };
 
@@ -261,24 +262,65 @@ static bool write_family(struct output *o, const struct family *f)
     return true;
 }
 
-static void write_head(struct text *t, const struct piece *p)
+/* Is there a family whose name is the first name_len bytes of `name`? */
+static bool family_is_there(const belfry_emitter *e, const char *name, size_t name_len)
+{
+    size_t low = 0, high = e->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const char *at = e->pieces[middle].name;
+        int c = strncmp(at, name, name_len);
+        if (c == 0 && at[name_len] == '\0')
+            return true;
+        if (c < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+/* In OpenMetrics the family of counter x_total is x; a counter of another name cannot be one, nor one beside a
+ * family x. */
+static const char *family_type(const belfry_emitter *e, const struct piece *p, bool openmetrics,
+                               size_t *name_len)
 {
     static const char *const types[] = {
         [BELFRY_COUNTER] = "counter",     [BELFRY_GAUGE] = "gauge",
         [BELFRY_HISTOGRAM] = "histogram", [BELFRY_SUMMARY] = "summary",
         [BELFRY_UNTYPED] = "untyped",
     };
+    static const char total[] = "_total";
+    size_t total_len = sizeof(total) - 1;
+    *name_len = strlen(p->name);
+    if (openmetrics && p->type == BELFRY_UNTYPED)
+        return "unknown";
+    if (!openmetrics || p->type != BELFRY_COUNTER)
+        return types[p->type];
+    if (*name_len <= total_len || strcmp(p->name + *name_len - total_len, total) != 0 ||
+        family_is_there(e, p->name, *name_len - total_len))
+        return "unknown";
+    *name_len -= total_len;
+    return types[p->type];
+}
+
+static void write_head(struct output *o, const belfry_emitter *e, const struct piece *p)
+{
+    struct text *t = &o->text;
+    size_t name_len;
+    const char *type = family_type(e, p, o->openmetrics, &name_len);
     if (p->help[0]) {
         belfry__text_append(t, "# HELP ", 7);
-        belfry__text_string(t, p->name);
+        belfry__text_append(t, p->name, name_len);
         belfry__text_byte(t, ' ');
-        (void)belfry__text_escaped(t, p->help, false, TEXT_BYTES_MAX); /* cleaned: shown so */
+        (void)belfry__text_escaped(t, p->help, o->openmetrics,
+                                   TEXT_BYTES_MAX); /* cleaned: shown so */
         belfry__text_byte(t, '\n');
     }
     belfry__text_append(t, "# TYPE ", 7);
-    belfry__text_string(t, p->name);
+    belfry__text_append(t, p->name, name_len);
     belfry__text_byte(t, ' ');
-    belfry__text_string(t, types[p->type]);
+    belfry__text_string(t, type);
     belfry__text_byte(t, '\n');
 }
 
@@ -290,7 +332,7 @@ static bool write_pieces(struct output *o, const belfry_emitter *e)
         if (!p->family && p->begin == p->end)
             continue; /* a collector found nothing: no bare head */
         if (strcmp(p->name, last) != 0)
-            write_head(&o->text, p);
+            write_head(o, e, p);
         last = p->name;
         if (!p->family)
             belfry__text_append(&o->text, e->samples.ptr + p->begin, p->end - p->begin);
@@ -300,26 +342,38 @@ static bool write_pieces(struct output *o, const belfry_emitter *e)
             return false;
         output_flush(o, FLUSH_BYTES);
     }
+    if (o->openmetrics)
+        belfry__text_string(&o->text, "# EOF\n");
     output_flush(o, 1);
-    return true;
+    return !o->text.failed;
 }
 
-belfry_status belfry_registry_write_text(belfry_registry *r,
-                                         bool (*write)(void *arg, const char *bytes, size_t len),
-                                         void *arg)
+static belfry_status write_all(belfry_registry *r, struct output o)
 {
     if (!r)
         r = belfry_registry_default();
     if (!r)
         return BELFRY_ERROR_MEMORY;
     belfry_emitter e = {0};
-    struct output o = {.write = write, .arg = arg};
     bool ok = gather(r, &e) && write_pieces(&o, &e);
     belfry__text_deinit(&o.text);
     belfry__text_deinit(&e.names);
     belfry__text_deinit(&e.samples);
     free(e.pieces);
     return !ok ? BELFRY_ERROR_MEMORY : o.refused ? BELFRY_ERROR_WRITE : BELFRY_OK;
+}
+
+belfry_status belfry_registry_write_text(belfry_registry *r,
+                                         bool (*write)(void *arg, const char *bytes, size_t len),
+                                         void *arg)
+{
+    return write_all(r, (struct output){.write = write, .arg = arg});
+}
+
+belfry_status belfry_registry_write_openmetrics(
+    belfry_registry *r, bool (*write)(void *arg, const char *bytes, size_t len), void *arg)
+{
+    return write_all(r, (struct output){.write = write, .arg = arg, .openmetrics = true});
 }
 
 static bool append_to_text(void *arg, const char *bytes, size_t len)

@@ -37,8 +37,8 @@ void self_metrics_attach(struct self_metrics *m, const struct self_metrics_sourc
 void self_metrics_detach(struct self_metrics *m);
 /* Any thread. */
 void self_metrics_observe_request(struct self_metrics *m, const struct http_observation *seen);
-/* Append the exposition, text 0.0.4. Any thread. */
-void self_metrics_write(struct self_metrics *m, struct buffer *out);
-void self_metrics_write_host(struct self_metrics *m, struct buffer *out);
+/* Append the exposition, in OpenMetrics 1.0 or text 0.0.4. Any thread. */
+void self_metrics_write(struct self_metrics *m, bool openmetrics, struct buffer *out);
+void self_metrics_write_host(struct self_metrics *m, bool openmetrics, struct buffer *out);
 
 #endif

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenMetrics targets as users have them: exemplars and metadata beside Prometheus, and through kill -9."""
+import gzip
 import json
 import os
 import signal
 import time
 
-from harness import Belfry, Target, folder, need, wait_for
+from harness import Belfry, Target, folder, free_port, need, wait_for
 from test_differential import Peer, ask
 
 OPENMETRICS = {"Content-Type": "application/openmetrics-text; version=1.0.0; charset=utf-8"}
@@ -228,3 +229,35 @@ def test_formats_are_negotiated_and_told_apart_by_content_type():
             accepts = {path: headers["Accept"] for path, headers in t.requests}
             assert accepts["/om"] == "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.5"
             assert accepts["/fallback"] == "text/plain;version=0.0.4;q=0.6,*/*;q=0.5"
+
+
+def test_own_metrics_are_negotiated():
+    om = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    plain = "text/plain; version=0.0.4; charset=utf-8"
+    cases = {
+        None: plain, "*/*": plain, "text/plain": plain, "application/openmetrics-text": om,
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2": om,
+        "text/plain;q=0.9,application/openmetrics-text;q=0.8": plain,
+        "application/openmetrics-text;q=0": plain, "application/openmetrics-text;version=9.9.9,text/plain;q=0.1": plain,
+        "application/json, application/openmetrics-text; version=0.0.1; q=0.1": om, ",,;;q=": plain,
+    }
+    port = free_port()
+    with folder() as d, Belfry(d, "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n"
+                                  "scrape_configs: [{job_name: me, static_configs: [{targets: ['127.0.0.1:PORT']}]}]\n"
+                                  .replace("PORT", str(port)), port=port) as b:
+        for accept, want in cases.items():
+            for path in ("/metrics", "/metrics/host"):
+                headers = {"Accept": accept} if accept else {}
+                status, body_, got = b.request("GET", path, headers=headers)
+                if status == 404:
+                    continue
+                assert status == 200 and got["Content-Type"] == want, (path, accept, got)
+                assert body_.endswith(b"\n# EOF\n") == (want == om), (path, accept)
+                if want == om:
+                    types = [l.split()[2] for l in body_.decode().splitlines() if l.startswith("# TYPE ")]
+                    assert "promhttp" not in body_.decode() and len(types) == len(set(types))
+        status, packed, got = b.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text", "Accept-Encoding": "gzip"})
+        assert got.get("Content-Encoding") == "gzip" and gzip.decompress(packed).endswith(b"# EOF\n")
+        # what it says of itself reads as it should
+        wait_for(lambda: b.value('up{job="me"}') == 1, "itself", 10)
+        assert {m["type"] for m in b.api("targets/metadata", metric="prometheus_tsdb_exemplar_exemplars_appended")} == {"counter"}

@@ -40,6 +40,13 @@ def chunked(size, rest=b""):
     return send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\n" + rest)
 
 
+OM = {"Content-Type": "application/openmetrics-text; version=1.0.0; charset=utf-8"}
+
+
+def om(body):
+    return lambda path: (200, OM, body)
+
+
 def last_errors(b):
     return {t["labels"]["job"]: t["lastError"] for t in b.api("targets")["activeTargets"]}
 
@@ -93,6 +100,24 @@ DOWN = {
     "bom": (lambda path: (200, {}, b"\xef\xbb\xbfm 1\n"), "\\xef"),
     "timestamp-too-large": (text("m 1 9223372036854775808\n"), "timestamp"),
     "value-too-large": (text("m 1e999\n"), "number"),
+    "om-no-eof": (om("m 1\n"), "does not end with # EOF"),
+    "om-empty": (om(""), "does not end with # EOF"),
+    "om-data-after-eof": (om("m 1\n# EOF\nm 2\n"), "data after # EOF"),
+    "om-line-of-2-mb": (om('m{a="' + "x" * (2 << 20) + '"} 1\n# EOF\n'), "1 MiB"),
+    "om-blank-line": (om("m 1\n\n# EOF\n"), "metric name"),
+    "om-unknown-comment": (om("# FOO a\n# EOF\n"), "HELP, TYPE, UNIT or EOF"),
+    "om-nul": (om("m 1\n\0n 1\n# EOF\n"), "\\x00"),
+    "om-utf8-bad": (lambda path: (200, OM, b'm{a="\xff"} 1\n# EOF\n'), "UTF-8"),
+    "om-label-twice": (om('m{a="1",a="2"} 1\n# EOF\n'), "there twice"),
+    "om-value-too-large": (om("m 1e999\n# EOF\n"), "number"),
+    "om-value-hexadecimal": (om("m 0x1p3\n# EOF\n"), "number"),
+    "om-timestamp-nan": (om("m 1 NaN\n# EOF\n"), "not finite"),
+    "om-exemplar-on-gauge": (om('# TYPE m gauge\nm 1 # {a="b"} 1\n# EOF\n'), "exemplar on a metric that has none"),
+    "om-exemplar-without-end": (om('m_total 1 # {a="' + "b" * 100000 + "\n# EOF\n"), "closing quote"),
+    "om-unit-of-another": (om("# UNIT m seconds\n# EOF\n"), "unit"),
+    "om-crlf": (om("m 1\r\n# EOF\r\n"), "number"),
+    "protobuf-unasked": (lambda path: (200, {"Content-Type": "application/vnd.google.protobuf; encoding=delimited"},
+                                       b"\xff" * 100), "does not read"),
     "braces-empty": (text("{} 1\n"), "metric name"),
     "braces-no-equals": (text('{"a","b"} 1\n'), "second metric name"),
 }
@@ -142,6 +167,17 @@ FINE = {
                     'up{job="timestamps"}': 1}),
     "escapes": (text('escaped{a="\\x\\"\\\\\\n"} 1\n{"utf-8 name",} 1\n'), {"escaped": 1, '{"utf-8 name"}': 1}),
     "rtl": (text('rtl{a="\u202e\ufeff"} 1\n'), {"rtl": 1}),
+    "om-exemplar-labels-of-900-kb": (om('e_total 1 # {a="' + "x" * 900000 + '"} 1\nbeside_e 1\n# EOF\n'),
+                                     {"e_total": 1, "beside_e": 1}),
+    "om-exemplars-100000": (om("".join('x_bucket{le="%d"} 1 # {t="%d"} 1 1.5\n' % (i, i) for i in range(100000)) + "# EOF\n"),
+                            {"count(x_bucket)": 100000}),
+    "om-exemplar-names-twice": (om('f_total 1 # {a="1",a="2"} 1\n# EOF\n'), {"f_total": 1}),
+    "om-help-of-900-kb": (om("# HELP h " + "x" * 900000 + "\nh 1\n# EOF\n"), {"h": 1}),
+    "om-timestamps": (om("om_past 1 1\nom_last 1 1e300\nom_first 1 -1e300\nom_right 1 %.3f\n# EOF\n" % time.time()),
+                      {"om_past": None, "om_last": None, "om_first": None, "om_right": 1, 'up{job="om-timestamps"}': 1}),
+    "om-labels-90000": (om("om_many{" + ",".join("l%d=\"v\"" % i for i in range(90000)) + "} 1\nom_beside 1\n# EOF\n"),
+                        {"om_many": None, "om_beside": 1}),
+    "om-clashing-names": (om("# TYPE d counter\n# TYPE d gauge\nd_total 1\nd 2\nd 3\n# EOF\n"), {"d": 2, "d_total": 1}),
     "type-conflict": (text("# TYPE c counter\n# TYPE c gauge\nc 1\n# TYPE c counter\n# HELP c x\n# HELP c y\n"), {"c": 1}),
 }
 

@@ -112,10 +112,12 @@ static void config_text(void *arg, struct buffer *out)
     buffer_append_literal(out, "global:\n  scrape_interval: 1s\n");
 }
 
-static void own_metrics(void *arg, struct buffer *out)
+static void own_metrics(void *arg, bool openmetrics, struct buffer *out)
 {
     (void)arg;
     buffer_append_literal(out, "# TYPE a counter\na 1\n");
+    if (openmetrics)
+        buffer_append_literal(out, "# EOF\n");
 }
 
 int world_start(void **state)

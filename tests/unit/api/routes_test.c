@@ -31,9 +31,10 @@ static bool never_ready(void *arg)
     return false;
 }
 
-static void no_metrics(void *arg, struct buffer *out)
+static void no_metrics(void *arg, bool openmetrics, struct buffer *out)
 {
     (void)arg;
+    (void)openmetrics;
     (void)out;
 }
 

@@ -107,6 +107,48 @@ static void histogram_agrees_with_a_plain_search(void **state)
     }
 }
 
+static bool append_text(void *arg, const char *bytes, size_t len)
+{
+    char *text = arg;
+    strncat(text, bytes, len);
+    return true;
+}
+
+static void collect_odd(void *arg, belfry_emitter *e)
+{
+    (void)arg;
+    belfry_emit(e, "depth", "Beside depth_total.", BELFRY_GAUGE, 2);
+    belfry_emit(e, "depth_total", "", BELFRY_COUNTER, 3);
+    belfry_emit(e, "odd", "Say \"it\".", BELFRY_UNTYPED, 4);
+    belfry_emit(e, "plain_counter", "", BELFRY_COUNTER, 5);
+}
+
+/* The heads of families differ from text, and the end is told. */
+static void openmetrics_names_families_without_total(void **state)
+{
+    (void)state;
+    char text[4096] = "";
+    const double bounds[] = {0.5};
+    belfry_registry *r = belfry_registry_new();
+    belfry_counter *c;
+    belfry_histogram *h;
+    assert_int_equal(belfry_counter_new(&c, r, "requests_total", "R."), BELFRY_OK);
+    assert_int_equal(belfry_histogram_new(&h, r, "h", "H.", bounds, 1), BELFRY_OK);
+    assert_int_equal(belfry_collector_new(r, collect_odd, NULL, NULL), BELFRY_OK);
+    belfry_counter_add(c, 7);
+    belfry_histogram_observe(h, 1);
+    assert_int_equal(belfry_registry_write_openmetrics(r, append_text, text), BELFRY_OK);
+    assert_string_equal(text, "# HELP depth Beside depth_total.\n# TYPE depth gauge\ndepth 2\n"
+                              "# TYPE depth_total unknown\ndepth_total 3\n"
+                              "# HELP h H.\n# TYPE h histogram\nh_bucket{le=\"0.5\"} 0\n"
+                              "h_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n"
+                              "# HELP odd Say \\\"it\\\".\n# TYPE odd unknown\nodd 4\n"
+                              "# TYPE plain_counter unknown\nplain_counter 5\n"
+                              "# HELP requests R.\n# TYPE requests counter\nrequests_total 7\n"
+                              "# EOF\n");
+    belfry_registry_free(r);
+}
+
 static void families_keep_one_child_per_values(void **state)
 {
     static const char *const names[] = {"path", "code"};
@@ -458,6 +500,7 @@ int main(void)
         cmocka_unit_test(histogram_counts_into_the_right_bucket),
         cmocka_unit_test(histogram_agrees_with_a_plain_search),
         cmocka_unit_test(families_keep_one_child_per_values),
+        cmocka_unit_test(openmetrics_names_families_without_total),
         cmocka_unit_test(families_of_histograms_and_gauges_have_labels_too),
         cmocka_unit_test(too_many_children_fold_into_overflow),
         cmocka_unit_test(registration_says_what_is_wrong),
