@@ -243,8 +243,7 @@ void config_warn_job(struct loader *l, const struct yaml_node *node)
     static const char *const FIELDS[] = {
         "track_timestamps_staleness",       "scrape_native_histograms",
         "always_scrape_classic_histograms", "convert_classic_histograms_to_nhcb",
-        "native_histogram_bucket_limit",    "native_histogram_min_bucket_factor",
-        "scrape_failure_log_file"};
+        "native_histogram_bucket_limit",    "native_histogram_min_bucket_factor"};
     warn_of_fields(l, node, FIELDS, ARRAY_COUNT(FIELDS));
 }
 
@@ -252,9 +251,9 @@ static void warn_without_effect(struct loader *l, const struct yaml_node *root)
 {
     static const char *const SECTIONS[] = {"rule_files", "alerting", "remote_write", "remote_read",
                                            "tracing",    "otlp",     "runtime"};
-    static const char *const GLOBAL[] = {
-        "rule_query_offset", "scrape_failure_log_file", "scrape_native_histograms",
-        "always_scrape_classic_histograms", "convert_classic_histograms_to_nhcb"};
+    static const char *const GLOBAL[] = {"rule_query_offset", "scrape_native_histograms",
+                                         "always_scrape_classic_histograms",
+                                         "convert_classic_histograms_to_nhcb"};
     static const char *const TSDB[] = {"stale_series_compaction_threshold", "chunk_encoding"};
     static const char *const RETENTION[] = {"percentage"};
     const struct yaml_node *storage = yaml_find(root, "storage"),

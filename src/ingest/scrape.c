@@ -25,7 +25,8 @@ struct scrape_manager {
     struct scrape_options options;
     unsigned thread_count;
     struct scrape_thread_shared shared;
-    struct client_tokens *tokens; /* any thread */
+    struct client_tokens *tokens;  /* any thread */
+    struct failure_logs *failures; /* any thread */
 
     pthread_mutex_t apply;                      /* guards threads and who may put a set in force */
     struct scrape_thread *threads[THREADS_MAX]; /* NULL until needed */
@@ -109,6 +110,11 @@ static void say(const struct scrape_manager *m, bool is_error, const char *event
 static void on_discovery_event(void *arg, bool is_error, const char *event, const char *text)
 {
     say(arg, is_error, event, text);
+}
+
+static void on_failure_log(void *arg, const char *text)
+{
+    say(arg, true, "scrape_failure_log_failed", text);
 }
 
 static void on_target_failed(void *arg, const char *text)
@@ -271,6 +277,7 @@ void scrape_manager_apply(struct scrape_manager *m, struct config *config)
     mutex_lock(&m->apply);
     /* The old configuration lives as long as the set in force, which discovery may still look at until then. */
     discover_apply(m->discover, config);
+    failure_logs_apply(m->failures, config);
     put_in_force(m, config);
     mutex_unlock(&m->apply);
 }
@@ -311,7 +318,12 @@ bool scrape_manager_start(struct scrape_manager **out, struct db *db,
     m->thread_count = m->options.thread_count ? m->options.thread_count : thread_cpu_count();
     if (m->thread_count > THREADS_MAX)
         m->thread_count = THREADS_MAX;
-    m->shared = (struct scrape_thread_shared){db, &m->counters, on_now_done, m};
+    m->failures = failure_logs_new(on_failure_log, m);
+    m->shared = (struct scrape_thread_shared){.db = db,
+                                              .counters = &m->counters,
+                                              .failures = m->failures,
+                                              .now_done = on_now_done,
+                                              .arg = m};
     m->tokens = client_tokens_new();
     m->discover = discover_new(&(struct discover_options){.tokens = m->tokens,
                                                           .pause_ms = m->options.discovery_pause_ms,
@@ -335,6 +347,7 @@ void scrape_manager_stop(struct scrape_manager *m)
     target_set_unref(m->set);
     mutex_deinit(&m->apply);
     client_tokens_free(m->tokens);
+    failure_logs_free(m->failures);
     cond_deinit(&m->now_done);
     mutex_deinit(&m->mutex);
     mem_free(MEM_SCRAPE, m);

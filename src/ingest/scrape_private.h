@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "base/map.h"
 #include "ingest/client.h"
+#include "ingest/failure_log.h"
 #include "ingest/line_cache.h"
 #include "ingest/scrape.h"
 #include "ingest/scrape_body.h"
@@ -246,6 +247,7 @@ struct scrape_command {
 struct scrape_thread_shared {
     struct db *db;
     struct scrape_counters *counters;
+    struct failure_logs *failures;
     /* Called when all targets were scraped after SCRAPE_NOW. */
     void (*now_done)(void *arg);
     void *arg;

@@ -317,6 +317,9 @@ static void scrape_done(struct scrape_thread *t, struct scrape *s, struct view b
     bool too_large = o->failed && o->kind == SCRAPE_FAILURE_TOO_LARGE;
     scrape_append(s, &t->workspace, t->shared.db, c, body, o);
     report(s, o);
+    if (o->failed)
+        failure_logs_write(t->shared.failures, s->target->job, s->target->url,
+                           view_from(o->err.message));
     COUNT(c->scrapes, 1);
     COUNT(c->scrape_ns, (uint64_t)(clock_mono().ns - o->start.ns));
     if (o->failed)

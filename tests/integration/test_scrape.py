@@ -3,6 +3,9 @@
 import base64
 import contextlib
 import gzip
+import json
+import os
+import signal
 import time
 
 from harness import Belfry, Target, config, folder, text, wait_for
@@ -178,3 +181,20 @@ def test_explicit_timestamps_are_kept():
             wait_for(lambda: b.value("timestamp(old)") == stamp / 1000, "timestamp(old)", 5)
             with contextlib.suppress(ValueError):
                 assert b.value("old") == 5
+
+
+def test_why_scrapes_failed_is_written_to_a_file():
+    with folder() as d, Target(lambda path: (503, {}, "no\n")) as t:
+        conf = config({"a": t.address, "b": "127.0.0.1:1"}, extra="  scrape_failure_log_file: failed.log")
+        with Belfry(d, conf) as b:
+            path = d + "/failed.log"
+            def lines():
+                with open(path) as f:
+                    return [json.loads(line) for line in f.read().split("\n")[:-1]]
+            wait_for(lambda: {x["job_name"] for x in lines()} == {"a", "b"}, "both jobs")
+            first = next(x for x in lines() if x["job_name"] == "a")
+            assert first["target"] == "http://%s/metrics" % t.address and "503" in first["msg"], first
+            assert first["level"] == "ERROR" and first["time"].endswith("Z"), first
+            os.rename(path, path + ".1")  # as logrotate does
+            b.proc.send_signal(signal.SIGHUP)
+            wait_for(lambda: os.path.exists(path) and lines(), "opened anew")

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 
-from harness import Belfry, Skip, Target, config, folder, text, wait_for
+from harness import SCALE, Belfry, Skip, Target, config, folder, text, wait_for
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 
@@ -199,8 +199,11 @@ def test_strange_answers_keep_what_is_good_in_them():
         assert peak_kib(b) < 200 * 1024, peak_kib(b)
 
 
+BOMB = gzip.compress(b"m 1\n" + b"\0" * (50 << 20), 9)
+
+
 class Fleet:
-    """Many targets in one thread: /N/metrics is target N. manner(n) is "answer", "hang" or "drip"."""
+    """Many targets in one thread: /N/metrics is target N. manner(n) is "answer", "hang", "drip" or "bomb"."""
 
     def __init__(self, manner=lambda n: "answer", body=lambda n: b"m %d\n" % n):
         self.manner, self.body = manner, body
@@ -233,6 +236,8 @@ class Fleet:
             if manner == "drip":
                 conn.sendall(HEAD + b"Content-Length: 1000000\r\n\r\n")
                 self.dripping.add(conn)
+            elif manner == "bomb":
+                conn.sendall(HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB)
             elif manner == "answer":
                 body = self.body(n)
                 conn.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
@@ -305,6 +310,35 @@ def test_targets_that_hang_or_drip_cost_the_others_nothing():
             down = b.query("count_over_time(up[8s]) and up == 0")
             few = [(s["metric"]["instance"], s["value"][1]) for s in down if int(s["value"][1]) < 6]
             assert len(down) == 30 and not few, few
+
+
+def test_healthy_scrapes_begin_on_time_among_a_fifth_that_is_hostile():
+    """A10: of 100 targets 10 hang, 5 send a byte at a time, 5 send bombs; 99.9 % of the others' scrapes begin within
+    100 ms of their plan. A sample's timestamp is the plan, or when the scrape began if that was later."""
+    kinds = ["hang"] * 2 + ["drip", "bomb"] + ["answer"] * 16
+    count = max(200, int(1000 * SCALE) // 20 * 20)
+    with folder() as d, Fleet(lambda n: kinds[n % 20]) as fleet:
+        with Belfry(d, fleet.config(range(count), "2s")) as b:
+            healthy = count * 16 // 20
+            wait_for(lambda: b.value("count(m)") == healthy and b.value("count(up == 0)") == count - healthy,
+                     "%d up, %d down" % (healthy, count - healthy), 30)
+            time.sleep(16)
+            begun = late = 0
+            worst = 0.0
+            for s in b.query("m[14s]"):
+                at = [t for t, _ in s["values"]]
+                begun += len(at)
+                assert len(at) >= 6, (s["metric"], at)
+                grid = [t % 2 for t in at]
+                plan = min(grid) if max(grid) - min(grid) < 1 else max(g for g in grid if g < 1)
+                for g in grid:
+                    lateness = (g - plan) % 2
+                    worst = max(worst, lateness)
+                    late += lateness > 0.1
+            assert late * 1000 <= begun, (late, begun, worst)
+            print("  %d targets, %d healthy scrapes, %d of them more than 100 ms late, the worst %.0f ms" %
+                  (count, begun, late, worst * 1000))
+            assert peak_kib(b) < 400 * 1024, peak_kib(b)
 
 
 def fds(b):
