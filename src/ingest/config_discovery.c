@@ -150,7 +150,11 @@ const char *config_discovery_kind_at(size_t idx)
 
 bool config_discovery_works(const char *kind)
 {
-    return kind == CONFIG_FILE_SD || kind == CONFIG_HTTP_SD;
+    for (size_t i = 0; i < ARRAY_COUNT(OWN); i++) {
+        if (kind == OWN[i].kind)
+            return true;
+    }
+    return false;
 }
 
 const char *config_discovery_kind(struct view name)

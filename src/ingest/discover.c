@@ -18,9 +18,9 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-enum { PAUSE_DEFAULT_MS = 1000, EVENT_DELAY_MS = 10, WATCHES_MAX = 1000 };
+enum { PAUSE_DEFAULT_MS = 1000, EVENT_DELAY_MS = 10, WATCHES_MAX = 1000, WAITS_MAX = 256 };
 
-static const struct discover_kind *const KINDS[] = {&DISCOVER_FILE, &DISCOVER_HTTP};
+static const struct discover_kind *const KINDS[] = {&DISCOVER_FILE, &DISCOVER_HTTP, &DISCOVER_DNS};
 
 /* Which provider an entry of the configuration has. */
 struct place {
@@ -388,6 +388,10 @@ static void work(struct discover *d)
     d->leaving_count = 0;
     read_events(d);
     finish_transfers(d);
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->providers[i]->busy && d->providers[i]->kind->work)
+            d->providers[i]->kind->work(d->providers[i]);
+    }
     bool begun = false;
     int64_t now = clock_mono().ns;
     for (size_t i = 0; i < d->count; i++) {
@@ -409,9 +413,24 @@ static bool take_dirty(struct discover *d)
     return dirty;
 }
 
+/* Descriptors beside those of libcurl. A provider that finds no room left is looked at when its time is up. */
+static size_t collect_waits(struct discover *d, struct curl_waitfd *fds, int *wait_ms)
+{
+    size_t count = 0;
+    if (d->inotify_fd >= 0)
+        fds[count++] = (struct curl_waitfd){.fd = d->inotify_fd, .events = CURL_WAIT_POLLIN};
+    for (size_t i = 0; i < d->count; i++) {
+        struct discover_provider *p = d->providers[i];
+        if (p->busy && p->kind->waits)
+            count += p->kind->waits(p, fds + count, WAITS_MAX - count, wait_ms);
+    }
+    return count;
+}
+
 static void *run(void *arg)
 {
     struct discover *d = arg;
+    struct curl_waitfd fds[WAITS_MAX];
     int64_t pause_ms = d->options.pause_ms ? d->options.pause_ms : PAUSE_DEFAULT_MS;
     mono_time told = {clock_mono().ns - pause_ms * 1000000};
     bool dirty = false;
@@ -419,7 +438,7 @@ static void *run(void *arg)
         mutex_lock(&d->work);
         work(d);
         int wait = wait_ms(d);
-        struct curl_waitfd files = {.fd = d->inotify_fd, .events = CURL_WAIT_POLLIN};
+        size_t fd_count = collect_waits(d, fds, &wait);
         mutex_unlock(&d->work);
         dirty |= take_dirty(d);
         int64_t left = pause_ms - mono_ms_since(told);
@@ -430,7 +449,7 @@ static void *run(void *arg)
         } else if (dirty && left < wait) {
             wait = (int)left;
         }
-        CURLMcode code = curl_multi_poll(d->multi, &files, files.fd >= 0, wait, NULL);
+        CURLMcode code = curl_multi_poll(d->multi, fds, (unsigned)fd_count, wait, NULL);
         ASSERT(code == CURLM_OK);
     }
     return NULL;

@@ -198,5 +198,10 @@ static void close_state(struct discover_provider *p)
     mem_free(MEM_SCRAPE, s->files);
 }
 
-const struct discover_kind DISCOVER_FILE = {CONFIG_FILE_SD, "file",  sizeof(struct state), key,
-                                            interval_ms,    refresh, close_state};
+const struct discover_kind DISCOVER_FILE = {.kind = CONFIG_FILE_SD,
+                                            .label = "file",
+                                            .bytes = sizeof(struct state),
+                                            .key = key,
+                                            .interval_ms = interval_ms,
+                                            .refresh = refresh,
+                                            .close = close_state};

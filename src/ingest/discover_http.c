@@ -260,5 +260,10 @@ static void close_state(struct discover_provider *p)
     target_groups_unref(s->groups);
 }
 
-const struct discover_kind DISCOVER_HTTP = {CONFIG_HTTP_SD, "http",  sizeof(struct state), key,
-                                            interval_ms,    refresh, close_state};
+const struct discover_kind DISCOVER_HTTP = {.kind = CONFIG_HTTP_SD,
+                                            .label = "http",
+                                            .bytes = sizeof(struct state),
+                                            .key = key,
+                                            .interval_ms = interval_ms,
+                                            .refresh = refresh,
+                                            .close = close_state};

@@ -24,10 +24,14 @@ struct discover_kind {
     /* It is due, or new, or its settings changed: begins to ask, or does all there is to do. first: on the thread that
      * applies a configuration; a kind that cannot answer at once returns and is asked again on the thread. */
     void (*refresh)(struct discover_provider *p, bool first);
+    /* What else the thread waits for while the provider is busy, and what it does then. May be NULL, both. waits() adds
+     * at most `max` descriptors, returns how many, and may lower *wait_ms. */
+    size_t (*waits)(struct discover_provider *p, struct curl_waitfd *fds, size_t max, int *wait_ms);
+    void (*work)(struct discover_provider *p);
     void (*close)(
         struct discover_provider *p); /* gives up what is on its way; frees what the state owns */
 };
-extern const struct discover_kind DISCOVER_FILE, DISCOVER_HTTP;
+extern const struct discover_kind DISCOVER_FILE, DISCOVER_HTTP, DISCOVER_DNS;
 
 struct discover_provider {
     struct discover *discover;
@@ -57,6 +61,9 @@ void discover_delay(struct discover_provider *p, int64_t ms);
 CURLM *discover_multi(struct discover *d);
 struct client_tokens *discover_tokens(struct discover *d);
 void discover_http_done(struct discover_provider *p, CURLcode code);
+
+/* Tests only, before there are providers: "127.0.0.1:5353" in place of resolv.conf's servers; NULL = those. */
+void discover_dns_test_set_servers(const char *csv);
 
 /* Watches a folder for files that change in it: providers of the kind file are refreshed. False when it cannot be
  * watched. */

@@ -7,15 +7,21 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "ingest/discover_private.h"
 #include "peer.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -504,6 +510,184 @@ static void one_that_hangs_keeps_no_other_waiting(void **state)
     world_close(&w);
 }
 
+/* ---- DNS ---- */
+
+/* A name server on loopback: what it answers about a name, by type. */
+static const struct {
+    const char *name;
+    int type;
+    const char *rdata; /* hex, of each record, a blank between them; "NX": no such name */
+} ZONE[] = {
+    {"_http._tcp.srv.test", 33, "0000000000500162047465737400 0000000000510161047465737400"},
+    {"a.test", 1, "0a000002 0a000001"},
+    {"six.test", 28, "fd000000000000000000000000000001"},
+    {"mx.test", 15, "000a046d61696c047465737400"},
+    {"ns.test", 2, "026e73047465737400"},
+    {"gone.test", 1, "NX"},
+    {"empty.test", 1, ""},
+};
+
+struct name_server {
+    int fd, port;
+    atomic_bool stop, fails;
+    pthread_t thread;
+};
+
+static size_t hex_bytes(const char *hex, size_t len, unsigned char *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i + 1 < len; i += 2) {
+        char pair[3] = {hex[i], hex[i + 1], 0};
+        out[n++] = (unsigned char)strtoul(pair, NULL, 16);
+    }
+    return n;
+}
+
+/* Answers one question; returns the bytes of the answer. */
+static size_t name_server_answer(const struct name_server *ns, unsigned char *m, size_t len)
+{
+    char name[256] = "";
+    size_t pos = 12;
+    while (pos < len && m[pos] && pos + m[pos] < len) {
+        (void)strncat(name, (const char *)m + pos + 1, m[pos]);
+        pos += m[pos] + 1u;
+        if (m[pos])
+            (void)strncat(name, ".", 2);
+    }
+    int type = m[pos + 2];
+    pos += 5;
+    m[2] = 0x84;
+    m[3] = atomic_load(&ns->fails) ? 2 : 0; /* SERVFAIL */
+    m[7] = 0;
+    m[11] = 0; /* no EDNS back */
+    for (size_t z = 0; z < ARRAY_COUNT(ZONE) && !m[3]; z++) {
+        if (strcasecmp(ZONE[z].name, name) != 0 || ZONE[z].type != type)
+            continue;
+        if (strcmp(ZONE[z].rdata, "NX") == 0)
+            m[3] = 3;
+        for (const char *at = ZONE[z].rdata; m[3] == 0 && *at;) {
+            size_t hex = strcspn(at, " ");
+            static const unsigned char HEAD[] = {0xc0, 12, 0, 0, 0, 1, 0, 0, 0, 60, 0};
+            memcpy(m + pos, HEAD, sizeof HEAD);
+            m[pos + 3] = (unsigned char)type;
+            size_t n = hex_bytes(at, hex, m + pos + 12);
+            m[pos + 11] = (unsigned char)n;
+            pos += 12 + n;
+            m[7]++;
+            at += hex + (at[hex] == ' ');
+        }
+    }
+    return pos;
+}
+
+static void *name_server_run(void *arg)
+{
+    struct name_server *ns = arg;
+    unsigned char message[4096];
+    struct sockaddr_in from;
+    while (!atomic_load(&ns->stop)) {
+        socklen_t from_bytes = sizeof from;
+        ssize_t len = recvfrom(ns->fd, message, 512, 0, (struct sockaddr *)&from, &from_bytes);
+        if (len < 17)
+            continue;
+        size_t bytes = name_server_answer(ns, message, (size_t)len);
+        (void)!sendto(ns->fd, message, bytes, 0, (struct sockaddr *)&from, from_bytes);
+    }
+    return NULL;
+}
+
+static void name_server_start(struct name_server *ns)
+{
+    struct error err;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof at;
+    struct timeval moment = {.tv_usec = 20000};
+    *ns = (struct name_server){.fd = socket(AF_INET, SOCK_DGRAM, 0)};
+    assert_true(bind(ns->fd, (struct sockaddr *)&at, sizeof at) == 0 &&
+                getsockname(ns->fd, (struct sockaddr *)&at, &bytes) == 0 &&
+                setsockopt(ns->fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof moment) == 0);
+    ns->port = ntohs(at.sin_port);
+    assert_true(thread_start(&ns->thread, "dns", name_server_run, ns, &err));
+}
+
+static void name_server_stop(struct name_server *ns)
+{
+    atomic_store(&ns->stop, true);
+    thread_join(ns->thread);
+    close(ns->fd);
+}
+
+static const struct {
+    const char *settings, *want;
+} RECORDS[] = {
+    {"names: [_http._tcp.srv.test]",
+     "a.test:81{__meta_dns_name=\"_http._tcp.srv.test\",__meta_dns_srv_record_port=\"81\","
+     "__meta_dns_srv_record_target=\"a.test.\"} "
+     "b.test:80{__meta_dns_name=\"_http._tcp.srv.test\",__meta_dns_srv_record_port=\"80\","
+     "__meta_dns_srv_record_target=\"b.test.\"} "},
+    {"names: [a.test], type: A, port: 9",
+     "10.0.0.1:9{__meta_dns_name=\"a.test\"} 10.0.0.2:9{__meta_dns_name=\"a.test\"} "},
+    {"names: [six.test], type: aaaa, port: 9", "[fd00::1]:9{__meta_dns_name=\"six.test\"} "},
+    {"names: [mx.test], type: MX, port: 25",
+     "mail.test:25{__meta_dns_mx_record_target=\"mail.test.\",__meta_dns_name=\"mx.test\"} "},
+    {"names: [ns.test], type: NS, port: 53",
+     "ns.test:53{__meta_dns_name=\"ns.test\",__meta_dns_ns_record_target=\"ns.test.\"} "},
+    {"names: [gone.test, a.test, empty.test], type: A, port: 9",
+     "10.0.0.1:9{__meta_dns_name=\"a.test\"} 10.0.0.2:9{__meta_dns_name=\"a.test\"} "},
+    {"names: [gone.test], type: A, port: 9", ""},
+};
+
+static void records_of_names_are_targets(void **state)
+{
+    (void)state;
+    struct name_server ns;
+    char servers[64], discovery[300];
+    name_server_start(&ns);
+    snprintf(servers, sizeof servers, "127.0.0.1:%d", ns.port);
+    discover_dns_test_set_servers(servers);
+    for (size_t i = 0; i < ARRAY_COUNT(RECORDS); i++) {
+        struct world w;
+        world_open(&w);
+        snprintf(discovery, sizeof discovery, "dns_sd_configs: [{%s, refresh_interval: 1h}]\n",
+                 RECORDS[i].settings);
+        apply(&w, discovery);
+        assert_true(discover_wait(w.discover, 10000));
+        assert_found(&w, RECORDS[i].want);
+        world_close(&w);
+    }
+    name_server_stop(&ns);
+    discover_dns_test_set_servers(NULL);
+}
+
+static void a_name_server_that_fails_keeps_the_last_records(void **state)
+{
+    (void)state;
+    struct name_server ns;
+    struct world w;
+    char servers[64];
+    static const char GOOD[] = "10.0.0.1:9{__meta_dns_name=\"a.test\"} "
+                               "10.0.0.2:9{__meta_dns_name=\"a.test\"} ";
+    name_server_start(&ns);
+    snprintf(servers, sizeof servers, "127.0.0.1:%d", ns.port);
+    discover_dns_test_set_servers(servers);
+    world_open(&w);
+    apply(&w, "dns_sd_configs: [{names: [a.test], type: A, port: 9, refresh_interval: 50ms}]\n");
+    assert_found(&w, GOOD);
+    atomic_store(&ns.fails, true);
+    assert_logged(&w, "could not look up \"a.test\"");
+    assert_string_equal(found(&w), GOOD);
+    atomic_store(&ns.fails, false);
+    assert_logged(&w, "discovery_recovered");
+    struct discover_stats stats;
+    discover_stats_get(w.discover, &stats);
+    assert_true(stats.dns_lookups > stats.dns_failures && stats.dns_failures > 0);
+    /* Gone while it asks somebody who does not answer. */
+    name_server_stop(&ns);
+    apply(&w, "dns_sd_configs: [{names: [b.test], type: A, port: 9, refresh_interval: 1h}]\n");
+    world_close(&w);
+    discover_dns_test_set_servers(NULL);
+}
+
 static void reloads_run_beside_refreshes(void **state)
 {
     (void)state;
@@ -539,6 +723,8 @@ int main(void)
         cmocka_unit_test(a_list_comes_from_a_server),
         cmocka_unit_test(a_bad_server_keeps_the_last_list),
         cmocka_unit_test(one_that_hangs_keeps_no_other_waiting),
+        cmocka_unit_test(records_of_names_are_targets),
+        cmocka_unit_test(a_name_server_that_fails_keeps_the_last_records),
         cmocka_unit_test(reloads_run_beside_refreshes),
     };
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
