@@ -107,7 +107,7 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         {"storage.series-per-metric-max", 0, FLAG_COUNT, &f->series_per_metric_max, "N",
          "Series of one metric; likewise. A quarter of all; 0: no limit."},
         {"storage.new-series-per-job-max", 0, FLAG_COUNT, &f->new_series_per_job_max, "N",
-         "New series of one job in ten minutes. Half of the job's; 0: no limit."},
+         "New series of one job in ten minutes. As many as it may have; 0: no limit."},
         {"query.lookback-delta", 0, FLAG_DURATION, &f->lookback_ms, "DURATION",
          "How far back a sample is looked for."},
         {"query.timeout", 0, FLAG_DURATION, &f->query_timeout_ms, "DURATION",
@@ -401,7 +401,8 @@ static void limits_derive(struct server_flags *f)
     if (f->series_per_metric_max == LIMIT_BY_MEMORY)
         f->series_per_metric_max = total / 4;
     if (f->new_series_per_job_max == LIMIT_BY_MEMORY)
-        f->new_series_per_job_max = f->series_per_job_max / 2;
+        f->new_series_per_job_max =
+            f->series_per_job_max; /* a job may begin with all it may have */
 }
 
 int command_server(int argc, char **argv)

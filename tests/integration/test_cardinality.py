@@ -89,7 +89,7 @@ def test_limits_follow_the_memory_limit():
             assert flags["storage.series-max"] == str(1 << 20)
             assert flags["storage.series-per-job-max"] == str(1 << 19)
             assert flags["storage.series-per-metric-max"] == str(1 << 18)
-            assert flags["storage.new-series-per-job-max"] == str(1 << 18)
+            assert flags["storage.new-series-per-job-max"] == str(1 << 19)
         with Belfry(d, None, ["--storage.series-per-job-max=0"]) as b:
             assert b.api("status/flags")["storage.series-per-job-max"] == "0"
             assert 'belfry_storage_series_limit{limit="job"} 0' in b.get("/metrics")[1].decode()

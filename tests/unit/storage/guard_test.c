@@ -70,6 +70,23 @@ static void limits_are_per_job_and_per_metric(void **state)
     series_guard_deinit(&g);
 }
 
+/* Near the limit of memory nothing new is made; this process has a few bytes. */
+static void short_memory_refuses(void **state)
+{
+    (void)state;
+    struct series_guard g;
+    struct db_options options = {.memory_bytes_max = 100};
+    void *some = mem_alloc(MEM_OTHER, 1000);
+    series_guard_init(&g, &options);
+    assert_int_equal(series_guard_ask(&g, VIEW("j"), VIEW("m"), (mono_time){SECOND}), GUARD_MEMORY);
+    series_guard_deinit(&g);
+    options.memory_bytes_max = UINT64_C(1) << 40;
+    series_guard_init(&g, &options);
+    assert_int_equal(series_guard_ask(&g, VIEW("j"), VIEW("m"), (mono_time){SECOND}), GUARD_NONE);
+    series_guard_deinit(&g);
+    mem_free(MEM_OTHER, some);
+}
+
 /* 100 at once, then ten a minute. */
 static void new_series_of_a_job_have_a_rate(void **state)
 {
@@ -261,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_are_per_job_and_per_metric),
+        cmocka_unit_test(short_memory_refuses),
         cmocka_unit_test(new_series_of_a_job_have_a_rate),
         cmocka_unit_test(event_names_job_metric_and_label),
         cmocka_unit_test(culprits_are_bounded),
