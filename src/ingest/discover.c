@@ -605,8 +605,9 @@ size_t discover_file_times(struct discover *d, struct arena *arena, struct disco
             if (r->sets[j]->source.len == 0)
                 continue;
             items = arena_grow(arena, items, &capacity, count + 1, sizeof *items);
-            items[count++] = (struct discover_file_time){arena_copy(arena, r->sets[j]->source),
-                                                         r->sets[j]->changed_seconds};
+            items[count++] = (struct discover_file_time){
+                arena_copy(arena, r->sets[j]->source),
+                atomic_load_explicit(&r->sets[j]->changed_seconds, memory_order_relaxed)};
         }
     }
     mutex_unlock(&d->results);

@@ -102,10 +102,17 @@ static bool file_refresh(struct discover_provider *p, struct sd_file *f, bool ma
         discover_failed(p, f->groups ? "its last targets stay" : "it has no targets", &err);
         return true;
     }
-    target_groups_unref(f->groups);
-    f->groups = groups;
-    groups->source = arena_copy(&groups->arena, view_from(f->path));
-    groups->changed_seconds = (double)before.st_mtim.tv_sec + (double)before.st_mtim.tv_nsec / 1e9;
+    if (f->groups &&
+        f->groups->hash == groups->hash) { /* written again, the same: nothing is new */
+        target_groups_unref(groups);
+    } else {
+        target_groups_unref(f->groups);
+        f->groups = groups;
+        groups->source = arena_copy(&groups->arena, view_from(f->path));
+    }
+    atomic_store_explicit(&f->groups->changed_seconds,
+                          (double)before.st_mtim.tv_sec + (double)before.st_mtim.tv_nsec / 1e9,
+                          memory_order_relaxed);
     return true;
 }
 

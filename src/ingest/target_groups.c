@@ -2,6 +2,7 @@
 /* target_groups.c: see target_groups.h. */
 #include "ingest/target_groups.h"
 
+#include "base/checksum.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -285,6 +286,7 @@ bool target_groups_parse(struct view text, enum target_groups_format format, str
         target_groups_unref(g);
         return false;
     }
+    g->hash = hash64_view(text);
     *out = g;
     return true;
 }

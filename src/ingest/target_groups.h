@@ -23,9 +23,10 @@ struct target_groups {
     struct arena arena;
     struct config_target_groups groups;
     size_t target_count;
-    /* Of a file: its path and when it was changed, since the epoch. Set before it is shared. */
+    uint64_t hash; /* of the text that it was read from */
+    /* Of a file: its path, set before it is shared, and when it was changed, since the epoch (relaxed: a statistic). */
     struct view source;
-    double changed_seconds;
+    _Atomic double changed_seconds;
 };
 
 enum target_groups_format { TARGET_GROUPS_JSON, TARGET_GROUPS_YAML };

@@ -210,6 +210,11 @@ static void collect_scrape(belfry_emitter *e, const struct scrape_stats *s)
          "of more "
          "than 64 KiB, where the job has no such limit of its own.",
          (double)s->series_outsized},
+        {"belfry_scrape_syncs_total",
+         "Times that targets were compared with a new configuration or discovery.",
+         (double)s->syncs},
+        {"belfry_scrape_sync_seconds_total", "Time of that: relabelling, comparing, telling.",
+         s->sync_seconds},
         {"prometheus_target_scrape_pools_failed_total",
          "Targets whose labels make no target, at the syncs so far.", (double)s->targets_failed},
         {"prometheus_target_scrapes_exceeded_sample_limit_total",
@@ -351,6 +356,18 @@ static void collect_discovery(belfry_emitter *e, struct scrape_manager *scrape)
         const belfry_label labels[] = {{"config", arena_copy(&arena, targets.pools[i].name).ptr},
                                        {"name", "scrape"}};
         belfry_emit_sample(e, NULL, labels, 2, (double)targets.pools[i].found_count);
+    }
+    belfry_emit_family(e, "prometheus_target_scrape_pool_targets",
+                       "Current number of targets in this scrape pool.", BELFRY_GAUGE);
+    for (size_t i = 0; i < targets.pool_count; i++) {
+        const belfry_label job = {"scrape_job", arena_copy(&arena, targets.pools[i].name).ptr};
+        belfry_emit_sample(e, NULL, &job, 1, (double)targets.pools[i].active_count);
+    }
+    belfry_emit_family(e, "prometheus_target_scrape_pool_target_limit",
+                       "Maximum number of targets allowed in this scrape pool.", BELFRY_GAUGE);
+    for (size_t i = 0; i < targets.pool_count; i++) {
+        const belfry_label job = {"scrape_job", arena_copy(&arena, targets.pools[i].name).ptr};
+        belfry_emit_sample(e, NULL, &job, 1, (double)targets.pools[i].job->target_limit);
     }
     scrape_targets_release(&targets);
     arena_deinit(&arena);

@@ -309,6 +309,22 @@ static void files_are_read_at_once_and_when_they_change(void **state)
     put(&w, "b.yml", "[]\n"); /* an empty list is a list */
     assert_found(&w, "d:1{__meta_filepath=\"D/d.json\"} ");
 
+    /* Written again with the same text: the very list that was there. */
+    struct discover_result *before =
+        discover_result_get(w.discover, &w.config->scrape_configs.items[0].discoveries.items[0]);
+    struct discover_stats stats;
+    discover_stats_get(w.discover, &stats);
+    uint64_t scans = stats.file_scans;
+    put(&w, "d.json", "[{\"targets\":[\"d:1\"]}]");
+    mono_time end = mono_add_ms(clock_mono(), 10000);
+    while (stats.file_scans < scans + 2 && clock_mono().ns < end.ns)
+        discover_stats_get(w.discover, &stats);
+    struct discover_result *after =
+        discover_result_get(w.discover, &w.config->scrape_configs.items[0].discoveries.items[0]);
+    assert_ptr_equal(before, after);
+    discover_result_unref(before);
+    discover_result_unref(after);
+
     struct arena arena;
     struct discover_file_time *times;
     arena_init(&arena, MEM_OTHER, 0);
