@@ -213,6 +213,17 @@ uint64_t dir_bytes(const char *path)
     return bytes_below(AT_FDCWD, path, 0);
 }
 
+bool dir_total_bytes(const char *path, uint64_t *out, struct error *err)
+{
+    struct statvfs st;
+    *out = 0;
+    if (statvfs(path, &st) != 0)
+        return error_set_errno(err, errno, "could not ask for the size of the disk at \"%s\"",
+                               path);
+    *out = (uint64_t)st.f_blocks * st.f_frsize;
+    return true;
+}
+
 bool dir_free_bytes(const char *path, uint64_t *out, struct error *err)
 {
     struct statvfs st;

@@ -64,7 +64,9 @@ MUST_USE bool dir_list(const char *path, dir_visit visit, void *arg, struct erro
 MUST_USE bool dir_remove(const char *path, struct error *err);
 /* Bytes of all regular files below. */
 uint64_t dir_bytes(const char *path);
-/* Free bytes of the file system that holds path. */
+/* Size of the file system that holds path. */
+MUST_USE bool dir_total_bytes(const char *path, uint64_t *out, struct error *err);
+/* Free bytes of it. */
 MUST_USE bool dir_free_bytes(const char *path, uint64_t *out, struct error *err);
 /* Takes an exclusive flock on path (created when missing); ERROR_BUSY when another process has it. */
 MUST_USE bool file_lock(struct file **out, const char *path, struct error *err);

@@ -255,7 +255,6 @@ static void warn_without_effect(struct loader *l, const struct yaml_node *root)
                                          "always_scrape_classic_histograms",
                                          "convert_classic_histograms_to_nhcb"};
     static const char *const TSDB[] = {"stale_series_compaction_threshold", "chunk_encoding"};
-    static const char *const RETENTION[] = {"percentage"};
     const struct yaml_node *storage = yaml_find(root, "storage"),
                            *tsdb = yaml_find(storage, "tsdb");
     for (size_t i = 0; i < ARRAY_COUNT(SECTIONS); i++) {
@@ -265,7 +264,6 @@ static void warn_without_effect(struct loader *l, const struct yaml_node *root)
     }
     warn_of_fields(l, yaml_find(root, "global"), GLOBAL, ARRAY_COUNT(GLOBAL));
     warn_of_fields(l, tsdb, TSDB, ARRAY_COUNT(TSDB));
-    warn_of_fields(l, yaml_find(tsdb, "retention"), RETENTION, ARRAY_COUNT(RETENTION));
 }
 
 bool config_finish(struct loader *l, const struct yaml_node *root, struct config *c)

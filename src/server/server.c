@@ -146,7 +146,7 @@ static void log_config_warnings(struct server *s, const struct config *config)
             BELFRY_STRN("detail", config->warnings.items[i].ptr, config->warnings.items[i].len));
 }
 
-/* Flags come first; what they do not say the file may. */
+/* What the file says goes before the flags; after a reload that no longer says it, the flags are in force again. */
 static void apply_retention(struct server *s, const struct config *config)
 {
     const struct config_storage *storage = config->storage;
@@ -156,8 +156,8 @@ static void apply_retention(struct server *s, const struct config *config)
         time_ms = storage->retention_time_ms;
     if (storage->retention_size_bytes > 0)
         bytes = (uint64_t)storage->retention_size_bytes;
-    if (storage->retention_time_ms > 0 || storage->retention_size_bytes > 0)
-        db_set_retention(s->db, time_ms, bytes);
+    db_set_retention(s->db, time_ms, bytes);
+    db_set_retention_percentage(s->db, storage->retention_percentage);
 }
 
 /* As in Prometheus, but that without a word of the file late samples are taken for a day. */

@@ -502,6 +502,12 @@ void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_by
     atomic_store_explicit(&db->retention_bytes, retention_bytes, memory_order_relaxed);
 }
 
+void db_set_retention_percentage(struct db *db, double percentage)
+{
+    uint32_t ppm = percentage > 0 ? (uint32_t)(percentage * 10000) : 0;
+    atomic_store_explicit(&db->retention_ppm, ppm, memory_order_relaxed);
+}
+
 void db_set_out_of_order_window(struct db *db, int64_t window_ms)
 {
     head_set_out_of_order_window(db->head, window_ms);

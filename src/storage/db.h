@@ -83,6 +83,8 @@ MUST_USE bool db_snapshot(struct db *db, bool skip_head, char name[DB_SNAPSHOT_N
 /* Appends the blocks as JSON, an array of what Prometheus' meta.json says, ascending by time. */
 void db_blocks_json(struct db *db, struct buffer *out);
 void db_set_retention(struct db *db, int64_t retention_ms, uint64_t retention_bytes);
+/* Bytes as a share of the disk, whatever its size is then; goes before retention_bytes. 0 = none. */
+void db_set_retention_percentage(struct db *db, double percentage);
 /* Samples up to this much older than the newest one are taken in any order; 0 = 24 h, negative = off: then a series
  * takes only what is after its last sample. Any thread. */
 void db_set_out_of_order_window(struct db *db, int64_t window_ms);

@@ -89,6 +89,7 @@ struct db {
 
     _Atomic int64_t retention_ms;
     _Atomic uint64_t retention_bytes;
+    _Atomic uint32_t retention_ppm; /* of the disk; 0 = none */
     _Atomic uint64_t blocks_cut, blocks_deleted, cut_failures, columns_damaged, compactions,
         compactions_failed; /* relaxed: statistics */
 };

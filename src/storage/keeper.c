@@ -366,14 +366,27 @@ static int end_order(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* 0 = no limit by size. A disk whose size cannot be asked for limits nothing: that deletes no data. */
+static uint64_t retention_bytes_max(struct db *db)
+{
+    uint32_t ppm = atomic_load_explicit(&db->retention_ppm, memory_order_relaxed);
+    uint64_t disk_bytes;
+    struct error err;
+    if (ppm == 0)
+        return atomic_load_explicit(&db->retention_bytes, memory_order_relaxed);
+    if (dir_total_bytes(db->dir, &disk_bytes, &err))
+        return (uint64_t)((double)disk_bytes * ppm / 1e6);
+    db_log(db, true, "retention_failed", "%s", err.message);
+    return 0;
+}
+
 /* How many blocks must go, from the one that ends first on: those that end before the time limit, then as
  * many as it takes to be below the limit of size. */
 static size_t retention_count(struct db *db, const struct db_state *state,
                               struct block *const *by_end)
 {
     int64_t retention_ms = atomic_load_explicit(&db->retention_ms, memory_order_relaxed);
-    uint64_t bytes_max = atomic_load_explicit(&db->retention_bytes, memory_order_relaxed),
-             bytes = 0;
+    uint64_t bytes_max = retention_bytes_max(db), bytes = 0;
     int64_t newest = retention_now(db, state);
     char head_dir[DB_PATH_BYTES_MAX];
     size_t count = 0;

@@ -42,3 +42,38 @@ def test_retention_by_time_removes_old_blocks():
             oldest = min(json.load(open(p))["maxTime"] for p in glob.glob(d + "/data/*/meta.json"))
             age_ms = time.time() * 1000 - oldest
             assert age_ms < 10000, "a block that ended %d ms ago is still there" % age_ms
+
+
+ADMIN_REFUSALS = [
+    ("POST", "/api/v1/admin/tsdb/delete_series", 400, "no match[] parameter provided"),
+    ("POST", "/api/v1/admin/tsdb/delete_series?match[]={}", 400, "match[] must contain at least one non-empty matcher"),
+    ("POST", "/api/v1/admin/tsdb/delete_series?match[]=up&start=x", 400, "cannot parse \\\"x\\\" to a valid timestamp"),
+    ("PUT", "/api/v1/admin/tsdb/snapshot?skip_head=maybe", 400, "strconv.ParseBool: parsing \\\"maybe\\\": invalid syntax"),
+    ("GET", "/api/v1/admin/tsdb/snapshot", 405, ""),
+]
+
+
+def test_series_are_deleted_and_snapshots_taken_over_http():
+    """What is deleted is gone at once, in blocks and head, and stays so; a copy of a snapshot is a data folder."""
+    body = lambda: "".join("m{n=\"%d\"} %d\n" % (n, time.time() * 1000) for n in range(10))
+    flags = ["--storage.tsdb.min-block-duration=2s", "--web.enable-admin-api"]
+    with folder() as d, Target(text(body)) as t:
+        with Belfry(d, config({"t": t.address}, "100ms"), flags=flags) as b:
+            wait_for(lambda: len(b.api("status/tsdb/blocks")["blocks"]) >= 2, "two blocks", 30)
+            block = b.api("status/tsdb/blocks")["blocks"][0]
+            assert block["stats"]["numSamples"] > 0 and block["compaction"]["level"] >= 1 and block["version"] == 1
+            for method, path, status, words in ADMIN_REFUSALS:
+                got = b.request(method, path)
+                assert got[0] == status and words in got[1].decode(), (path, got)
+            at = time.time()
+            assert b.request("POST", "/api/v1/admin/tsdb/delete_series?match[]=m{n=\"3\"}&match[]=m{n=\"4\"}")[0] == 204
+            assert b.query('count(count_over_time(m[1h]))', time="%.3f" % at)[0]["value"][1] == "8"
+            assert b.request("PUT", "/api/v1/admin/tsdb/clean_tombstones")[0] == 204
+            assert all("numTombstones" not in x["stats"] for x in b.api("status/tsdb/blocks")["blocks"])
+            name = json.loads(b.request("POST", "/api/v1/admin/tsdb/snapshot")[1])["data"]["name"]
+            assert b.stop() == 0
+        with Belfry(d, config({"none": []}), flags=flags) as b:
+            assert b.query('count(count_over_time(m[1h]))', time="%.3f" % at)[0]["value"][1] == "8"
+        with Belfry(d, config({"none": []}), data="data/snapshots/" + name) as b:
+            assert b.query('count(count_over_time(m[1h]))', time="%.3f" % at)[0]["value"][1] == "8"
+            assert b.request("POST", "/api/v1/admin/tsdb/snapshot")[0] == 503

@@ -292,7 +292,6 @@ static void what_has_no_effect_warns(void **state)
         "belfry.yml:1:13: section \"rule_files\" has no effect in this version",
         "belfry.yml:3:3: section \"alerting\" has no effect in this version",
         "belfry.yml:6:1: section \"remote_write\" has no effect in this version",
-        "belfry.yml:14:52: field \"percentage\" has no effect in this version",
         "belfry.yml:12:29: field \"scrape_native_histograms\" has no effect in this version",
     };
     assert_int_equal(c->warnings.count, ARRAY_COUNT(WARNINGS));
