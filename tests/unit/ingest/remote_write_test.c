@@ -8,7 +8,9 @@
 #include "ingest/remote_write_decode.h"
 #include "storage/db.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <snappy-c.h>
 #include <stdarg.h>
@@ -462,6 +464,42 @@ static void exemplars_are_kept_for_series_that_are_known(void **state)
     assert_int_equal(storage.head_series, 1);
 }
 
+static int disk_is_full(void *arg, enum file_op op, const char *path, size_t *bytes)
+{
+    (void)arg;
+    (void)path;
+    (void)bytes;
+    return op == FILE_OP_WRITE ? ENOSPC : 0;
+}
+
+/* A full disk is no reason to drop a request: the sender is told to come again, and then all is well. */
+static void full_disk_asks_to_come_again(void **state)
+{
+    struct world *world = *state;
+    struct write_outcome o;
+    put_series(&world->raw, "j", "i", "1", START, 1);
+    send_raw(world->w, &world->raw, &o);
+    assert_int_equal(o.status, 204);
+    file_test_set_hook(disk_is_full, NULL);
+    for (int i = 0; i < 2; i++) { /* the first finds out, the second is turned away */
+        put_series(&world->raw, "j", "i", "1", START + 1, 2);
+        put_series(&world->raw, "j", "new", "1", START + 1, 3);
+        send_raw(world->w, &world->raw, &o);
+        assert_int_equal(o.status, 503);
+    }
+    file_test_set_hook(NULL, NULL);
+    do { /* the WAL tries again by itself */
+        sched_yield();
+        put_series(&world->raw, "j", "i", "1", START + 1, 2);
+        put_series(&world->raw, "j", "new", "1", START + 1, 3);
+        send_raw(world->w, &world->raw, &o);
+    } while (o.status == 503);
+    if (o.status != 204)
+        fail_msg("%s", o.err.message);
+    assert_dump(world->db, "m{instance=\"i\",job=\"j\",n=\"1\"} 1@0 2@1\n"
+                           "m{instance=\"new\",job=\"j\",n=\"1\"} 3@1\n");
+}
+
 /* ---- several senders ---- */
 
 enum { SENDERS = 4, ROUNDS = 100 };
@@ -531,6 +569,7 @@ int main(void)
                                         close_world),
         cmocka_unit_test_setup_teardown(exemplars_are_kept_for_series_that_are_known, open_world,
                                         close_world),
+        cmocka_unit_test_setup_teardown(full_disk_asks_to_come_again, open_world, close_world),
         cmocka_unit_test_setup_teardown(senders_may_share_groups, open_world, close_world),
     };
     return cmocka_run_group_tests_name("remote_write", tests, NULL, NULL);
