@@ -208,8 +208,9 @@ static bool group_rewrite(struct head *h, struct head_view *view, uint32_t group
 
 bool head_late_rewrite(struct head *h, struct error *err)
 {
-    struct head_late_mark mark;
-    if (!head_late_mark(h, true, &mark, err))
+    /* No epoch ends: nothing is forgotten by this, and only runs of one epoch are merged. */
+    struct head_late_mark mark = {.segment = wal_rotate(h->wal)};
+    if (!wal_flush(h->wal, err))
         return false;
     struct head_view *view = head_pin_late(h);
     bool ok = true;

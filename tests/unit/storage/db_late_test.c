@@ -402,6 +402,157 @@ static void the_window_counts_from_blocks_too(void **state)
     appender_rollback(&a);
 }
 
+/* --- threads -------------------------------------------------------------------------------------- */
+
+enum { STRESS_SECONDS = 3000, STRESS_WRITERS = 2, STRESS_READERS = 2 };
+
+struct stress {
+    struct db *db;
+    atomic_uint running;
+    _Atomic uint64_t reads;
+    uint64_t seed;
+};
+struct stress_thread {
+    struct stress *stress;
+    int number;
+    pthread_t thread;
+};
+
+static double stress_value(int64_t t)
+{
+    return (double)((t - START) / 1000 * 7 % 1001);
+}
+
+/* Every second of a series, in an order that strays by minutes. */
+static void *stress_write(void *arg)
+{
+    struct stress_thread *w = arg;
+    struct random random;
+    struct arena arena;
+    struct error err;
+    struct group *g;
+    char key[16];
+    uint32_t slot;
+    int waiting[256], count = 0, next = 0;
+    random_seed(&random, w->stress->seed + (uint64_t)w->number);
+    arena_init(&arena, MEM_OTHER, 0);
+    snprintf(key, sizeof key, "stress %d", w->number);
+    assert_ok(db_group_open(w->stress->db, view_from(key), &g, &err));
+    assert_ok(group_slot(g, labels_of(&arena, w->number), &slot, &err));
+    while (next < STRESS_SECONDS || count > 0) {
+        while (next < STRESS_SECONDS && count < 256)
+            waiting[count++] = next++;
+        /* Mostly the oldest that waits, so that there are rows too. */
+        int k = (int)random_below(&random, (uint64_t)count);
+        for (int i = 0; i < count && random_below(&random, 4) != 0; i++)
+            k = waiting[i] < waiting[k] ? i : k;
+        int64_t t = START + waiting[k] * (int64_t)1000;
+        struct appender a;
+        bool begun = appender_begin(&a, g, t, &err);
+        if (!begun && err.kind == ERROR_BUSY) {
+            sched_yield(); /* too many late ones wait for the keeper */
+            continue;
+        }
+        assert_ok(begun);
+        appender_sample(&a, slot, stress_value(t));
+        assert_ok(appender_commit(&a, random_below(&random, 50) == 0 ? APPENDER_WAIT : 0, &err));
+        waiting[k] = waiting[--count];
+    }
+    group_close(g);
+    arena_deinit(&arena);
+    atomic_fetch_sub(&w->stress->running, 1);
+    return NULL;
+}
+
+/* How many samples each series has; all are right. */
+static void stress_count(struct db *db, size_t out[STRESS_WRITERS])
+{
+    struct arena arena;
+    struct error err;
+    struct select all = {NULL, 0, INT64_MIN, INT64_MAX, 0};
+    struct series_list list;
+    memset(out, 0, STRESS_WRITERS * sizeof *out);
+    arena_init(&arena, MEM_QUERY, 0);
+    struct label_store *store = label_store_new(MEM_QUERY, 0);
+    struct storage_view *view = source_pin(db_as_source(db), INT64_MIN, INT64_MAX, &err);
+    assert_ok(view_select(view, &all, store, &arena, &list, &err));
+    struct storage_reader *r = view_reader_new(view, NULL, &err);
+    for (size_t i = 0; i < list.count; i++) {
+        struct samples got;
+        struct labels ls = label_store_labels(store, list.items[i].labels, &arena);
+        assert_ok(reader_read(r, list.items[i].ref, INT64_MIN, INT64_MAX, &got, &err));
+        for (size_t k = 0; k < got.count; k++) {
+            if (got.values[k] != stress_value(got.times[k]) ||
+                (k > 0 && got.times[k] <= got.times[k - 1]))
+                fail_msg("a wrong sample at %" PRId64, got.times[k] - START);
+        }
+        out[labels_get(ls, VIEW("n")).ptr[0] - '0'] = got.count;
+    }
+    storage_reader_free(r);
+    view_release(view);
+    label_store_free(store);
+    arena_deinit(&arena);
+}
+
+static void *stress_read(void *arg)
+{
+    struct stress_thread *r = arg;
+    size_t before[STRESS_WRITERS] = {0}, now[STRESS_WRITERS];
+    while (atomic_load(&r->stress->running) > 0) {
+        stress_count(r->stress->db, now);
+        for (int i = 0; i < STRESS_WRITERS; i++) {
+            if (now[i] < before[i])
+                fail_msg("series %d had %zu samples, now %zu", i, before[i], now[i]);
+            before[i] = now[i];
+        }
+        atomic_fetch_add(&r->stress->reads, 1);
+    }
+    return NULL;
+}
+
+/* Writers in disorder, a keeper that cuts and saves, a compactor that merges, and readers: no sample that was seen
+ * vanishes on its way from run to row to block to merged block. */
+static void nothing_vanishes_on_its_way(void **state)
+{
+    struct model *m = *state;
+    struct error err;
+    struct stress st = {.seed = (uint64_t)clock_mono().ns};
+    struct stress_thread writers[STRESS_WRITERS], readers[STRESS_READERS];
+    size_t count[STRESS_WRITERS];
+    print_message("seed %" PRIu64 "\n", st.seed);
+    close_all(m);
+    m->opts = (struct db_options){
+        .block_range_ms = 100 * 1000, .late_bytes_max = 6000, .wal_segment_bytes = 20000};
+    open_all(m);
+    st.db = m->db;
+    atomic_init(&st.running, STRESS_WRITERS);
+    for (int i = 0; i < STRESS_WRITERS; i++) {
+        writers[i] = (struct stress_thread){&st, i, 0};
+        assert_ok(thread_start(&writers[i].thread, "writer", stress_write, &writers[i], &err));
+    }
+    for (int i = 0; i < STRESS_READERS; i++) {
+        readers[i] = (struct stress_thread){&st, i, 0};
+        assert_ok(thread_start(&readers[i].thread, "reader", stress_read, &readers[i], &err));
+    }
+    while (atomic_load(&st.running) > 0)
+        assert_ok(db_maintain(m->db, &err));
+    for (int i = 0; i < STRESS_WRITERS; i++)
+        thread_join(writers[i].thread);
+    for (int i = 0; i < STRESS_READERS; i++)
+        thread_join(readers[i].thread);
+    for (int round = 0; round < 3; round++) {
+        db_flush(m->db);
+        stress_count(m->db, count);
+        for (int i = 0; i < STRESS_WRITERS; i++)
+            assert_int_equal(count[i], STRESS_SECONDS);
+        if (round == 0)
+            assert_ok(db_maintain(m->db, &err));
+        else
+            reopen(m);
+    }
+    assert_true(stats_of(m).blocks > 0);
+}
+
 static size_t count_all(struct model *m)
 {
     struct arena arena;
@@ -487,6 +638,7 @@ int main(void)
         TEST(random_order_agrees_with_a_model),
         TEST(the_window_counts_from_blocks_too),
         TEST(a_clock_that_steps_loses_nothing),
+        TEST(nothing_vanishes_on_its_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
