@@ -39,7 +39,7 @@ bool http_role_parse(struct view name, enum http_role *out)
     return false;
 }
 
-static bool peer_is_loopback(const struct sockaddr *sa)
+bool peer_is_loopback(const struct sockaddr *sa)
 {
     if (sa->sa_family == AF_INET)
         return ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr) >> 24 == 127;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* http_connection.c: what MHD calls: a connection's begin and end, a request's line, headers, body and end. */
 #include "base/assert.h"
+#include "base/checksum.h"
 #include "net/http_private.h"
 
 #include <netdb.h>
@@ -17,6 +18,27 @@ static void connection_begin_tls(struct http_connection *c, struct MHD_Connectio
         (void)shutdown(c->fd, SHUT_RDWR); /* no handshake without our settings */
 }
 
+/* 0 for this machine: its programs, and a proxy on it, speak for many. */
+static uint64_t peer_hash(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *sa = info ? info->client_addr : NULL;
+    uint64_t hash = 0;
+    if (sa == NULL || peer_is_loopback(sa))
+        return 0;
+    if (sa->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const void *)sa;
+        hash = hash64_secret(&v4->sin_addr, sizeof v4->sin_addr);
+    } else if (sa->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const void *)sa;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
+        hash = mapped ? hash64_secret(v6->sin6_addr.s6_addr + 12, 4)
+                      : hash64_secret(v6->sin6_addr.s6_addr, 8);
+    }
+    return hash ? hash : 1;
+}
+
 static void connection_open(struct http_server *s, struct MHD_Connection *mhd, void **context)
 {
     const union MHD_ConnectionInfo *info =
@@ -25,6 +47,7 @@ static void connection_open(struct http_server *s, struct MHD_Connection *mhd, v
     struct http_connection *c = mem_alloc_zero(MEM_HTTP, 1, sizeof *c);
     c->server = s;
     c->fd = info->connect_fd;
+    c->peer = peer_hash(mhd);
     *context = c;
     if (s->has_tls)
         connection_begin_tls(c, mhd);
@@ -129,6 +152,7 @@ static enum MHD_Result request_go_on(struct http_request *rq, enum http_verdict 
 {
     switch (verdict) {
     case HTTP_ALLOWED:
+        governor_admit_request(rq->connection);
         rq->state = REQUEST_RECEIVING;
         return MHD_YES;
     case HTTP_REFUSED:

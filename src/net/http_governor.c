@@ -133,7 +133,8 @@ static void set_phase_locked(struct http_connection *c, enum connection_phase ph
     if (phase == CONNECTION_IDLE)
         timeout_ms = o->idle_timeout_ms;
     else if (phase == CONNECTION_READING)
-        timeout_ms = o->read_timeout_ms;
+        timeout_ms = c->admitted || o->read_timeout_ms < HTTP_HEADERS_MS_MAX ? o->read_timeout_ms
+                                                                             : HTTP_HEADERS_MS_MAX;
     else if (phase == CONNECTION_SENDING)
         timeout_ms = o->write_timeout_ms;
     if (c->phase == CONNECTION_CUT)
@@ -143,15 +144,17 @@ static void set_phase_locked(struct http_connection *c, enum connection_phase ph
     c->deadline = timeout_ms ? mono_add_ms(c->since, timeout_ms) : (mono_time){0};
 }
 
-/* Cuts the connection that waits longest without a request of its own. False when all have something to do. */
-static bool make_room_locked(struct governor *g)
+/* Cuts the connection that waits longest without a request of its own; of this peer, unless it is 0. False when all
+ * have something to do. */
+static bool make_room_locked(struct governor *g, uint64_t peer)
 {
     struct http_connection *longest = NULL;
     for (struct http_connection *c = g->first; c; c = c->next) {
         bool silent =
             c->phase == CONNECTION_IDLE || (c->phase == CONNECTION_READING && c->request == NULL &&
                                             mono_ms_since(c->since) >= HTTP_SILENT_MS_MIN);
-        if (silent && (longest == NULL || c->since.ns < longest->since.ns))
+        if (silent && (peer == 0 || c->peer == peer) &&
+            (longest == NULL || c->since.ns < longest->since.ns))
             longest = c;
     }
     if (longest == NULL)
@@ -162,12 +165,12 @@ static bool make_room_locked(struct governor *g)
     return true;
 }
 
-/* How many count: those that are cut are on their way out. */
-static size_t living_locked(const struct governor *g)
+/* How many count, of this peer unless it is 0: those that are cut are on their way out. */
+static size_t living_locked(const struct governor *g, uint64_t peer)
 {
     size_t count = 0;
     for (const struct http_connection *c = g->first; c; c = c->next)
-        count += c->phase != CONNECTION_CUT;
+        count += c->phase != CONNECTION_CUT && (peer == 0 || c->peer == peer);
     return count;
 }
 
@@ -177,8 +180,11 @@ void governor_add_connection(struct http_connection *c)
     size_t max = c->server->options.connections_max * c->server->listener_count;
     mutex_lock(&g->mutex);
     /* One that just answered its last request is idle too, until it is gone: cutting it may not be enough. */
-    while (!c->is_over && g->connection_count >= max && living_locked(g) >= max)
-        c->is_over = !make_room_locked(g);
+    while (!c->is_over && g->connection_count >= max && living_locked(g, 0) >= max)
+        c->is_over = !make_room_locked(g, 0);
+    /* One address has half of the places: beyond it takes the place of one of its own. */
+    if (!c->is_over && c->peer && living_locked(g, c->peer) >= (max + 1) / 2)
+        c->is_over = !make_room_locked(g, c->peer);
     /* Before its first request a connection has no longer than a request may take to arrive. */
     set_phase_locked(c, CONNECTION_READING);
     c->next = g->first;
@@ -244,7 +250,17 @@ void governor_begin_request(struct http_connection *c, struct http_request *rq)
     struct governor *g = &c->server->governor;
     mutex_lock(&g->mutex);
     c->request = rq;
+    c->admitted = false;
     g->request_count++;
+    set_phase_locked(c, CONNECTION_READING);
+    mutex_unlock(&g->mutex);
+}
+
+void governor_admit_request(struct http_connection *c)
+{
+    struct governor *g = &c->server->governor;
+    mutex_lock(&g->mutex);
+    c->admitted = true;
     set_phase_locked(c, CONNECTION_READING);
     mutex_unlock(&g->mutex);
 }

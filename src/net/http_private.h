@@ -41,6 +41,8 @@ enum {
     HTTP_CONNECTIONS_RESERVE = 32,
     /* A connection that sent nothing for so long makes room for another. Chosen, not measured. */
     HTTP_SILENT_MS_MIN = 1000,
+    /* Until the headers are there and access is decided a client has no longer than this (spec/reliability.md). */
+    HTTP_HEADERS_MS_MAX = 10 * 1000,
     HTTP_SEGMENTS_MAX = 16,
     HTTP_CAPTURES_MAX = 4,
     HTTP_HEADERS_MAX = 100,
@@ -62,6 +64,8 @@ struct http_connection {
     int fd;                     /* constant; open while the connection is in the list */
     bool is_over;               /* of the reserve: constant once it is in the list */
     struct http_tls *tls;       /* constant; NULL = plain */
+    uint64_t
+        peer; /* constant: a hash of its address, of IPv6 the first half; 0 = loopback, not limited */
 
     /* Governor's mutex. */
     struct http_connection *previous, *next;
@@ -70,6 +74,7 @@ struct http_connection {
     mono_time deadline;           /* of the phase; WORKING has none */
     struct http_request *request; /* NULL between requests */
     bool hung_up;                 /* seen while WORKING: polled no more */
+    bool admitted;                /* the headers of its request have come, and it may run */
 };
 
 struct response_header {
@@ -202,6 +207,7 @@ bool route_find(struct http_request *rq); /* false: 404 or 405 is in the respons
 bool http_tls_begin(struct http_tls *tls, gnutls_session_t session);
 
 /* http_access.c */
+bool peer_is_loopback(const struct sockaddr *sa);
 void request_judge_caller(struct http_request *rq);
 /* False: a page of another site wants to change something; the response says so. */
 bool request_check_site(struct http_request *rq);
@@ -237,6 +243,8 @@ void governor_set_phase(struct http_connection *c, enum connection_phase phase);
 /* May a connection be kept for a next request? */
 bool governor_may_keep(struct http_server *s);
 void governor_begin_request(struct http_connection *c, struct http_request *rq);
+/* The headers have come and the request may run: its body may take as long as a body may. */
+void governor_admit_request(struct http_connection *c);
 void governor_end_request(struct http_connection *c);
 /* A job left its connection behind: the last thing it does. */
 void governor_job_done(struct http_server *s);

@@ -23,6 +23,7 @@
 #include "server/sandbox.h"
 #include "server/self_metrics.h"
 #include "server/service_notify.h"
+#include "server/start_pages.h"
 #include "storage/exemplars.h"
 
 #include <belfry/log.h>
@@ -35,7 +36,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { POOL_QUEUE_MAX = 10000, LOG_TEXT_BYTES = 2048, ALLOCATOR_ARENAS_MAX = 2 };
+enum {
+    READ_MS_MAX = 60 * 1000, /* a request is sent faster, or cut */
+    POOL_QUEUE_MAX = 10000,
+    LOG_TEXT_BYTES = 2048,
+    ALLOCATOR_ARENAS_MAX = 2
+};
 
 struct server {
     const struct server_options *opts;
@@ -263,25 +269,27 @@ static bool open_access(struct server *s, struct error *err)
 
 static bool open_http(struct server *s, struct error *err)
 {
-    struct http_server_options options = {.addresses = s->opts->addresses,
-                                          .address_count = s->opts->address_count,
-                                          .connections_max = s->opts->connections_max,
-                                          .idle_timeout_ms = s->opts->read_timeout_ms,
-                                          .cors_origin = s->opts->cors_origin,
-                                          .anonymous_role = s->opts->anonymous_role,
-                                          .forbidden_hint =
-                                              "add a user with \"belfry user add NAME\"",
-                                          .external_url = s->opts->external_url,
-                                          .prefix = s->opts->prefix,
-                                          .access = access_check,
-                                          .tls = access_tls,
-                                          .decorate = access_decorate,
-                                          .access_arg = s->access,
-                                          .error_body = api_error_body,
-                                          .observe = on_request,
-                                          .observe_arg = s,
-                                          .log = on_http_complaint,
-                                          .log_arg = s};
+    struct http_server_options options = {
+        .addresses = s->opts->addresses,
+        .address_count = s->opts->address_count,
+        .connections_max = s->opts->connections_max,
+        .idle_timeout_ms = s->opts->read_timeout_ms,
+        .read_timeout_ms =
+            s->opts->read_timeout_ms < READ_MS_MAX ? s->opts->read_timeout_ms : READ_MS_MAX,
+        .cors_origin = s->opts->cors_origin,
+        .anonymous_role = s->opts->anonymous_role,
+        .forbidden_hint = "add a user with \"belfry user add NAME\"",
+        .external_url = s->opts->external_url,
+        .prefix = s->opts->prefix,
+        .access = access_check,
+        .tls = access_tls,
+        .decorate = access_decorate,
+        .access_arg = s->access,
+        .error_body = api_error_body,
+        .observe = on_request,
+        .observe_arg = s,
+        .log = on_http_complaint,
+        .log_arg = s};
     return http_server_open(&s->http, &options, err);
 }
 
@@ -432,8 +440,7 @@ static bool start(struct server *s, struct error *err)
         return false;
     if (s->opts->sandbox)
         confine_calls(&s->sandbox, s->log);
-    (void)malloc_trim(
-        0); /* what the start needed and no more: 1 MiB, most of it the filter's making */
+    start_pages_drop();
     atomic_store_explicit(&s->ready, true, memory_order_relaxed);
     for (size_t i = 0; i < http_server_listener_count(s->http); i++)
         belfry_log_info(s->log, "listening",

@@ -7,7 +7,7 @@ import resource
 import socket
 import subprocess
 
-from harness import Belfry, config, folder, wait_for
+from harness import BELFRY, Belfry, Skip, config, folder, free_port, run, wait_for
 
 HOST = b"Host: x\r\n"
 
@@ -73,6 +73,14 @@ REFUSED = [
     ("300 headers", request(b"/-/healthy", extra=b"X: a\r\n" * 300), 431),
     ("2 GB to a route", request(b"/api/v1/query", b"POST", b"Content-Length: 2147483648\r\n"), 413),
     ("2 GB to nowhere", request(b"/nowhere", b"POST", b"Content-Length: 2147483648\r\n"), 404),
+    ("a control character in a header", request(b"/-/healthy", extra=b"X-A: a\x01b\r\n"), 400),
+    ("TLS on a plain port", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 64 + b"\r\n\r\n", 400),
+    ("a backslash after the slash", request(b"/\\evil.example"), 404),
+    ("an escaped backslash", request(b"/..%5cevil.example"), 404),
+    ("debug", request(b"/debug/pprof/heap"), 404),
+    ("a login by GET", request(b"/logout"), 405),
+    ("a quit by GET", request(b"/-/quit"), 405),
+    ("a reload by GET", request(b"/-/reload"), 405),
     ("2 GB that waits to be wanted", request(b"/api/v1/query", b"POST", b"Content-Length: 2147483648\r\nExpect: 100-continue\r\n"), 413),
 ]
 
@@ -161,3 +169,74 @@ def test_connections_leave_descriptors_for_the_storage():
             for s in crowd:
                 s.close()
         assert "too many open files" not in b.output(), b.output()
+
+
+def test_what_is_not_understood_is_passed_over():
+    """Neither an upgrade nor a range nor somebody else's identity is believed."""
+    asked = [b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n",
+             b"Range: bytes=" + b"0-0," * 2000 + b"0-0\r\n", b"If-None-Match: " + b"\"x\"," * 500 + b"*\r\nIf-Modified-Since: never\r\n",
+             b"X-Scope-OrgID: other\r\nX-Forwarded-User: admin\r\nX-Forwarded-Proto: https\r\n", b"X-HTTP-Method-Override: DELETE\r\n"]
+    with folder() as d, Belfry(d, config({"none": []})) as b:
+        for extra in asked:
+            answer, _ = exchange(b.port, request(b"/-/healthy", extra=extra + b"Connection: close\r\n"))
+            assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"Healthy.\n") and b"101 " not in answer, (extra[:40], answer)
+        # a bare line feed ends a line for the library: one request, one answer
+        answer, _ = exchange(b.port, b"GET /-/healthy HTTP/1.1\nHost: x\nConnection: close\n\n")
+        assert answer.count(b"HTTP/1.1 ") == 1, answer
+
+
+def test_a_request_that_does_not_come_ends_and_says_nothing():
+    with folder() as d, Belfry(d, config({"none": []}), flags=["--web.read-timeout=1s"]) as b:
+        for start in (b"", b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n", b"POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nquery"):
+            answer, closed = exchange(b.port, start, 10)
+            assert closed and b" 200 " not in answer, (start, answer)
+
+
+def test_one_address_takes_half_of_the_places():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.1", 9))
+            address = s.getsockname()[0]
+        except OSError:
+            raise Skip("no other address than loopback")
+    if address.startswith("127."):
+        raise Skip("no other address than loopback")
+    port = free_port()
+    with folder() as d, Belfry(d, config({"none": []}), flags=["--web.max-connections=20", "--web.listen-address=%s:%d" % (address, port)]) as b:
+        crowd = []
+        try:
+            for _ in range(60):
+                s = socket.create_connection((address, port), 10)
+                s.sendall(request(b"/-/healthy"))
+                assert s.recv(1000)
+                crowd.append(s)
+
+            def alive():
+                count = 0
+                for s in crowd:
+                    s.setblocking(False)
+                    try:
+                        count += s.recv(10) != b""
+                    except BlockingIOError:
+                        count += 1
+                    except OSError:
+                        pass
+                return count
+            wait_for(lambda: alive() <= 20, "half of the places of two listeners")
+            assert alive() >= 10 and b.get("/api/v1/labels")[0] == 200
+        finally:
+            for s in crowd:
+                s.close()
+
+
+def test_a_name_with_line_ends_does_not_forge_the_log():
+    with folder() as d, Belfry(d, config({"none": []})) as b:
+        code, _, err = run(BELFRY, "user", "add", "zoe", "--storage.tsdb.path=" + os.path.join(d, "data"), stdin="secret-pw\n")
+        assert code == 0, err
+        body = "user=a%0Alevel%3Derror%20event%3Dforged%1B%5B31m&password=wrong-one"
+        assert b.request("POST", "/login", body, {"Content-Type": "application/x-www-form-urlencoded"})[0] == 401
+        line = wait_for(lambda: [x for x in b.output().splitlines() if "event=login_failed" in x], "log")
+        assert "\x1b" not in b.output() and not any(x.startswith("level=") for x in b.output().splitlines()), line
+        # nobody's body is read before he is known
+        answer, closed = exchange(b.port, request(b"/api/v1/query", b"POST", b"Content-Length: 1000000\r\n"))
+        assert answer.startswith(b"HTTP/1.1 401 ") and closed, answer
