@@ -226,22 +226,29 @@ static bool replay_bytes(struct replay *p, struct view bytes, struct error *err)
     return true;
 }
 
-bool exemplar_log_replay(struct exemplars *x, struct error *err)
+bool exemplar_log_decode(struct exemplars *x, struct view bytes, struct error *err)
 {
     struct replay p = {.x = x};
+    map_init(&p.by_ref, MEM_EXEMPLARS);
+    arena_init(&p.arena, MEM_EXEMPLARS, 0);
+    bool ok = replay_bytes(&p, bytes, err);
+    arena_deinit(&p.arena);
+    map_deinit(&p.by_ref);
+    mem_free(MEM_EXEMPLARS, p.series);
+    return ok;
+}
+
+bool exemplar_log_replay(struct exemplars *x, struct error *err)
+{
     struct buffer bytes;
     x->rewrite_over_bytes = REWRITE_SLACK_BYTES;
     if (!file_exists(x->log_path))
         return true;
     buffer_init(&bytes, MEM_EXEMPLARS, LOG_BYTES_MAX);
-    map_init(&p.by_ref, MEM_EXEMPLARS);
-    arena_init(&p.arena, MEM_EXEMPLARS, 0);
-    bool ok = file_read_all(x->log_path, &bytes, err) && replay_bytes(&p, buffer_view(&bytes), err);
+    bool ok =
+        file_read_all(x->log_path, &bytes, err) && exemplar_log_decode(x, buffer_view(&bytes), err);
     x->log_bytes = bytes.len;
     x->rewrite_over_bytes = bytes.len + REWRITE_SLACK_BYTES;
-    arena_deinit(&p.arena);
-    map_deinit(&p.by_ref);
-    mem_free(MEM_EXEMPLARS, p.series);
     buffer_deinit(&bytes);
     return ok;
 }

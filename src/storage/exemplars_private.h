@@ -87,6 +87,8 @@ void exemplar_labels_encode(struct buffer *out, struct labels ls);
 void exemplar_log_series(struct exemplars *x, const struct exemplar_series *s);
 void exemplar_log_entry(struct exemplars *x, const struct exemplar_entry *e);
 void exemplar_log_commit(struct exemplars *x);
+/* The bytes of a log into an empty ring. */
+MUST_USE bool exemplar_log_decode(struct exemplars *x, struct view bytes, struct error *err);
 MUST_USE bool exemplar_log_replay(struct exemplars *x, struct error *err);
 /* Starts the thread; whoever set thread_runs does. Without the mutex. */
 void exemplar_log_start(struct exemplars *x);
