@@ -279,7 +279,7 @@ static bool parse_addresses(const struct server_flags *f, struct arena *arena,
     if (f->route_prefix)
         path = view_from(f->route_prefix);
     for (size_t i = 0; i < path.len; i++)
-        if ((unsigned char)path.ptr[i] <= 0x20 || strchr("?#%\\\"<>{}\x7f", path.ptr[i]))
+        if ((unsigned char)path.ptr[i] <= 0x20 || strchr("?#%\\\"'<>{}\x7f", path.ptr[i]))
             return error_set(err, ERROR_USAGE,
                              "flag \"--web.route-prefix\": \"%.*s\" is not a plain path",
                              VIEW_ARGS(path));

@@ -14,10 +14,11 @@ static const char BUILT_IN[] = "global:\n"
                                "  scrape_timeout: 5s\n"
                                "scrape_configs:\n"
                                "- job_name: belfry\n"
+                               "  metrics_path: '%s/metrics'\n"
                                "  static_configs:\n"
                                "  - targets: ['%s']\n"
                                "- job_name: node\n"
-                               "  metrics_path: /metrics/host\n"
+                               "  metrics_path: '%s/metrics/host'\n"
                                "  static_configs:\n"
                                "  - targets: ['%s']\n";
 
@@ -34,11 +35,13 @@ static void target_of_address(char *out, size_t bytes, const char *address)
         snprintf(out, bytes, "%s", address);
 }
 
-void running_config_init(struct running_config *c, const char *path, const char *address)
+void running_config_init(struct running_config *c, const char *path, const char *address,
+                         const char *prefix)
 {
     memset(c, 0, sizeof *c);
     c->path = path;
     target_of_address(c->built_in_target, sizeof c->built_in_target, address);
+    c->prefix = prefix;
     mutex_init(&c->mutex);
 }
 
@@ -50,10 +53,11 @@ void running_config_deinit(struct running_config *c)
 
 bool running_config_read(const struct running_config *c, struct config **out, struct error *err)
 {
-    char text[sizeof BUILT_IN + 2 * sizeof c->built_in_target];
+    char text[sizeof BUILT_IN + 2 * sizeof c->built_in_target + 2 * RUNNING_CONFIG_PREFIX_BYTES];
     if (c->path)
         return config_load_file(c->path, out, err);
-    snprintf(text, sizeof text, BUILT_IN, c->built_in_target, c->built_in_target);
+    snprintf(text, sizeof text, BUILT_IN, c->prefix, c->built_in_target, c->prefix,
+             c->built_in_target);
     return config_load_text(view_from(text), "", "built-in configuration", out, err);
 }
 

@@ -11,8 +11,11 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+enum { RUNNING_CONFIG_PREFIX_BYTES = 200 };
+
 struct running_config {
     const char *path;         /* NULL = built in; constant */
+    const char *prefix;       /* of its paths; constant */
     char built_in_target[64]; /* host:port of the built-in configuration's targets; constant */
 
     pthread_mutex_t mutex; /* guards the rest */
@@ -21,8 +24,10 @@ struct running_config {
     bool last_reload_ok;
 };
 
-/* `address` is what the server listens on first: the built-in configuration scrapes it (a wildcard by loopback). */
-void running_config_init(struct running_config *c, const char *path, const char *address);
+/* `address` is what the server listens on first: the built-in configuration scrapes it (a wildcard by loopback)
+ * below `prefix`, "" or a plain path shorter than RUNNING_CONFIG_PREFIX_BYTES, borrowed. */
+void running_config_init(struct running_config *c, const char *path, const char *address,
+                         const char *prefix);
 void running_config_deinit(struct running_config *c);
 /* Reads the file (or makes the built-in one). Owned by the caller. Changes nothing of `c`, which may be const for
  * any thread. Errors as config_load_file(). */

@@ -297,7 +297,8 @@ static bool load_config(struct server *s, struct error *err)
 {
     struct config *config;
     s->files_hash = files_hash(s);
-    running_config_init(&s->config, s->opts->config_path, http_server_address(s->http, 0));
+    running_config_init(&s->config, s->opts->config_path, http_server_address(s->http, 0),
+                        s->opts->prefix);
     if (!running_config_read(&s->config, &config, err))
         return false;
     log_config_warnings(s, config);

@@ -459,6 +459,8 @@ def test_a_prefix_stands_before_all_paths():
         html = b.request("GET", "/belfry/graph", headers=session)[1].decode()
         assert 'href="/' not in html and 'src="/' not in html
         assert b.request("GET", "/belfry/api/v1/nowhere", headers=session)[2]["Content-Type"] == "application/json"
+    with folder() as d, Belfry(d, flags=["--web.route-prefix=belfry"], ready=False) as b:  # it watches itself there
+        wait_for(lambda: b'"1"]' in b.get("/belfry/api/v1/query", query='up{job="belfry"}')[1], "its own metrics")
     with folder() as d, Belfry(d, NONE, flags=["--web.external-url=http://h/x", "--web.route-prefix=/"]) as b:
         assert b.get("/metrics")[0] == 200
 
