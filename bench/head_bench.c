@@ -2,7 +2,10 @@
 /* head_bench.c: what a sample costs in the head: append and commit, memory per series, select, read,
  * replay.
  *
- *   bench/head_bench [series=100000] [rows=150] [group=1000] [parts=1] [late=0]
+ *   bench/head_bench [series=100000] [rows=150] [group=1000] [parts=1] [late=0] [segment=BYTES]
+ *
+ * After each round of rows the keeper's work is done (head_store), and a WAL segment holds 20 rounds, which is what
+ * five minutes are at an interval of 15 s.
  *
  * parts: each row comes in so many commits, as from the shards of a remote-write sender; late: so many rows more, which
  * lie between the others.
@@ -16,6 +19,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 struct config {
@@ -35,6 +39,13 @@ struct fleet {
 static double seconds_since(mono_time t)
 {
     return (double)(clock_mono().ns - t.ns) / 1e9;
+}
+
+static int64_t process_cpu_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static void die(const struct error *err)
@@ -113,7 +124,8 @@ static void row_append(struct fleet *f, uint32_t g, uint32_t part, int64_t t)
 
 static void fleet_append(struct fleet *f, int64_t t0)
 {
-    double append = 0, late = 0;
+    struct error err;
+    double append = 0, late = 0, store = 0;
     mono_time begin = clock_mono();
     for (uint32_t row = 0; row < f->c.rows; row++) {
         for (uint32_t part = 0; part < f->c.parts; part++) {
@@ -126,11 +138,17 @@ static void fleet_append(struct fleet *f, int64_t t0)
                 append += (double)(clock_thread_cpu_ns() - start) / 1e9;
             }
         }
+        int64_t start = clock_thread_cpu_ns();
+        if (!head_store(f->head, &err))
+            die(&err);
+        store += (double)(clock_thread_cpu_ns() - start) / 1e9;
     }
     head_flush(f->head);
     double samples = (double)f->c.series * f->c.rows;
     printf("append      %8.1f ns of CPU per sample (begin, samples, commit, packing, sealing)\n",
            append * 1e9 / samples);
+    printf("store       %8.2f ns of CPU per sample (extents to files, segments dropped)\n",
+           store * 1e9 / samples);
     printf("elapsed     %8.1f ns per sample (with values and WAL thread beside)\n",
            seconds_since(begin) * 1e9 / samples);
     for (uint32_t row = 0; row < f->c.late; row++) {
@@ -242,11 +260,15 @@ int main(int argc, char **argv)
     struct fleet f = {.c = {option(argc, argv, "series", 100000), option(argc, argv, "rows", 150),
                             option(argc, argv, "group", 1000), option(argc, argv, "parts", 1),
                             option(argc, argv, "late", 0)}};
-    struct db_options opts = {.late_bytes_max = UINT64_C(4) << 30};
     char dir[] = "/tmp/belfry-head-bench-XXXXXX";
     struct db_stats stats = {0};
     if (!mkdtemp(dir))
         return 1;
+    uint64_t groups =
+        (f.c.series + f.c.group - 1) / f.c.group; /* a record takes some 50 bytes more */
+    struct db_options opts = {.wal_segment_bytes = ((uint64_t)f.c.series * 2 + groups * 50) * 20,
+                              .late_bytes_max = UINT64_C(4) << 30};
+    opts.wal_segment_bytes = option(argc, argv, "segment", (uint32_t)opts.wal_segment_bytes);
     if (!head_open(&f.head, dir, INT64_MIN, &opts, NULL, &err))
         die(&err);
     int64_t empty = memory_of_head(), t0 = clock_wall().ms - (int64_t)f.c.rows * 15000;
@@ -261,6 +283,10 @@ int main(int argc, char **argv)
     head_stats_get(f.head, &stats);
     printf("wal         %8.2f bytes per sample\n",
            (double)stats.wal_bytes_written / ((double)f.c.series * f.c.rows));
+    printf("on disk     %8.1f MB of WAL, %.1f MB of extents in %" PRIu64
+           " files (%.2f bytes per sample written)\n",
+           (double)stats.wal_disk_bytes / 1e6, (double)stats.extent_bytes / 1e6, stats.extent_files,
+           (double)stats.extent_bytes_written / ((double)f.c.series * f.c.rows));
     fleet_query(&f, "job", "fleet", "name and job (big list)");
     fleet_query(&f, "instance", "host-3:9100", "name and instance");
     fleet_query(&f, "device", "dev3", "name and device");
@@ -272,10 +298,12 @@ int main(int argc, char **argv)
         die(&err);
     printf("close       %8.0f ms\n", seconds_since(start) * 1e3);
     start = clock_mono();
+    int64_t cpu = process_cpu_ns();
     struct pool *pool;
     if (!pool_start(&pool, 0, 64, &err) || !head_open(&f.head, dir, INT64_MIN, NULL, pool, &err))
         die(&err);
-    printf("replay      %8.0f ms, %.1f ns per sample\n", seconds_since(start) * 1e3,
+    printf("replay      %8.0f ms, %.0f ms of CPU, %.1f ns per sample\n", seconds_since(start) * 1e3,
+           (double)(process_cpu_ns() - cpu) / 1e6,
            seconds_since(start) * 1e9 / ((double)f.c.series * f.c.rows));
     pool_stop(pool);
     if (!head_close(f.head, &err) || !dir_remove(dir, &err))

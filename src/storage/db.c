@@ -31,6 +31,13 @@ void db_log(struct db *db, bool is_error, const char *event, const char *format,
     db->options.log(db->options.log_arg, is_error, event, text);
 }
 
+void db_note_damage(struct db *db, uint64_t columns, const struct error *problem, bool is_news)
+{
+    atomic_fetch_add_explicit(&db->columns_damaged, columns, memory_order_relaxed);
+    if (is_news)
+        db_log(db, true, "column_damaged", "%s; queries leave its samples out", problem->message);
+}
+
 /* --- states --------------------------------------------------------------------------------------- */
 
 struct db_state *db_state_pin(struct db *db)

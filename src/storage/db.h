@@ -4,6 +4,7 @@
  *
  *   lock                 flock: one process
  *   head/series.log      head/wal/N              see wal.c
+ *   head/extents/N       sealed rows             see extent_store.c
  *   <ULID>/              blocks: meta.json, index, columns; see block.c
  *   snapshots/<name>/    copies; see db_snapshot.c
  *   quarantine/          what was damaged, never deleted
@@ -103,7 +104,11 @@ struct db_stats {
         samples_in_future;
     uint64_t late_bytes; /* memory of late samples that wait for a block */
     uint64_t stale_markers;
-    uint64_t wal_bytes_written, wal_fsyncs, wal_segment, wal_corruptions, wal_queue_length;
+    uint64_t wal_bytes_written, wal_fsyncs, wal_segment, wal_queue_length;
+    uint64_t wal_disk_bytes;  /* of all segments */
+    uint64_t wal_corruptions; /* damaged places in WAL, series log and extent files */
+    uint64_t extent_files, extent_bytes, extent_bytes_written; /* sealed rows before a block */
+    uint64_t extent_failures; /* attempts to write them; tried again */
     uint64_t blocks, blocks_bytes, blocks_cut, blocks_deleted, cut_failures;
     uint64_t compactions, compactions_failed;
     int64_t lowest_time;

@@ -82,6 +82,7 @@ struct db {
     bool late_is_due; /* there was a cut since late samples were last written into blocks */
     uint64_t cut_failures_row; /* since the last success */
     mono_time cut_not_before;
+    bool store_failed; /* at the last try: told once */
     bool clock_known;
     int64_t clock_offset_ms;   /* wall less monotonic time at the last look */
     mono_time careful_until;   /* retention is slow until then: the clock jumped */
@@ -97,6 +98,9 @@ struct db {
 /* Tells the operator. */
 void db_log(struct db *db, bool is_error, const char *event, const char *format, ...)
     PRINTF_LIKE(4, 5);
+
+/* Columns were left out as damaged: counted, and logged when nobody was told before. Any thread. */
+void db_note_damage(struct db *db, uint64_t columns, const struct error *problem, bool is_news);
 
 /* A reference to the state in force; db_state_unref() when done. Any thread. */
 struct db_state *db_state_pin(struct db *db);

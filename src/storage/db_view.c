@@ -308,14 +308,24 @@ static bool read_part(struct db_reader *r, const struct part *part, int64_t mint
                              err);
 }
 
-static void note_lost(struct db_reader *r, const struct part *part, const struct error *problem)
+static void note_lost(struct db_reader *r, uint64_t columns, const struct error *problem,
+                      bool is_news)
 {
     struct db *db = r->view->db;
-    if (r->base.lost_count++ == 0)
+    if (r->base.lost_count == 0)
         r->base.lost = *problem;
-    atomic_fetch_add_explicit(&db->columns_damaged, 1, memory_order_relaxed);
-    if (part->source == SOURCE_HEAD || block_damage_is_news(r->view->state->blocks[part->source]))
-        db_log(db, true, "column_damaged", "%s; queries leave its samples out", problem->message);
+    r->base.lost_count += columns;
+    db_note_damage(db, columns, problem, is_news);
+}
+
+/* The head gives what it can read, and says what it left out. */
+static void note_lost_of_head(struct db_reader *r)
+{
+    struct error problem;
+    bool is_news;
+    uint64_t columns = head_reader_lost(r->head, &problem, &is_news);
+    if (columns > 0)
+        note_lost(r, columns, &problem, is_news);
 }
 
 /* Adds to the merge what the parts have, in their order. */
@@ -330,13 +340,16 @@ static bool parts_read(struct db_reader *r, const struct joined *joined, int64_t
         if (read_part(r, part, mint, maxt, &got, &problem)) {
             sample_merge_add(&r->merge, &got, in_head ? joined->gone : (struct intervals){NULL, 0});
         } else if (problem.kind == ERROR_CORRUPT) {
-            note_lost(r, part, &problem);
+            note_lost(r, 1, &problem,
+                      in_head || block_damage_is_news(r->view->state->blocks[part->source]));
         } else {
             if (err)
                 *err = problem;
             return false;
         }
     }
+    if (r->head)
+        note_lost_of_head(r);
     return true;
 }
 

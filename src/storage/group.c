@@ -6,12 +6,15 @@
  * A row has a number, which only grows. What exists and what is visible are two things: rows may be
  * packed and even sealed before the WAL thread has raised visible_row; a reader clips by row number.
  *
- * 1. Only one thread changes a group's rows: its user's; while nobody has it open, the keeper.
+ * 1. Only one thread changes a group's rows: its user's, or the keeper between two rows of it (group_enter,
+ *    group_try_hold).
  * 2. It changes the pointers (tile, run, extents, map) under g->mutex, since readers copy them there.
  * 3. What pointers lead to is never changed where a reader may look: rows below visible_row, strips below
  *    strip_count, slots of the map below map_count. A slot loses its series only in a new map, made when
  *    run and tile are empty (group_seal), so one map speaks for run and tile.
- * 4. A free slot is absent in the row before (last_present), so that no stale marker is made for it. */
+ * 4. An extent is made in memory and written by the keeper (head_store.c), which then puts one without a body
+ *    in its place. Until that is safe the WAL keeps the rows: from `wal_segment` on.
+ * 5. A free slot is absent in the row before (last_present), so that no stale marker is made for it. */
 #include "storage/head_private.h"
 
 #include "base/assert.h"
@@ -113,7 +116,7 @@ struct group *group_new(struct head *h, uint32_t id, struct view key)
     g->visible_maxt = INT64_MIN;
     g->late_mint = INT64_MAX;
     g->late_maxt = INT64_MIN;
-    g->last_time = INT64_MIN;
+    g->last_time = g->last_kept_time = INT64_MIN;
     g->run_strips_max = 1 + (uint32_t)(hash64(&id, sizeof id) % RUN_STRIPS);
     return g;
 }
@@ -141,6 +144,42 @@ void group_free(struct group *g)
     mem_free(MEM_HEAD, g->new_slots);
     mem_free(MEM_HEAD, (char *)(uintptr_t)g->key.ptr);
     mem_free(MEM_HEAD, g);
+}
+
+/* --- who may change it --- */
+
+void group_enter(struct group *g)
+{
+    uint32_t nobody = GROUP_FREE;
+    while (!atomic_compare_exchange_strong_explicit(&g->holder, &nobody, GROUP_USERS,
+                                                    memory_order_acquire, memory_order_relaxed)) {
+        ASSERT(nobody == GROUP_KEEPERS); /* a group has one user */
+        mutex_lock(&g->head->creation);
+        while (atomic_load_explicit(&g->holder, memory_order_relaxed) == GROUP_KEEPERS)
+            cond_wait(&g->head->group_freed, &g->head->creation);
+        mutex_unlock(&g->head->creation);
+        nobody = GROUP_FREE;
+    }
+}
+
+void group_leave(struct group *g)
+{
+    atomic_store_explicit(&g->holder, GROUP_FREE, memory_order_release);
+}
+
+bool group_try_hold(struct group *g)
+{
+    uint32_t nobody = GROUP_FREE;
+    return atomic_compare_exchange_strong_explicit(&g->holder, &nobody, GROUP_KEEPERS,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+void group_let_go(struct group *g)
+{
+    mutex_lock(&g->head->creation);
+    atomic_store_explicit(&g->holder, GROUP_FREE, memory_order_release);
+    cond_broadcast(&g->head->group_freed);
+    mutex_unlock(&g->head->creation);
 }
 
 /* --- slots --- */
@@ -353,6 +392,7 @@ static void column_gather(const struct tile *t, uint32_t rows, size_t slot, doub
 static void last_row_keep(struct group *g)
 {
     struct row_cells row = group_row_before(g);
+    g->last_kept_time = g->tile->times[g->tile_rows - 1];
     memcpy(g->last, row.values, g->slot_count * sizeof *g->last);
     memcpy(g->last_present, row.present, row_words(g->slot_count) * 8);
     if (LIKELY(!g->tile->filled && !g->last_filled))
@@ -506,12 +546,16 @@ static struct extent *extent_make(const struct group *g)
     return extent_builder_finish(&b);
 }
 
-/* Adds `x` (may be NULL) and leaves out what ends before `floor`. */
+/* Adds `x` (may be NULL) where its rows belong and leaves out what ends before `floor`. */
 static struct extent_list *list_with(const struct extent_list *old, struct extent *x, int64_t floor)
 {
     struct extent_list *l = extent_list_new(old->count + 1);
     l->count = 0;
     for (uint32_t i = 0; i < old->count; i++) {
+        if (x && x->first_row < old->items[i]->first_row) {
+            l->items[l->count++] = x;
+            x = NULL;
+        }
         if (old->items[i]->last_time >= floor)
             l->items[l->count++] = extent_ref(old->items[i]);
     }
@@ -526,15 +570,44 @@ static void list_count_changed(struct group *g, uint32_t before, uint32_t after)
                               memory_order_relaxed);
 }
 
-void group_drop_extents(struct group *g, int64_t floor)
+static void list_change(struct group *g, struct extent *x, int64_t floor)
 {
     mutex_lock(&g->mutex);
     struct extent_list *old = g->extents;
-    g->extents = list_with(old, NULL, floor);
+    g->extents = list_with(old, x, floor);
     uint32_t count = g->extents->count;
     mutex_unlock(&g->mutex);
     list_count_changed(g, old->count, count);
     extent_list_unref(old);
+}
+
+void group_drop_extents(struct group *g, int64_t floor)
+{
+    list_change(g, NULL, floor);
+}
+
+void group_add_extent(struct group *g, struct extent *x)
+{
+    list_change(g, x, INT64_MIN);
+}
+
+void group_swap_extent(struct group *g, const struct extent *old, struct extent *x)
+{
+    mutex_lock(&g->mutex);
+    struct extent_list *before = g->extents, *l = extent_list_new(before->count);
+    l->count = 0;
+    for (uint32_t i = 0; i < before->count; i++) {
+        struct extent *item = before->items[i];
+        if (item != old)
+            l->items[l->count++] = extent_ref(item);
+        else if (x)
+            l->items[l->count++] = extent_ref(x);
+    }
+    g->extents = l;
+    mutex_unlock(&g->mutex);
+    list_count_changed(g, before->count, l->count);
+    extent_list_unref(before);
+    extent_unref(x);
 }
 
 /* After a seal nothing stands in run and tile, so released slots can change hands. */
@@ -581,14 +654,14 @@ void group_claim_none(struct group *g)
  * its stale marker) is not asked for any more; should it be, it gets another slot. */
 static void unclaimed_release(struct group *g)
 {
-    if (!g->is_open || g->row_next < g->opened_row + STRIP_ROWS)
+    if (g->row_next < g->opened_row + STRIP_ROWS)
         return;
     for (size_t w = 0; w < row_words(g->slot_count); w++) {
         uint64_t left = ~(g->claimed[w] | g->free_slots[w] | g->released[w]);
         for (; left != 0; left &= left - 1) {
             uint32_t slot = (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(left);
             if (slot < g->slot_count) {
-                group_release_slot(g, slot);
+                group_give_slot_up(g, slot);
                 g->key_segment = 0; /* only a key row says which slots are free */
             }
         }
@@ -601,11 +674,18 @@ void group_seal(struct group *g)
     int64_t floor = atomic_load_explicit(&g->head->floor, memory_order_relaxed);
     bool has_rows = (g->run && g->strip_count > 0) || (g->tile && g->tile_rows > 0);
     if (has_rows) {
-        struct extent *x = extent_make(g);
+        struct extent *x = g->rows_are_stored ? NULL : extent_make(g);
         if (g->tile && g->tile_rows > 0)
             last_row_keep(g);
         mutex_lock(&g->mutex);
         struct extent_list *old = g->extents;
+        if (x && x->last_time < floor) {
+            extent_unref(x);
+            x = NULL;
+        }
+        if (x)
+            x->wal_segment = g->wal_segment;
+        g->wal_segment = 0;
         g->extents = list_with(old, x, floor);
         uint32_t count = g->extents->count;
         struct run *run = g->run;
@@ -626,8 +706,16 @@ void group_seal(struct group *g)
                 g->decimals[i] = 0; /* noise is given another chance */
         }
         g->run_strips_max = RUN_STRIPS;
+    } else {
+        /* A tile without rows would keep the number of the row that was to be its first; a segment may be named
+         * for a row that was refused. */
+        struct tile *tile = g->tile;
+        mutex_lock(&g->mutex);
+        g->tile = NULL;
+        g->wal_segment = 0;
+        mutex_unlock(&g->mutex);
+        tile_unref(tile);
     }
-    unclaimed_release(g);
     if (g->released_count > 0)
         slots_free_released(g);
 }
@@ -641,9 +729,12 @@ static bool wants_early_seal(const struct group *g)
 void group_make_room(struct group *g)
 {
     ASSERT(!g->appender);
+    bool is_full = g->tile && g->tile_rows == STRIP_ROWS;
+    if (is_full && g->is_open)
+        unclaimed_release(g);
     if (wants_early_seal(g)) {
         group_seal(g);
-    } else if (g->tile && g->tile_rows == STRIP_ROWS) {
+    } else if (is_full) {
         tile_pack(g);
         if (g->strip_count >= g->run_strips_max)
             group_seal(g);

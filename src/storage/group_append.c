@@ -18,6 +18,55 @@ enum { GROUP_SLOTS_MAX = 1 << 24 };
 
 /* --- opening --- */
 
+/* Is this the series' own group? */
+static bool series_is_here(struct head *h, const struct group *g, uint32_t id)
+{
+    mutex_lock(&h->creation);
+    const struct series *s = id < SLOT_UNKNOWN ? head_series(h, id) : NULL;
+    bool here = s && atomic_load_explicit(&s->group, memory_order_relaxed) == g->id;
+    mutex_unlock(&h->creation);
+    return here;
+}
+
+static void slot_restore(struct group *g, uint32_t slot, uint32_t series, double last)
+{
+    mutex_lock(&g->head->creation);
+    head_place_series_locked(g->head, series, g->id, slot);
+    mutex_unlock(&g->head->creation);
+    group_assign_slot(g, slot, series);
+    g->last[slot] = last;
+    g->last_present[slot / 64] |= UINT64_C(1) << (slot & 63);
+}
+
+/* After a restart whose WAL had no row of the group: the row before is the last one of its last extent, so that
+ * series that ended meanwhile get their marker. What cannot be read gets none. */
+static void last_row_restore(struct group *g)
+{
+    struct extent_window w = {0};
+    struct error ignored;
+    mutex_lock(&g->mutex);
+    struct extent *x =
+        g->extents->count > 0 ? extent_ref(g->extents->items[g->extents->count - 1]) : NULL;
+    mutex_unlock(&g->mutex);
+    bool wanted = x && x->first_row + x->row_count == g->row_next;
+    for (uint32_t slot = 0; wanted && slot < x->slot_count; slot++) {
+        double values[EXTENT_ROWS_MAX];
+        uint64_t present = 0;
+        uint32_t series = slot_map_get(x->map, slot);
+        bool has = extent_slot_is_occupied(x, slot) && series_is_here(g->head, g, series) &&
+                   extent_column(x, &w, slot, values, &present, &ignored) &&
+                   (present >> (x->row_count - 1) & 1);
+        if (has)
+            slot_restore(g, slot, series, values[x->row_count - 1]);
+        else
+            group_assign_slot(g, slot, SLOT_EMPTY);
+    }
+    if (wanted)
+        g->new_slot_count = 0; /* the next row is a key row */
+    extent_window_deinit(&w);
+    extent_unref(x);
+}
+
 bool head_group_open(struct head *h, struct view key, struct group **out, struct error *err)
 {
     uint64_t id;
@@ -43,8 +92,14 @@ bool head_group_open(struct head *h, struct view key, struct group **out, struct
     if (ok)
         g->is_open = true;
     mutex_unlock(&h->creation);
-    if (ok)
+    if (ok) {
+        group_enter(g);
+        if (g->last_row_is_stored)
+            last_row_restore(g);
+        g->last_row_is_stored = false;
         group_claim_none(g);
+        group_leave(g);
+    }
     *out = ok ? g : NULL;
     return ok;
 }
@@ -140,6 +195,15 @@ static bool series_find_locked(struct head *h, const struct group *g, struct lab
     return true;
 }
 
+/* Within a row the user has it already. */
+static bool enter_unless_in_row(struct group *g)
+{
+    bool enters = g->appender == NULL;
+    if (enters)
+        group_enter(g);
+    return enters;
+}
+
 /* Where a series is in this group, or a slot that it may have. */
 static bool place_find_locked(struct group *g, uint32_t series, bool is_new, uint32_t *slot)
 {
@@ -156,8 +220,8 @@ static bool place_find_locked(struct group *g, uint32_t series, bool is_new, uin
     return found;
 }
 
-static bool slot_of(struct group *g, struct labels ls, bool force, uint32_t *slot,
-                    struct error *err)
+static bool slot_of_held(struct group *g, struct labels ls, bool force, uint32_t *slot,
+                         struct error *err)
 {
     struct head *h = g->head;
     uint32_t series;
@@ -184,6 +248,16 @@ static bool slot_of(struct group *g, struct labels ls, bool force, uint32_t *slo
         group_assign_slot(g, *slot, series);
     g->claimed[*slot / 64] |= UINT64_C(1) << (*slot & 63);
     return true;
+}
+
+static bool slot_of(struct group *g, struct labels ls, bool force, uint32_t *slot,
+                    struct error *err)
+{
+    bool entered = enter_unless_in_row(g);
+    bool ok = slot_of_held(g, ls, force, slot, err);
+    if (entered)
+        group_leave(g);
+    return ok;
 }
 
 bool group_slot(struct group *g, struct labels ls, uint32_t *slot, struct error *err)
@@ -229,7 +303,7 @@ uint32_t group_generation(const struct group *g)
     return 0; /* slots keep their numbers while the group is open: a free one is given away again */
 }
 
-void group_release_slot(struct group *g, uint32_t slot)
+void group_give_slot_up(struct group *g, uint32_t slot)
 {
     ASSERT(slot < g->slot_count);
     uint64_t bit = UINT64_C(1) << (slot & 63);
@@ -237,6 +311,14 @@ void group_release_slot(struct group *g, uint32_t slot)
         return;
     g->released[slot / 64] |= bit;
     g->released_count++;
+}
+
+void group_release_slot(struct group *g, uint32_t slot)
+{
+    bool entered = enter_unless_in_row(g);
+    group_give_slot_up(g, slot);
+    if (entered)
+        group_leave(g);
 }
 
 uint32_t group_slot_count(const struct group *g)
@@ -331,15 +413,19 @@ bool appender_begin(struct appender *a, struct group *g, int64_t timestamp_ms, s
     struct head *h = g->head;
     int64_t floor = atomic_load_explicit(&h->floor_refused, memory_order_relaxed);
     ASSERT(!g->appender);
+    group_enter(g);
     *a = (struct appender){.group = g,
                            .timestamp_ms = timestamp_ms,
                            .is_late = timestamp_ms <= g->last_time || timestamp_ms < floor};
     if (!wal_accepts(h->wal, err)) {
         a->refusal = APPENDER_STOPPED;
+        group_leave(g);
         return false;
     }
-    if (!timestamp_is_accepted(a, h, g, timestamp_ms, err))
+    if (!timestamp_is_accepted(a, h, g, timestamp_ms, err)) {
+        group_leave(g);
         return false;
+    }
     if (UNLIKELY(atomic_load_explicit(&g->late_is_fresh, memory_order_acquire)))
         group_late_settle(g);
     if (UNLIKELY(a->is_late)) {
@@ -408,6 +494,18 @@ static void row_encode(struct group *g, const struct appender *a, uint64_t segme
     wal_record_end(out, begin);
 }
 
+/* From here on the WAL keeps the segment until the row is sealed and safe. Before the row is submitted, so that
+ * no moment is between the two. */
+static void row_needs_segment(struct group *g, uint64_t segment)
+{
+    if (g->wal_segment != 0)
+        return;
+    mutex_lock(&g->mutex);
+    g->wal_segment = segment;
+    g->unsealed_since = clock_mono();
+    mutex_unlock(&g->mutex);
+}
+
 static enum wal_submit row_submit(struct group *g, const struct appender *a, bool wait,
                                   struct error *err)
 {
@@ -419,6 +517,7 @@ static enum wal_submit row_submit(struct group *g, const struct appender *a, boo
     buffer_init(&record, MEM_WAL, ROW_BYTES_MAX);
     do {
         segment = wal_segment_now(wal);
+        row_needs_segment(g, segment);
         row_encode(g, a, segment, &record);
         if (record.failed) {
             buffer_deinit(&record);
@@ -435,12 +534,9 @@ static enum wal_submit row_submit(struct group *g, const struct appender *a, boo
     return result;
 }
 
-static bool commit_row(struct appender *a, unsigned flags, struct error *err)
+static bool row_commit(struct group *g, struct appender *a, unsigned flags, struct error *err)
 {
-    struct group *g = a->group;
     struct head *h = g->head;
-    ASSERT(g->appender == a);
-    g->appender = NULL;
     if (a->duplicate_count > 0)
         atomic_fetch_add_explicit(&h->samples_duplicate, a->duplicate_count, memory_order_relaxed);
     if (UNLIKELY(a->is_late))
@@ -465,8 +561,12 @@ static bool commit_row(struct appender *a, unsigned flags, struct error *err)
 
 bool appender_commit(struct appender *a, unsigned flags, struct error *err)
 {
-    bool ok = commit_row(a, flags, err);
+    struct group *g = a->group;
+    ASSERT(g->appender == a);
+    g->appender = NULL;
+    bool ok = row_commit(g, a, flags, err);
     appender_end_exemplars(a, ok);
+    group_leave(g);
     return ok;
 }
 
@@ -475,4 +575,5 @@ void appender_rollback(struct appender *a)
     ASSERT(a->group->appender == a);
     a->group->appender = NULL;
     appender_end_exemplars(a, false);
+    group_leave(a->group);
 }

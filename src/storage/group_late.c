@@ -231,6 +231,78 @@ static bool settle_sample_locked(struct group *g, const struct late_sample *s)
     return true;
 }
 
+/* A column of an extent, while samples of one series are compared with it. */
+struct stored_column {
+    const struct extent *x; /* NULL = none */
+    uint32_t slot;          /* UINT32_MAX = none is unpacked */
+    uint64_t present;
+    int64_t times[EXTENT_ROWS_MAX];
+    struct extent_window window;
+};
+
+static const struct extent *extent_of_time(const struct extent_list *l, int64_t t)
+{
+    uint32_t low = 0, high = l->count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (l->items[mid]->last_time < t)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < l->count && l->items[low]->first_time <= t ? l->items[low] : NULL;
+}
+
+/* Has an extent a cell for it? Where the series is elsewhere than its slot says, or the extent is damaged: not
+ * known, so no. */
+static bool sample_is_stored(const struct group *g, const struct late_sample *s,
+                             struct stored_column *c)
+{
+    double values[EXTENT_ROWS_MAX];
+    struct error ignored;
+    const struct extent *x = extent_of_time(g->extents, s->t);
+    if (!x || s->slot >= x->slot_count || slot_map_get(x->map, s->slot) != s->series)
+        return false;
+    if (c->x != x) {
+        extent_times(x, c->times);
+        extent_window_reset(&c->window);
+        c->slot = UINT32_MAX;
+        c->x = x;
+    }
+    if (c->slot != s->slot && !extent_column(x, &c->window, s->slot, values, &c->present, &ignored))
+        c->present = 0;
+    c->slot = s->slot;
+    for (uint32_t row = 0; row < x->row_count && c->times[row] <= s->t; row++) {
+        if (c->times[row] == s->t)
+            return c->present >> row & 1;
+    }
+    return false;
+}
+
+void group_late_drop_stored(struct group *g)
+{
+    struct stored_column c = {0};
+    for (size_t i = g->late.count; i > 0 && g->extents->count > 0; i--) {
+        struct late_run *run = g->late.items[i - 1].run, *gone;
+        struct late_sample *left = mem_alloc(MEM_HEAD, run->count * sizeof *left);
+        size_t kept = 0;
+        for (uint32_t k = 0; k < run->count; k++) {
+            if (!sample_is_stored(g, &run->items[k], &c))
+                left[kept++] = run->items[k];
+        }
+        if (kept < run->count) {
+            struct late_run *rest = late_run_new(left, kept);
+            mutex_lock(&g->mutex);
+            gone = list_replace_locked(&g->late, i - 1, rest);
+            range_renew_locked(g);
+            mutex_unlock(&g->mutex);
+            run_replaced(g, gone, rest);
+        }
+        mem_free(MEM_HEAD, left);
+    }
+    extent_window_deinit(&c.window);
+}
+
 /* What is left of the run when all that can has gone into the tile: NULL = nothing; the run itself = all. */
 static struct late_run *settle_run_locked(struct group *g, struct late_run *run, int64_t floor)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* head.c: the newest data, in memory, backed by series log and WAL (DESIGN 4.1, 4.2).
+/* head.c: the newest data, in memory and extent files, backed by series log and WAL (DESIGN 4.1, 4.2).
  *
  *   appender.h  group_append.c   slots, rows               group.c  tile -> strip -> extent
  *   series      head_series.c    table, hash index, log    postings.c  label pair -> ids
  *               head_catalog.c   both, without the dead
  *   queries     head_select.c    matchers -> series        head_read.c  pins, columns
  *   disk        wal.c            WAL thread, segments      head_replay.c  what was there at the start
+ *               head_store.c     sealing, short WAL        extent_store.c files of sealed rows
  *   cut         head_truncate.c  forgets what is in blocks
  *   late data   late.c  group_late.c  head_late.c
  *
@@ -96,6 +97,13 @@ static bool folders_make(const struct head *h, struct error *err)
     return dir_create(h->dir, err) && dir_create(path, err);
 }
 
+static void head_new_store(struct head *h)
+{
+    struct extent_store_options opts = {
+        .dir = h->dir, .quarantine_dir = h->quarantine_dir, .log = owner_log, .log_arg = h};
+    h->store = extent_store_new(&opts);
+}
+
 static bool head_start_wal(struct head *h, struct wal_recovered *found, struct error *err)
 {
     struct wal_options opts = {h->dir, h->options.wal_segment_bytes,
@@ -136,6 +144,7 @@ bool head_open(struct head **out, const char *dir, int64_t block_maxt,
     atomic_store_explicit(&h->floor, block_maxt, memory_order_relaxed);
     atomic_store_explicit(&h->floor_refused, block_maxt, memory_order_relaxed);
     head_atomic_max(&h->newest, block_maxt);
+    head_new_store(h);
     bool ok = folders_make(h, err) && head_open_exemplars(h, err) &&
               head_replay(h, block_maxt, pool, &found, err) && head_start_wal(h, &found, err);
     mem_free(MEM_WAL, found.segments);
@@ -168,6 +177,7 @@ static void head_free(struct head *h)
         group_free(head_group(h, i));
     for (size_t i = 0; i < GROUP_PAGES_MAX && h->group_pages[i]; i++)
         mem_free(MEM_HEAD, (void *)h->group_pages[i]);
+    extent_store_free(h->store);
     mem_free(MEM_INDEX, h->index);
     mem_free(MEM_HEAD, h->moved);
     map_deinit(&h->moved_index);

@@ -54,6 +54,9 @@ struct head_reader;
 struct head_reader *head_reader_new(struct head_view *v);
 MUST_USE bool head_reader_read(struct head_reader *r, uint64_t ref, int64_t mint, int64_t maxt,
                                const atomic_bool *cancel, struct samples *out, struct error *err);
+/* How many columns of extents reads since the last call left out as damaged, and the first of them in words.
+ * *is_news: nobody was told of that file yet. */
+uint64_t head_reader_lost(struct head_reader *r, struct error *first, bool *is_news);
 void head_reader_free(struct head_reader *r);
 
 /* Before a cut at `cut_ms`: from now on what comes below it is late, and when this returns all rows below it
@@ -104,5 +107,12 @@ void head_note_newest(struct head *h, int64_t timestamp_ms);
 /* Called from any thread when late samples take more memory than late_bytes_max. Set before the first commit. */
 void head_on_late_full(struct head *h, void (*full)(void *arg), void *arg);
 void head_set_out_of_order_window(struct head *h, int64_t window_ms);
+/* Seals what is due (rows of 20 minutes, with or without a user; rows that keep too much WAL), writes sealed
+ * extents to head/extents and syncs them, and deletes WAL segments that no unsealed row needs. False when
+ * something could not be written or deleted: nothing is lost, it stays where it is and is tried again by the
+ * next call. Keeper thread, every few seconds. */
+MUST_USE bool head_store(struct head *h, struct error *err);
+/* The same with everything sealed. */
+MUST_USE bool head_store_all(struct head *h, struct error *err);
 
 #endif

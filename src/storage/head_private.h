@@ -4,11 +4,13 @@
 #ifndef BELFRY_STORAGE_HEAD_PRIVATE_H
 #define BELFRY_STORAGE_HEAD_PRIVATE_H
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "model/label_store.h"
 #include "storage/extent.h"
+#include "storage/extent_store.h"
 #include "storage/head.h"
 #include "storage/late.h"
 #include "storage/postings.h"
@@ -96,6 +98,8 @@ struct extent_list {
     struct extent *items[];
 };
 
+enum group_holder { GROUP_FREE, GROUP_USERS, GROUP_KEEPERS };
+
 struct group {
     struct head *head; /* constant, like id and key */
     uint32_t id;
@@ -112,10 +116,15 @@ struct group {
     int64_t visible_mint, visible_maxt;
     struct late_list late;
     int64_t late_mint, late_maxt; /* all visible late samples are within */
+    uint64_t
+        wal_segment; /* rows of run and tile need the WAL from this segment on; 0 = no such rows */
+    mono_time unsealed_since; /* valid when there are any */
 
-    bool is_open, keeper_has_it; /* guarded by head.creation; who may touch the rest */
+    bool is_open,
+        keeper_has_it;       /* guarded by head.creation: while closed the keeper may forget it */
+    _Atomic uint32_t holder; /* enum group_holder: who may touch the rest */
 
-    /* The user's thread; while closed the keeper's. */
+    /* The holder's. */
     struct appender *appender; /* with a row open */
     atomic_bool late_is_fresh; /* some became visible since the last settling */
     uint64_t row_next;
@@ -123,7 +132,8 @@ struct group {
     int64_t last_time;       /* of the last taken row */
     uint32_t run_strips_max; /* the first run of a group ends early, by its hash */
     uint32_t slot_count, slot_capacity;
-    double *last; /* by slot: the row before the tile */
+    int64_t last_kept_time; /* of the row before the tile; INT64_MIN = none since the start */
+    double *last;           /* by slot: that row */
     uint64_t *last_present;
     uint64_t *last_filled; /* NULL = none */
     uint8_t *chain;        /* enum strip_chain */
@@ -143,9 +153,14 @@ struct group {
     uint32_t late_capacity;
     uint64_t *base_present; /* group_row_base()'s */
     uint32_t base_capacity;
+    bool
+        rows_are_stored; /* replay: those of run and tile stand in an extent too, and are thrown away */
+    bool last_row_is_stored; /* since a restart: the row before is that of the last extent */
 };
 
 /* --- the head --- */
+
+enum { HEAD_UNSEALED_MS_MAX = 20 * 60 * 1000 }; /* rows are sealed then at the latest */
 
 enum garbage_kind {
     GARBAGE_POSTING_CHUNKS,
@@ -166,6 +181,7 @@ struct head {
     char *quarantine_dir;
     struct wal *wal;
     struct exemplars *exemplars; /* constant after open */
+    struct extent_store *store;  /* keeper; statistics: any thread */
 
     pthread_mutex_t
         creation; /* guards the tables below; series and group entries are published by counts */
@@ -300,6 +316,8 @@ void head_take_log(struct head *h, struct buffer *out);
 /* group.c */
 struct group *group_new(struct head *h, uint32_t id, struct view key);
 void group_free(struct group *g);
+/* group_release_slot() for who holds the group. */
+void group_give_slot_up(struct group *g, uint32_t slot);
 void group_assign_slot(struct group *g, uint32_t slot, uint32_t series);
 void group_reserve_slots(struct group *g, uint32_t count);
 /* Room for one more row: packs a full tile, seals a full run. */
@@ -328,6 +346,16 @@ void run_unref(struct run *r, uint32_t strip_count);
 void extent_list_unref(struct extent_list *l);
 /* Replaces the list without extents that end before `floor`. */
 void group_drop_extents(struct group *g, int64_t floor);
+/* Takes x, whose rows no other extent of the group has. */
+void group_add_extent(struct group *g, struct extent *x);
+/* Puts x (taken; NULL = nothing) in the place of `old`, when that is still there. */
+void group_swap_extent(struct group *g, const struct extent *old, struct extent *x);
+/* The user between row and row, or around a row; waits while the keeper has it. */
+void group_enter(struct group *g);
+void group_leave(struct group *g);
+/* The keeper: false while the user is at it. */
+MUST_USE bool group_try_hold(struct group *g);
+void group_let_go(struct group *g);
 
 /* group_late.c. The user's thread (at replay: whoever has the group). */
 /* Points `a` to a late row. */
@@ -343,6 +371,8 @@ MUST_USE bool group_late_commit(struct group *g, struct appender *a, unsigned fl
 void group_late_add(struct group *g, struct late_run *run, bool visible, uint64_t epoch);
 /* Moves what belongs into rows of the tile there. */
 void group_late_settle(struct group *g);
+/* At replay: forgets late samples whose cells stand in an extent. */
+void group_late_drop_stored(struct group *g);
 /* Merges small runs. */
 void group_late_compact(struct group *g);
 /* Any thread: without the samples of [mint, maxt) in entries up to this epoch. */

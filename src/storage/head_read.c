@@ -182,6 +182,12 @@ struct head_reader {
     double *values;
     uint64_t *present; /* a bit per row */
     size_t row_capacity;
+    struct extent_window *windows; /* by place of the extent's piece */
+    size_t window_capacity;
+    /* Columns left out because they are damaged, since head_reader_lost(). */
+    uint64_t lost_count;
+    bool lost_is_news;
+    struct error lost;
     /* Series with gaps or several groups. */
     struct column own[3];
     /* The extent map that a series was searched in. */
@@ -207,6 +213,9 @@ void head_reader_free(struct head_reader *r)
         mem_free(MEM_QUERY, r->own[i].times);
         mem_free(MEM_QUERY, r->own[i].values);
     }
+    for (size_t i = 0; i < r->window_capacity; i++)
+        extent_window_deinit(&r->windows[i]);
+    mem_free(MEM_QUERY, r->windows);
     map_deinit(&r->by_series);
     mem_free(MEM_QUERY, r->pieces);
     mem_free(MEM_QUERY, r->times);
@@ -266,6 +275,18 @@ static void pieces_of_extents(struct head_reader *r, const struct group_pin *pin
     }
 }
 
+/* Extents come first, so that their places are small and stay in use. */
+static void windows_reset(struct head_reader *r)
+{
+    size_t before = r->window_capacity;
+    r->windows =
+        mem_grow(MEM_QUERY, r->windows, &r->window_capacity, r->piece_count, sizeof *r->windows);
+    if (r->window_capacity > before)
+        memset(r->windows + before, 0, (r->window_capacity - before) * sizeof *r->windows);
+    for (size_t i = 0; i < r->piece_count; i++)
+        extent_window_reset(&r->windows[i]);
+}
+
 static size_t lower_bound(const int64_t *times, size_t count, int64_t t)
 {
     size_t low = 0, high = count;
@@ -288,6 +309,7 @@ static void group_load(struct head_reader *r, const struct group_pin *pin, int64
     r->maxt = maxt;
     r->piece_count = r->time_count = 0;
     pieces_of_extents(r, pin);
+    windows_reset(r);
     if (pin->run)
         pieces_of_run(r, pin);
     if (pin->tile) {
@@ -389,14 +411,40 @@ static bool tile_column(const struct tile *t, uint32_t rows, uint32_t slot, doub
     return true;
 }
 
-/* Fills values and present for all loaded rows; returns whether no cell is missing in [from, to). */
-static bool column_load(struct head_reader *r, uint32_t series, uint32_t hint)
+/* The cells of an extent; none, and counted, where it is damaged. False for another error. */
+static bool extent_load(struct head_reader *r, size_t piece, uint32_t slot, double *out,
+                        uint64_t *bits, struct error *err)
+{
+    const struct extent *x = r->pieces[piece].data;
+    struct error problem;
+    double cells[EXTENT_ROWS_MAX];
+    if (!extent_slot_is_occupied(x, slot))
+        return true;
+    if (!extent_column(x, &r->windows[piece], slot, cells, bits, &problem)) {
+        *bits = 0;
+        if (problem.kind != ERROR_CORRUPT) {
+            if (err)
+                *err = problem;
+            return false;
+        }
+        if (r->lost_count++ == 0)
+            r->lost = problem;
+        r->lost_is_news |= extent_file_damage_is_news(x->file);
+        return true;
+    }
+    memcpy(out, cells, r->pieces[piece].count * sizeof *out);
+    return true;
+}
+
+/* Fills values and present for all loaded rows; *full: no cell is missing in [from, to). */
+static bool column_load(struct head_reader *r, uint32_t series, uint32_t hint, bool *full,
+                        struct error *err)
 {
     const struct group_pin *pin = r->pin;
     struct strip_state state = {.chain = STRIP_CHAIN_BROKEN};
     uint32_t live = slot_in(r, pin->map, pin->map_count, hint, series);
-    double scratch[EXTENT_ROWS_MAX];
-    bool full = true;
+    double scratch[STRIP_ROWS];
+    *full = true;
     memset(r->present, 0, (r->time_count / 64 + 2) * 8);
     for (size_t i = 0; i < r->piece_count; i++) {
         struct piece *p = &r->pieces[i];
@@ -405,8 +453,8 @@ static bool column_load(struct head_reader *r, uint32_t series, uint32_t hint)
         if (p->kind == PIECE_EXTENT) {
             const struct extent *x = p->data;
             uint32_t slot = slot_in(r, x->map, x->slot_count, hint, series);
-            if (slot != SLOT_EMPTY)
-                bits = extent_column(x, slot, out);
+            if (slot != SLOT_EMPTY && !extent_load(r, i, slot, out, &bits, err))
+                return false;
         } else if (p->kind == PIECE_STRIP) {
             const struct strip *s = p->data;
             if (live != SLOT_EMPTY && live < s->slot_count) {
@@ -420,9 +468,9 @@ static bool column_load(struct head_reader *r, uint32_t series, uint32_t hint)
         present_put(r->present, p->first, bits);
         size_t end = (size_t)p->first + p->count;
         if (bits != rows_mask(p->count) && end > r->from && p->first < r->to)
-            full = false;
+            *full = false;
     }
-    return full;
+    return true;
 }
 
 static void column_reserve(struct column *c, size_t count)
@@ -460,7 +508,7 @@ static const struct group_pin *group_pinned(struct head_reader *r, uint32_t grou
 }
 
 /* True when the group was loaded and has rows in the span. */
-static bool group_enter(struct head_reader *r, uint32_t group, int64_t mint, int64_t maxt)
+static bool reader_enter(struct head_reader *r, uint32_t group, int64_t mint, int64_t maxt)
 {
     if (!r->pin || r->pin_group != group || r->mint != mint || r->maxt != maxt) {
         const struct group_pin *pin = group_pinned(r, group);
@@ -537,16 +585,19 @@ static void merge_part(struct merging *m)
 }
 
 /* All that the groups have of the series: rows from rows_mint on, then late samples, oldest commit first. */
-static NOINLINE void read_several(struct head_reader *r, uint32_t series, const uint32_t *groups,
+static NOINLINE bool read_several(struct head_reader *r, uint32_t series, const uint32_t *groups,
                                   size_t group_count, uint32_t hint, int64_t rows_mint,
-                                  int64_t mint, int64_t maxt, struct samples *out)
+                                  int64_t mint, int64_t maxt, struct samples *out,
+                                  struct error *err)
 {
     struct merging m = {&r->own[0], &r->own[1], &r->own[2]};
     m.whole->count = 0;
     for (size_t i = 0; i < group_count && !r->view->late_only; i++) {
-        if (rows_mint > maxt || !group_enter(r, groups[i], rows_mint, maxt))
+        if (rows_mint > maxt || !reader_enter(r, groups[i], rows_mint, maxt))
             continue;
-        column_load(r, series, hint);
+        bool full;
+        if (!column_load(r, series, hint, &full, err))
+            return false;
         column_compact(r, m.part);
         merge_part(&m);
     }
@@ -558,15 +609,19 @@ static NOINLINE void read_several(struct head_reader *r, uint32_t series, const 
         }
     }
     give(out, m.whole);
+    return true;
 }
 
 void head_reader_rows(struct head_reader *r, const struct group *g, uint32_t series, uint32_t slot,
                       int64_t mint, int64_t maxt, struct samples *out)
 {
     *out = (struct samples){0};
-    if (!group_enter(r, g->id, mint, maxt))
+    if (!reader_enter(r, g->id, mint, maxt))
         return;
-    column_load(r, series, slot);
+    bool full;
+    struct error ignored; /* what cannot be read is not known */
+    if (!column_load(r, series, slot, &full, &ignored))
+        return;
     column_compact(r, &r->own[0]);
     give(out, &r->own[0]);
 }
@@ -586,13 +641,14 @@ bool head_reader_read(struct head_reader *r, uint64_t ref, int64_t mint, int64_t
     if (count == 0 || mint > maxt)
         return true;
     if (UNLIKELY(count > 1 || r->view->late_only ||
-                 group_has_late(r, groups[0], (uint32_t)ref, mint, maxt))) {
-        read_several(r, (uint32_t)ref, groups, count, slot, rows_mint, mint, maxt, out);
+                 group_has_late(r, groups[0], (uint32_t)ref, mint, maxt)))
+        return read_several(r, (uint32_t)ref, groups, count, slot, rows_mint, mint, maxt, out, err);
+    if (rows_mint > maxt || !reader_enter(r, groups[0], rows_mint, maxt))
         return true;
-    }
-    if (rows_mint > maxt || !group_enter(r, groups[0], rows_mint, maxt))
-        return true;
-    if (column_load(r, (uint32_t)ref, slot)) {
+    bool full;
+    if (!column_load(r, (uint32_t)ref, slot, &full, err))
+        return false;
+    if (full) {
         *out = (struct samples){.times = r->times + r->from,
                                 .values = r->values + r->from,
                                 .count = r->to - r->from,
@@ -602,4 +658,14 @@ bool head_reader_read(struct head_reader *r, uint64_t ref, int64_t mint, int64_t
     column_compact(r, &r->own[0]);
     give(out, &r->own[0]);
     return true;
+}
+
+uint64_t head_reader_lost(struct head_reader *r, struct error *first, bool *is_news)
+{
+    uint64_t count = r->lost_count;
+    *first = r->lost;
+    *is_news = r->lost_is_news;
+    r->lost_count = 0;
+    r->lost_is_news = false;
+    return count;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* head_replay.c: what the files of an earlier process say. The series log first, then the segments in
- * order; damage costs the records it hit (and a group's rows after a hole, until its next key row).
+/* head_replay.c: what the files of an earlier process say. The series log first, then the heads of the
+ * extents, then the segments in order; damage costs the records it hit (and a group's rows after a hole,
+ * until its next key row).
  *
  * 1. A row is used when it is a key row, or follows the group's last used row by number: then its base is
  *    the row before, exactly as the writer had it.
@@ -11,18 +12,22 @@
  *    on all of the pool, those of one group by one thread in their order.
  * 5. Late samples need no other record. Each is taken at its place, so that it finds the row that it filled; those
  *    that are in blocks (WAL_RECORD_SAVED) are dropped at the end.
- * 6. Damage in the middle is copied to quarantine/ and stays where it is. Only the torn end of the last
+ * 6. Rows that stand in an extent are read (the next ones are differences to them) and thrown away. Before
+ *    that the extent's columns are checked once, when the WAL has it from its first row on: it may have been
+ *    written but not synced. When it is damaged the WAL's rows take its place.
+ * 7. Damage in the middle is copied to quarantine/ and stays where it is. Only the torn end of the last
  *    file is cut off. */
 #include "storage/head_private.h"
 
 #include "base/assert.h"
 #include "base/file.h"
+#include "storage/numbered_files.h"
+#include "storage/salvage.h"
 #include "storage/wal_late.h"
 #include "storage/wal_record.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { PATH_BYTES = 4096, SHARDS = 16 };
 
@@ -35,6 +40,7 @@ struct shard {
     size_t segment_words;
     bool segment_continues;
     int64_t segment_maxt, segment_late_maxt;
+    uint64_t segment; /* its number */
     uint64_t rows_skipped;
 };
 
@@ -51,7 +57,9 @@ struct replay {
     struct wal_recovered *found;
     struct pool *pool; /* NULL = one thread */
     struct shard shards[SHARDS];
-    uint64_t segment; /* being read */
+    uint64_t segment;           /* being read */
+    uint32_t extent_series_max; /* as in a shard */
+    uint64_t extents_lost;
     struct segment_row *rows;
     size_t row_count, row_capacity;
 };
@@ -62,13 +70,9 @@ struct replay {
 static void quarantine(struct replay *r, const char *file, const char *name, struct view bytes,
                        size_t begin, size_t end)
 {
-    char path[PATH_BYTES];
-    struct file *f = NULL;
-    struct error err;
+    struct error ignored;
     const struct head *h = r->head;
-    snprintf(path, sizeof path, "%s/%s-%zu", h->quarantine_dir, name, begin);
-    bool ok = dir_create(h->quarantine_dir, &err) && file_create(&f, path, &err) &&
-              file_write_all(f, view_slice(bytes, begin, end), &err) && file_close(f, &err);
+    bool ok = salvage_copy(h->quarantine_dir, name, view_slice(bytes, begin, end), begin, &ignored);
     (void)ok; /* it may be there from the last start; and the damaged file is never deleted */
     atomic_fetch_add_explicit(&r->head->corruptions, 1, memory_order_relaxed);
     head_log(h, true, "wal_damaged", "%s: bytes %zu to %zu are damaged and left out (copy in %s)",
@@ -97,15 +101,11 @@ struct replay_file {
 /* Cuts the torn end off, so that it is reported once. */
 static void cut_tail(struct replay *r, const struct replay_file *rf, size_t begin, size_t end)
 {
-    struct file *f = NULL;
     struct error err;
     head_log(r->head, true, "wal_torn", "%s: the last %zu bytes are half a record and were cut off",
              rf->path, end - begin);
-    bool ok =
-        file_open_append(&f, rf->path, &err) && file_truncate(f, begin, &err) && file_sync(f, &err);
-    if (!ok)
+    if (!salvage_cut(rf->path, begin, &err))
         head_log(r->head, true, "wal_torn", "%s", err.message);
-    file_discard(f);
 }
 
 static bool replay_bytes(struct replay *r, struct replay_file *rf, struct view bytes, size_t *torn,
@@ -205,6 +205,123 @@ static bool replay_series_log(struct head *h, struct wal_recovered *found, struc
     return ok;
 }
 
+/* --- extents --- */
+
+static struct group *group_of_row(struct head *h, uint32_t id)
+{
+    struct group *g = head_group(h, id);
+    if (!g) {
+        mutex_lock(&h->creation);
+        g = head_add_group_locked(h, id, (struct view){0}); /* its name was lost */
+        mutex_unlock(&h->creation);
+    }
+    return g;
+}
+
+/* A series number as this head may use it. */
+static uint32_t series_known(const struct head *h, uint32_t *series_max, uint32_t id)
+{
+    if (id == SLOT_EMPTY)
+        return SLOT_EMPTY;
+    if (id >= (uint32_t)SERIES_PAGE * SERIES_PAGES_MAX)
+        return SLOT_UNKNOWN;
+    if (id + 1 > *series_max)
+        *series_max = id + 1;
+    const struct series *s = head_series(h, id);
+    return s && s->labels != LABEL_STORE_NONE ? id : SLOT_UNKNOWN;
+}
+
+static struct slot_map *on_extent_map(void *arg, uint32_t group)
+{
+    const struct replay *r = arg;
+    const struct group *g = head_group(r->head, group);
+    return g && g->extents->count > 0 ? g->extents->items[g->extents->count - 1]->map : NULL;
+}
+
+/* The series of the map are in this group too. None has a slot of its own there: that is what rows say. */
+static void series_place(struct replay *r, const struct group *g, struct extent *x)
+{
+    struct head *h = r->head;
+    mutex_lock(&h->creation);
+    for (uint32_t slot = 0; slot < x->slot_count; slot++) {
+        uint32_t id = series_known(h, &r->extent_series_max, x->map->ids[slot]);
+        x->map->ids[slot] = id;
+        if (id >= SLOT_UNKNOWN)
+            continue;
+        head_place_series_locked(h, id, g->id, slot);
+        atomic_fetch_and_explicit(&head_series(h, id)->slot, ~SERIES_ASSIGNED,
+                                  memory_order_relaxed);
+    }
+    mutex_unlock(&h->creation);
+}
+
+/* Of extents with the same rows the later one counts: it was written because the other was not safe. */
+static void extents_replace(struct group *g, const struct extent *by)
+{
+    for (uint32_t i = g->extents->count; i > 0; i--) {
+        const struct extent *x = g->extents->items[i - 1];
+        if (x->first_row < by->first_row + by->row_count &&
+            by->first_row < x->first_row + x->row_count)
+            group_swap_extent(g, x, NULL);
+    }
+}
+
+static void on_extent(void *arg, uint32_t group, struct extent *x, bool is_new_map)
+{
+    struct replay *r = arg;
+    if (group >= (uint32_t)GROUP_PAGE * GROUP_PAGES_MAX) {
+        r->extents_lost++;
+        extent_unref(x);
+        return;
+    }
+    struct group *g = group_of_row(r->head, group);
+    if (is_new_map)
+        series_place(r, g, x);
+    extents_replace(g, x);
+    group_add_extent(g, x);
+}
+
+static bool replay_extents(struct replay *r, struct error *err)
+{
+    struct extent_visitor visitor = {on_extent_map, on_extent, r};
+    bool ok = extent_store_load(r->head->store, &visitor, err);
+    if (r->extents_lost > 0)
+        head_log(r->head, true, "extents_lost",
+                 "%" PRIu64 " extents are of groups whose number is too high", r->extents_lost);
+    return ok;
+}
+
+/* The extent that has this row, or NULL. */
+static const struct extent *extent_of_row(const struct group *g, uint64_t row)
+{
+    const struct extent_list *l = g->extents;
+    uint32_t low = 0, high = l->count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (l->items[mid]->first_row <= row)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    const struct extent *x = low > 0 ? l->items[low - 1] : NULL;
+    return x && row < x->first_row + x->row_count ? x : NULL;
+}
+
+/* Does the row stand in an extent that can be used? (6 above) */
+static bool row_is_stored(struct shard *r, struct group *g, uint64_t row)
+{
+    struct error err;
+    const struct extent *x = extent_of_row(g, row);
+    if (!x || !x->file || row != x->first_row || extent_verify(x, &err))
+        return x != NULL;
+    struct head *h = r->replay->head;
+    atomic_fetch_add_explicit(&h->corruptions, 1, memory_order_relaxed);
+    head_log(h, true, "extents_damaged", "%s: its rows are taken from the WAL", err.message);
+    (void)extent_file_damage_is_news(x->file); /* told now */
+    group_swap_extent(g, x, NULL);
+    return false;
+}
+
 /* --- rows --- */
 
 static bool segment_has_key(struct shard *r, uint32_t group)
@@ -223,19 +340,6 @@ static void segment_set_key(struct shard *r, uint32_t group)
     r->segment_groups[group / 64] |= UINT64_C(1) << (group & 63);
 }
 
-/* A series number as this head may use it. */
-static uint32_t series_known(struct shard *r, uint32_t id)
-{
-    if (id == SLOT_EMPTY)
-        return SLOT_EMPTY;
-    if (id >= (uint32_t)SERIES_PAGE * SERIES_PAGES_MAX)
-        return SLOT_UNKNOWN;
-    if (id + 1 > r->series_max)
-        r->series_max = id + 1;
-    const struct series *s = head_series(r->replay->head, id);
-    return s && s->labels != LABEL_STORE_NONE ? id : SLOT_UNKNOWN;
-}
-
 /* Slots and the series they hold from the next row on. */
 struct slot_changes {
     struct wal_new_slot *items;
@@ -250,10 +354,10 @@ static void slots_set(struct head *h, struct group *g, uint32_t slot_count,
     for (size_t i = 0; i < changes->count; i++) {
         struct wal_new_slot c = changes->items[i];
         if (c.slot < g->slot_count && g->map->ids[c.slot] != c.series)
-            group_release_slot(g, c.slot);
+            group_give_slot_up(g, c.slot);
     }
     for (uint32_t slot = slot_count; slot < g->slot_count; slot++)
-        group_release_slot(g, slot); /* the writer gave them up */
+        group_give_slot_up(g, slot); /* the writer gave them up */
     if (g->released_count > 0)
         group_seal(g);
     group_reserve_slots(g, slot_count);
@@ -291,7 +395,7 @@ static bool read_changes(struct shard *r, struct reader *in, const struct wal_ro
             return false;
     }
     for (size_t i = 0; i < count; i++)
-        out->items[i].series = series_known(r, out->items[i].series);
+        out->items[i].series = series_known(r->replay->head, &r->series_max, out->items[i].series);
     out->count = count;
     return true;
 }
@@ -301,14 +405,7 @@ static void row_take_back(struct group *g)
 {
     g->tile_rows--;
     g->row_next--;
-    if (g->tile_rows > 0)
-        g->last_time = g->tile->times[g->tile_rows - 1];
-    else if (g->run && g->strip_count > 0)
-        g->last_time = g->run->strips[g->strip_count - 1]->times[STRIP_ROWS - 1];
-    else if (g->extents->count > 0)
-        g->last_time = g->extents->items[g->extents->count - 1]->last_time;
-    else
-        g->last_time = INT64_MIN;
+    g->last_time = g->tile_rows > 0 ? g->tile->times[g->tile_rows - 1] : g->last_kept_time;
 }
 
 enum row_use { ROW_USE, ROW_SKIP };
@@ -318,7 +415,7 @@ static enum row_use row_place(struct shard *r, struct group *g, const struct wal
     if (!row->is_key) {
         if (row->row == g->row_next && g->last_time != INT64_MIN)
             return ROW_USE;
-        r->rows_skipped += row->row > g->row_next;
+        r->rows_skipped += row->row > g->row_next && !extent_of_row(g, row->row);
         return ROW_SKIP;
     }
     if (row->row + 1 == g->row_next && g->tile_rows > 0)
@@ -342,9 +439,21 @@ static bool row_time(const struct group *g, const struct wal_row_head *row, int6
     return *t > g->last_time && *t >= -INT64_MAX / 4 && *t <= INT64_MAX / 4;
 }
 
-static bool row_cells(struct group *g, struct reader *in, const struct wal_row_head *row, int64_t t)
+/* Rows that are stored and rows that are not do not stand in one run. */
+static void row_sorts(struct group *g, bool is_stored)
 {
+    if (is_stored != g->rows_are_stored && g->slot_capacity > 0)
+        group_seal(g);
+    g->rows_are_stored = is_stored;
+}
+
+static bool row_cells(struct shard *r, struct group *g, struct reader *in,
+                      const struct wal_row_head *row, int64_t t)
+{
+    row_sorts(g, row_is_stored(r, g, row->row));
     group_row_begin(g);
+    if (g->rows_are_stored && g->late.count > 0 && g->tile_rows == 0 && !g->run)
+        group_late_drop_stored(g); /* what filled the rows that were just thrown away */
     uint64_t *present = group_row_present(g);
     if (!wal_row_decode_cells(in, row, group_row_base(g), group_row_values(g), present))
         return false;
@@ -354,21 +463,12 @@ static bool row_cells(struct group *g, struct reader *in, const struct wal_row_h
     }
     group_row_stamp(g, t);
     group_row_taken(g, t);
+    if (!g->rows_are_stored && g->wal_segment == 0)
+        g->wal_segment = g->key_segment;
     if (t < g->visible_mint)
         g->visible_mint = t;
     g->visible_maxt = t;
     return true;
-}
-
-static struct group *group_of_row(struct head *h, uint32_t id)
-{
-    struct group *g = head_group(h, id);
-    if (!g) {
-        mutex_lock(&h->creation);
-        g = head_add_group_locked(h, id, (struct view){0}); /* its name was lost */
-        mutex_unlock(&h->creation);
-    }
-    return g;
 }
 
 static bool read_row(struct shard *r, struct view payload)
@@ -387,9 +487,11 @@ static bool read_row(struct shard *r, struct view payload)
     if (row_place(r, g, &row) == ROW_SKIP)
         return true;
     bool ok = row_time(g, &row, &t) && read_changes(r, &in, &row, &changes);
+    if (row.is_key)
+        g->key_segment = r->segment;
     if (ok) {
         slots_set(r->replay->head, g, row.slot_count, &changes);
-        ok = row_cells(g, &in, &row, t);
+        ok = row_cells(r, g, &in, &row, t);
     }
     mem_free(MEM_WAL, changes.items);
     if (ok && t > r->segment_maxt)
@@ -405,7 +507,8 @@ static size_t late_known(struct shard *r, struct group *g, struct late_sample *i
     mutex_lock(&h->creation);
     for (size_t i = 0; i < count; i++) {
         struct late_sample s = items[i];
-        if (s.t < -INT64_MAX / 4 || s.t > INT64_MAX / 4 || series_known(r, s.series) != s.series)
+        if (s.t < -INT64_MAX / 4 || s.t > INT64_MAX / 4 ||
+            series_known(h, &r->series_max, s.series) != s.series)
             continue;
         head_place_late_locked(h, s.series, g->id);
         const struct series *series = head_series(h, s.series);
@@ -433,7 +536,8 @@ static bool read_late(struct shard *r, struct view payload)
             if (run->maxt > r->segment_late_maxt)
                 r->segment_late_maxt = run->maxt;
             group_late_add(g, run, true, r->replay->segment);
-            group_late_settle(g);
+            if (!g->rows_are_stored) /* those are thrown away, and the extent may lack it */
+                group_late_settle(g);
             group_late_compact(g);
         }
     }
@@ -448,6 +552,7 @@ static void read_shard(void *arg, size_t idx, unsigned worker)
     (void)worker;
     shard->segment_continues = false;
     shard->segment_maxt = shard->segment_late_maxt = INT64_MIN;
+    shard->segment = r->found->segments[r->found->count - 1].number;
     if (shard->segment_words > 0)
         memset(shard->segment_groups, 0, shard->segment_words * 8);
     for (size_t i = 0; i < r->row_count; i++) {
@@ -522,30 +627,8 @@ static void read_rows(struct replay *r, const struct replay_file *rf, struct vie
 
 /* --- all together --- */
 
-struct numbers {
-    uint64_t *items;
-    size_t count, capacity;
-};
-
-static bool on_segment_name(void *arg, const char *name, bool is_dir)
-{
-    struct numbers *n = arg;
-    char *end;
-    uint64_t number = strtoull(name, &end, 10);
-    if (!is_dir && *name >= '0' && *name <= '9' && *end == 0 && number < UINT64_MAX / 2) {
-        n->items = mem_grow(MEM_WAL, n->items, &n->capacity, n->count + 1, sizeof *n->items);
-        n->items[n->count++] = number;
-    }
-    return true;
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static bool replay_segments(struct replay *r, const struct numbers *numbers, struct error *err)
+static bool replay_segments(struct replay *r, const struct numbered_files *numbers,
+                            struct error *err)
 {
     struct wal_recovered *found = r->found;
     char path[PATH_BYTES], name[64];
@@ -577,6 +660,7 @@ static void late_publish(struct replay *r, struct group *g)
         return;
     if (found->late_saved > 0)
         group_late_forget(g, found->late_saved - 1, INT64_MIN, found->late_saved_floor);
+    group_late_drop_stored(g);
     for (size_t i = 0; i < g->late.count; i++)
         g->late.items[i].epoch = 0;
     group_late_compact(g);
@@ -584,19 +668,64 @@ static void late_publish(struct replay *r, struct group *g)
     head_atomic_max(&r->head->newest, g->late_maxt);
 }
 
+/* The group goes on behind its last row, wherever that stands. */
+static void group_finish(struct group *g)
+{
+    if (g->rows_are_stored && g->slot_capacity > 0)
+        group_seal(g);
+    g->rows_are_stored = false;
+    g->key_segment = 0;
+    const struct extent_list *l = g->extents;
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct extent *x = l->items[i];
+        if (x->first_time < g->visible_mint)
+            g->visible_mint = x->first_time;
+        if (x->last_time > g->visible_maxt)
+            g->visible_maxt = x->last_time;
+        if (x->last_time > g->last_time)
+            g->last_time = x->last_time;
+    }
+    const struct extent *last = l->count > 0 ? l->items[l->count - 1] : NULL;
+    uint64_t end = last ? last->first_row + last->row_count : 0;
+    if (end > g->row_next) {
+        if (g->slot_capacity > 0)
+            group_seal(g); /* rows of a tile follow each other */
+        g->row_next = end;
+    }
+    g->last_row_is_stored = end > 0 && end == g->row_next && g->slot_count == 0;
+}
+
+/* How long rows have waited to be sealed, as their times tell: so that groups do not fall due together. */
+static void group_set_age(struct group *g, mono_time now, int64_t newest)
+{
+    bool has_strips = g->run && g->strip_count > 0;
+    if (!has_strips && g->tile_rows == 0)
+        g->wal_segment = 0; /* the row was taken back */
+    if (g->wal_segment == 0)
+        return;
+    int64_t first = has_strips ? g->run->strips[0]->times[0] : g->tile->times[0];
+    int64_t age = newest - first; /* times are of a quarter of the range: no overflow */
+    age = age < 0 ? 0 : age > HEAD_UNSEALED_MS_MAX ? HEAD_UNSEALED_MS_MAX : age;
+    g->unsealed_since = mono_add_ms(now, -age);
+}
+
 /* Everything that was read is visible; what blocks hold is not the head's. */
 static void publish_all(struct replay *r, int64_t block_maxt)
 {
     struct head *h = r->head;
-    for (size_t i = 0; i < SHARDS; i++) {
-        if (r->shards[i].series_max > head_series_count(h))
-            atomic_store_explicit(&h->series_count, r->shards[i].series_max, memory_order_release);
-    }
+    mono_time now = clock_mono();
+    uint32_t series_max = r->extent_series_max;
+    for (size_t i = 0; i < SHARDS; i++)
+        series_max = r->shards[i].series_max > series_max ? r->shards[i].series_max : series_max;
+    if (series_max > head_series_count(h))
+        atomic_store_explicit(&h->series_count, series_max, memory_order_release);
     for (uint32_t i = 0; i < atomic_load(&h->group_count); i++) {
         struct group *g = head_group(h, i);
-        if (g)
-            late_publish(r, g);
-        if (!g || g->row_next == 0)
+        if (!g)
+            continue;
+        group_finish(g);
+        late_publish(r, g);
+        if (g->row_next == 0)
             continue;
         g->visible_row = g->row_next;
         head_atomic_max(&h->newest, g->last_time);
@@ -605,8 +734,13 @@ static void publish_all(struct replay *r, int64_t block_maxt)
         group_drop_extents(g, block_maxt);
         for (uint32_t slot = 0; slot < g->slot_count; slot++) {
             if (g->map->ids[slot] == SLOT_UNKNOWN)
-                group_release_slot(g, slot);
+                group_give_slot_up(g, slot);
         }
+    }
+    for (uint32_t i = 0; i < atomic_load(&h->group_count); i++) {
+        struct group *g = head_group(h, i);
+        if (g)
+            group_set_age(g, now, atomic_load(&h->newest));
     }
 }
 
@@ -615,17 +749,13 @@ bool head_replay(struct head *h, int64_t block_maxt, struct pool *pool, struct w
 {
     char path[PATH_BYTES];
     struct replay r = {.head = h, .found = found, .pool = pool};
-    struct numbers numbers = {0};
+    struct numbered_files numbers = {0};
     uint64_t skipped = 0;
     for (uint32_t i = 0; i < SHARDS; i++)
         r.shards[i] = (struct shard){.replay = &r, .rest = i};
     snprintf(path, sizeof path, "%s/wal", h->dir);
-    bool ok = replay_series_log(h, found, err) && dir_list(path, on_segment_name, &numbers, err);
-    if (ok) {
-        if (numbers.count > 0)
-            qsort(numbers.items, numbers.count, sizeof *numbers.items, compare_numbers);
-        ok = replay_segments(&r, &numbers, err);
-    }
+    bool ok = replay_series_log(h, found, err) && replay_extents(&r, err) &&
+              numbered_files_list(&numbers, path, err) && replay_segments(&r, &numbers, err);
     if (ok)
         publish_all(&r, block_maxt);
     for (size_t i = 0; i < SHARDS; i++) {
@@ -637,6 +767,6 @@ bool head_replay(struct head *h, int64_t block_maxt, struct pool *pool, struct w
                  "%" PRIu64 " rows cannot be used: they follow a damaged row of their target",
                  skipped);
     mem_free(MEM_WAL, r.rows);
-    mem_free(MEM_WAL, numbers.items);
+    numbered_files_deinit(&numbers);
     return ok;
 }

@@ -12,6 +12,7 @@ static uint64_t load(const _Atomic uint64_t *counter)
 void head_stats_get(struct head *h, struct db_stats *out)
 {
     struct wal_stats wal;
+    struct extent_store_stats extents;
     head_time_range(h, &out->head_mint, &out->head_maxt);
     mutex_lock(&h->creation);
     out->head_series = h->series_live;
@@ -35,7 +36,13 @@ void head_stats_get(struct head *h, struct db_stats *out)
     out->wal_bytes_written = wal.bytes_written;
     out->wal_fsyncs = wal.fsyncs;
     out->wal_segment = wal.segment;
-    out->wal_corruptions = load(&h->corruptions);
+    extent_store_stats_get(h->store, &extents);
+    out->wal_disk_bytes = wal.disk_bytes;
+    out->wal_corruptions = load(&h->corruptions) + extents.damaged;
+    out->extent_files = extents.files;
+    out->extent_bytes = extents.bytes;
+    out->extent_bytes_written = extents.bytes_written;
+    out->extent_failures = extents.failures;
     out->wal_queue_length = wal.queue_length;
     out->last_fsync_seconds = wal.last_fsync_seconds;
     out->ingest_stopped = wal.stopped;

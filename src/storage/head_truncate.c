@@ -58,7 +58,7 @@ static void closed_group_seal(struct group *g)
     if (!settled || g->slot_capacity == 0)
         return;
     for (uint32_t slot = 0; slot < g->slot_count; slot++)
-        group_release_slot(g, slot);
+        group_give_slot_up(g, slot);
     g->key_segment = 0;
     g->new_slot_count = 0;
     group_seal(g);
@@ -81,7 +81,7 @@ static void mark_group(struct head *h, struct bitmap *alive, const struct group_
     for (uint32_t i = 0; i < pin->extents->count; i++) {
         const struct extent *x = pin->extents->items[i];
         for (uint32_t slot = 0; slot < x->slot_count; slot++) {
-            if (!extent_column_is_empty(x, slot))
+            if (extent_slot_is_occupied(x, slot))
                 mark_series(h, alive, slot_map_get(x->map, slot), pin->group->id);
         }
     }
@@ -266,7 +266,8 @@ bool head_truncate(struct head *h, int64_t cut_ms, struct error *err)
     head_renew_catalog(h);
     head_view_release(view);
     head_collect(h);
-    return wal_drop_below(h->wal, cut_ms, err) && (gone == 0 || wal_rewrite_log(h->wal, err));
+    return extent_store_drop_below(h->store, cut_ms, err) && wal_drop_below(h->wal, cut_ms, err) &&
+           (gone == 0 || wal_rewrite_log(h->wal, err));
 }
 
 /* --- the series log of the living --- */

@@ -28,6 +28,7 @@
 
 enum {
     LOOK_INTERVAL_MS = 30 * 1000, /* at most; half a block range when that is less */
+    STORE_INTERVAL_MS = 5 * 1000,
     CUTS_PER_LOOK_MAX = 64,
     RETRY_MS = 15 * 1000,
     RETRY_DOUBLINGS = 7
@@ -75,6 +76,20 @@ static int ref_order(const void *a, const void *b, void *labels)
                                ((const struct series_ref *)b)->labels);
 }
 
+/* What is damaged in the head's files cannot be in the block either; trying again would not help. */
+static void cut_note_damage(struct cut *c)
+{
+    struct error problem;
+    bool is_news;
+    uint64_t columns = head_reader_lost(c->reader, &problem, &is_news);
+    if (columns == 0)
+        return;
+    db_note_damage(c->db, columns, &problem, is_news);
+    db_log(c->db, true, "block_incomplete",
+           "%" PRIu64 " columns of the head are damaged and missing in the block that is cut: %s",
+           columns, problem.message);
+}
+
 static bool cut_series(struct cut *c, const struct series_list *list, struct error *err)
 {
     struct db_state *state =
@@ -102,6 +117,7 @@ static bool cut_series(struct cut *c, const struct series_list *list, struct err
     sample_merge_deinit(&left);
     arena_deinit(&scratch);
     db_state_unref(c->db, state);
+    cut_note_damage(c);
     return ok;
 }
 
@@ -457,11 +473,28 @@ static void cut_failed(struct db *db, const struct error *err)
            err->message, wait_ms / 1000);
 }
 
-/* Both parts are tried: a full disk is when retention is needed most. */
+/* Rows that were sealed go to their files. What fails is tried again at the next look; until then the WAL has
+ * the rows. */
+static bool store_rows(struct db *db, struct error *err)
+{
+    struct error problem = {0};
+    bool ok = head_store(db->head, &problem);
+    if (!ok && !db->store_failed)
+        db_log(db, true, "extents_failed", "%s; the WAL keeps these rows, and it is tried again",
+               problem.message);
+    else if (ok && db->store_failed)
+        db_log(db, false, "extents_resumed", "sealed rows are written again");
+    db->store_failed = !ok;
+    if (!ok && err)
+        *err = problem;
+    return ok;
+}
+
+/* All parts are tried: a full disk is when retention is needed most. */
 static bool maintain_locked(struct db *db, bool now, struct error *err)
 {
-    struct error cut_error = {0}, retention_error = {0};
-    bool cut_ok = true, retention_ok;
+    struct error store_error = {0}, cut_error = {0}, retention_error = {0};
+    bool cut_ok = true, retention_ok, store_ok = store_rows(db, &store_error);
     if (now || clock_mono().ns >= db->cut_not_before.ns) {
         bool late = now || head_late_bytes(db->head) > head_late_bytes_max(db->head);
         atomic_store_explicit(&db->late_is_full, false, memory_order_relaxed);
@@ -476,9 +509,9 @@ static bool maintain_locked(struct db *db, bool now, struct error *err)
     if (!retention_ok)
         db_log(db, true, "retention_failed", "%s", retention_error.message);
     keeper_truncate(db);
-    if (err && !(cut_ok && retention_ok))
-        *err = cut_ok ? retention_error : cut_error;
-    return cut_ok && retention_ok;
+    if (err && !(cut_ok && retention_ok && store_ok))
+        *err = !cut_ok ? cut_error : !retention_ok ? retention_error : store_error;
+    return cut_ok && retention_ok && store_ok;
 }
 
 bool db_maintain(struct db *db, struct error *err)
@@ -502,7 +535,7 @@ static void *keeper_run(void *arg)
     struct db *db = arg;
     int64_t half = db->block_range_ms / 2;
     int64_t interval_ms = half < LOOK_INTERVAL_MS ? half : LOOK_INTERVAL_MS;
-    mono_time next_look = clock_mono();
+    mono_time next_look = clock_mono(), next_store = next_look;
     while (!atomic_load_explicit(&db->stopping, memory_order_acquire)) {
         mutex_lock(&db->keeper_mutex);
         bool due = clock_mono().ns >= next_look.ns;
@@ -512,12 +545,19 @@ static void *keeper_run(void *arg)
             (void)ok; /* counted, logged and tried again */
         } else {
             keeper_truncate(db); /* a query ended */
+            if (clock_mono().ns >= next_store.ns && !db->options.maintain_when_asked) {
+                bool ok = store_rows(db, NULL);
+                (void)ok; /* as above */
+            }
         }
         if (due)
             next_look = mono_add_ms(clock_mono(), interval_ms);
+        if (clock_mono().ns >= next_store.ns)
+            next_store = mono_add_ms(clock_mono(), STORE_INTERVAL_MS);
         mutex_unlock(&db->keeper_mutex);
+        mono_time next = next_store.ns < next_look.ns ? next_store : next_look;
         mutex_lock(&db->wake_mutex);
-        while (!db->wake_wanted && cond_wait_until(&db->wake, &db->wake_mutex, next_look))
+        while (!db->wake_wanted && cond_wait_until(&db->wake, &db->wake_mutex, next))
             ;
         db->wake_wanted = false;
         mutex_unlock(&db->wake_mutex);

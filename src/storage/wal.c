@@ -7,7 +7,8 @@
  * Segments are files wal/N of framed records (wal_record.h), N ascending. Each can be read by itself: the
  * first row of a group in it is a key row. A row is encoded for a segment; the queue refuses one that was
  * encoded for another (WAL_OTHER_SEGMENT), so that a segment never begins a group in the middle. A
- * process never appends to a file of another process; a file is made with its first row.
+ * process never appends to a file of another process; a file is made with its first row. The next one begins
+ * after 128 MiB or five minutes, so that what is sealed can go (head_store.c).
  *
  * When the environment fails (numbered, each with its test in head_fault_test.c):
  * 1. A write fails: the file is cut back to its last whole record. Without space, it is tried again there;
@@ -36,7 +37,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { RETRY_MS_FIRST = 10, RETRY_MS_MAX = 250, SYNC_INTERVAL_MS = 1000, COMMITS_MAX = 1 << 14 };
+enum {
+    RETRY_MS_FIRST = 10,
+    RETRY_MS_MAX = 250,
+    SYNC_INTERVAL_MS = 1000,
+    COMMITS_MAX = 1 << 14,
+    SEGMENT_AGE_MS = 5 * 60 * 1000, /* a key row in 20 at the usual interval */
+    SEGMENTS_MAX = 4                /* of full size: more, and rows are sealed early */
+};
 #define SEGMENT_BYTES (UINT64_C(128) << 20)
 #define QUEUE_BYTES_MAX ((size_t)64 << 20)    /* rows that wait to be written */
 #define UNSYNCED_BYTES_MAX ((size_t)16 << 20) /* more is synced at once */
@@ -116,6 +124,7 @@ struct wal {
     struct file *file;   /* NULL = made with the next row */
     uint64_t file_bytes; /* whole records in it */
     bool file_is_new;    /* its folder was not synced yet */
+    mono_time file_since;
     struct file *log;
     uint64_t log_bytes;
     bool log_broken;           /* must be written anew */
@@ -358,29 +367,39 @@ static bool saved_is_needed(const struct wal *w, size_t idx)
     return needed;
 }
 
-/* Takes one segment without samples from timestamp_ms on out of the table. One that the next needs (its
- * rows continue there) goes with that. */
-static bool segment_take_old(struct wal *w, int64_t timestamp_ms, struct wal_segment *out)
+/* Takes one segment that can go out of the table: its number is below `needed`, or it has no row from
+ * timestamp_ms on and is not the base of rows in the next. */
+static bool segment_take_old(struct wal *w, int64_t timestamp_ms, uint64_t needed,
+                             struct wal_segment *out)
 {
     bool found = false;
     mutex_lock(&w->mutex);
     uint64_t open = atomic_load_explicit(&w->segment, memory_order_relaxed);
-    for (size_t i = w->segment_count - (w->segment_count > 0 && w->next_continues); i > 0; i--) {
+    bool is_base = w->next_continues;
+    for (size_t i = w->segment_count; i > 0 && !found; i--) {
         struct wal_segment s = w->segments[i - 1];
-        if (s.number >= open || s.maxt >= timestamp_ms || late_is_needed(w, &s) ||
-            saved_is_needed(w, i - 1)) {
-            if (s.continues && i > 1 && w->segments[i - 2].maxt < timestamp_ms)
-                i--; /* keeps its base */
+        found = s.number < open && !late_is_needed(w, &s) && !saved_is_needed(w, i - 1) &&
+                (s.number < needed || (s.maxt < timestamp_ms && !is_base));
+        is_base = s.continues;
+        if (!found)
             continue;
-        }
         *out = s;
         memmove(&w->segments[i - 1], &w->segments[i], (w->segment_count - i) * sizeof s);
         w->segment_count--;
-        found = true;
-        break;
     }
     mutex_unlock(&w->mutex);
     return found;
+}
+
+static bool segments_drop(struct wal *w, int64_t timestamp_ms, uint64_t needed, struct error *err)
+{
+    char path[4096];
+    for (struct wal_segment gone; segment_take_old(w, timestamp_ms, needed, &gone);) {
+        segment_path(w, gone.number, path, sizeof path);
+        if (!file_remove(path, err))
+            return false;
+    }
+    return true;
 }
 
 uint64_t wal_rotate(struct wal *w)
@@ -420,14 +439,26 @@ uint64_t wal_late_lowest(struct wal *w)
 
 bool wal_drop_below(struct wal *w, int64_t timestamp_ms, struct error *err)
 {
-    char path[4096];
     (void)wal_rotate(w);
-    for (struct wal_segment gone; segment_take_old(w, timestamp_ms, &gone);) {
-        segment_path(w, gone.number, path, sizeof path);
-        if (!file_remove(path, err))
-            return false;
+    return segments_drop(w, timestamp_ms, 0, err);
+}
+
+bool wal_drop_before(struct wal *w, uint64_t segment, struct error *err)
+{
+    return segments_drop(w, INT64_MIN, segment, err);
+}
+
+uint64_t wal_segment_too_old(struct wal *w)
+{
+    uint64_t bytes = 0, limit = w->segment_bytes_max * SEGMENTS_MAX, number = 0;
+    mutex_lock(&w->mutex);
+    for (size_t i = w->segment_count; i > 0 && number == 0; i--) {
+        bytes += w->segments[i - 1].bytes;
+        if (bytes > limit)
+            number = w->segments[i - 1].number + 1;
     }
-    return true;
+    mutex_unlock(&w->mutex);
+    return number;
 }
 
 void wal_stats_get(struct wal *w, struct wal_stats *out)
@@ -500,6 +531,7 @@ static bool segment_write(struct wal *w, struct view bytes, struct contents cont
             return false;
         w->file_bytes = 0;
         w->file_is_new = true;
+        w->file_since = clock_mono();
         /* Entered before it has rows: should the write fail half way, the cut still finds the file. */
         segment_note(w, contents);
     }
@@ -803,7 +835,8 @@ static void rewrite_if_wanted(struct wal *w, bool wanted)
 static void rotate_if_wanted(struct wal *w, bool wanted)
 {
     struct error err;
-    if (w->file && (wanted || w->file_bytes >= w->segment_bytes_max)) {
+    if (w->file && (wanted || w->file_bytes >= w->segment_bytes_max ||
+                    mono_ms_since(w->file_since) >= SEGMENT_AGE_MS)) {
         if (w->sync_interval_ms == DB_SYNC_OFF || wal_sync(w, &err))
             segment_next(w, false);
         else

@@ -39,7 +39,7 @@ struct wal_owner {
 
 struct wal_options {
     const char *dir;          /* DIR/head, which exists, with wal/ in it */
-    uint64_t segment_bytes;   /* 0 = 128 MiB */
+    uint64_t segment_bytes;   /* 0 = 128 MiB; or 5 minutes, whichever comes first */
     int64_t sync_interval_ms; /* 0 = 1000; DB_SYNC_EACH, DB_SYNC_OFF */
 };
 
@@ -100,6 +100,10 @@ uint64_t wal_late_lowest(struct wal *w);
 /* Rotates, and forgets whole segments whose samples are all below; those with late samples only when these are
  * saved. */
 MUST_USE bool wal_drop_below(struct wal *w, int64_t timestamp_ms, struct error *err);
+/* Forgets whole segments below this number: nobody needs their rows. Those with late samples stay (above). */
+MUST_USE bool wal_drop_before(struct wal *w, uint64_t segment, struct error *err);
+/* Rows that need a segment below this one keep too much on disk: seal them. 0 = none do. */
+uint64_t wal_segment_too_old(struct wal *w);
 /* Rewrites the series log; waits for it. */
 MUST_USE bool wal_rewrite_log(struct wal *w, struct error *err);
 

@@ -60,39 +60,43 @@ void wal_scanner_init(struct wal_scanner *s, struct view bytes, uint64_t last_se
     *s = (struct wal_scanner){.bytes = bytes, .last_sequence = last_sequence};
 }
 
-enum frame { FRAME_GOOD, FRAME_BAD, FRAME_VERSION };
-
-static enum frame frame_at(const struct wal_scanner *s, size_t pos, struct wal_record *out)
+size_t wal_record_claim(struct view bytes)
 {
-    size_t left = s->bytes.len - pos;
-    const char *at = s->bytes.ptr + pos;
-    if (left < WAL_RECORD_FRAME_BYTES || load_u32(at) != WAL_RECORD_MAGIC)
-        return FRAME_BAD;
-    struct reader r = reader_from((struct view){at, left});
-    reader_skip(&r, 4);
-    uint32_t payload = reader_u32(&r);
-    if (payload > WAL_RECORD_PAYLOAD_MAX || payload > left - WAL_RECORD_FRAME_BYTES)
-        return FRAME_BAD;
+    if (bytes.len < WAL_RECORD_HEADER_BYTES || load_u32(bytes.ptr) != WAL_RECORD_MAGIC)
+        return 0;
+    uint32_t payload = load_u32(bytes.ptr + 4);
+    return payload > WAL_RECORD_PAYLOAD_MAX ? 0 : WAL_RECORD_FRAME_BYTES + (size_t)payload;
+}
+
+enum wal_scan wal_record_first(struct view bytes, uint64_t last_sequence, struct wal_record *out)
+{
+    size_t claim = wal_record_claim(bytes);
+    if (claim == 0 || claim > bytes.len)
+        return WAL_SCAN_END;
+    struct reader r = reader_from(bytes);
+    reader_skip(&r, 8);
     uint8_t type = reader_u8(&r), version = reader_u8(&r);
     (void)reader_u16(&r); /* flags: none yet */
     uint64_t sequence = reader_u64(&r);
-    size_t covered = WAL_RECORD_HEADER_BYTES + (size_t)payload;
-    if (crc32c(0, at, covered) != load_u32(at + covered) || sequence <= s->last_sequence)
-        return FRAME_BAD;
+    size_t covered = claim - (WAL_RECORD_FRAME_BYTES - WAL_RECORD_HEADER_BYTES);
+    if (crc32c(0, bytes.ptr, covered) != load_u32(bytes.ptr + covered) || sequence <= last_sequence)
+        return WAL_SCAN_END;
     if (version != WAL_RECORD_VERSION)
-        return FRAME_VERSION;
-    *out = (struct wal_record){
-        (enum wal_record_type)type, sequence, {at + WAL_RECORD_HEADER_BYTES, payload}, pos};
-    return FRAME_GOOD;
+        return WAL_SCAN_VERSION;
+    *out =
+        (struct wal_record){(enum wal_record_type)type,
+                            sequence,
+                            {bytes.ptr + WAL_RECORD_HEADER_BYTES, claim - WAL_RECORD_FRAME_BYTES},
+                            0};
+    return WAL_SCAN_RECORD;
 }
 
-/* The next place behind `pos` where a magic stands, or the end. */
-static size_t next_magic(struct view bytes, size_t pos)
+size_t wal_record_seek(struct view bytes, size_t pos)
 {
     static const char magic[4] = {0x42, 0x57, 0x41, 0x4c};
-    if (bytes.len - pos <= 1)
+    if (bytes.len <= pos)
         return bytes.len;
-    const char *at = memmem(bytes.ptr + pos + 1, bytes.len - pos - 1, magic, sizeof magic);
+    const char *at = memmem(bytes.ptr + pos, bytes.len - pos, magic, sizeof magic);
     return at ? (size_t)(at - bytes.ptr) : bytes.len;
 }
 
@@ -100,15 +104,17 @@ enum wal_scan wal_scanner_next(struct wal_scanner *s, struct wal_record *out)
 {
     s->damage_begin = s->damage_end = s->pos;
     while (s->pos < s->bytes.len) {
-        enum frame frame = frame_at(s, s->pos, out);
-        if (frame == FRAME_VERSION)
+        struct view rest = view_slice(s->bytes, s->pos, s->bytes.len);
+        enum wal_scan found = wal_record_first(rest, s->last_sequence, out);
+        if (found == WAL_SCAN_VERSION)
             return WAL_SCAN_VERSION;
-        if (frame == FRAME_GOOD) {
+        if (found == WAL_SCAN_RECORD) {
+            out->offset = s->pos;
             s->last_sequence = out->sequence;
             s->pos += WAL_RECORD_FRAME_BYTES + out->payload.len;
             return WAL_SCAN_RECORD;
         }
-        s->pos = next_magic(s->bytes, s->pos);
+        s->pos = wal_record_seek(s->bytes, s->pos + 1);
         s->damage_end = s->pos;
     }
     return WAL_SCAN_END;

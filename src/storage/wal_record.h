@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wal_record.h: the frame around everything that WAL segments and the series log hold, and the scanner
- * that finds the next whole record behind damage.
+/* wal_record.h: the frame around everything that WAL segments, the series log and extent files hold, and the
+ * scanner that finds the next whole record behind damage.
  *
  *   magic u32 | length u32 | type u8 | version u8 | flags u16 | sequence u64 | payload | CRC32C u32
  *
@@ -22,12 +22,13 @@ enum { WAL_RECORD_HEADER_BYTES = 20, WAL_RECORD_FRAME_BYTES = 24, WAL_RECORD_VER
 #define WAL_RECORD_PAYLOAD_MAX (UINT32_C(256) << 20)
 
 enum wal_record_type {
-    WAL_RECORD_ROW = 1,       /* wal_row.h */
-    WAL_RECORD_SERIES = 2,    /* series_log.h */
-    WAL_RECORD_PROBE = 3,     /* nothing: written to learn whether the disk takes bytes again */
-    WAL_RECORD_LATE = 4,      /* wal_late.h */
-    WAL_RECORD_SAVED = 5,     /* wal_late.h */
-    WAL_RECORD_EXEMPLARS = 16 /* exemplars_log.c: in a file of its own */
+    WAL_RECORD_ROW = 1,        /* wal_row.h */
+    WAL_RECORD_SERIES = 2,     /* series_log.h */
+    WAL_RECORD_PROBE = 3,      /* nothing: written to learn whether the disk takes bytes again */
+    WAL_RECORD_LATE = 4,       /* wal_late.h */
+    WAL_RECORD_SAVED = 5,      /* wal_late.h */
+    WAL_RECORD_EXEMPLARS = 16, /* exemplars_log.c: in a file of its own */
+    WAL_RECORD_EXTENT = 17     /* extent.h; a body without a frame follows */
 };
 
 /* Opens a frame at the end of `b`; the payload is appended to `b`, then the frame is ended. Sequence and
@@ -58,5 +59,13 @@ enum wal_scan {
 };
 void wal_scanner_init(struct wal_scanner *s, struct view bytes, uint64_t last_sequence);
 enum wal_scan wal_scanner_next(struct wal_scanner *s, struct wal_record *out);
+
+/* For files that are read piece by piece. How long is the record that claims to begin here? 0 = none does.
+ * Looks at WAL_RECORD_HEADER_BYTES. */
+size_t wal_record_claim(struct view bytes);
+/* The record that begins at the first byte; WAL_SCAN_END when none does that is whole and newer. */
+enum wal_scan wal_record_first(struct view bytes, uint64_t last_sequence, struct wal_record *out);
+/* The first place from `pos` on where a record may begin, or the end. */
+size_t wal_record_seek(struct view bytes, size_t pos);
 
 #endif

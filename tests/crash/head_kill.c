@@ -161,12 +161,13 @@ static void report(int out, struct progress p)
         _exit(0);
 }
 
-/* Appends for ever; every 16 rows it asks what a query shows and reports that. */
+/* Appends for ever; every 16 rows it asks what a query shows and reports that. Now and then it seals, writes
+ * extents and drops segments, as the keeper does. */
 static void child(const char *dir, int out)
 {
     struct head *h;
     struct error err;
-    struct db_options opts = {.wal_segment_bytes = 1 << 20, .wal_sync_interval_ms = 100};
+    struct db_options opts = {.wal_segment_bytes = 100000, .wal_sync_interval_ms = 100};
     struct group *group[GROUPS];
     uint32_t slots[GROUPS][SERIES], late_slot[GROUPS];
     int64_t row[GROUPS];
@@ -208,6 +209,8 @@ static void child(const char *dir, int out)
                 report(out, (struct progress){g | LATE, late});
         }
         struct progress p = {g, row[g]++};
+        if (n % 500 == 499 && !(n % 3000 == 2999 ? head_store_all(h, &err) : head_store(h, &err)))
+            die("store", &err);
         if (n % 64 == 1)
             p.row = last_row(h, g, false);
         else if (!wait)

@@ -149,6 +149,7 @@ static void *keeper_run(void *arg)
     struct stress_thread *t = arg;
     struct error err;
     struct db_stats stats = {0};
+    unsigned rounds = 0;
     while (atomic_load(&t->stress->running) > 0) {
         int slowest = INT32_MAX;
         for (int i = 0; i < APPENDERS; i++) {
@@ -157,6 +158,9 @@ static void *keeper_run(void *arg)
         }
         if (slowest > 300 &&
             !head_truncate(t->stress->head, T0 + (int64_t)(slowest - 300) * ROW_MS, &err))
+            fail_msg("%s", err.message);
+        bool all = ++rounds % 16 == 0;
+        if (!(all ? head_store_all(t->stress->head, &err) : head_store(t->stress->head, &err)))
             fail_msg("%s", err.message);
         head_stats_get(t->stress->head, &stats);
     }

@@ -17,11 +17,14 @@ struct fixture {
     double v[READ_MAX];
 };
 
+/* So that segments come and go, and rows are sealed early for them. */
+static const struct db_options SMALL_SEGMENTS = {.wal_segment_bytes = 30000};
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     fixture_dir(f->dir, sizeof f->dir);
-    f->head = fixture_open(f->dir, INT64_MIN, NULL);
+    f->head = fixture_open(f->dir, INT64_MIN, &SMALL_SEGMENTS);
     *state = f;
     return 0;
 }
@@ -39,7 +42,7 @@ static int teardown(void **state)
 static void reopen(struct fixture *f, int64_t block_maxt)
 {
     fixture_close(f->head);
-    f->head = fixture_open(f->dir, block_maxt, NULL);
+    f->head = fixture_open(f->dir, block_maxt, &SMALL_SEGMENTS);
 }
 
 static long read_all(struct fixture *f, const char *labels)
@@ -657,7 +660,7 @@ static void model_restart(struct model *m)
     model_groups_open(m);
 }
 
-/* Rows, gaps, stale markers, rollbacks, released slots, restarts and cuts in random order; every series is
+/* Rows, gaps, stale markers, rollbacks, released slots, restarts, sealing and cuts in random order; every series is
  * compared with a plain list, bit for bit. */
 static void random_operations_agree_with_a_model(void **state)
 {
@@ -687,6 +690,10 @@ static void random_operations_agree_with_a_model(void **state)
                 assert_true(head_truncate(f->head, m->floor, &err));
             } else if (what < 4) {
                 model_check(m);
+            } else if (what == 4) {
+                assert_true(head_store_all(f->head, &err));
+            } else if (what < 8) {
+                assert_true(head_store(f->head, &err));
             } else if (what < 30) {
                 int i = group + MODEL_GROUPS * (int)random_below(&m->random, 20);
                 if (!m->series[i].in_last_row)
