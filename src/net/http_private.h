@@ -120,6 +120,8 @@ struct http_request {
     enum http_method method;
     const char *method_name; /* static: for metrics */
     bool method_known, accepts_gzip, is_http_1_0;
+    bool
+        says_no_length; /* of a body that its method is about: the connection ends with the answer */
     struct view target, path, query;
     const struct http_route *route;          /* NULL: refused before there was one */
     struct view segments[HTTP_SEGMENTS_MAX]; /* decoded */

@@ -3,9 +3,10 @@
  * accepts some requests that a proxy before us may read differently (two lengths, a length beside chunks, a
  * coding it does not know): served, they would let one client put words into another's mouth.
  *
- * What the library (0.9.75) does not let us see: lines that end with a bare line feed, headers folded over two
- * lines (it joins them) and what follows a NUL in a value (it ends there). None of them changes where a message
- * ends: that is decided by a Content-Length of digits and by "Transfer-Encoding: chunked", as they reach us. */
+ * What the library (0.9.75) does not let us see: lines that end with a bare line feed, what follows a NUL in a value
+ * (it ends there), and a header whose value is folded over two lines: it loses the whole header (seen). A proxy that
+ * joins the lines of a folded Content-Length forwards a body that would be read here as the next request. So a request
+ * that may have a body and says no length is the last of its connection. */
 #include "base/assert.h"
 #include "base/utf8.h"
 #include "net/http_private.h"
@@ -190,6 +191,8 @@ static bool check_headers(struct http_request *rq, uint64_t *length)
         http_response_error(&rq->response, 400, "400 Bad Request: %s", bad);
         return false;
     }
+    rq->says_no_length = scan.lengths + scan.codings == 0 &&
+                         (rq->method & (HTTP_POST | HTTP_PUT | HTTP_DELETE)) != 0;
     if (scan.count > HTTP_HEADERS_MAX) {
         http_response_error(&rq->response, 431, "more than %d headers", HTTP_HEADERS_MAX);
         return false;

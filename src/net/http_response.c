@@ -261,7 +261,7 @@ static bool add_headers(struct http_response *rs, struct MHD_Response *mr)
         ok = ok && MHD_add_response_header(mr, "Content-Encoding", "gzip") == MHD_YES;
     if (is_compressible(rs->content_type))
         ok = ok && MHD_add_response_header(mr, "Vary", "Accept-Encoding") == MHD_YES;
-    if (!governor_may_keep(rs->request->server))
+    if (!governor_may_keep(rs->request->server) || rs->request->says_no_length)
         http_response_set_header(rs, "Connection", VIEW("close"));
     for (size_t i = 0; ok && i < rs->header_count; i++)
         ok = rs->headers[i].value.len == 0 ||
