@@ -31,11 +31,15 @@
 
 enum { GROUPS = 3, SERIES = 4, ROWS = 160, KILLS = 30, FAULTS = 300 };
 enum { STEP_MS = 1000, BLOCK_MS = 20 * 1000 };
+/* Every so many rows, a stretch of rows well in the past is deleted from one series of every group. */
+enum { DELETE_EVERY = 40, DELETE_FROM = 38, DELETE_ROWS = 4, DELETE_SERIES = 3 };
 #define T0 INT64_C(1700000000000)
 
 enum row_state { ROW_NONE, ROW_ATTEMPTED, ROW_ACKNOWLEDGED };
 
 struct oracle {
+    _Atomic bool deletion[ROWS / DELETE_EVERY + 1]; /* was asked for: rows may be there or not */
+    _Atomic bool deleted[ROWS / DELETE_EVERY + 1];  /* was acknowledged: they must not be there */
     _Atomic uint8_t
         rows[GROUPS][ROWS + 1];  /* enum row_state; the last one is written after the crash */
     _Atomic uint64_t operations; /* on files, of the last life */
@@ -153,6 +157,38 @@ static bool row_append(struct db *db, uint32_t g, int64_t row, struct error *err
     return ok;
 }
 
+/* Which deletion takes a row of DELETE_SERIES; -1 = none. */
+static int deletion_of(int64_t row)
+{
+    int64_t n = (row + DELETE_FROM) / DELETE_EVERY;
+    int64_t first = n * DELETE_EVERY - DELETE_FROM;
+    return n >= 1 && n <= ROWS / DELETE_EVERY && row >= first && row < first + DELETE_ROWS ? (int)n
+                                                                                           : -1;
+}
+
+/* The n-th: rows n * DELETE_EVERY - DELETE_FROM and the next. */
+static void rows_delete(struct db *db, int64_t n)
+{
+    struct error err;
+    struct matcher m;
+    int64_t first = n * DELETE_EVERY - DELETE_FROM;
+    if (!matcher_init(&m, MATCH_EQUAL, VIEW(LABEL_NAME), VIEW("m3"), &err))
+        die("matcher", &err);
+    const struct db_selector sets = {&m, 1};
+    atomic_store(&oracle->deletion[n], true);
+    if (db_delete(db, &sets, 1, T0 + first * STEP_MS, T0 + (first + DELETE_ROWS - 1) * STEP_MS,
+                  &err))
+        atomic_store(&oracle->deleted[n], true);
+    else
+        expect_environment("delete", &err);
+    if (n % 2 == 0 && !db_clean_tombstones(db, &err))
+        expect_environment("clean", &err);
+    char name[DB_SNAPSHOT_NAME_BYTES];
+    if (n % 2 && !db_snapshot(db, false, name, &err))
+        expect_environment("snapshot", &err);
+    matcher_deinit(&m);
+}
+
 enum { SPAN = 20, LATE_EVERY = 5 };
 
 static bool row_waits(int64_t row)
@@ -178,6 +214,8 @@ static void life(const char *dir)
             expect_environment("append", &err);
         if (late >= 0 && row_waits(late) && !row_append(db, (uint32_t)late % GROUPS, late, &err))
             expect_environment("append late", &err);
+        if (row % DELETE_EVERY == 0 && row > 0)
+            rows_delete(db, row / DELETE_EVERY);
         if (row % 16 == 15 && !db_maintain(db, &err))
             expect_environment("maintain", &err);
         if (row == ROWS / 3 || row == 2 * ROWS / 3) {
@@ -204,13 +242,20 @@ static void series_check(uint32_t g, uint32_t series, const struct samples *s)
             die("a sample is there twice", NULL);
         if (s->values[i] != cell(g, series, row))
             die("a wrong value", NULL);
+        int n = series == DELETE_SERIES ? deletion_of(row) : -1;
+        if (n >= 0 && atomic_load(&oracle->deleted[n]))
+            die("a deleted sample is there", NULL);
         seen[row] = true;
     }
-    for (int64_t row = 0; row <= ROWS; row++)
+    for (int64_t row = 0; row <= ROWS; row++) {
+        int n = series == DELETE_SERIES ? deletion_of(row) : -1;
+        if (n >= 0 && atomic_load(&oracle->deletion[n]))
+            continue;
         if (atomic_load(&oracle->rows[g][row]) == ROW_ACKNOWLEDGED && !seen[row]) {
             fprintf(stderr, "group %u series %u row %" PRId64 "\n", g, series, row);
             die("an acknowledged sample is missing", NULL);
         }
+    }
 }
 
 static uint32_t number_of(const struct label_store *labels, labels_id id, struct view name,
@@ -347,6 +392,10 @@ int main(void)
     random_seed(&random, seed);
     one(dir, (struct plan){.kind = PLAN_COUNT});
     uint64_t operations = atomic_load(&oracle->operations);
+    for (int64_t row = 0; row < ROWS; row++) /* an undisturbed life does all that it means to */
+        if (atomic_load(&oracle->rows[row % GROUPS][row]) != ROW_ACKNOWLEDGED ||
+            !atomic_load(&oracle->deleted[row / DELETE_EVERY ? row / DELETE_EVERY : 1]))
+            die("an undisturbed life did not write or delete a row", NULL);
     printf("seed %" PRIu64 ", %" PRIu64 " operations on files in a life\n", seed, operations);
     for (long i = 0; i < kills; i++)
         one(dir, (struct plan){.kind = i % 2 ? PLAN_TEAR : PLAN_KILL,
