@@ -136,17 +136,6 @@ static bool state_replace(struct db *db, struct block *const *old, size_t old_co
     return found == old_count;
 }
 
-static void remove_old(struct db *db, struct block *const *blocks, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct error err;
-        if (db_block_retire(db, block_get_meta(blocks[i]), &err))
-            db_block_erase(db, block_get_meta(blocks[i]), "its samples are in another now");
-        else
-            db_log(db, true, "block_delete_failed", "%s; the next start removes it", err.message);
-    }
-}
-
 static void merge_log(struct db *db, const struct block *b, struct block *const *blocks,
                       size_t count, double seconds)
 {
@@ -167,17 +156,18 @@ static bool merge(struct db *db, struct block *const *blocks, size_t count, comp
 {
     struct compact_job job = {
         .dir = db->dir, .blocks = blocks, .count = count, .stop = stop, .stop_arg = db};
-    struct block_meta meta;
+    struct block_meta meta = {0};
     struct block *b = NULL;
     mono_time start = clock_mono();
     *bad = COMPACT_NO_BLOCK;
     if (!space_check(db, blocks, count, err) || !compact_write(&job, &meta, bad, err) ||
-        !db_block_adopt(db, &meta, &b, err))
+        !db_block_adopt(db, &meta, &b, err)) {
+        db_block_disown(db, meta.ulid);
         return false;
+    }
     if (!state_replace(db, blocks, count, b)) {
-        struct error ignored; /* it ends in .tmp or names parents that are not there: harmless */
-        if (b && db_block_retire(db, &meta, &ignored))
-            db_block_erase(db, &meta, "a block that it was made of is gone");
+        if (b)
+            db_block_disown(db, meta.ulid); /* a block that it was made of is gone */
         block_unref(b);
         return true;
     }
@@ -185,7 +175,8 @@ static bool merge(struct db *db, struct block *const *blocks, size_t count, comp
     atomic_fetch_add_explicit(&db->compactions, 1, memory_order_relaxed);
     merge_log(db, b, blocks, count, seconds);
     block_unref(b);
-    remove_old(db, blocks, count);
+    for (size_t i = 0; i < count; i++)
+        db_block_disown(db, block_get_meta(blocks[i])->ulid);
     return true;
 }
 

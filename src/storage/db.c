@@ -148,17 +148,58 @@ bool db_block_adopt(struct db *db, const struct block_meta *meta, struct block *
                     struct error *err)
 {
     char path[DB_PATH_BYTES_MAX];
-    struct error ignored;
     *out = NULL;
-    if (meta->sample_count == 0)
-        return true;
-    if (!block_path(path, db->dir, meta->ulid, err))
+    return meta->sample_count == 0 ||
+           (block_path(path, db->dir, meta->ulid, err) && block_open(out, path, err));
+}
+
+/* First the name goes: a folder that is removed by half would be taken for a damaged block. */
+static bool stray_remove(struct db *db, const char *ulid, struct error *err)
+{
+    char path[DB_PATH_BYTES_MAX];
+    struct block_meta meta = {0};
+    memcpy(meta.ulid, ulid, sizeof meta.ulid);
+    if (!block_path(path, db->dir, ulid, err) ||
+        (file_exists(path) && !db_block_retire(db, &meta, err)))
         return false;
-    if (block_open(out, path, err))
-        return true;
-    if (!dir_remove(path, &ignored))
-        error_hint(err, "\"%s\" holds samples twice: remove it", path);
-    return false;
+    db_block_erase(db, &meta, "its samples are somewhere else");
+    return true;
+}
+
+void db_block_disown(struct db *db, const char *ulid)
+{
+    struct error err;
+    char path[DB_PATH_BYTES_MAX];
+    if (!ulid[0] || !block_path(path, db->dir, ulid, &err) || !file_exists(path) ||
+        stray_remove(db, ulid, &err))
+        return;
+    db_log(db, true, "block_delete_failed", "%s; its samples are somewhere else, it is tried again",
+           err.message);
+    mutex_lock(&db->view_mutex);
+    db->strays = mem_grow(MEM_BLOCK, db->strays, &db->stray_capacity, db->stray_count + 1,
+                          sizeof *db->strays);
+    memcpy(db->strays[db->stray_count++], ulid, sizeof *db->strays);
+    mutex_unlock(&db->view_mutex);
+}
+
+bool db_strays_remove(struct db *db, struct error *err)
+{
+    for (;;) {
+        char ulid[BLOCK_ULID_BYTES] = "";
+        mutex_lock(&db->view_mutex);
+        if (db->stray_count > 0)
+            memcpy(ulid, db->strays[db->stray_count - 1], sizeof ulid);
+        mutex_unlock(&db->view_mutex);
+        if (!ulid[0])
+            return true;
+        if (!stray_remove(db, ulid, err))
+            return false;
+        mutex_lock(&db->view_mutex);
+        for (size_t i = 0; i < db->stray_count; i++)
+            if (strcmp(db->strays[i], ulid) == 0)
+                memcpy(db->strays[i], db->strays[--db->stray_count], sizeof *db->strays);
+        mutex_unlock(&db->view_mutex);
+    }
 }
 
 bool db_block_retire(struct db *db, const struct block_meta *meta, struct error *err)
@@ -410,6 +451,7 @@ static void release(struct db *db)
     file_discard(db->lock);
     mutex_deinit(&db->view_mutex);
     mutex_deinit(&db->wake_mutex);
+    mem_free(MEM_BLOCK, db->strays);
     mutex_deinit(&db->keeper_mutex);
     cond_deinit(&db->wake);
     mutex_deinit(&db->compact_mutex);

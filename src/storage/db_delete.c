@@ -172,7 +172,8 @@ bool db_delete(struct db *db, const struct db_selector *sets, size_t set_count, 
     compactor_pause(db);
     mutex_lock(&db->keeper_mutex);
     d.state = db_state_pin(db);
-    bool ok = delete_locked(&d, err);
+    /* A block that is in no state would bring back at the next start what is deleted now. */
+    bool ok = db_strays_remove(db, err) && delete_locked(&d, err);
     db_state_unref(db, d.state);
     mutex_unlock(&db->keeper_mutex);
     compactor_resume(db);

@@ -88,6 +88,9 @@ struct db {
     mono_time careful_until;   /* retention is slow until then: the clock jumped */
     int64_t trusted_offset_ms; /* like clock_offset_ms, as it was before the clock jumped */
 
+    char (*strays)[BLOCK_ULID_BYTES]; /* see db_block_disown(); under view_mutex */
+    size_t stray_count, stray_capacity;
+
     _Atomic int64_t retention_ms;
     _Atomic uint64_t retention_bytes;
     _Atomic uint32_t retention_ppm; /* of the disk; 0 = none */
@@ -112,10 +115,14 @@ void db_state_publish(struct db *db, struct block *const *blocks, size_t count, 
 /* By time, and that is the order of preference where they overlap: the one that begins first, of two that
  * begin together the one whose oldest source is the older. */
 void db_blocks_sort(struct block **blocks, size_t count);
-/* Opens a block that was just written (*out NULL when it has no samples). It must not stay when that fails:
- * its samples are somewhere else too. */
+/* Opens a block that was just written (*out NULL when it has no samples). When that fails the caller disowns it. */
 MUST_USE bool db_block_adopt(struct db *db, const struct block_meta *meta, struct block **out,
                              struct error *err);
+/* A block in the folder that is in no state and must not be found at the next start: its samples are somewhere else,
+ * and may be deleted there. Removed; what cannot be removed now is remembered. Any thread. */
+void db_block_disown(struct db *db, const char *ulid);
+/* Tries those again. False while one is left: then nothing may be deleted. Under keeper_mutex. */
+MUST_USE bool db_strays_remove(struct db *db, struct error *err);
 /* A block that no state has any more: gives it another name, under which the next start removes it; queries
  * that hold it go on reading. */
 MUST_USE bool db_block_retire(struct db *db, const struct block_meta *meta, struct error *err);

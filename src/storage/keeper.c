@@ -199,7 +199,10 @@ static bool cut_block(struct cut *c, struct block_meta *meta, struct block **out
     c->labels = label_store_new(MEM_BLOCK, 0);
     c->view = c->late_only ? head_pin_late(db->head) : head_pin(db->head, c->mint);
     c->reader = head_reader_new(c->view);
+    *meta = (struct block_meta){0};
     bool ok = cut_write(c, meta, err) && db_block_adopt(db, meta, out, err);
+    if (!ok)
+        db_block_disown(db, meta->ulid); /* the head has its samples, and will be cut again */
     head_reader_free(c->reader);
     head_view_release(c->view);
     label_store_free(c->labels);
@@ -505,6 +508,9 @@ static bool maintain_locked(struct db *db, bool now, struct error *err)
         else
             cut_failed(db, &cut_error);
     }
+    struct error stray;
+    if (!db_strays_remove(db, &stray))
+        db_log(db, true, "block_delete_failed", "%s; it is tried again", stray.message);
     retention_ok = retention_apply(db, &retention_error);
     if (!retention_ok)
         db_log(db, true, "retention_failed", "%s", retention_error.message);

@@ -374,7 +374,20 @@ static long scaled(long n)
     return (double)n * scale < 1 ? 1 : (long)((double)n * scale);
 }
 
-int main(void)
+/* db_crash KIND AT COUNT ERRNO, as a failure printed it: that one alone. */
+static struct plan plan_of(char **words)
+{
+    static const char *const NAMES[] = {"count", "kill", "tear", "fail"};
+    struct plan p = {.at = strtoull(words[1], NULL, 10),
+                     .count = strtoull(words[2], NULL, 10),
+                     .errno_value = (int)strtol(words[3], NULL, 10)};
+    for (size_t i = 0; i < ARRAY_COUNT(NAMES); i++)
+        if (strcmp(words[0], NAMES[i]) == 0)
+            p.kind = (enum plan_kind)i;
+    return p;
+}
+
+int main(int argc, char **argv)
 {
     const char *fixed = getenv("TEST_SEED");
     uint64_t seed = fixed ? strtoull(fixed, NULL, 10) : (uint64_t)clock_mono().ns;
@@ -390,6 +403,10 @@ int main(void)
     if (oracle == MAP_FAILED)
         die("mmap", NULL);
     random_seed(&random, seed);
+    if (argc == 5) {
+        one(dir, plan_of(argv + 1));
+        return 0;
+    }
     one(dir, (struct plan){.kind = PLAN_COUNT});
     uint64_t operations = atomic_load(&oracle->operations);
     for (int64_t row = 0; row < ROWS; row++) /* an undisturbed life does all that it means to */
