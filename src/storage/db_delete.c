@@ -168,7 +168,9 @@ bool db_delete(struct db *db, const struct db_selector *sets, size_t set_count, 
 {
     struct deleting d = {
         .db = db, .sets = sets, .set_count = set_count, .mint = mint, .maxt = maxt};
-    db_flush(db); /* what was answered before is deleted too */
+    /* What was committed before is deleted too: rows that wait for the disk would come back after it. */
+    if (!db_wait_written(db, err))
+        return error_wrap(err, "could not delete");
     compactor_pause(db);
     mutex_lock(&db->keeper_mutex);
     d.state = db_state_pin(db);

@@ -68,7 +68,8 @@ bool db_snapshot(struct db *db, bool skip_head, char name[DB_SNAPSHOT_NAME_BYTES
     if (!block_path(parent, db->dir, "snapshots", err) || !block_path(dir, parent, name, err) ||
         !block_path(tmp_dir, parent, tmp, err) || !dir_create(parent, err))
         return error_wrap(err, "could not make a snapshot");
-    db_flush(db); /* what was answered before is in it */
+    if (!db_wait_written(db, err)) /* what was committed before is in it */
+        return error_wrap(err, "could not make a snapshot");
     compactor_pause(db);
     mutex_lock(&db->keeper_mutex);
     bool ok = snapshot_fill(db, tmp_dir, skip_head, err);
