@@ -241,9 +241,9 @@ static void warn_of_fields(struct loader *l, const struct yaml_node *section,
 void config_warn_job(struct loader *l, const struct yaml_node *node)
 {
     static const char *const FIELDS[] = {
-        "track_timestamps_staleness",       "scrape_native_histograms",
-        "always_scrape_classic_histograms", "convert_classic_histograms_to_nhcb",
-        "native_histogram_bucket_limit",    "native_histogram_min_bucket_factor"};
+        "scrape_native_histograms", "always_scrape_classic_histograms",
+        "convert_classic_histograms_to_nhcb", "native_histogram_bucket_limit",
+        "native_histogram_min_bucket_factor"};
     warn_of_fields(l, node, FIELDS, ARRAY_COUNT(FIELDS));
 }
 

@@ -676,7 +676,7 @@ static bool commit_body(struct appending *ap, struct view body, struct scrape_ou
         timed_release(s, &ap->w->timed, s->forgotten.entries, s->forgotten.count);
         line_cache_clear(&s->forgotten);
     }
-    timed_append(s, &ap->w->timed, ap->counters);
+    timed_append(s, &ap->w->timed, o->timestamp.ms, ap->counters);
     timed_release(s, &ap->w->timed, lines->gone, lines->gone_count);
     if (ap->metadata_changed || ap->walk.metadata_gone)
         append_metadata(ap, body, o->format);
@@ -687,6 +687,7 @@ static bool commit_body(struct appending *ap, struct view body, struct scrape_ou
 static void commit_failure(struct appending *ap, struct scrape_outcome *o)
 {
     struct error err;
+    timed_end(ap->s, o->timestamp.ms);
     if (!begin(ap, o, &err)) {
         if (o->kind != SCRAPE_FAILURE_STORAGE) /* the first reason is the one to know */
             error_wrap(&o->err, "could not note the failure (%.200s)", err.message);
@@ -736,6 +737,7 @@ void scrape_append_end(struct scrape *s)
     struct appender a;
     struct error err;
     int64_t now = clock_wall().ms;
+    timed_end(s, now);
     if (!s->group || !s->series_written)
         return;
     /* The last row may be of this millisecond, of one of the next two, or from before the clock was put back.

@@ -71,6 +71,8 @@ struct timed_group {
     int64_t last_ms;                 /* of its newest row; INT64_MIN: none since it was opened */
     struct exemplar_batch exemplars; /* of the scrape at hand */
     bool used, parted; /* a line has it (see know_used()); its lines do not agree any more */
+    bool seen,
+        live; /* in the scrape at hand; its series did not get stale markers since they had samples */
 };
 
 /* One target being scraped. */
@@ -189,7 +191,10 @@ void timed_exemplar(struct scrape *s, uint32_t slot, const struct exemplar *e);
 /* Forgets them: the scrape failed. */
 void timed_drop_exemplars(struct scrape *s);
 /* Writes the rows. What storage does not take is counted, as in Prometheus. */
-void timed_append(struct scrape *s, struct timed_samples *t, struct scrape_counters *counters);
+void timed_append(struct scrape *s, struct timed_samples *t, int64_t scrape_ms,
+                  struct scrape_counters *counters);
+/* Ends all these series with stale markers at this time, where the job wants that (track_timestamps_staleness). */
+void timed_end(struct scrape *s, int64_t scrape_ms);
 /* Gives back the slots of lines that are gone, and forgets lines that have to move to another group. */
 void timed_release(struct scrape *s, struct timed_samples *t, const struct line_entry *gone,
                    size_t count);

@@ -9,7 +9,8 @@
  * the next scrape puts them into a group of their own. Past 1024 groups lines share them by the hash of
  * their timestamp, and those that fall behind are lost and counted.
  *
- * There are no stale markers: a series that is not there any more ends by the lookback. */
+ * There are no stale markers: a series that is not there any more ends by the lookback. With track_timestamps_staleness it
+ * gets one: at the time of its group's next row or, where the whole group is gone, at the scrape's. */
 #include "ingest/scrape_private.h"
 
 #include "base/assert.h"
@@ -195,13 +196,14 @@ static void append_exemplars(struct scrape *s, struct scrape_counters *counters)
     timed_drop_exemplars(s);
 }
 
-/* One row of one group. */
+/* One row of one group. `flags` for appender_commit(). */
 static void append_row(struct timed_group *g, const struct timed_sample *items, size_t count,
-                       struct scrape_counters *counters)
+                       unsigned flags, struct scrape_counters *counters)
 {
     struct appender a;
     struct error err;
     int64_t timestamp_ms = items[0].timestamp_ms;
+    g->seen = true;
     if (timestamp_ms == g->last_ms)
         return;                             /* no news: the target has not looked again since */
     g->parted |= timestamp_ms < g->last_ms; /* it has fallen behind the others */
@@ -213,14 +215,39 @@ static void append_row(struct timed_group *g, const struct timed_sample *items, 
     for (size_t i = 0; i < count; i++)
         appender_sample(&a, items[i].slot & (SLOTS_MAX - 1), items[i].value);
     COUNT(counters->samples_duplicate, a.repeat_count);
-    if (appender_commit(&a, 0, &err))
-        g->last_ms = timestamp_ms > g->last_ms ? timestamp_ms : g->last_ms;
-    else
+    if (!appender_commit(&a, flags, &err)) {
         COUNT(counters->samples_out_of_order, count);
+        return;
+    }
+    g->last_ms = timestamp_ms > g->last_ms ? timestamp_ms : g->last_ms;
+    g->live = true;
 }
 
-void timed_append(struct scrape *s, struct timed_samples *t, struct scrape_counters *counters)
+/* When it fails (storage is full) there is nobody to tell: the series end by the lookback. */
+static void end_group(struct timed_group *g, int64_t scrape_ms)
 {
+    struct appender a;
+    struct error err;
+    int64_t at = scrape_ms > g->last_ms ? scrape_ms : g->last_ms + 1;
+    if (g->live && appender_begin(&a, g->group, at, &err) &&
+        appender_commit(&a, APPENDER_STALE_MISSING, &err))
+        g->live = false;
+}
+
+void timed_end(struct scrape *s, int64_t scrape_ms)
+{
+    if (!s->target->job->track_timestamps_staleness)
+        return;
+    for (uint32_t i = 0; i < s->timed_count; i++)
+        end_group(&s->timed[i], scrape_ms);
+}
+
+void timed_append(struct scrape *s, struct timed_samples *t, int64_t scrape_ms,
+                  struct scrape_counters *counters)
+{
+    bool track = s->target->job->track_timestamps_staleness;
+    for (uint32_t i = 0; i < s->timed_count; i++)
+        s->timed[i].seen = false;
     if (t->count)
         qsort(t->items, t->count, sizeof *t->items, sample_compare);
     for (size_t from = 0, to; from < t->count; from = to) {
@@ -229,8 +256,15 @@ void timed_append(struct scrape *s, struct timed_samples *t, struct scrape_count
                             t->items[to].timestamp_ms == t->items[from].timestamp_ms;
              to++)
             ;
-        append_row(&s->timed[group], &t->items[from], to - from, counters);
+        /* Two rows of a group in one scrape: its lines are about to part, none of them is gone. */
+        bool alone = (from == 0 || group_of(t->items[from - 1].slot) != group) &&
+                     (to == t->count || group_of(t->items[to].slot) != group);
+        append_row(&s->timed[group], &t->items[from], to - from,
+                   track && alone ? APPENDER_STALE_MISSING : 0, counters);
     }
+    for (uint32_t i = 0; track && i < s->timed_count; i++)
+        if (!s->timed[i].seen)
+            end_group(&s->timed[i], scrape_ms);
     append_exemplars(s, counters);
 }
 

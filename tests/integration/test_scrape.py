@@ -183,6 +183,32 @@ def test_explicit_timestamps_are_kept():
                 assert b.value("old") == 5
 
 
+def test_series_with_timestamps_of_their_own_end_where_the_job_tracks_them():
+    """One job tracks staleness of explicit timestamps, one does not: a series that vanishes, alone or with all of its
+    timestamp, and a scrape that fails, end the series of the first at once; the others stay for the lookback."""
+    answer = {}
+    body = lambda: "".join("%s 1 %d\n" % (n, (time.time() - 2 * i) * 1000) for i, n in enumerate(answer["series"]))
+    def handler(path):
+        return text(body)(path) if answer["series"] else (500, {}, "")
+    with folder() as d:
+        answer["series"] = ["a", "b", "c"]
+        with Target(handler) as t:
+            base = config({"tracks": t.address, "plain": t.address}, "250ms")
+            with Belfry(d, base.replace("- job_name: 'tracks'", "- job_name: 'tracks'\n  track_timestamps_staleness: true")) as b:
+                def shown(job):
+                    return sorted(r["metric"]["__name__"] for r in b.query('{__name__=~"a|b|c",job="%s"}' % job))
+                wait_for(lambda: shown("tracks") == shown("plain") == ["a", "b", "c"], "all three")
+                time.sleep(1)  # some rows of each
+                answer["series"] = ["a", "b"]
+                wait_for(lambda: shown("tracks") == ["a", "b"], "the end of c")
+                assert shown("plain") == ["a", "b", "c"]
+                answer["series"] = []
+                wait_for(lambda: shown("tracks") == [], "the end of all")
+                assert shown("plain") == ["a", "b", "c"]
+                answer["series"] = ["a", "b", "c"]
+                wait_for(lambda: shown("tracks") == ["a", "b", "c"], "all three again")
+
+
 def test_why_scrapes_failed_is_written_to_a_file():
     with folder() as d, Target(lambda path: (503, {}, "no\n")) as t:
         conf = config({"a": t.address, "b": "127.0.0.1:1"}, extra="  scrape_failure_log_file: failed.log")
