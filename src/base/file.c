@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -290,6 +291,23 @@ bool file_read_all(const char *path, struct buffer *out, struct error *err)
     if (!file_open(&f, path, O_RDONLY | O_NONBLOCK, "open", err))
         return false;
     bool ok = read_to_end(f, out, err);
+    file_discard(f);
+    return ok;
+}
+
+bool file_check_readable(const char *path, uint64_t bytes_max, struct error *err)
+{
+    struct file *f;
+    struct stat st;
+    if (!file_open(&f, path, O_RDONLY | O_NONBLOCK, "open", err))
+        return false;
+    bool ok =
+        fstat(f->fd, &st) == 0 || error_set_errno(err, errno, "could not look at \"%s\"", f->path);
+    if (ok && !S_ISREG(st.st_mode))
+        ok = error_set(err, ERROR_INPUT, "\"%s\" is not a regular file", f->path);
+    else if (ok && (uint64_t)st.st_size > bytes_max)
+        ok = error_set(err, ERROR_TOO_LARGE, "\"%s\" is larger than %" PRIu64 " bytes", f->path,
+                       bytes_max);
     file_discard(f);
     return ok;
 }

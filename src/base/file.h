@@ -18,6 +18,10 @@ struct file; /* owns a descriptor and a copy of its path */
 
 /* Opens for reading. ERROR_NOT_FOUND when it is not there; else ERROR_IO. */
 MUST_USE bool file_open_read(struct file **out, const char *path, struct error *err);
+/* May a library that knows no limits read `path` whole? True when it is a regular file (links are followed) of at most
+ * bytes_max: no pipe that never says anything, no device without an end. ERROR_NOT_FOUND, ERROR_INPUT, ERROR_TOO_LARGE,
+ * ERROR_IO. */
+MUST_USE bool file_check_readable(const char *path, uint64_t bytes_max, struct error *err);
 /* Creates it for writing (fails if it exists). */
 MUST_USE bool file_create(struct file **out, const char *path, struct error *err);
 /* Opens or creates for writing at the end. */

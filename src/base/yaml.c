@@ -183,6 +183,9 @@ static bool scalar_new(struct builder *b, struct fy_event *event, struct yaml_no
             node->plain = false;
             if (!base64_decode(&node->text))
                 return yaml_error(b->err, node, "!!binary value contains invalid base64 data");
+            if (!utf8_is_valid(
+                    node->text)) /* as all other text is, which labels and errors rely on */
+                return yaml_error(b->err, node, "!!binary value is not valid UTF-8");
         } else if (tag_is(tag, "str")) {
             node->plain = false;
         } else if (tag_is(tag, "int") || tag_is(tag, "float") || tag_is(tag, "bool") ||

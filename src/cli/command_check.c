@@ -17,7 +17,7 @@
 enum { TEXT_BYTES_MAX = 256 << 20 };
 
 struct check_options {
-    bool help, syntax_only, lint_fatal;
+    bool help, syntax_only, lint_fatal, lenient;
     const char *lint;
     int64_t timeout_ms, lookback_ms;
 };
@@ -46,6 +46,11 @@ static bool lint_names(const char *list, const char *name)
     return false;
 }
 
+static enum config_unknown unknown_fields(const struct check_options *o)
+{
+    return o->lenient ? CONFIG_UNKNOWN_IS_WARNING : CONFIG_UNKNOWN_IS_ERROR;
+}
+
 static int check_discovery(const struct check_options *o, const struct flag_words *words)
 {
     struct error err = {0};
@@ -56,7 +61,8 @@ static int check_discovery(const struct check_options *o, const struct flag_word
     }
     buffer_init(&out, MEM_OTHER, TEXT_BYTES_MAX);
     buffer_init(&errors, MEM_OTHER, TEXT_BYTES_MAX);
-    bool ok = discover_check(words->items[0], words->items[1], o->timeout_ms, &out, &errors, &err);
+    bool ok = discover_check(words->items[0], unknown_fields(o), words->items[1], o->timeout_ms,
+                             &out, &errors, &err);
     fwrite(out.ptr, 1, out.len, stdout);
     fflush(stdout);
     fwrite(errors.ptr, 1, errors.len, stderr);
@@ -74,6 +80,7 @@ static int check_config(const struct check_options *o, const struct flag_words *
     bool ok = true, lints = false;
     struct config_check_options options = {
         .syntax_only = o->syntax_only,
+        .unknown = unknown_fields(o),
         .scrape_interval_max_ms =
             lint_names(o->lint, "too-long-scrape-interval") ? o->lookback_ms : 0};
     if (files.count == 0) {
@@ -165,6 +172,8 @@ int command_check(int argc, char **argv)
     const struct flag flags[] = {{"help", 'h', FLAG_SWITCH, &o.help, NULL, "Show this."},
                                  {"syntax-only", 0, FLAG_SWITCH, &o.syntax_only, NULL,
                                   "Do not look for the files it names."},
+                                 {"config.lenient", 0, FLAG_SWITCH, &o.lenient, NULL,
+                                  "Warn of unknown fields instead of failing."},
                                  {"lint", 0, FLAG_TEXT, &o.lint, "NAME,...",
                                   "What to look for beside errors: all, duplicate-rules, "
                                   "too-long-scrape-interval, none."},

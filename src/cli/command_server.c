@@ -28,7 +28,7 @@ struct server_flags {
     int64_t query_concurrency, samples_max, connections_max, series_max;
     int64_t series_per_job_max, series_per_metric_max, new_series_per_job_max;
     int64_t auto_reload_ms, discovery_pause_ms;
-    bool help, version, lifecycle, admin_api, remote_write;
+    bool help, version, lifecycle, admin_api, remote_write, config_lenient;
 };
 
 /* Words that flags_parse() finds to say before there is a log. Main thread. */
@@ -59,6 +59,8 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         {"version", 0, FLAG_SWITCH, &f->version, NULL, "Show the version."},
         {"config.file", 0, FLAG_TEXT, &f->config_file, "FILE",
          "Configuration; default: prometheus.yml here, else built in."},
+        {"config.lenient", 0, FLAG_SWITCH, &f->config_lenient, NULL,
+         "Warn of unknown fields of the configuration instead of refusing it."},
         {"config.auto-reload-interval", 0, FLAG_DURATION, &f->auto_reload_ms, "DURATION",
          "How often to look for changed files, with --enable-feature=auto-reload-config."},
         {"scrape.discovery-reload-interval", 0, FLAG_DURATION, &f->discovery_pause_ms, "DURATION",
@@ -299,6 +301,7 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         f->config_file = "prometheus.yml";
     struct server_options opts = {
         .config_path = f->config_file,
+        .config_unknown = f->config_lenient ? CONFIG_UNKNOWN_IS_WARNING : CONFIG_UNKNOWN_IS_ERROR,
         .data_dir = f->data_dir,
         .addresses = f->addresses.items,
         .address_count = f->addresses.count,

@@ -212,12 +212,21 @@ static long tls_versions(const struct config_tls *tls)
     return MIN[tls->min_version] | MAX[tls->max_version];
 }
 
+/* libcurl reads it whole at a handshake, on the thread that all requests share. */
+static bool set_file(CURL *easy, CURLoption option, struct view path, struct error *err)
+{
+    char *name = mem_copy_string(MEM_SCRAPE, path);
+    bool ok = file_check_readable(name, CLIENT_TLS_FILE_BYTES_MAX, err);
+    mem_free(MEM_SCRAPE, name);
+    return ok && set_text(easy, option, path, err);
+}
+
 /* The client's certificate: for the target's own origin only. */
 static bool set_client_certificate(CURL *easy, const struct config_tls *tls, struct error *err)
 {
     struct view key = secret_reveal(&tls->key);
-    return (tls->cert_file.len == 0 || set_text(easy, CURLOPT_SSLCERT, tls->cert_file, err)) &&
-           (tls->key_file.len == 0 || set_text(easy, CURLOPT_SSLKEY, tls->key_file, err)) &&
+    return (tls->cert_file.len == 0 || set_file(easy, CURLOPT_SSLCERT, tls->cert_file, err)) &&
+           (tls->key_file.len == 0 || set_file(easy, CURLOPT_SSLKEY, tls->key_file, err)) &&
            (tls->cert.len == 0 || set_blob(easy, CURLOPT_SSLCERT_BLOB, tls->cert, err)) &&
            (key.len == 0 || set_blob(easy, CURLOPT_SSLKEY_BLOB, key, err));
 }
@@ -261,7 +270,7 @@ static bool set_tls(struct client *c, const char *url, const struct config_tls *
         CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L));
         CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L));
     }
-    if ((tls->ca_file.len && !set_text(easy, CURLOPT_CAINFO, tls->ca_file, err)) ||
+    if ((tls->ca_file.len && !set_file(easy, CURLOPT_CAINFO, tls->ca_file, err)) ||
         (tls->ca.len && !set_blob(easy, CURLOPT_CAINFO_BLOB, tls->ca, err)))
         return false;
     if (c->foreign)

@@ -249,12 +249,16 @@ static bool load(struct loader *l, struct view text, struct config *c)
     return load_jobs(l, root, c);
 }
 
-bool config_load_text(struct view text, const char *dir, const char *name, struct config **out,
-                      struct error *err)
+static bool load_text(struct view text, const char *dir, const char *name,
+                      enum config_unknown unknown, struct config **out, struct error *err)
 {
     struct config_owner *owner = owner_new();
-    struct loader l = {
-        .owner = owner, .arena = &owner->arena, .err = err, .file = name, .dir = dir};
+    struct loader l = {.owner = owner,
+                       .arena = &owner->arena,
+                       .err = err,
+                       .file = name,
+                       .dir = dir,
+                       .unknown = unknown};
     *out = NULL;
     if (!load(&l, text, &owner->config)) {
         config_unref(&owner->config);
@@ -262,6 +266,12 @@ bool config_load_text(struct view text, const char *dir, const char *name, struc
     }
     *out = &owner->config;
     return true;
+}
+
+bool config_load_text(struct view text, const char *dir, const char *name, struct config **out,
+                      struct error *err)
+{
+    return load_text(text, dir, name, CONFIG_UNKNOWN_IS_ERROR, out, err);
 }
 
 /* The whole file. One that is replaced or written while it is read is read again: half of it may be valid, too. */
@@ -281,16 +291,17 @@ static bool read_still(const char *path, struct buffer *out, struct error *err)
     }
 }
 
-bool config_load_file(const char *path, struct config **out, struct error *err)
+bool config_load_file(const char *path, enum config_unknown unknown, struct config **out,
+                      struct error *err)
 {
     struct buffer text;
     struct arena scratch;
     *out = NULL;
     buffer_init(&text, MEM_CONFIG, CONFIG_FILE_BYTES_MAX);
     arena_init(&scratch, MEM_CONFIG, 0);
-    bool ok =
-        read_still(path, &text, err) &&
-        config_load_text(buffer_view(&text), folder_of(&scratch, view_from(path)), path, out, err);
+    bool ok = read_still(path, &text, err) &&
+              load_text(buffer_view(&text), folder_of(&scratch, view_from(path)), path, unknown,
+                        out, err);
     if (ok)
         (*out)->path = arena_copy(&((struct config_owner *)*out)->arena, view_from(path));
     arena_deinit(&scratch);

@@ -373,11 +373,19 @@ struct config {
     struct config_strings warnings; /* one sentence each, with file, line and column */
 };
 
+/* What a field is that this version does not know: one of a later Prometheus, or a slip of the pen. */
+enum config_unknown {
+    CONFIG_UNKNOWN_IS_ERROR,
+    CONFIG_UNKNOWN_IS_WARNING, /* named in `warnings` and passed over */
+    CONFIG_UNKNOWN_IS_NOTHING  /* passed over: for parts that are read twice */
+};
+
 /* Reads and checks the file and those that its scrape_config_files name. On success *out has one reference, the
  * caller's. Errors: ERROR_NOT_FOUND and ERROR_IO (the file itself), ERROR_TOO_LARGE, ERROR_INPUT; messages begin
  * with "FILE:LINE:COLUMN: " where there is a place, which err has too. On error *out is NULL. */
-MUST_USE bool config_load_file(const char *path, struct config **out, struct error *err);
-/* The same from text; relative paths are joined to `dir` ("" = the current folder); `name` is what messages call it. */
+MUST_USE bool config_load_file(const char *path, enum config_unknown unknown, struct config **out,
+                               struct error *err);
+/* The same from text, where unknown fields are errors; relative paths are joined to `dir` ("" = the current folder); `name` is what messages call it. */
 MUST_USE bool config_load_text(struct view text, const char *dir, const char *name,
                                struct config **out, struct error *err);
 /* A hash of the file's content and of all files that its scrape_config_files and rule_files name: another one when any

@@ -41,7 +41,7 @@ static bool check_http(const struct config_http_client *http, struct error *err)
     return check_tls(&http->tls, err);
 }
 
-/* Counts the files; a name without wildcards must be there. */
+/* Counts the files; a name without wildcards must be there. None may be a pipe or a device. */
 static bool count_rule_files(const struct config *c, size_t *count, struct error *err)
 {
     for (size_t i = 0; i < c->rule_files.count; i++) {
@@ -49,7 +49,12 @@ static bool count_rule_files(const struct config *c, size_t *count, struct error
         glob_t found = {0};
         int rc = glob(pattern.ptr, 0, NULL, &found);
         size_t matches = rc == 0 ? found.gl_pathc : 0;
+        bool ok = true;
+        for (size_t j = 0; ok && j < matches; j++)
+            ok = file_check_readable(found.gl_pathv[j], CONFIG_FILE_BYTES_MAX, err);
         globfree(&found);
+        if (!ok)
+            return error_wrap(err, "rule file");
         *count += matches;
         if (matches == 0 && !memchr(pattern.ptr, '*', pattern.len))
             return error_set(err, ERROR_INPUT, "rule file \"%.*s\" does not exist",
@@ -146,7 +151,7 @@ bool config_check(const char *path, struct config_check_options *options, struct
     struct config *c = NULL;
     size_t rule_files = 0;
     buffer_printf(out, "Checking %s\n", path);
-    bool ok = config_load_file(path, &c, &err);
+    bool ok = config_load_file(path, options->unknown, &c, &err);
     if (ok && !options->syntax_only)
         ok = count_rule_files(c, &rule_files, &err) && check_files(c, &err) &&
              check_target_files(c, errors, &err);

@@ -4,6 +4,7 @@
 #define BELFRY_INGEST_CONFIG_CHECK_H
 
 #include "base/buffer.h"
+#include "ingest/config.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 
 struct config_check_options {
     bool syntax_only;
+    enum config_unknown unknown;
     int64_t scrape_interval_max_ms; /* a job with a longer one is a finding; 0 = none is */
     size_t lints_found;             /* set by config_check() */
 };

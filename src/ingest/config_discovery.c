@@ -179,8 +179,8 @@ bool config_discovery_read(struct loader *l, const char *kind, const struct yaml
             return config_read_section(l, &OWN[i].section, node, settings);
         }
     }
-    lenient.lenient =
-        true; /* first what most have in common, whose checks say the clearest words */
+    lenient.unknown =
+        CONFIG_UNKNOWN_IS_NOTHING; /* first what most have in common, whose checks say the clearest words */
     return config_read_section(&lenient, &CONFIG_HTTP_SECTION, node, &http) &&
            config_vendor_check(l, kind, node, &http);
 }

@@ -60,9 +60,9 @@ struct loader {
     struct config_owner *owner;
     struct arena *arena;
     struct error *err;
-    const char *file; /* what messages call it */
-    const char *dir;  /* what relative paths are joined to; "" = leave them */
-    bool lenient;     /* fields that the table does not have are passed over */
+    const char *file;            /* what messages call it */
+    const char *dir;             /* what relative paths are joined to; "" = leave them */
+    enum config_unknown unknown; /* what fields are that the table does not have */
 };
 
 struct section {

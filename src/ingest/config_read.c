@@ -401,6 +401,15 @@ static bool read_secrets(struct loader *l, const struct yaml_node *node,
     return true;
 }
 
+/* True where a field that is not known is passed over, with a warning or without. */
+static bool unknown_passes(struct loader *l, const struct yaml_node *key, const char *what)
+{
+    if (l->unknown == CONFIG_UNKNOWN_IS_WARNING)
+        config_warn(l, key, "field \"%.*s\" is not known in %s and has no effect",
+                    VIEW_ARGS(view_slice(key->text, 0, 100)), what);
+    return l->unknown != CONFIG_UNKNOWN_IS_ERROR;
+}
+
 static bool read_header(struct loader *l, const struct yaml_node *node,
                         struct config_header *header)
 {
@@ -419,9 +428,11 @@ static bool read_header(struct loader *l, const struct yaml_node *node,
         else if (view_is(pair->key->text, "secrets"))
             ok = read_secrets(l, pair->value, header);
         else
-            ok = yaml_error(
-                l->err, pair->key, "field \"%.*s\" is not known in a header (known are %s, %s, %s)",
-                VIEW_ARGS(view_slice(pair->key->text, 0, 100)), KNOWN[0], KNOWN[1], KNOWN[2]);
+            ok = unknown_passes(l, pair->key, "a header") ||
+                 yaml_error(l->err, pair->key,
+                            "field \"%.*s\" is not known in a header (known are %s, %s, %s)",
+                            VIEW_ARGS(view_slice(pair->key->text, 0, 100)), KNOWN[0], KNOWN[1],
+                            KNOWN[2]);
         if (!ok)
             return false;
     }
@@ -593,6 +604,8 @@ static void collect_names(const struct section *section, const char **names, siz
 static bool unknown_field(struct loader *l, const struct section *section,
                           const struct yaml_node *key)
 {
+    if (unknown_passes(l, key, section->what))
+        return true;
     const char *names[SUGGESTIONS_MAX];
     size_t count = 0;
     collect_names(section, names, &count);
@@ -608,7 +621,7 @@ static bool read_pair(struct loader *l, const struct section *section, const str
     void *base = NULL;
     const struct field *field = find_field(section, pair->key->text, object, &base);
     if (!field)
-        return l->lenient || unknown_field(l, section, pair->key);
+        return unknown_field(l, section, pair->key);
     if (field->kind == FIELD_DISCOVERIES)
         return read_discoveries(l, config_discovery_kind(pair->key->text), pair->value,
                                 (struct config_discoveries *)((char *)base + field->offset));

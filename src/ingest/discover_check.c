@@ -106,11 +106,12 @@ static void print_job(struct check *c, int64_t timeout_ms)
     arena_deinit(&arena);
 }
 
-bool discover_check(const char *path, const char *job_name, int64_t timeout_ms, struct buffer *out,
-                    struct buffer *errors, struct error *err)
+bool discover_check(const char *path, enum config_unknown unknown, const char *job_name,
+                    int64_t timeout_ms, struct buffer *out, struct buffer *errors,
+                    struct error *err)
 {
     struct check c = {.out = out, .errors = errors};
-    if (!config_load_file(path, &c.config, err))
+    if (!config_load_file(path, unknown, &c.config, err))
         return false;
     for (size_t i = 0; i < c.config->scrape_configs.count; i++) {
         if (view_is(c.config->scrape_configs.items[i].job_name, job_name))

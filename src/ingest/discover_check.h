@@ -7,6 +7,7 @@
 #include "base/attributes.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "ingest/config.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,7 +15,8 @@
 /* Loads the file, discovers for the job (waiting at most timeout_ms) and appends a JSON list to `out`; what went wrong
  * with discovery is appended to `errors`, a line each. ERROR_NOT_FOUND when the file has no such job; errors as
  * config_load_file(). */
-MUST_USE bool discover_check(const char *path, const char *job_name, int64_t timeout_ms,
-                             struct buffer *out, struct buffer *errors, struct error *err);
+MUST_USE bool discover_check(const char *path, enum config_unknown unknown, const char *job_name,
+                             int64_t timeout_ms, struct buffer *out, struct buffer *errors,
+                             struct error *err);
 
 #endif

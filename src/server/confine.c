@@ -3,7 +3,6 @@
 
 #include "base/arena.h"
 #include "base/file.h"
-#include "ingest/config.h"
 
 enum { FOLDERS_MAX = 256 };
 
@@ -24,14 +23,15 @@ static void add_folder_of(struct folders *f, struct arena *arena, struct view fi
         end ? arena_copy(arena, view_slice(file, 0, end)).ptr : arena_copy(arena, VIEW(".")).ptr;
 }
 
-void confine_files(struct sandbox *sandbox, const char *data_dir, const char *config_path)
+void confine_files(struct sandbox *sandbox, const char *data_dir, const char *config_path,
+                   enum config_unknown unknown)
 {
     struct folders folders = {{data_dir}, 1};
     struct config *config = NULL;
     struct arena arena;
     struct error err = {0};
     arena_init(&arena, MEM_OTHER, 0);
-    bool ok = config_path == NULL || config_load_file(config_path, &config, &err);
+    bool ok = config_path == NULL || config_load_file(config_path, unknown, &config, &err);
     if (ok && config) {
         add_folder_of(&folders, &arena, config->global.query_log_file);
         for (size_t i = 0; i < config->scrape_configs.count; i++)

@@ -35,11 +35,12 @@ static void target_of_address(char *out, size_t bytes, const char *address)
         snprintf(out, bytes, "%s", address);
 }
 
-void running_config_init(struct running_config *c, const char *path, const char *address,
-                         const char *prefix)
+void running_config_init(struct running_config *c, const char *path, enum config_unknown unknown,
+                         const char *address, const char *prefix)
 {
     memset(c, 0, sizeof *c);
     c->path = path;
+    c->unknown = unknown;
     target_of_address(c->built_in_target, sizeof c->built_in_target, address);
     c->prefix = prefix;
     mutex_init(&c->mutex);
@@ -55,7 +56,7 @@ bool running_config_read(const struct running_config *c, struct config **out, st
 {
     char text[sizeof BUILT_IN + 2 * sizeof c->built_in_target + 2 * RUNNING_CONFIG_PREFIX_BYTES];
     if (c->path)
-        return config_load_file(c->path, out, err);
+        return config_load_file(c->path, c->unknown, out, err);
     snprintf(text, sizeof text, BUILT_IN, c->prefix, c->built_in_target, c->prefix,
              c->built_in_target);
     return config_load_text(view_from(text), "", "built-in configuration", out, err);

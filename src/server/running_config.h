@@ -14,9 +14,10 @@
 enum { RUNNING_CONFIG_PREFIX_BYTES = 200 };
 
 struct running_config {
-    const char *path;         /* NULL = built in; constant */
-    const char *prefix;       /* of its paths; constant */
-    char built_in_target[64]; /* host:port of the built-in configuration's targets; constant */
+    const char *path;            /* NULL = built in; constant */
+    enum config_unknown unknown; /* what fields are that are not known; constant */
+    const char *prefix;          /* of its paths; constant */
+    char built_in_target[64];    /* host:port of the built-in configuration's targets; constant */
 
     pthread_mutex_t mutex; /* guards the rest */
     struct config *config;
@@ -26,8 +27,8 @@ struct running_config {
 
 /* `address` is what the server listens on first: the built-in configuration scrapes it (a wildcard by loopback)
  * below `prefix`, "" or a plain path shorter than RUNNING_CONFIG_PREFIX_BYTES, borrowed. */
-void running_config_init(struct running_config *c, const char *path, const char *address,
-                         const char *prefix);
+void running_config_init(struct running_config *c, const char *path, enum config_unknown unknown,
+                         const char *address, const char *prefix);
 void running_config_deinit(struct running_config *c);
 /* Reads the file (or makes the built-in one). Owned by the caller. Changes nothing of `c`, which may be const for
  * any thread. Errors as config_load_file(). */

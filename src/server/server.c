@@ -297,8 +297,8 @@ static bool load_config(struct server *s, struct error *err)
 {
     struct config *config;
     s->files_hash = files_hash(s);
-    running_config_init(&s->config, s->opts->config_path, http_server_address(s->http, 0),
-                        s->opts->prefix);
+    running_config_init(&s->config, s->opts->config_path, s->opts->config_unknown,
+                        http_server_address(s->http, 0), s->opts->prefix);
     if (!running_config_read(&s->config, &config, err))
         return false;
     log_config_warnings(s, config);
@@ -565,8 +565,8 @@ bool server_run(const struct server_options *opts, struct error *err)
     reloader_init(&s.reloader);
     bool ok = open_access(&s, err) && open_http(&s, err);
     if (ok && opts->sandbox)
-        confine_files(&s.sandbox, opts->data_dir,
-                      opts->config_path); /* before the first thread, which is the log's */
+        confine_files(&s.sandbox, opts->data_dir, opts->config_path,
+                      opts->config_unknown); /* before the first thread, which is the log's */
     if (!open_log(&s, ok ? err : &log_err)) {
         http_server_close(s.http);
         access_close(s.access);

@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "base/attributes.h"
 #include "base/error.h"
+#include "ingest/config.h"
 #include "promql/engine.h"
 #include "storage/db.h"
 
@@ -17,6 +18,7 @@
 /* Everything is borrowed until server_run() returns. */
 struct server_options {
     const char *config_path; /* NULL = the built-in configuration: itself and this host */
+    enum config_unknown config_unknown;
     const char *data_dir;
     const char *const *addresses; /* at least one; the built-in configuration scrapes the first */
     size_t address_count;

@@ -157,3 +157,19 @@ def test_100_reloads_cost_unchanged_targets_no_scrape():
             assert not missed, (len(missed), list(missed.items())[:3])
             assert b.value('count(up{job="fleet"} == 1)') == 500
             print("  %d reloads in %d s, 500 targets, 0 scrapes missed" % (reloads, seconds))
+
+
+def test_unknown_fields_are_listed_and_passed_over_when_that_is_wished():
+    with folder() as d, Target(text("m 1\n")) as t:
+        conf = config({"a": t.address}) + "  futur: {x: 1}\n"
+        with Belfry(d, conf, ready=False) as b:
+            wait_for(lambda: not b.alive(), "refused")
+            assert 'field "futur" is not known in a scrape job' in b.output(), b.output()
+        with Belfry(d, conf, LIFECYCLE + ("--config.lenient",)) as b:
+            wait_for(lambda: b.value("up") == 1, "up")
+            assert b.output().count("is not known in a scrape job and has no effect") == 1, b.output()
+            put(d + "/prometheus.yml", conf + "later: 1\n")
+            assert b.request("POST", "/-/reload")[0] == 200
+            wait_for(lambda: "is not known in the configuration and has no effect" in b.output(), "told again")
+            put(d + "/prometheus.yml", conf + "  scheme: ftp\n")
+            assert b.request("POST", "/-/reload")[0] == 500, "what is known must be right"

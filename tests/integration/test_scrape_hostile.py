@@ -199,6 +199,40 @@ def test_strange_answers_keep_what_is_good_in_them():
         assert peak_kib(b) < 200 * 1024, peak_kib(b)
 
 
+# kind of file: a part of the last error of who needs it
+FILES = {"pipe": "is not a regular file", "endless": "is not a regular file", "huge": "is larger than", "folder": "is not a regular file",
+         "missing": "no such file", "inner-line-end": "a request header has a line feed"}
+
+
+def test_files_of_secrets_and_certificates_that_never_end_stop_nobody_else():
+    with folder() as d, Target(text("m 1\n")) as t:
+        os.mkfifo(d + "/pipe")
+        os.symlink("/dev/zero", d + "/endless")
+        os.mkdir(d + "/folder")
+        with open(d + "/huge", "wb") as f:
+            f.truncate(1 << 30)
+        with open(d + "/inner-line-end", "w") as f:
+            f.write("a\r\nX-Forged: 1\n")
+        conf, wanted = config({"good": t.address}), {}
+        for kind, words in FILES.items():
+            for use, fields in {"bearer": "bearer_token_file: %s", "header": "http_headers: {X: {files: [%s]}}",
+                                "password": "basic_auth: {username: u, password_file: %s}", "ca": "tls_config: {ca_file: %s}",
+                                "cert": "tls_config: {cert_file: %s, key_file: inner-line-end}"}.items():
+                if kind == "inner-line-end" and use in ("password", "ca", "cert"):
+                    continue  # base64 has no lines; what is no certificate is the library's to say
+                wanted["%s-%s" % (use, kind)] = words
+                conf += "- {job_name: '%s-%s', scheme: %s, static_configs: [{targets: ['%s']}], %s}\n" % (
+                    use, kind, "https" if use in ("ca", "cert") else "http", t.address, fields % kind)
+        with Belfry(d, conf) as b:
+            def wrong():
+                got = last_errors(b)
+                return {n: (got[n], words) for n, words in wanted.items() if words not in got[n]}
+            wait_for(lambda: not wrong(), "each says what is wrong with its file")
+            wait_for(lambda: (b.value('count_over_time(up{job="good"}[1m])') or 0) >= 3, "others go on")
+            assert all("X-Forged" not in headers for _, headers in t.requests)
+            assert peak_kib(b) < 200 * 1024, peak_kib(b)
+
+
 BOMB = gzip.compress(b"m 1\n" + b"\0" * (50 << 20), 9)
 
 

@@ -101,6 +101,7 @@ static const struct {
     {"a list as a key", "? [a]\n: 1\n", 1, 3, "a field's name must be a string, not a list"},
     {"a merge of a scalar", "<<: 1\n", 1, 5,
      "map merge requires map or sequence of maps as the value"},
+    {"base64 of no text", "a: !!binary /w==\n", 1, 13, "!!binary value is not valid UTF-8"},
     {"bad base64", "a: !!binary \"/w==$1\"\n", 1, 13,
      "!!binary value contains invalid base64 data"},
     {"bad UTF-8", "a: 1\nb: \xff\n", 2, 4, "the text is not valid UTF-8"},

@@ -513,9 +513,54 @@ static struct config *folder_load(const struct folder *f, const char *name, stru
     char path[256];
     struct config *config = NULL;
     snprintf(path, sizeof(path), "%s/%s", f->path, name);
-    bool ok = config_load_file(path, &config, err);
+    bool ok = config_load_file(path, CONFIG_UNKNOWN_IS_ERROR, &config, err);
     assert_true(ok == (config != NULL));
     return config;
+}
+
+/* In each kind of section: the field is an error, or where that is wished a warning with its place. */
+static void unknown_fields_are_listed_where_that_is_enough(void **state)
+{
+    static const char *const WORDS[] = {
+        "main.yml:1:31: field \"futur\" is not known in the global section and has no effect",
+        "main.yml:2:1: field \"section\" is not known in the configuration and has no effect",
+        "main.yml:5:33: field \"y\" is not known in a header and has no effect",
+        "main.yml:6:39: field \"x\" is not known in consul_sd_configs and has no effect",
+        "main.yml:6:22: this build of Belfry cannot discover targets by consul_sd_configs",
+        "main.yml:7:3: field \"new_sd_configs\" is not known in a scrape job and has no effect",
+        "main.yml:8:36: field \"p\" is not known in a relabelling rule and has no effect",
+        "jobs.yml:1:32: field \"z\" is not known in a scrape job and has no effect"};
+    struct folder f;
+    struct error err = {0};
+    char path[256];
+    struct config *c = NULL;
+    folder_open(&f);
+    folder_write(&f, "main.yml",
+                 "global: {scrape_interval: 7s, futur: {a: [1]}}\n"
+                 "section: [1]\n"
+                 "scrape_configs:\n"
+                 "- job_name: m\n"
+                 "  http_headers: {X: {files: [], y: 1}}\n"
+                 "  consul_sd_configs: [{server: 'a:1', x: 2}]\n"
+                 "  new_sd_configs: [{}]\n"
+                 "  relabel_configs: [{action: keep, p: 1}]\n"
+                 "scrape_config_files: [jobs.yml]\n");
+    folder_write(&f, "jobs.yml", "scrape_configs: [{job_name: a, z: 1}]\n");
+    snprintf(path, sizeof path, "%s/main.yml", f.path);
+    assert_false(config_load_file(path, CONFIG_UNKNOWN_IS_ERROR, &c, &err));
+    assert_non_null(strstr(err.message, "main.yml:1:31: field \"futur\" is not known"));
+    assert_true(config_load_file(path, CONFIG_UNKNOWN_IS_WARNING, &c, &err));
+    assert_int_equal(c->warnings.count, ARRAY_COUNT(WORDS));
+    for (size_t i = 0; i < ARRAY_COUNT(WORDS); i++) {
+        if (strstr(c->warnings.items[i].ptr, WORDS[i]) == NULL)
+            fail_msg("expected %s\ngot      %.*s", WORDS[i], VIEW_ARGS(c->warnings.items[i]));
+    }
+    assert_int_equal(c->global.scrape_interval_ms, 7000);
+    config_unref(c);
+    /* what is wrong with a field that is known stays an error */
+    folder_write(&f, "jobs.yml", "scrape_configs: [{job_name: a, z: 1, scheme: ftp}]\n");
+    assert_false(config_load_file(path, CONFIG_UNKNOWN_IS_WARNING, &c, &err));
+    folder_close(&f);
 }
 
 static void jobs_come_from_other_files_too(void **state)
@@ -609,6 +654,11 @@ static void checking_says_what_promtool_says(void **state)
              "file syntax\n\n",
              path, path);
     assert_true(view_is(buffer_view(&out), expected));
+
+    buffer_reset(&errors);
+    folder_write(&f, "c.yml", "rule_files: [/dev/zero]\n");
+    assert_false(config_check(path, &(struct config_check_options){0}, &out, &errors));
+    assert_non_null(strstr(errors.ptr, "rule file: \"/dev/zero\" is not a regular file"));
     buffer_deinit(&out);
     buffer_deinit(&errors);
     folder_close(&f);
@@ -622,7 +672,7 @@ static bool conformance_case(const char *folder, const char *file, const char *v
     struct error err = {0};
     struct config *config = NULL;
     snprintf(path, sizeof(path), "%s/%s", folder, file);
-    bool loaded = config_load_file(path, &config, &err);
+    bool loaded = config_load_file(path, CONFIG_UNKNOWN_IS_ERROR, &config, &err);
     config_unref(config);
     bool right = loaded == (strcmp(verdict, "good") == 0);
     if (!right)
@@ -675,6 +725,7 @@ int main(void)
         cmocka_unit_test(references_keep_a_configuration),
         cmocka_unit_test(it_is_shown_with_defaults_and_without_secrets),
         cmocka_unit_test(jobs_come_from_other_files_too),
+        cmocka_unit_test(unknown_fields_are_listed_where_that_is_enough),
         cmocka_unit_test(a_missing_file_and_a_folder_are_errors),
         cmocka_unit_test(checking_says_what_promtool_says),
         cmocka_unit_test(the_official_files_are_judged_rightly),
