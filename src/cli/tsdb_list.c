@@ -151,9 +151,11 @@ static void verify_line(void *arg, const struct verify_item *i)
     } else if (strcmp(i->what, "block") == 0) {
         printf("ok       block %s: %" PRIu64 " series, %" PRIu64 " samples, %" PRIu64 " bytes\n",
                i->name, i->series, i->samples, i->bytes);
+    } else if (strcmp(i->what, "note") == 0) {
+        printf("ok       %s %s: %" PRIu64 " bytes\n", i->what, i->name, i->bytes);
     } else {
-        printf("ok       log %s: %" PRIu64 " records, %" PRIu64 " bytes%s\n", i->name, i->records,
-               i->bytes,
+        printf("ok       %s %s: %" PRIu64 " records, %" PRIu64 " bytes%s\n", i->what, i->name,
+               i->records, i->bytes,
                i->torn ? "; ends within a record (being written, or cut by a crash)" : "");
     }
 }

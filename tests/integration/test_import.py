@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Other people's history: a data folder of a real Prometheus and files of OpenMetrics become blocks; what promtool dumps
 there is what `belfry tsdb dump` dumps here."""
+import glob
 import os
 import random
 import signal
 import subprocess
+import time
 import urllib.request
 
 from harness import BELFRY, Belfry, Process, Target, config, folder, free_port, need, text, wait_for
@@ -112,6 +114,40 @@ def test_what_is_wrong_with_an_import_is_told_with_its_place():
             assert "stop the server" in belfry("import", "openmetrics", d + "/f", d + "/data", status=1)[1]
             assert "stop the server" in belfry("dump", d + "/data", status=1)[1]
             assert b.stop() == 0
+
+
+def test_verify_reads_every_file_and_names_the_damaged_one():
+    """A folder with every kind of file is whole, also while the server writes it; then a byte in the middle of each file
+    is flipped in turn."""
+    body = lambda: "".join("m{n=\"%d\"} %d\n" % (n, time.time() * 1000 % 1000) for n in range(40))
+    with folder() as d, Target(text(body)) as t:
+        flags = ["--storage.tsdb.min-block-duration=8s", "--web.enable-admin-api"]
+        with Belfry(d, config({"t": t.address}, "100ms"), flags=flags) as b:
+            data = d + "/data"
+            wait_for(lambda: glob.glob(data + "/head/extents/*") and glob.glob(data + "/*/meta.json"), "extents and a block", 60)
+            assert b.request("POST", "/api/v1/admin/tsdb/delete_series?match[]=m%7Bn=%223%22%7D")[0] == 204
+            assert "DAMAGED" not in belfry("verify", data)[0]
+            assert b.stop() == 0
+        said = belfry("verify", data)[0]
+        files = [f for f in glob.glob(data + "/**", recursive=True) if os.path.isfile(f) and os.path.getsize(f) > 8]
+        kinds = {"index", "columns", "meta.json", "deletions", "floor", "series.log"}
+        assert kinds <= {os.path.basename(f) for f in files} and "extents head/extents/" in said and "log head/wal/" in said
+        for path in files:
+            with open(path, "r+b") as f:
+                whole = f.read()
+                f.seek(len(whole) // 3)
+                f.write(bytes([whole[len(whole) // 3] ^ 0x10]))
+                f.flush()
+                p = subprocess.run([BELFRY, "tsdb", "verify", data], capture_output=True, text=True)
+                name = os.path.relpath(path, data)
+                bad = [x for x in p.stdout.splitlines() if x.startswith("DAMAGED")]
+                torn = "ends within a record" in p.stdout  # the only record of a log was hit
+                if not path.endswith("meta.json"):  # whose white space may be hit
+                    assert (p.returncode == 1 and len(bad) == 1) or torn, (name, p.stdout)
+                for x in bad:
+                    assert name.split("/")[0] in x, (name, x)
+                f.seek(0)
+                f.write(whole)
 
 
 def test_damaged_blocks_of_prometheus_are_told_and_leave_nothing():
