@@ -208,9 +208,8 @@ static bool replay_bytes(struct replay *p, struct view bytes, struct error *err)
         if (what == WAL_SCAN_VERSION)
             return error_set(err, ERROR_CORRUPT, "\"%s\" was written by a newer version (byte %zu)",
                              x->log_path, scanner.pos);
-        bool is_torn = what == WAL_SCAN_END; /* an end that was not written whole is no damage */
-        x->rewrite_wanted |= scanner.damage_begin < scanner.damage_end;
-        if (scanner.damage_begin < scanner.damage_end && !is_torn && damage == SIZE_MAX)
+        /* At the end it may be torn or damaged: nobody can tell, so it is kept and said in any case. */
+        if (scanner.damage_begin < scanner.damage_end && damage == SIZE_MAX)
             damage = scanner.damage_begin;
         if (what == WAL_SCAN_END)
             break;

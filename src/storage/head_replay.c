@@ -16,7 +16,7 @@
  *    that the extent's columns are checked once, when the WAL has it from its first row on: it may have been
  *    written but not synced. When it is damaged the WAL's rows take its place.
  * 7. Damage in the middle is copied to quarantine/ and stays where it is. Only the torn end of the last
- *    file is cut off. */
+ *    file is cut off, when it was copied too: a damaged last record looks the same. */
 #include "storage/head_private.h"
 
 #include "base/assert.h"
@@ -98,13 +98,16 @@ struct replay_file {
     uint64_t bytes;         /* out */
 };
 
-/* Cuts the torn end off, so that it is reported once. */
-static void cut_tail(struct replay *r, const struct replay_file *rf, size_t begin, size_t end)
+/* Cuts the torn end off, which was copied, so that it is reported once. */
+static void cut_tail(struct replay *r, struct replay_file *rf, size_t begin, size_t end)
 {
     struct error err;
-    head_log(r->head, true, "wal_torn", "%s: the last %zu bytes are half a record and were cut off",
-             rf->path, end - begin);
-    if (!salvage_cut(rf->path, begin, &err))
+    head_log(r->head, true, "wal_torn",
+             "%s: the last %zu bytes are half a record and were cut off (copy in %s)", rf->path,
+             end - begin, r->head->quarantine_dir);
+    if (salvage_cut(rf->path, begin, &err))
+        rf->bytes = begin;
+    else
         head_log(r->head, true, "wal_torn", "%s", err.message);
 }
 
@@ -145,11 +148,16 @@ static bool replay_file(struct replay *r, struct replay_file *rf, struct error *
         return err->kind == ERROR_NOT_FOUND;
     bool ok = replay_bytes(r, rf, bytes, &torn, err);
     size_t end = bytes.len;
+    struct error problem;
+    bool is_torn = ok && torn != SIZE_MAX;
+    bool is_copied = is_torn && salvage_copy(r->head->quarantine_dir, rf->name,
+                                             view_slice(bytes, torn, end), torn, &problem);
     file_unmap(bytes);
-    if (ok && torn != SIZE_MAX) {
+    if (is_copied)
         cut_tail(r, rf, torn, end);
-        rf->bytes = torn;
-    }
+    else if (is_torn)
+        head_log(r->head, true, "wal_torn", "%s: the last %zu bytes are half a record: %s",
+                 rf->path, end - torn, problem.message);
     return ok;
 }
 
@@ -753,6 +761,8 @@ bool head_replay(struct head *h, int64_t block_maxt, struct pool *pool, struct w
     uint64_t skipped = 0;
     for (uint32_t i = 0; i < SHARDS; i++)
         r.shards[i] = (struct shard){.replay = &r, .rest = i};
+    snprintf(path, sizeof path, "%s/series.log", h->dir);
+    bool has_log = file_exists(path);
     snprintf(path, sizeof path, "%s/wal", h->dir);
     bool ok = replay_series_log(h, found, err) && replay_extents(&r, err) &&
               numbered_files_list(&numbers, path, err) && replay_segments(&r, &numbers, err);
@@ -762,6 +772,11 @@ bool head_replay(struct head *h, int64_t block_maxt, struct pool *pool, struct w
         skipped += r.shards[i].rows_skipped;
         mem_free(MEM_WAL, r.shards[i].segment_groups);
     }
+    if (!has_log && atomic_load(&h->group_count) > 0)
+        head_log(
+            h, true, "series_lost",
+            "\"%s/series.log\" is missing: nobody knows what series the rows of the head are of",
+            h->dir);
     if (skipped > 0)
         head_log(h, true, "wal_rows_lost",
                  "%" PRIu64 " rows cannot be used: they follow a damaged row of their target",
