@@ -112,13 +112,22 @@ struct extent *extent_in_file(const struct extent *x, struct extent_file *file,
 {
     size_t bytes = parts_bytes(x);
     struct extent *copy = mem_alloc(MEM_HEAD, sizeof *x + bytes);
-    memcpy(copy, x, sizeof *x);
+    /* Not as a whole: others take references to `x` meanwhile. */
+    *copy = (struct extent){.slot_count = x->slot_count,
+                            .map = slot_map_ref(x->map),
+                            .file = extent_file_ref(file),
+                            .body_offset = body_offset,
+                            .wal_segment = x->wal_segment,
+                            .first_row = x->first_row,
+                            .first_time = x->first_time,
+                            .last_time = x->last_time,
+                            .body_bytes = x->body_bytes,
+                            .times_bytes = x->times_bytes,
+                            .row_count = x->row_count,
+                            .all_occupied = x->all_occupied};
+    atomic_init(&copy->refs, 1);
     memcpy(copy->bytes, x->bytes, bytes - BIT_PACK_SLACK);
     memset((char *)copy->bytes + bytes - BIT_PACK_SLACK, 0, BIT_PACK_SLACK);
-    atomic_init(&copy->refs, 1);
-    slot_map_ref(copy->map);
-    copy->file = extent_file_ref(file);
-    copy->body_offset = body_offset;
     return copy;
 }
 
