@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "ingest/client_material.h"
 #include "ingest/client_token.h"
 
 #include <stdio.h>
@@ -193,12 +194,11 @@ static bool add_configured_headers(struct curl_slist **list, const struct config
 
 /* ---- TLS ---- */
 
-static bool set_blob(CURL *easy, CURLoption option, struct view text, struct error *err)
+static bool set_material(struct client *c, CURLoption option, struct view text, struct error *err)
 {
-    struct curl_blob blob = {(void *)(uintptr_t)text.ptr, text.len, CURL_BLOB_COPY};
-    CURLcode code = curl_easy_setopt(easy, option, &blob);
-    return code == CURLE_OK ||
-           error_set(err, ERROR_INPUT, "could not use TLS material: %s", curl_easy_strerror(code));
+    char path[CLIENT_MATERIAL_PATH_BYTES];
+    return client_material_path(c->material, text, path, err) &&
+           set_text(c->easy, option, view_from(path), err);
 }
 
 static long tls_versions(const struct config_tls *tls)
@@ -222,13 +222,15 @@ static bool set_file(CURL *easy, CURLoption option, struct view path, struct err
 }
 
 /* The client's certificate: for the target's own origin only. */
-static bool set_client_certificate(CURL *easy, const struct config_tls *tls, struct error *err)
+static bool set_client_certificate(struct client *c, const struct config_tls *tls,
+                                   struct error *err)
 {
+    CURL *easy = c->easy;
     struct view key = secret_reveal(&tls->key);
     return (tls->cert_file.len == 0 || set_file(easy, CURLOPT_SSLCERT, tls->cert_file, err)) &&
            (tls->key_file.len == 0 || set_file(easy, CURLOPT_SSLKEY, tls->key_file, err)) &&
-           (tls->cert.len == 0 || set_blob(easy, CURLOPT_SSLCERT_BLOB, tls->cert, err)) &&
-           (key.len == 0 || set_blob(easy, CURLOPT_SSLKEY_BLOB, key, err));
+           (tls->cert.len == 0 || set_material(c, CURLOPT_SSLCERT, tls->cert, err)) &&
+           (key.len == 0 || set_material(c, CURLOPT_SSLKEY, key, err));
 }
 
 /* server_name: the certificate is checked against another name than the address. The URL gets that name
@@ -271,11 +273,11 @@ static bool set_tls(struct client *c, const char *url, const struct config_tls *
         CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L));
     }
     if ((tls->ca_file.len && !set_file(easy, CURLOPT_CAINFO, tls->ca_file, err)) ||
-        (tls->ca.len && !set_blob(easy, CURLOPT_CAINFO_BLOB, tls->ca, err)))
+        (tls->ca.len && !set_material(c, CURLOPT_CAINFO, tls->ca, err)))
         return false;
     if (c->foreign)
         return true;
-    return set_client_certificate(easy, tls, err) &&
+    return set_client_certificate(c, tls, err) &&
            (tls->server_name.len == 0 || set_server_name(c, url, tls->server_name, err));
 }
 
@@ -372,6 +374,7 @@ bool client_prepare(struct client *c, const struct config_http_client *http, con
                     struct client_tokens *tokens, struct error *err)
 {
     c->asks_token = false;
+    c->material = client_tokens_material(tokens);
     if (http->oauth2 && !c->foreign) {
         if (!set_token(c, http->oauth2, tokens, err))
             return false;

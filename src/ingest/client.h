@@ -24,13 +24,15 @@ enum {
     CLIENT_TOKEN_BYTES_MAX = 1 << 20
 };
 
-/* OAuth2 tokens by what they were asked with, kept until 10 s before they expire. Any thread. */
+/* What all clients share: OAuth2 tokens by what they were asked with, kept until 10 s before they expire, and TLS
+ * material of the configuration as files. Any thread. */
 struct client_tokens;
 struct client_tokens *client_tokens_new(void);
 void client_tokens_free(struct client_tokens *t); /* NULL is fine */
 
 struct client {
-    CURL *easy; /* borrowed */
+    CURL *easy;                       /* borrowed */
+    struct client_material *material; /* of the tokens that the request at hand was prepared with */
     struct curl_slist *headers, *connect_to, *proxy_headers;
     unsigned redirects;
     bool foreign;        /* redirected away from its origin: no credentials any more */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "ingest/client_material.h"
 #include "net/http_client.h"
 
 #include <jansson.h>
@@ -25,13 +26,20 @@ struct client_tokens {
     pthread_mutex_t mutex;
     struct token *items;
     size_t count, capacity;
+    struct client_material *material; /* has a lock of its own */
 };
 
 struct client_tokens *client_tokens_new(void)
 {
     struct client_tokens *t = mem_alloc_zero(MEM_SCRAPE, 1, sizeof *t);
     mutex_init(&t->mutex);
+    t->material = client_material_new();
     return t;
+}
+
+struct client_material *client_tokens_material(struct client_tokens *t)
+{
+    return t->material;
 }
 
 static void token_drop(struct client_tokens *t, size_t idx)
@@ -48,6 +56,7 @@ void client_tokens_free(struct client_tokens *t)
     while (t->count)
         token_drop(t, t->count - 1);
     mem_free(MEM_SCRAPE, t->items);
+    client_material_free(t->material);
     mutex_deinit(&t->mutex);
     mem_free(MEM_SCRAPE, t);
 }

@@ -30,6 +30,9 @@ bool client_tokens_get(struct client_tokens *t, uint64_t key, struct buffer *out
 MUST_USE bool client_tokens_take(struct client_tokens *t, uint64_t key, long status,
                                  struct view answer, struct error *err);
 
+/* Borrowed until they are freed. */
+struct client_material *client_tokens_material(struct client_tokens *t);
+
 /* client.c: the secret itself, else the trimmed content of the file. */
 MUST_USE bool client_secret_read(const struct secret *secret, struct view path, struct buffer *out,
                                  struct error *err);

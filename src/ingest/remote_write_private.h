@@ -69,6 +69,7 @@ struct remote_write {
     struct string_map *group_keys;
     struct write_group **groups; /* NULL: the number is free */
     size_t group_count, group_capacity;
+    size_t group_free;               /* all numbers below it are taken */
     struct write_scratch *scratches; /* lent to requests */
 
     pthread_rwlock_t table_lock; /* guards the table; a leaf */

@@ -155,7 +155,7 @@ static struct view group_key(struct labels ls, struct arena *arena)
 
 static uint32_t group_add_locked(struct remote_write *w, struct view key)
 {
-    size_t number = 0;
+    size_t number = w->group_free;
     while (number < w->group_count && w->groups[number])
         number++;
     if (number == w->group_count)
@@ -165,6 +165,7 @@ static uint32_t group_add_locked(struct remote_write *w, struct view key)
     string_map_set(w->group_keys, key, number);
     g->key = (struct view){mem_copy_string(MEM_REMOTE_WRITE, key), key.len};
     w->groups[number] = g;
+    w->group_free = number + 1;
     atomic_store_explicit(&w->groups_now, string_map_count(w->group_keys), memory_order_relaxed);
     return (uint32_t)number;
 }
@@ -215,6 +216,8 @@ static void group_remove(struct remote_write *w, size_t number)
     mem_free(MEM_REMOTE_WRITE, (char *)(uintptr_t)g->key.ptr);
     mem_free(MEM_REMOTE_WRITE, g);
     w->groups[number] = NULL;
+    if (number < w->group_free)
+        w->group_free = number;
 }
 
 void write_series_deinit(struct remote_write *w)

@@ -274,6 +274,7 @@ static const struct {
     {C(socket), 0, ~UINT64_C(0), AF_UNIX},    /* nscd, systemd */
     {C(socket), 0, ~UINT64_C(0), AF_NETLINK}, /* getaddrinfo() asks for the interfaces */
     {C(socketpair), 0, ~UINT64_C(0), AF_UNIX},
+    {C(memfd_create), 1, ~UINT64_C(0), MFD_CLOEXEC}, /* certificates that the configuration holds */
     {C(prlimit64), 0, ~UINT64_C(0), 0},
     {C(prctl), 0, ~UINT64_C(0), PR_SET_NAME},
     {C(prctl), 0, ~UINT64_C(0), PR_GET_NAME},

@@ -12,6 +12,7 @@ import time
 import urllib.parse
 
 from harness import BELFRY, Belfry, Target, config, folder, run, text, wait_for
+from test_access import certificate
 from test_reload import put
 
 
@@ -171,6 +172,38 @@ def test_https_goes_through_a_proxy_with_its_headers():
             assert method == "CONNECT" and path == t.address, proxy.seen
             assert headers["X-Proxy"] == "from-file" and "X-Target" not in headers, headers
             assert t.requests[0][1]["X-Target"] == "v" and "X-Proxy" not in t.requests[0][1]
+
+
+def test_certificates_and_keys_may_stand_in_the_configuration():
+    import ssl
+    with folder() as d:
+        pair, other = certificate(d, "ours"), certificate(d, "other")
+        text_of = {}
+        for name, (cert, key) in {"ours": pair, "other": other}.items():
+            with open(cert) as c, open(key) as k:
+                text_of[name] = (json.dumps(c.read()), json.dumps(k.read()))
+        ours, key = text_of["ours"]
+        jobs = {"text": "ca: %s, cert: %s, key: %s" % (ours, ours, key), "file": "ca_file: ours.pem, cert_file: ours.pem, key_file: ours.key",
+                "both": "ca: %s, cert_file: ours.pem, key: %s" % (ours, key), "none": "ca: %s" % ours,
+                "other-ca": "ca: %s, cert: %s, key: %s" % (text_of["other"][0], ours, key),
+                "other-cert": "ca: %s, cert: %s, key: %s" % (ours, *text_of["other"])}
+        with Target(text("m 1\n")) as t:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*pair)
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(pair[0])
+            t.server.socket = context.wrap_socket(t.server.socket, server_side=True, do_handshake_on_connect=False)
+            conf = config({}, "3s") + "".join("- {job_name: %s, scheme: https, static_configs: [{targets: ['%s']}], tls_config: {%s}}\n" %
+                                        (name, t.address, fields) for name, fields in jobs.items())
+            with Belfry(d, conf) as b:
+                want = {"text": "1", "file": "1", "both": "1", "none": "0", "other-ca": "0", "other-cert": "0"}
+                wait_for(lambda: {x["metric"]["job"]: x["value"][1] for x in b.query("up")} == want, "three are up", 30)
+                errors = {x["labels"]["job"]: x["lastError"] for x in b.api("targets")["activeTargets"]}
+                assert "certificate verification failed" in errors["other-ca"], errors
+                fds = [os.readlink("/proc/%d/fd/%s" % (b.proc.pid, n)) for n in os.listdir("/proc/%d/fd" % b.proc.pid)]
+                assert sum("belfry-tls" in x for x in fds) == 4, fds
+                shown = b.api("status/config")["yaml"]
+                assert "PRIVATE KEY" not in shown and "<secret>" in shown, shown
 
 
 RELABEL = """- job_name: r
