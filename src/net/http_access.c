@@ -65,8 +65,10 @@ static struct view host_part(struct view authority)
     return colon ? view_slice(authority, 0, (size_t)(colon - authority.ptr)) : authority;
 }
 
+enum host_kind { HOST_NAME, HOST_ADDRESS, HOST_LOOPBACK };
+
 /* Names that no resolver may send elsewhere (RFC 6761), and the addresses themselves. */
-static bool host_is_loopback(struct view authority)
+static enum host_kind host_kind_of(struct view authority)
 {
     struct view host = host_part(authority);
     char text[INET6_ADDRSTRLEN];
@@ -74,14 +76,21 @@ static bool host_is_loopback(struct view authority)
     struct in6_addr v6;
     if (eq_nocase(host, "localhost") ||
         (host.len > 10 && strncasecmp(host.ptr + host.len - 10, ".localhost", 10) == 0))
-        return true;
+        return HOST_LOOPBACK;
     if (host.len == 0 || host.len >= sizeof text)
-        return false;
+        return HOST_NAME;
     memcpy(text, host.ptr, host.len);
     text[host.len] = '\0';
     if (inet_pton(AF_INET, text, &v4) == 1)
-        return ntohl(v4.s_addr) >> 24 == 127;
-    return inet_pton(AF_INET6, text, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+        return ntohl(v4.s_addr) >> 24 == 127 ? HOST_LOOPBACK : HOST_ADDRESS;
+    if (inet_pton(AF_INET6, text, &v6) != 1)
+        return HOST_NAME;
+    return IN6_IS_ADDR_LOOPBACK(&v6) ? HOST_LOOPBACK : HOST_ADDRESS;
+}
+
+static bool host_is_loopback(struct view authority)
+{
+    return host_kind_of(authority) == HOST_LOOPBACK;
 }
 
 bool http_address_is_loopback(const char *address)
@@ -89,12 +98,18 @@ bool http_address_is_loopback(const char *address)
     return host_is_loopback(view_from(address));
 }
 
+static bool origin_is_external(const struct http_request *rq, struct view origin)
+{
+    struct view external = rq->server->external_origin;
+    return external.len && external.len == origin.len &&
+           strncasecmp(external.ptr, origin.ptr, origin.len) == 0;
+}
+
 /* "http://host:port" of this very server, as the browser that sends it addressed it, or of its address outside. */
 static bool origin_is_own(const struct http_request *rq, struct view origin)
 {
-    struct view host = http_request_header(rq, "Host"), external = rq->server->external_origin;
-    if (external.len && external.len == origin.len &&
-        strncasecmp(external.ptr, origin.ptr, origin.len) == 0)
+    struct view host = http_request_header(rq, "Host");
+    if (origin_is_external(rq, origin))
         return true;
     static const struct view SCHEMES[] = {VIEW_INIT("http://"), VIEW_INIT("https://")};
     for (size_t i = 0; i < ARRAY_COUNT(SCHEMES); i++)
@@ -166,13 +181,23 @@ void http_request_set_role(struct http_request *rq, enum http_role role)
     rq->role = role;
 }
 
+/* Did a page send it whose name anybody may have made to point here (DNS rebinding)? It would be a page of this very
+ * server by all that the browser says. Sessions need no such check: the cookie is the true name's. */
+static bool page_may_be_rebound(const struct http_request *rq)
+{
+    struct view origin = http_request_header(rq, "Origin");
+    return origin.len && !origin_is_external(rq, origin) &&
+           host_kind_of(http_request_header(rq, "Host")) == HOST_NAME;
+}
+
 enum http_verdict http_access_without_users(struct http_request *rq, struct http_response *rs)
 {
     const struct http_server_options *o = &rq->server->options;
     const struct http_route *route = rq->route;
     rq->role = rq->stranger ? o->anonymous_role : HTTP_ROLE_ADMIN;
     /* A flag of Prometheus' opens its routes to everybody, as there; not to pages of other sites. */
-    if (rq->role >= route->role || (route->opened_by_flag && rq->role >= HTTP_ROLE_VIEW))
+    bool opened = route->opened_by_flag && rq->role >= HTTP_ROLE_VIEW;
+    if (rq->role >= route->role || (opened && !page_may_be_rebound(rq)))
         return HTTP_ALLOWED;
     http_response_error(rs, 403,
                         "403 Forbidden: this needs the role %s, and while there are no users this "

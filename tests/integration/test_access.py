@@ -126,6 +126,11 @@ def test_another_address_is_viewer_without_users_and_flags_open_their_routes():
                 wait_for(lambda: "event=no_users" in b.output(), "warning")
             for host, port, headers in where:
                 assert ask(host, port, "/metrics", headers=headers)[0] == 200
+            # a page below a name that was made to resolve to this address: the browser calls it the server's own
+            rebound = {"Host": "evil.example:%d" % b.port, "Origin": "http://evil.example:%d" % b.port, "Sec-Fetch-Site": "same-origin"}
+            assert ask("127.0.0.1", b.port, "/-/quit", "POST", rebound)[0] == 403
+            for own in ("localhost:%d" % b.port, "10.1.2.3:%d" % b.port):
+                assert ask("127.0.0.1", b.port, "/-/reload", "POST", {"Host": own, "Origin": "http://" + own})[0] == 200
             assert ask(*where[-1][:2], "/-/quit", "POST", where[-1][2])[0] == 200  # as in Prometheus
             wait_for(lambda: not b.alive(), "quit")
             assert b.proc.returncode == 0
