@@ -9,6 +9,7 @@ import selectors
 import socket
 import threading
 import time
+import zlib
 
 from harness import SCALE, Belfry, Skip, Target, config, folder, text, wait_for
 
@@ -88,6 +89,15 @@ DOWN = {
     "gzip-bad-checksum": (zipped(gzip.compress(b"m 1\n")[:-8] + b"\0" * 8), "bad gzip"),
     "gzip-is-none": (zipped(b"m 1\n"), "bad gzip"),
     "zstd": (lambda path: (200, {"Content-Encoding": "zstd"}, b"m 1\n"), "unsupported encoding"),
+    "br": (lambda path: (200, {"Content-Encoding": "br"}, b"m 1\n"), "unsupported encoding"),
+    "deflate": (lambda path: (200, {"Content-Encoding": "deflate"}, zlib.compress(b"m 1\n")), "unsupported encoding"),
+    "gzip-twice": (lambda path: (200, {"Content-Encoding": "gzip, gzip"}, gzip.compress(gzip.compress(b"m 1\n"))), "unsupported encoding"),
+    "gzip-ratio": (zipped(gzip.compress(b"m 1\n" + b"\n" * (40 << 20), 9)), "more than 200 times its size"),
+    "continue-endless": (endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100), "128 headers"),
+    "trailers-endless": (endless(HEAD + b"Transfer-Encoding: chunked\r\n\r\n4\r\nm 1\n\r\n0\r\n", b"X: y\r\n" * 100), "128 headers"),
+    "nul-in-header": (send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX: a\0b\r\n\r\nm 1\n"), "Nul byte in header"),
+    "no-type": (send(b"HTTP/1.1 200 OK\r\n\r\nm 1\n"), "blank Content-Type"),
+    "status-of-no-text": (send(b"HTTP/1.1 500 \xff\xfe\r\nContent-Length: 0\r\n\r\n"), "HTTP status 500"),
     "line-of-100-mb": (endless(HEAD + b"\r\nm{a=\"", b"x" * 65536), "limit"),
     "line-of-2-mb": (text('m{a="' + "x" * (2 << 20) + '"} 1\n'), "1 MiB"),
     "type-unknown": (lambda path: (200, {"Content-Type": "x/" + "y" * 10000}, "m 1\n"), "Content-Type"),
@@ -118,6 +128,17 @@ DOWN = {
     "om-crlf": (om("m 1\r\n# EOF\r\n"), "number"),
     "protobuf-unasked": (lambda path: (200, {"Content-Type": "application/vnd.google.protobuf; encoding=delimited"},
                                        b"\xff" * 100), "does not read"),
+    "label-twice": (text('m{a="1",a="2"} 1\n'), "there twice"),
+    "quote-without-end": (text('m{a="b 1\nn 1\n'), "closing quote"),
+    "comma-alone": (text("m{,} 1\n"), "label name"),
+    "comma-twice": (text('m{a="b",,} 1\n'), "label name"),
+    "braces-100000": (text("m" + "{" * 100000 + " 1\n"), "label name"),
+    "value-hexadecimal": (text("m 0x1p3\n"), "number"),
+    "value-with-underscore": (text("m 1_000\n"), "number"),
+    "value-of-400-digits": (text("m 1" + "0" * 400 + "\n"), "number"),
+    "timestamp-nan": (text("m 1 NaN\n"), "timestamp"),
+    "timestamp-too-small": (text("m 1 -9223372036854775809\n"), "timestamp"),
+    "help-of-2-mb": (text("# HELP m " + "x" * (2 << 20) + "\nm 1\n"), "1 MiB"),
     "braces-empty": (text("{} 1\n"), "metric name"),
     "braces-no-equals": (text('{"a","b"} 1\n'), "second metric name"),
 }
@@ -157,6 +178,12 @@ FINE = {
                               {"long_value": None, "beside_long_value": 1}),
     "label-name-of-900-kb": (text("long_name{" + "x" * 900000 + '="a"} 1\nbeside_long_name 1\n'),
                              {"long_name": None, "beside_long_name": 1}),
+    "values-at-the-edge": (text("edge_inf +Inf\nedge_nan Nan\nedge_tiny 1e-400\nedge_long 0." + "1" * 400 + "\n"),
+                           {"edge_inf": float("inf"), "count(edge_nan != edge_nan)": 1, "edge_tiny": 0, "edge_long": 0.1111111111111111}),
+    "labels-spoofed": (text('spoofed{job="evil",instance="evil"} 1\nALERTS{alertname="x"} 1\n'),
+                       {'spoofed{job="labels-spoofed",exported_job="evil",exported_instance="evil"}': 1, 'ALERTS{job="labels-spoofed"}': 1}),
+    "buckets-odd": (text('odd_bucket{le="x"} 1\nodd_bucket 2\nodd_bucket{le="+Inf"} 1\nodd_bucket{le="0.1"} 5\n# TYPE odd histogram\n'),
+                    {"count(odd_bucket)": 4}),
     "duplicates": (text('twice 1\ntwice 2\ntwice{} 3\n'), {"twice": 1}),
     "up-forged": (text('up 7\nscrape_duration_seconds 99\nscrape_samples_scraped 99\nreal 1\n'),
                   {'up{job="up-forged"}': 1, 'scrape_samples_scraped{job="up-forged"}': 4, "real": 1}),
