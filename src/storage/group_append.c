@@ -471,9 +471,22 @@ static uint64_t cells_count(const struct group *g, const struct appender *a)
     return count;
 }
 
+/* A slot that was given out and given back since the last row may have another series by now, or be gone. */
+static void new_slots_settle(struct group *g)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < g->new_slot_count; i++) {
+        struct wal_new_slot n = g->new_slots[i];
+        if (n.slot < g->slot_count && g->map->ids[n.slot] == n.series)
+            g->new_slots[kept++] = n;
+    }
+    g->new_slot_count = kept;
+}
+
 static void row_encode(struct group *g, const struct appender *a, uint64_t segment,
                        struct buffer *out)
 {
+    new_slots_settle(g);
     bool is_key = g->key_segment != segment || g->new_slot_count > g->slot_count / 2;
     struct wal_row row = {
         .is_key = is_key,

@@ -372,9 +372,10 @@ static void slots_set(struct head *h, struct group *g, uint32_t slot_count,
     while (g->slot_count < slot_count)
         group_assign_slot(g, g->slot_count, SLOT_EMPTY);
     mutex_lock(&h->creation);
-    for (size_t i = 0; i < changes->count; i++) {
+    /* From the last on: who was given a slot and lost it again before the row does not count. */
+    for (size_t i = changes->count; i-- > 0;) {
         struct wal_new_slot c = changes->items[i];
-        if (c.series == SLOT_EMPTY || g->map->ids[c.slot] == c.series)
+        if (c.series == SLOT_EMPTY || g->map->ids[c.slot] != SLOT_EMPTY)
             continue;
         if (c.series != SLOT_UNKNOWN)
             head_place_series_locked(h, c.series, g->id, c.slot);
