@@ -391,13 +391,28 @@ static bool segment_take_old(struct wal *w, int64_t timestamp_ms, uint64_t neede
     return found;
 }
 
+/* One that could not be removed: as long as it is there, notes on its late samples have to stay. */
+static void segment_put_back(struct wal *w, const struct wal_segment *s)
+{
+    mutex_lock(&w->mutex);
+    w->segments = mem_grow(MEM_WAL, w->segments, &w->segment_capacity, w->segment_count + 1,
+                           sizeof *w->segments);
+    size_t at = w->segment_count++;
+    for (; at > 0 && w->segments[at - 1].number > s->number; at--)
+        w->segments[at] = w->segments[at - 1];
+    w->segments[at] = *s;
+    mutex_unlock(&w->mutex);
+}
+
 static bool segments_drop(struct wal *w, int64_t timestamp_ms, uint64_t needed, struct error *err)
 {
     char path[4096];
     for (struct wal_segment gone; segment_take_old(w, timestamp_ms, needed, &gone);) {
         segment_path(w, gone.number, path, sizeof path);
-        if (!file_remove(path, err))
+        if (!file_remove(path, err)) {
+            segment_put_back(w, &gone);
             return false;
+        }
     }
     return true;
 }
