@@ -85,9 +85,16 @@ static struct late_run *list_replace_locked(struct late_list *l, size_t at, stru
     return old;
 }
 
-static void run_replaced(struct group *g, struct late_run *old, const struct late_run *fresh)
+static size_t run_bytes(const struct late_run *run)
 {
-    head_late_bytes_add(g->head, fresh ? late_run_bytes(fresh) : 0, late_run_bytes(old));
+    return run ? late_run_bytes(run) : 0;
+}
+
+/* fresh_bytes: of the run that took its place, asked for before it was in the list: there somebody else may replace it,
+ * and free it, at any time. */
+static void run_replaced(struct group *g, struct late_run *old, size_t fresh_bytes)
+{
+    head_late_bytes_add(g->head, fresh_bytes, late_run_bytes(old));
     late_run_unref(old);
 }
 
@@ -124,7 +131,7 @@ static void late_remove(struct group *g, const struct late_run *run)
     mutex_lock(&g->mutex);
     struct late_run *old = list_replace_locked(&g->late, list_find_locked(&g->late, run), NULL);
     mutex_unlock(&g->mutex);
-    run_replaced(g, old, NULL);
+    run_replaced(g, old, 0);
 }
 
 void group_late_publish(struct group *g, const struct late_run *run)
@@ -145,7 +152,7 @@ void group_late_publish(struct group *g, const struct late_run *run)
 void group_late_free(struct group *g)
 {
     for (size_t i = 0; i < g->late.count; i++)
-        run_replaced(g, g->late.items[i].run, NULL);
+        run_replaced(g, g->late.items[i].run, 0);
     mem_free(MEM_HEAD, g->late.items);
     group_late_close(g);
 }
@@ -175,6 +182,7 @@ static bool merge_choose(struct group *g, struct late_run **older, struct late_r
 static void merge_pair(struct group *g, struct late_run *older, struct late_run *newer)
 {
     struct late_run *merged = late_run_merge(older, newer), *gone = NULL;
+    size_t merged_bytes = run_bytes(merged);
     mutex_lock(&g->mutex);
     size_t at = list_find_locked(&g->late, older);
     if (at + 1 < g->late.count && g->late.items[at + 1].run == newer) {
@@ -183,8 +191,8 @@ static void merge_pair(struct group *g, struct late_run *older, struct late_run 
     }
     mutex_unlock(&g->mutex);
     if (gone) {
-        run_replaced(g, gone, merged);
-        run_replaced(g, older, NULL);
+        run_replaced(g, gone, merged_bytes);
+        run_replaced(g, older, 0);
     } else {
         late_run_unref(merged);
     }
@@ -292,11 +300,12 @@ void group_late_drop_stored(struct group *g)
         }
         if (kept < run->count) {
             struct late_run *rest = late_run_new(left, kept);
+            size_t rest_bytes = run_bytes(rest);
             mutex_lock(&g->mutex);
             gone = list_replace_locked(&g->late, i - 1, rest);
             range_renew_locked(g);
             mutex_unlock(&g->mutex);
-            run_replaced(g, gone, rest);
+            run_replaced(g, gone, rest_bytes);
         }
         mem_free(MEM_HEAD, left);
     }
@@ -332,7 +341,7 @@ void group_late_settle(struct group *g)
         e->settled = true;
         struct late_run *rest = settle_run_locked(g, e->run, floor);
         if (rest != e->run)
-            run_replaced(g, list_replace_locked(&g->late, i - 1, rest), rest);
+            run_replaced(g, list_replace_locked(&g->late, i - 1, rest), run_bytes(rest));
     }
     range_renew_locked(g);
     mutex_unlock(&g->mutex);
@@ -371,6 +380,7 @@ void group_late_forget(struct group *g, uint64_t epoch, int64_t mint, int64_t ma
     while ((run = forget_choose(g, epoch, mint, maxt, from)) != NULL) {
         bool any = run_has_any(run, mint, maxt);
         struct late_run *rest = any ? late_run_without(run, mint, maxt) : NULL, *gone = NULL;
+        size_t rest_bytes = run_bytes(rest);
         mutex_lock(&g->mutex);
         size_t at = list_find_locked(&g->late, run);
         if (at < g->late.count && any)
@@ -379,7 +389,7 @@ void group_late_forget(struct group *g, uint64_t epoch, int64_t mint, int64_t ma
             from = at + 1;
         mutex_unlock(&g->mutex);
         if (gone)
-            run_replaced(g, gone, rest);
+            run_replaced(g, gone, rest_bytes);
         else
             late_run_unref(rest); /* settled or merged meanwhile: looked for again */
         late_run_unref(run);
