@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # The two commands are `make run` and `make test`; each installs what it lacks (scripts/packages.txt).
-.PHONY: all build run test tidy format bench clean
+PREFIX = /usr/local
+LIBDIR = lib
+.PHONY: all build install run test tidy format bench clean
 
 all: build
 
-build: ## release binaries in build/bin/
+build: ## release binary in build/bin/, libraries in build/lib/ and build/include/
 	@scripts/build
+
+install: build ## the same under $(DESTDIR)$(PREFIX); LIBDIR=lib/x86_64-linux-gnu as Debian has it
+	@scripts/install "$(DESTDIR)$(PREFIX)" "$(PREFIX)" "$(LIBDIR)"
 
 run: build ## Belfry watching itself and this host on http://127.0.0.1:9090
 	@exec build/bin/belfry server
