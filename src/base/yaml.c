@@ -48,6 +48,8 @@ struct builder {
     size_t anchor_count, anchor_capacity;
     struct map anchor_index; /* of the latest anchor of each name */
     uint64_t walk_count;     /* nodes so far, aliases with all below them */
+    bool first_only;         /* a second document ends the reading */
+    bool has_more;           /* ... and there was one */
 };
 
 static bool anchor_is(const void *context, uint32_t item, const void *key)
@@ -497,10 +499,10 @@ static bool on_event(struct builder *b, struct fy_event *event)
     case FYET_MAPPING_END:
         return level_close(b);
     case FYET_DOCUMENT_START:
-        if (b->root)
-            return error_set_at(b->err, ERROR_INPUT, mark_line(event), mark_column(event),
-                                "a second document begins here; one file holds one document");
-        return true;
+        b->has_more = b->root != NULL;
+        return !b->has_more || b->first_only ||
+               error_set_at(b->err, ERROR_INPUT, mark_line(event), mark_column(event),
+                            "a second document begins here; one file holds one document");
     default:
         return true;
     }
@@ -517,6 +519,8 @@ static bool events_read(struct builder *b)
         fy_parser_event_free(b->parser, event);
         if (!ok)
             return false;
+        if (b->has_more)
+            return true;
         if (last)
             break;
     }
@@ -576,8 +580,8 @@ static bool parser_open(struct builder *b)
     return true;
 }
 
-bool yaml_parse(struct arena *arena, struct view text, const struct yaml_node **out,
-                struct error *err)
+static bool parse(struct arena *arena, struct view text, const struct yaml_node **out,
+                  bool *has_more, struct error *err)
 {
     ASSERT(out != NULL);
     *out = NULL;
@@ -588,17 +592,32 @@ bool yaml_parse(struct arena *arena, struct view text, const struct yaml_node **
     if (text.len == 0)
         return true;
     struct builder *b = ARENA_NEW(arena, struct builder);
-    *b = (struct builder){.arena = arena, .text = text, .err = err};
+    *b = (struct builder){.arena = arena, .text = text, .err = err, .first_only = has_more != NULL};
     map_init(&b->anchor_index, arena->account);
     bool ok = parser_open(b) && events_read(b);
     if (ok)
         *out = b->root;
+    if (has_more)
+        *has_more = ok && b->has_more;
     if (b->parser)
         fy_parser_destroy(b->parser);
     if (b->diag)
         fy_diag_destroy(b->diag);
     map_deinit(&b->anchor_index);
     return ok;
+}
+
+bool yaml_parse(struct arena *arena, struct view text, const struct yaml_node **out,
+                struct error *err)
+{
+    return parse(arena, text, out, NULL, err);
+}
+
+bool yaml_parse_first(struct arena *arena, struct view text, const struct yaml_node **out,
+                      bool *has_more, struct error *err)
+{
+    *has_more = false;
+    return parse(arena, text, out, has_more, err);
 }
 
 /* --- reading the tree --- */

@@ -48,6 +48,10 @@ struct yaml_node {
 MUST_USE bool yaml_parse(struct arena *arena, struct view text, const struct yaml_node **out,
                          struct error *err);
 
+/* The same, but only the first of several documents is read; *has_more: there are others. */
+MUST_USE bool yaml_parse_first(struct arena *arena, struct view text, const struct yaml_node **out,
+                               bool *has_more, struct error *err);
+
 /* The value of a key, or NULL. `node` may be any node, NULL too. */
 const struct yaml_node *yaml_find(const struct yaml_node *node, const char *key);
 

@@ -26,6 +26,9 @@ int command_version(int argc, char **argv);
 
 /* Prints "belfry: MESSAGE" and the hint to stderr (nothing when the message is empty: it was said already); returns EXIT_USAGE for ERROR_USAGE, else EXIT_FAILED. */
 int command_fail(const struct error *err);
+/* Writes the one to stdout, then the other to stderr: in this order where both are a terminal. */
+struct buffer;
+void command_print_both(const struct buffer *out, const struct buffer *errors);
 /* Prints "belfry: warning: SENTENCE" to stderr. */
 void command_warn(const char *sentence);
 

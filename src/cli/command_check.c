@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_check.c: belfry check config|metrics|web-config|sandbox, with promtool's words and exit statuses. */
+/* command_check.c: belfry check config|rules|metrics|web-config|sandbox, with promtool's words and exit statuses. */
 #include "access/web_config.h"
 #include "base/arena.h"
 #include "base/buffer.h"
@@ -9,6 +9,8 @@
 #include "ingest/config_check.h"
 #include "ingest/discover_check.h"
 #include "model/lint.h"
+#include "rules/rule_check.h"
+#include "rules/rule_paths.h"
 #include "server/sandbox.h"
 
 #include <stdio.h>
@@ -17,13 +19,16 @@
 enum { TEXT_BYTES_MAX = 256 << 20 };
 
 struct check_options {
-    bool help, syntax_only, lint_fatal, lenient;
+    bool help, syntax_only, lint_fatal, lenient, ignore_unknown;
     const char *lint;
+    struct flag_list features;
     int64_t timeout_ms, lookback_ms;
 };
 
 static const char USAGE[] = "Usage: belfry check config [FILE...]      configuration files; "
                             "prometheus.yml when none is named\n"
+                            "       belfry check rules [FILE...]       rule files; standard "
+                            "input when none is named\n"
                             "       belfry check service-discovery FILE JOB  the targets of a job, "
                             "before and after relabelling\n"
                             "       belfry check metrics [FILE]        an exposition on standard "
@@ -51,6 +56,36 @@ static enum config_unknown unknown_fields(const struct check_options *o)
     return o->lenient ? CONFIG_UNKNOWN_IS_WARNING : CONFIG_UNKNOWN_IS_ERROR;
 }
 
+static struct rule_check_options rule_options(const struct check_options *o)
+{
+    struct rule_check_options options = {
+        .file = {.ignore_unknown_fields = o->ignore_unknown || o->lenient},
+        .lint_duplicates = lint_names(o->lint, "duplicate-rules")};
+    flags_parser_features(&o->features, &options.file.parser);
+    return options;
+}
+
+/* Prints what one rule file is; `path` NULL: `text`. */
+static void check_rule_file(const char *path, struct view text,
+                            const struct rule_check_options *options,
+                            struct rule_check_report *report)
+{
+    struct buffer out, errors;
+    buffer_init(&out, MEM_OTHER, TEXT_BYTES_MAX);
+    buffer_init(&errors, MEM_OTHER, TEXT_BYTES_MAX);
+    rule_check(path, text, options, &out, &errors, report);
+    command_print_both(&out, &errors);
+    buffer_deinit(&out);
+    buffer_deinit(&errors);
+}
+
+static int rule_status(const struct check_options *o, const struct rule_check_report *report)
+{
+    return report->has_errors                   ? EXIT_FAILED
+           : report->has_lints && o->lint_fatal ? EXIT_LINT
+                                                : EXIT_OK;
+}
+
 static int check_discovery(const struct check_options *o, const struct flag_words *words)
 {
     struct error err = {0};
@@ -63,13 +98,38 @@ static int check_discovery(const struct check_options *o, const struct flag_word
     buffer_init(&errors, MEM_OTHER, TEXT_BYTES_MAX);
     bool ok = discover_check(words->items[0], unknown_fields(o), words->items[1], o->timeout_ms,
                              &out, &errors, &err);
-    fwrite(out.ptr, 1, out.len, stdout);
-    fflush(stdout);
-    fwrite(errors.ptr, 1, errors.len, stderr);
+    command_print_both(&out, &errors);
     bool complete = errors.len == 0;
     buffer_deinit(&out);
     buffer_deinit(&errors);
     return ok ? (complete ? EXIT_OK : EXIT_FAILED) : command_fail(&err);
+}
+
+/* The rule files that a valid configuration names. */
+static void check_config_rules(const char *path, const struct check_options *o,
+                               struct rule_check_report *report)
+{
+    struct rule_check_options options = rule_options(o);
+    struct error err = {0};
+    struct config *config;
+    struct arena arena;
+    struct rule_paths paths;
+    if (!config_load_file(path, unknown_fields(o), &config, &err)) {
+        report->has_errors = true; /* it was replaced meanwhile */
+        (void)command_fail(&err);
+        return;
+    }
+    arena_init(&arena, MEM_OTHER, 0);
+    options.file.legacy_names = config->global.metric_name_validation_scheme == CONFIG_NAMES_LEGACY;
+    if (rule_paths_find(config, &arena, &paths, &err)) {
+        for (size_t i = 0; i < paths.count; i++)
+            check_rule_file(paths.items[i], VIEW(""), &options, report);
+    } else {
+        report->has_errors = true;
+        (void)command_fail(&err);
+    }
+    arena_deinit(&arena);
+    config_unref(config);
 }
 
 static int check_config(const struct check_options *o, const struct flag_words *words)
@@ -78,6 +138,7 @@ static int check_config(const struct check_options *o, const struct flag_words *
     char *default_words[] = {default_file};
     struct flag_words files = *words;
     bool ok = true, lints = false;
+    struct rule_check_report rules = {0};
     struct config_check_options options = {
         .syntax_only = o->syntax_only,
         .unknown = unknown_fields(o),
@@ -91,17 +152,19 @@ static int check_config(const struct check_options *o, const struct flag_words *
         struct buffer out, errors;
         buffer_init(&out, MEM_OTHER, TEXT_BYTES_MAX);
         buffer_init(&errors, MEM_OTHER, TEXT_BYTES_MAX);
-        ok &= config_check(files.items[i], &options, &out, &errors);
+        bool valid = config_check(files.items[i], &options, &out, &errors);
+        ok &= valid;
         lints |= options.lints_found > 0;
-        fwrite(out.ptr, 1, out.len, stdout);
-        fflush(stdout); /* keeps the order of the two where both are a terminal */
-        fwrite(errors.ptr, 1, errors.len, stderr);
+        command_print_both(&out, &errors);
         buffer_deinit(&out);
         buffer_deinit(&errors);
+        if (valid && !o->syntax_only)
+            check_config_rules(files.items[i], o, &rules);
     }
     if (!ok)
         return EXIT_FAILED;
-    return lints && o->lint_fatal ? EXIT_LINT : EXIT_OK;
+    rules.has_lints |= lints;
+    return rule_status(o, &rules);
 }
 
 static bool read_stdin(struct buffer *out, struct error *err)
@@ -116,6 +179,26 @@ static bool read_stdin(struct buffer *out, struct error *err)
         return error_set(err, ERROR_TOO_LARGE, "standard input is larger than %d bytes",
                          TEXT_BYTES_MAX);
     return true;
+}
+
+static int check_rules(const struct check_options *o, const struct flag_words *words)
+{
+    struct rule_check_options options = rule_options(o);
+    struct rule_check_report report = {0};
+    for (int i = 0; i < words->count; i++)
+        check_rule_file(words->items[i], VIEW(""), &options, &report);
+    if (words->count == 0) {
+        struct error err = {0};
+        struct buffer text;
+        buffer_init(&text, MEM_OTHER, TEXT_BYTES_MAX);
+        bool ok = read_stdin(&text, &err);
+        if (ok)
+            check_rule_file(NULL, buffer_view(&text), &options, &report);
+        buffer_deinit(&text);
+        if (!ok)
+            return command_fail(&err);
+    }
+    return rule_status(o, &report);
 }
 
 static int check_metrics(const struct flag_words *words)
@@ -179,6 +262,10 @@ int command_check(int argc, char **argv)
                                   "too-long-scrape-interval, none."},
                                  {"lint-fatal", 0, FLAG_SWITCH, &o.lint_fatal, NULL,
                                   "Exit with 3 when that finds something."},
+                                 {"ignore-unknown-fields", 0, FLAG_SWITCH, &o.ignore_unknown, NULL,
+                                  "Pass over fields of rule files that are not known."},
+                                 {"enable-feature", 0, FLAG_LIST, &o.features, "NAME,...",
+                                  "Features of PromQL that are off by default; repeatable."},
                                  {"query.lookback-delta", 0, FLAG_DURATION, &o.lookback_ms,
                                   "DURATION", "What a scrape interval is too long for."},
                                  {"timeout", 0, FLAG_DURATION, &o.timeout_ms, "DURATION",
@@ -189,8 +276,8 @@ int command_check(int argc, char **argv)
     if (strcmp(what, "sandbox") == 0 && !o.help)
         return sandbox_check(stdout) ? EXIT_OK : EXIT_FAILED;
     bool config = strcmp(what, "config") == 0, web = strcmp(what, "web-config") == 0,
-         discovery = strcmp(what, "service-discovery") == 0;
-    if (o.help || (!config && !web && !discovery && strcmp(what, "metrics") != 0)) {
+         discovery = strcmp(what, "service-discovery") == 0, rules = strcmp(what, "rules") == 0;
+    if (o.help || (!config && !web && !discovery && !rules && strcmp(what, "metrics") != 0)) {
         fputs(USAGE, o.help ? stdout : stderr);
         flags_print_help(o.help ? stdout : stderr, flags, ARRAY_COUNT(flags));
         return o.help ? EXIT_OK : EXIT_USAGE;
@@ -201,5 +288,7 @@ int command_check(int argc, char **argv)
         return check_web_config(&words);
     if (discovery)
         return check_discovery(&o, &words);
+    if (rules)
+        return check_rules(&o, &words);
     return config ? check_config(&o, &words) : check_metrics(&words);
 }

@@ -223,14 +223,11 @@ static void enable_features(const struct flag_list *features, struct server_opti
     for (size_t i = 0; i < features->count; i++) {
         for (const char *word = features->items[i]; *word;) {
             struct view name = {word, strcspn(word, ",")};
-            if (view_is(name, "promql-experimental-functions")) {
-                engine->parser.experimental_functions = true;
-            } else if (view_is(name, "promql-duration-expr")) {
-                engine->parser.duration_expressions = true;
-            } else if (view_is(name, "promql-extended-range-selectors")) {
-                engine->parser.extended_range_selectors = true;
-            } else if (view_is(name, "promql-binop-fill-modifiers")) {
-                engine->parser.fill_modifiers = true;
+            if (view_is(name, "promql-experimental-functions") ||
+                view_is(name, "promql-duration-expr") ||
+                view_is(name, "promql-extended-range-selectors") ||
+                view_is(name, "promql-binop-fill-modifiers")) {
+                flags_parser_features(features, &engine->parser);
             } else if (view_is(name, "promql-delayed-name-removal")) {
                 engine->delayed_name_removal = true;
             } else if (view_is(name, "auto-reload-config")) {

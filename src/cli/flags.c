@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/duration.h"
 #include "base/mem.h"
+#include "promql/parser.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -281,5 +282,24 @@ void flag_value_text(const struct flag *flag, struct buffer *out)
             buffer_printf(out, "%s%s", i ? "," : "", list->items[i]);
         return;
     }
+    }
+}
+
+void flags_parser_features(const struct flag_list *features, struct parser_options *out)
+{
+    const struct {
+        const char *name;
+        bool *switched;
+    } known[] = {{"promql-experimental-functions", &out->experimental_functions},
+                 {"promql-duration-expr", &out->duration_expressions},
+                 {"promql-extended-range-selectors", &out->extended_range_selectors},
+                 {"promql-binop-fill-modifiers", &out->fill_modifiers}};
+    for (size_t i = 0; i < features->count; i++) {
+        for (const char *word = features->items[i]; *word;) {
+            struct view name = {word, strcspn(word, ",")};
+            for (size_t k = 0; k < ARRAY_COUNT(known); k++)
+                *known[k].switched |= view_is(name, known[k].name);
+            word += name.len + (word[name.len] == ',');
+        }
     }
 }

@@ -51,6 +51,9 @@ MUST_USE bool flags_parse(const struct flag *flags, size_t count, int argc, char
                           struct error *err);
 /* One line a flag, in the table's order; flags without effect are left out. */
 void flags_print_help(FILE *out, const struct flag *flags, size_t count);
+/* Sets in *out the features of PromQL that a list of --enable-feature names; others are not looked at. */
+struct parser_options;
+void flags_parser_features(const struct flag_list *features, struct parser_options *out);
 /* The value as text, as status/flags shows it. */
 void flag_value_text(const struct flag *flag, struct buffer *out);
 

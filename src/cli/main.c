@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main.c: belfry COMMAND ...; flags alone mean `belfry server`. */
+/* main.c: belfry COMMAND ...; flags alone mean `belfry server`. Called promtool (a link), it is promtool for the
+ * commands that both have; flags alone are then none. */
+#include "base/buffer.h"
 #include "cli/command.h"
 
 #include <locale.h>
@@ -12,7 +14,7 @@ static const struct {
     const char *help;
 } COMMANDS[] = {
     {"server", command_server, "scrape, store and answer queries (also: flags alone)"},
-    {"check", command_check, "check config|metrics|web-config|sandbox: say what is wrong"},
+    {"check", command_check, "check config|rules|metrics|web-config|sandbox: say what is wrong"},
     {"user", command_user, "user add|list|passwd|role|revoke: who may log in"},
     {"token", command_token, "token add|list|revoke: what programs send in place of a password"},
     {"query", command_query, "query instant|range|series|labels: ask a running server"},
@@ -50,6 +52,13 @@ int command_fail(const struct error *err)
     return err->kind == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
 
+void command_print_both(const struct buffer *out, const struct buffer *errors)
+{
+    fwrite(out->ptr, 1, out->len, stdout);
+    fflush(stdout);
+    fwrite(errors->ptr, 1, errors->len, stderr);
+}
+
 void command_warn(const char *sentence)
 {
     fprintf(stderr, "belfry: warning: %s\n", sentence);
@@ -63,14 +72,15 @@ int main(int argc, char **argv)
         print_help(stderr);
         return EXIT_USAGE;
     }
-    const char *word = argv[1];
+    const char *word = argv[1], *slash = strrchr(argv[0], '/');
+    bool is_tool = strcmp(slash ? slash + 1 : argv[0], "promtool") == 0;
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
         print_help(stdout);
         return EXIT_OK;
     }
     if (strcmp(word, "--version") == 0)
         return command_version(0, NULL);
-    if (word[0] == '-')
+    if (word[0] == '-' && !is_tool)
         return command_server(argc - 1, argv + 1);
     for (size_t i = 0; i < ARRAY_COUNT(COMMANDS); i++)
         if (strcmp(word, COMMANDS[i].name) == 0)
