@@ -187,18 +187,12 @@ BELFRY_API void belfry_emit_sample(belfry_emitter *emitter, const char *suffix,
 BELFRY_API void belfry_emit(belfry_emitter *emitter, const char *name, const char *help,
                             belfry_metric_type type, double value);
 
-/* --- exposition --- */
+/* --- exposition: other formats, and what a client asks for, are in <belfry/exposition.h> --- */
 
 #define BELFRY_TEXT_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* Writes everything in the text format 0.0.4: families by name, children by label values. `write` is
- * called with pieces (about 16 KiB) and stops the writing by returning false. Any thread, also while
- * others update; no lock is held while it writes. */
+/* Writes everything in the text format 0.0.4: belfry_registry_write() with all at its default. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_registry_write_text(
-    belfry_registry *registry, bool (*write)(void *arg, const char *bytes, size_t len), void *arg);
-/* The same in OpenMetrics 1.0, ending with "# EOF". Of a counter without "_total" in its name the type is unknown. */
-#define BELFRY_OPENMETRICS_CONTENT_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
-BELFRY_API BELFRY_MUST_USE belfry_status belfry_registry_write_openmetrics(
     belfry_registry *registry, bool (*write)(void *arg, const char *bytes, size_t len), void *arg);
 /* All in the text format as one text, NUL-terminated (len does not count that); belfry_text_free() it. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_registry_text(belfry_registry *registry, char **out,

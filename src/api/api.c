@@ -27,30 +27,32 @@ void api_serve_ready(struct api *api, struct http_request *rq, struct http_respo
     buffer_append_literal(http_response_body(rs), "Prometheus Server is Ready.\n");
 }
 
-/* Does the client want OpenMetrics more than text? Who says nothing gets text. */
-static bool wants_openmetrics(struct http_request *rq)
+/* The values of name[], each with its NUL. */
+static const char **names_wanted(const struct http_request *rq, struct arena *arena, size_t *count)
 {
-    struct api_accepted items[API_ACCEPT_ITEMS_MAX];
-    size_t count = api_accept_parse(http_request_header(rq, "Accept"), items);
-    for (size_t i = 0; i < count && items[i].quality > 0; i++) {
-        struct view version = items[i].version;
-        if (view_is(items[i].type, "application/openmetrics-text") &&
-            (version.len == 0 || view_is(version, "1.0.0") || view_is(version, "0.0.1")))
-            return true;
-        if (view_is(items[i].type, "text/plain") || view_is(items[i].type, "*/*"))
-            return false;
+    size_t param_count;
+    const struct form_param *params = http_request_params(rq, &param_count);
+    const char **names = ARENA_ARRAY(arena, const char *, param_count);
+    *count = 0;
+    for (size_t i = 0; i < param_count; i++) {
+        if (view_is(params[i].name, "name[]"))
+            names[(*count)++] = arena_copy(arena, params[i].value).ptr;
     }
-    return false;
+    return names;
 }
 
 static void serve_exposition(struct api *api, struct http_request *rq, struct http_response *rs,
-                             void (*write)(void *arg, bool openmetrics, struct buffer *out))
+                             void (*write)(void *arg, const belfry_exposition *how,
+                                           struct buffer *out))
 {
-    bool openmetrics = wants_openmetrics(rq);
-    http_response_set_content_type(
-        rs, openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                        : "text/plain; version=0.0.4; charset=utf-8");
-    write(api->options.arg, openmetrics, http_response_body(rs));
+    struct arena arena;
+    belfry_exposition how = {0};
+    arena_init(&arena, MEM_QUERY, 0);
+    belfry_exposition_negotiate(arena_copy(&arena, http_request_header(rq, "Accept")).ptr, &how);
+    how.names = names_wanted(rq, &arena, &how.name_count);
+    http_response_set_content_type(rs, belfry_exposition_content_type(&how));
+    write(api->options.arg, &how, http_response_body(rs));
+    arena_deinit(&arena);
 }
 
 void api_serve_metrics(struct api *api, struct http_request *rq, struct http_response *rs)

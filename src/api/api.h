@@ -13,6 +13,7 @@
 #include "storage/cursor.h"
 #include "storage/db.h"
 
+#include <belfry/exposition.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,9 +57,9 @@ struct api_options {
     bool (*config_state)(void *arg, wall_time *loaded);
     /* False until queries can be answered: /-/ready and the API say 503. NULL: always ready. */
     bool (*is_ready)(void *arg);
-    /* Appends an exposition, in OpenMetrics 1.0 or text 0.0.4. NULL: that path is not there. */
-    void (*metrics)(void *arg, bool openmetrics, struct buffer *out);
-    void (*host_metrics)(void *arg, bool openmetrics, struct buffer *out);
+    /* Appends an exposition. NULL: that path is not there. */
+    void (*metrics)(void *arg, const belfry_exposition *how, struct buffer *out);
+    void (*host_metrics)(void *arg, const belfry_exposition *how, struct buffer *out);
     /* Reloads the configuration and waits for it. NULL: there is none to reload. */
     bool (*reload)(void *arg, struct error *err);
     /* Asks the process to end. Must not wait. NULL: nothing happens. */

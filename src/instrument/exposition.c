@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exposition.c: the text format 0.0.4 and OpenMetrics 1.0: they differ in the heads of families and at the end.
+/* exposition.c: the walk over everything that a registry shows; the formats are in exposition_lines.c and
+ * exposition_protobuf.c.
  *
  * First everything is gathered as pieces: a registered family is a piece by itself; collectors are
- * called and lay their samples out into one text, each family begun being a piece. Then the pieces are
+ * called and lay their samples out as records, each family begun being a piece. Then the pieces are
  * sorted by name (then by arrival) and written. No lock is held while a callback runs: the lists are
- * copied, and what they point to lives as long as the registry. */
+ * copied, and what they point to lives as long as the registry.
+ *
+ *   record := struct record | suffix | name | value | name | value ...     each text with its NUL */
+#include "instrument/exposition.h"
+
 #include "instrument/cells.h"
-#include "instrument/registry.h"
-#include "instrument/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,31 +18,28 @@
 enum { FLUSH_BYTES = 16 * 1024, PIECE_COUNT_MAX = 1 << 20 };
 
 struct piece {
-    const struct family *family; /* NULL: a collector's */
-    const char *name, *help;     /* resolved when all is gathered */
-    size_t name_pos, help_pos;   /* in belfry_emitter.names */
+    struct family *family;     /* NULL: a collector's */
+    const char *name, *help;   /* resolved when all is gathered */
+    size_t name_pos, help_pos; /* in belfry_emitter.names */
     belfry_metric_type type;
-    size_t begin, end; /* in belfry_emitter.samples */
+    size_t begin, end; /* in belfry_emitter.records */
     size_t number;     /* order of arrival */
 };
 
+struct record {
+    double value;
+    size_t bytes; /* of all */
+    size_t label_count;
+};
+
 struct belfry_emitter {
-    struct text names, samples;
+    struct text names, records;
     struct piece *pieces;
     size_t count, capacity;
-    size_t name_len; /* of the family begun last */
     bool is_skipping, failed;
 };
 
-struct output {
-    struct text text;
-    bool (*write)(void *arg, const char *bytes, size_t len);
-    void *arg;
-    bool openmetrics;
-    bool refused;
-};
-
-static void output_flush(struct output *o, size_t bytes_min)
+void belfry__output_flush(struct output *o, size_t bytes_min)
 {
     if (o->text.len < bytes_min || o->refused || o->text.len == 0)
         return;
@@ -78,10 +78,9 @@ void belfry_emit_family(belfry_emitter *e, const char *name, const char *help,
     if (!p)
         return;
     p->type = type;
-    p->begin = p->end = e->samples.len;
+    p->begin = p->end = e->records.len;
     p->name_pos = e->names.len;
-    e->name_len = strlen(name);
-    belfry__text_append(&e->names, name, e->name_len + 1);
+    belfry__text_append(&e->names, name, strlen(name) + 1);
     p->help_pos = e->names.len;
     if (!help)
         help = "";
@@ -94,29 +93,27 @@ void belfry_emit_sample(belfry_emitter *e, const char *suffix, const belfry_labe
 {
     if (e->is_skipping)
         return;
-    struct piece *p = &e->pieces[e->count - 1];
-    struct text *t = &e->samples;
+    struct text *t = &e->records;
+    struct record r = {.value = value, .label_count = label_count};
+    size_t begin = t->len;
     for (size_t i = 0; i < label_count; i++) {
         if (!belfry__is_label_name(labels[i].name))
             return;
     }
-    belfry__text_append(t, e->names.ptr + p->name_pos, e->name_len);
+    belfry__text_append(t, (const char *)&r, sizeof(r));
     if (suffix && belfry__is_metric_name(suffix))
         belfry__text_string(t, suffix);
+    belfry__text_byte(t, '\0');
     for (size_t i = 0; i < label_count; i++) {
-        belfry__text_byte(t, i ? ',' : '{');
-        belfry__text_string(t, labels[i].name);
-        belfry__text_append(t, "=\"", 2);
-        (void)belfry__text_escaped(t, labels[i].value ? labels[i].value : "", true,
-                                   BELFRY_LABEL_VALUE_BYTES_MAX); /* cut or cleaned: shown so */
-        belfry__text_byte(t, '"');
+        belfry__text_append(t, labels[i].name, strlen(labels[i].name) + 1);
+        belfry__text_clean(t, labels[i].value ? labels[i].value : "", BELFRY_LABEL_VALUE_BYTES_MAX);
+        belfry__text_byte(t, '\0');
     }
-    if (label_count)
-        belfry__text_byte(t, '}');
-    belfry__text_byte(t, ' ');
-    belfry__text_double(t, value);
-    belfry__text_byte(t, '\n');
-    p->end = t->len;
+    if (t->failed)
+        return;
+    r.bytes = t->len - begin;
+    memcpy(t->ptr + begin, &r, sizeof(r));
+    e->pieces[e->count - 1].end = t->len;
 }
 
 void belfry_emit(belfry_emitter *e, const char *name, const char *help, belfry_metric_type type,
@@ -133,8 +130,41 @@ static int piece_compare(const void *a, const void *b)
     return c ? c : (x->number > y->number) - (x->number < y->number);
 }
 
+static bool is_one_of(const char *suffix, const char *const *suffixes)
+{
+    while (*suffixes && strcmp(suffix, *suffixes) != 0)
+        suffixes++;
+    return *suffixes != NULL;
+}
+
+/* Is `wanted` the family's name, or that of one of its samples, or its name in OpenMetrics? */
+static bool name_matches(const char *name, const char *wanted)
+{
+    static const char *const of_samples[] = {"",         "_bucket", "_sum",  "_count",
+                                             "_created", "_total",  "_info", NULL};
+    static const char *const of_families[] = {"_total", "_info", NULL};
+    size_t len = strlen(name), wanted_len = strlen(wanted);
+    if (wanted_len < len)
+        return memcmp(name, wanted, wanted_len) == 0 && is_one_of(name + wanted_len, of_families);
+    return memcmp(name, wanted, len) == 0 && is_one_of(wanted + len, of_samples);
+}
+
+/* Leaves in what was asked for. */
+static void filter(belfry_emitter *e, const belfry_exposition *how)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < e->count; i++) {
+        bool wanted = how->name_count == 0;
+        for (size_t n = 0; !wanted && n < how->name_count; n++)
+            wanted = how->names[n] && name_matches(e->pieces[i].name, how->names[n]);
+        if (wanted)
+            e->pieces[kept++] = e->pieces[i];
+    }
+    e->count = kept;
+}
+
 /* Pieces of all registered families, then of all collectors, sorted. */
-static bool gather(belfry_registry *r, belfry_emitter *e)
+static bool gather(belfry_registry *r, belfry_emitter *e, const belfry_exposition *how)
 {
     struct collector *collectors = NULL;
     pthread_mutex_lock(&r->mutex);
@@ -157,7 +187,7 @@ static bool gather(belfry_registry *r, belfry_emitter *e)
         collectors[i].collect(collectors[i].arg, e);
     }
     free(collectors);
-    if (e->failed || e->names.failed || e->samples.failed)
+    if (e->failed || e->names.failed || e->records.failed)
         return false;
     for (size_t i = 0; i < e->count; i++) {
         struct piece *p = &e->pieces[i];
@@ -166,101 +196,13 @@ static bool gather(belfry_registry *r, belfry_emitter *e)
         if (p->family)
             p->type = p->family->type;
     }
+    filter(e, how);
     if (e->count > 1)
         qsort(e->pieces, e->count, sizeof(e->pieces[0]), piece_compare);
     return true;
 }
 
-/* --- writing --- */
-
-/* name + suffix + {labels,le="..."} and a blank. */
-static void write_series(struct text *t, const struct metric *m, const char *suffix, const char *le)
-{
-    belfry__text_string(t, m->family->name);
-    belfry__text_string(t, suffix);
-    if (m->labels[0] || le) {
-        belfry__text_byte(t, '{');
-        belfry__text_string(t, m->labels);
-        if (le) {
-            if (m->labels[0])
-                belfry__text_byte(t, ',');
-            belfry__text_append(t, "le=\"", 4);
-            belfry__text_string(t, le);
-            belfry__text_byte(t, '"');
-        }
-        belfry__text_byte(t, '}');
-    }
-    belfry__text_byte(t, ' ');
-}
-
-/* The count is the last bucket, so the two always agree, whatever is observed meanwhile. */
-static void write_histogram(struct text *t, const struct metric *m)
-{
-    const struct family *f = m->family;
-    uint64_t count = 0;
-    for (size_t i = 0; i <= f->bound_count; i++) {
-        count += belfry__cell_sum(m->cells + HISTOGRAM_FIRST_BUCKET_CELL + (uint32_t)i);
-        write_series(t, m, "_bucket", i < f->bound_count ? f->bound_texts[i] : "+Inf");
-        belfry__text_unsigned(t, count);
-        belfry__text_byte(t, '\n');
-    }
-    write_series(t, m, "_sum", NULL);
-    belfry__text_double(t, belfry__cell_sum_double(m->cells + HISTOGRAM_SUM_CELL));
-    belfry__text_byte(t, '\n');
-    write_series(t, m, "_count", NULL);
-    belfry__text_unsigned(t, count);
-    belfry__text_byte(t, '\n');
-}
-
-static void write_metric(struct text *t, const struct metric *m)
-{
-    if (m->family->type == BELFRY_HISTOGRAM) {
-        write_histogram(t, m);
-        return;
-    }
-    write_series(t, m, "", NULL);
-    belfry__text_double(t, m->family->type == BELFRY_COUNTER
-                               ? belfry_counter_value((const belfry_counter *)m)
-                               : belfry_gauge_value((const belfry_gauge *)m));
-    belfry__text_byte(t, '\n');
-}
-
-static int metric_compare(const void *a, const void *b)
-{
-    return strcmp((*(const struct metric *const *)a)->labels,
-                  (*(const struct metric *const *)b)->labels);
-}
-
-static bool write_children(struct output *o, struct family *f)
-{
-    pthread_mutex_lock(&f->mutex);
-    size_t count = f->child_count;
-    struct metric **children = malloc((count ? count : 1) * sizeof(children[0]));
-    if (children && count)
-        memcpy(children, f->children, count * sizeof(children[0]));
-    pthread_mutex_unlock(&f->mutex);
-    if (!children)
-        return false;
-    if (count > 1)
-        qsort(children, count, sizeof(children[0]), metric_compare);
-    for (size_t i = 0; i < count; i++) {
-        write_metric(&o->text, children[i]);
-        output_flush(o, FLUSH_BYTES);
-    }
-    free(children);
-    return true;
-}
-
-static bool write_family(struct output *o, const struct family *f)
-{
-    if (!f->read)
-        return write_children(o, (struct family *)(uintptr_t)f); /* only its lock is written to */
-    belfry__text_string(&o->text, f->name);
-    belfry__text_byte(&o->text, ' ');
-    belfry__text_double(&o->text, f->read(f->read_arg));
-    belfry__text_byte(&o->text, '\n');
-    return true;
-}
+/* --- what a family is called --- */
 
 /* Is there a family whose name is the first name_len bytes of `name`? */
 static bool family_is_there(const belfry_emitter *e, const char *name, size_t name_len)
@@ -280,100 +222,210 @@ static bool family_is_there(const belfry_emitter *e, const char *name, size_t na
     return false;
 }
 
+static bool ends_with_total(const char *name, size_t len)
+{
+    return len > 6 && memcmp(name + len - 6, "_total", 6) == 0;
+}
+
 /* In OpenMetrics the family of counter x_total is x; a counter of another name cannot be one, nor one beside a
  * family x. */
-static const char *family_type(const belfry_emitter *e, const struct piece *p, bool openmetrics,
-                               size_t *name_len)
+static void name_for_openmetrics(struct shown_family *f, const belfry_emitter *e,
+                                 const struct piece *p)
 {
     static const char *const types[] = {
         [BELFRY_COUNTER] = "counter",     [BELFRY_GAUGE] = "gauge",
         [BELFRY_HISTOGRAM] = "histogram", [BELFRY_SUMMARY] = "summary",
-        [BELFRY_UNTYPED] = "untyped",
+        [BELFRY_UNTYPED] = "unknown",
     };
-    static const char total[] = "_total";
-    size_t total_len = sizeof(total) - 1;
-    *name_len = strlen(p->name);
-    if (openmetrics && p->type == BELFRY_UNTYPED)
-        return "unknown";
-    if (!openmetrics || p->type != BELFRY_COUNTER)
-        return types[p->type];
-    if (*name_len <= total_len || strcmp(p->name + *name_len - total_len, total) != 0 ||
-        family_is_there(e, p->name, *name_len - total_len))
-        return "unknown";
-    *name_len -= total_len;
-    return types[p->type];
+    size_t len = strlen(p->name);
+    f->openmetrics_type = types[p->type];
+    f->openmetrics_name_len = f->name_len;
+    if (p->type != BELFRY_COUNTER)
+        return;
+    if (!ends_with_total(p->name, len) || !ends_with_total(f->name, f->name_len) ||
+        family_is_there(e, p->name, len - 6))
+        f->openmetrics_type = "unknown";
+    else
+        f->openmetrics_name_len -= 6;
 }
 
-static void write_head(struct output *o, const belfry_emitter *e, const struct piece *p)
+/* Does the escaping leave the names of the family's labels as they are? */
+static bool labels_as_they(const struct family *f, belfry_escaping escaping)
 {
-    struct text *t = &o->text;
-    size_t name_len;
-    const char *type = family_type(e, p, o->openmetrics, &name_len);
-    if (p->help[0]) {
-        belfry__text_append(t, "# HELP ", 7);
-        belfry__text_append(t, p->name, name_len);
-        belfry__text_byte(t, ' ');
-        (void)belfry__text_escaped(t, p->help, o->openmetrics,
-                                   TEXT_BYTES_MAX); /* cleaned: shown so */
-        belfry__text_byte(t, '\n');
+    for (size_t i = 0; f && escaping != BELFRY_ESCAPING_ALLOW_UTF8 && i < f->label_count; i++) {
+        const char *name = f->label_names[i];
+        if (!belfry__name_is_plain(name, strlen(name), false) ||
+            (escaping == BELFRY_ESCAPING_DOTS && strchr(name, '_')))
+            return false;
     }
-    belfry__text_append(t, "# TYPE ", 7);
-    belfry__text_append(t, p->name, name_len);
-    belfry__text_byte(t, ' ');
-    belfry__text_string(t, type);
-    belfry__text_byte(t, '\n');
+    return true;
 }
 
-static bool write_pieces(struct output *o, const belfry_emitter *e)
+/* The name is laid out in o->name. */
+static struct shown_family family_shown(struct output *o, const belfry_emitter *e,
+                                        const struct piece *p)
 {
-    const char *last = ""; /* name of the family whose head was written */
-    for (size_t i = 0; i < e->count && !o->refused; i++) {
-        const struct piece *p = &e->pieces[i];
-        if (!p->family && p->begin == p->end)
-            continue; /* a collector found nothing: no bare head */
-        if (strcmp(p->name, last) != 0)
-            write_head(o, e, p);
-        last = p->name;
-        if (!p->family)
-            belfry__text_append(&o->text, e->samples.ptr + p->begin, p->end - p->begin);
-        else if (!write_family(o, p->family))
-            return false;
-        if (o->text.failed)
-            return false;
-        output_flush(o, FLUSH_BYTES);
+    struct shown_family f = {.help = p->help, .type = p->type, .family = p->family};
+    o->name.len = 0;
+    belfry__name_escape(&o->name, p->name, o->escaping);
+    f.name_len = o->name.len;
+    belfry__text_byte(&o->name, '\0');
+    f.name = o->name.failed ? "" : o->name.ptr;
+    f.name_len = o->name.failed ? 0 : f.name_len;
+    f.is_quoted = !belfry__name_is_plain(f.name, f.name_len, true);
+    f.labels_as_they = labels_as_they(p->family, o->escaping);
+    name_for_openmetrics(&f, e, p);
+    return f;
+}
+
+/* --- writing --- */
+
+void belfry__histogram_read(struct histogram_reading *out, const struct metric *m)
+{
+    uint64_t count = 0;
+    out->bucket_count = m->family->bound_count + 1;
+    for (size_t i = 0; i < out->bucket_count; i++) {
+        count += belfry__cell_sum(m->cells + HISTOGRAM_FIRST_BUCKET_CELL + (uint32_t)i);
+        out->cumulative[i] = count;
     }
-    if (o->openmetrics)
-        belfry__text_string(&o->text, "# EOF\n");
-    output_flush(o, 1);
+    out->sum = belfry__cell_sum_double(m->cells + HISTOGRAM_SUM_CELL);
+}
+
+static int metric_compare(const void *a, const void *b)
+{
+    return strcmp((*(const struct metric *const *)a)->labels,
+                  (*(const struct metric *const *)b)->labels);
+}
+
+static bool write_children(struct output *o, const struct shown_family *shown, struct family *f)
+{
+    pthread_mutex_lock(&f->mutex);
+    size_t count = f->child_count;
+    struct metric **children = malloc((count ? count : 1) * sizeof(children[0]));
+    if (children && count)
+        memcpy(children, f->children, count * sizeof(children[0]));
+    pthread_mutex_unlock(&f->mutex);
+    if (!children)
+        return false;
+    if (count > 1)
+        qsort(children, count, sizeof(children[0]), metric_compare);
+    for (size_t i = 0; i < count && !o->refused; i++) {
+        o->format->metric(o, shown, children[i]);
+        if (!o->format->keeps_families_whole)
+            belfry__output_flush(o, FLUSH_BYTES);
+    }
+    free(children);
+    return true;
+}
+
+static void write_records(struct output *o, const struct shown_family *shown,
+                          const belfry_emitter *e, const struct piece *p)
+{
+    struct record r;
+    for (size_t at = p->begin; at < p->end; at += r.bytes) {
+        memcpy(&r, e->records.ptr + at, sizeof(r));
+        const char *suffix = e->records.ptr + at + sizeof(r);
+        o->format->sample(
+            o, shown,
+            &(struct emitted){suffix, r.label_count, suffix + strlen(suffix) + 1, r.value});
+    }
+}
+
+static bool write_piece(struct output *o, const struct shown_family *shown, const belfry_emitter *e,
+                        const struct piece *p)
+{
+    struct family *f = p->family;
+    if (!f)
+        write_records(o, shown, e, p);
+    else if (!f->read)
+        return write_children(o, shown, f);
+    else
+        o->format->sample(o, shown, &(struct emitted){"", 0, "", f->read(f->read_arg)});
+    return true;
+}
+
+/* A collector found nothing: no bare head. */
+static bool piece_is_empty(const struct piece *p)
+{
+    return !p->family && p->begin == p->end;
+}
+
+/* All pieces of one name, from `first` on: one family. Their number. */
+static size_t write_family(struct output *o, const belfry_emitter *e, size_t first, bool *ok)
+{
+    const struct piece *pieces = &e->pieces[first];
+    size_t count = 1, head = 0;
+    while (first + count < e->count && strcmp(pieces[count].name, pieces[0].name) == 0)
+        count++;
+    while (head < count && piece_is_empty(&pieces[head]))
+        head++;
+    if (head == count)
+        return count;
+    struct shown_family shown = family_shown(o, e, &pieces[head]);
+    o->format->family_begin(o, &shown);
+    for (size_t i = head; *ok && i < count; i++)
+        *ok = write_piece(o, &shown, e, &pieces[i]);
+    o->format->family_end(o, &shown);
+    return count;
+}
+
+static bool write_all(struct output *o, const belfry_emitter *e)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < e->count && !o->refused;) {
+        i += write_family(o, e, i, &ok);
+        ok = ok && !o->text.failed && !o->name.failed && !o->labels.failed && !o->bounds.failed &&
+             !o->key.failed;
+        if (ok)
+            belfry__output_flush(o, FLUSH_BYTES);
+    }
+    if (!ok)
+        return false;
+    belfry__text_string(&o->text, o->is_openmetrics ? "# EOF\n" : "");
+    belfry__output_flush(o, 1);
     return !o->text.failed;
 }
 
-static belfry_status write_all(belfry_registry *r, struct output o)
+belfry_status belfry_registry_write(belfry_registry *r, const belfry_exposition *how,
+                                    bool (*write)(void *arg, const char *bytes, size_t len),
+                                    void *arg)
 {
+    static const belfry_exposition plain;
+    if (!how)
+        how = &plain;
+    if ((unsigned)how->format > BELFRY_FORMAT_PROTOBUF ||
+        (unsigned)how->escaping > BELFRY_ESCAPING_VALUES || !write ||
+        (how->name_count && !how->names))
+        return BELFRY_ERROR_FORMAT;
     if (!r)
         r = belfry_registry_default();
-    if (!r)
+    struct output *o = r ? calloc(1, sizeof(*o)) : NULL;
+    if (!o)
         return BELFRY_ERROR_MEMORY;
+    o->write = write;
+    o->arg = arg;
+    o->escaping = how->escaping;
+    o->is_openmetrics =
+        how->format == BELFRY_FORMAT_OPENMETRICS || how->format == BELFRY_FORMAT_OPENMETRICS_0_0_1;
+    o->format =
+        how->format == BELFRY_FORMAT_PROTOBUF ? &belfry__format_protobuf : &belfry__format_lines;
     belfry_emitter e = {0};
-    bool ok = gather(r, &e) && write_pieces(&o, &e);
-    belfry__text_deinit(&o.text);
-    belfry__text_deinit(&e.names);
-    belfry__text_deinit(&e.samples);
+    bool ok = gather(r, &e, how) && write_all(o, &e);
+    belfry_status status = !ok ? BELFRY_ERROR_MEMORY : o->refused ? BELFRY_ERROR_WRITE : BELFRY_OK;
+    struct text *texts[] = {&o->text, &o->name, &o->labels, &o->bounds,
+                            &o->key,  &e.names, &e.records};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        belfry__text_deinit(texts[i]);
     free(e.pieces);
-    return !ok ? BELFRY_ERROR_MEMORY : o.refused ? BELFRY_ERROR_WRITE : BELFRY_OK;
+    free(o);
+    return status;
 }
 
 belfry_status belfry_registry_write_text(belfry_registry *r,
                                          bool (*write)(void *arg, const char *bytes, size_t len),
                                          void *arg)
 {
-    return write_all(r, (struct output){.write = write, .arg = arg});
-}
-
-belfry_status belfry_registry_write_openmetrics(
-    belfry_registry *r, bool (*write)(void *arg, const char *bytes, size_t len), void *arg)
-{
-    return write_all(r, (struct output){.write = write, .arg = arg, .openmetrics = true});
+    return belfry_registry_write(r, NULL, write, arg);
 }
 
 static bool append_to_text(void *arg, const char *bytes, size_t len)

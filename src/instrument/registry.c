@@ -92,7 +92,6 @@ static void family_free(struct family *f)
     free(f->children);
     free(f->slots);
     strings_free(f->label_names, f->label_count);
-    strings_free(f->bound_texts, f->bound_count);
     free(f->bounds);
     free(f->name);
     free(f->help);
@@ -136,21 +135,10 @@ static belfry_status bounds_copy(struct family *f, const double *bounds, size_t 
             return BELFRY_ERROR_BUCKETS;
     }
     f->bounds = calloc(count, sizeof(f->bounds[0]));
-    f->bound_texts = calloc(count, sizeof(f->bound_texts[0]));
-    if (!f->bounds || !f->bound_texts)
+    if (!f->bounds)
         return BELFRY_ERROR_MEMORY;
     memcpy(f->bounds, bounds, count * sizeof(bounds[0]));
     f->bound_count = count;
-    for (size_t i = 0; i < count; i++) {
-        struct text t = {0};
-        belfry__text_double(&t, bounds[i]);
-        belfry__text_byte(&t, '\0');
-        if (t.failed) {
-            belfry__text_deinit(&t);
-            return BELFRY_ERROR_MEMORY;
-        }
-        f->bound_texts[i] = t.ptr;
-    }
     return BELFRY_OK;
 }
 

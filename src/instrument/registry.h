@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry.h: what registry.c, metric.c and exposition.c share. */
+/* registry.h: what registry.c, metric.c and the expositions share. */
 #ifndef BELFRY_INSTRUMENT_REGISTRY_H
 #define BELFRY_INSTRUMENT_REGISTRY_H
 
@@ -42,7 +42,6 @@ struct family {
     size_t label_count;
     double *bounds; /* histogram */
     size_t bound_count;
-    char **bound_texts;        /* as le shows them */
     double (*read)(void *arg); /* a func's, else NULL */
     void *read_arg;
 

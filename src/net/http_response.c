@@ -109,8 +109,12 @@ void http_response_error(struct http_response *rs, int status, const char *forma
 
 static bool is_compressible(const char *type)
 {
-    static const char *const TYPES[] = {"text/", "application/openmetrics-text", "application/json",
-                                        "application/javascript", "image/svg"};
+    static const char *const TYPES[] = {"text/",
+                                        "application/openmetrics-text",
+                                        "application/json",
+                                        "application/vnd.google.protobuf",
+                                        "application/javascript",
+                                        "image/svg"};
     for (size_t i = 0; type && i < ARRAY_COUNT(TYPES); i++)
         if (view_has_prefix(view_from(type), view_from(TYPES[i])))
             return true;

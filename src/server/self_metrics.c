@@ -573,20 +573,20 @@ static bool append(void *arg, const char *bytes, size_t len)
 }
 
 /* A failure leaves a part: the buffer says failed, or memory ended and the next scrape tries again. */
-static void write_registry(belfry_registry *registry, bool openmetrics, struct buffer *out)
+static void write_registry(belfry_registry *registry, const belfry_exposition *how,
+                           struct buffer *out)
 {
-    belfry_status status = openmetrics ? belfry_registry_write_openmetrics(registry, append, out)
-                                       : belfry_registry_write_text(registry, append, out);
-    if (status != BELFRY_OK)
+    if (belfry_registry_write(registry, how, append, out) != BELFRY_OK)
         out->failed = true;
 }
 
-void self_metrics_write(struct self_metrics *m, bool openmetrics, struct buffer *out)
+void self_metrics_write(struct self_metrics *m, const belfry_exposition *how, struct buffer *out)
 {
-    write_registry(m->registry, openmetrics, out);
+    write_registry(m->registry, how, out);
 }
 
-void self_metrics_write_host(struct self_metrics *m, bool openmetrics, struct buffer *out)
+void self_metrics_write_host(struct self_metrics *m, const belfry_exposition *how,
+                             struct buffer *out)
 {
-    write_registry(m->host, openmetrics, out);
+    write_registry(m->host, how, out);
 }

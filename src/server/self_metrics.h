@@ -11,6 +11,7 @@
 #include "net/http_server.h"
 #include "server/running_config.h"
 
+#include <belfry/exposition.h>
 #include <belfry/log.h>
 #include <stdbool.h>
 
@@ -37,8 +38,9 @@ void self_metrics_attach(struct self_metrics *m, const struct self_metrics_sourc
 void self_metrics_detach(struct self_metrics *m);
 /* Any thread. */
 void self_metrics_observe_request(struct self_metrics *m, const struct http_observation *seen);
-/* Append the exposition, in OpenMetrics 1.0 or text 0.0.4. Any thread. */
-void self_metrics_write(struct self_metrics *m, bool openmetrics, struct buffer *out);
-void self_metrics_write_host(struct self_metrics *m, bool openmetrics, struct buffer *out);
+/* Append the exposition. Any thread. */
+void self_metrics_write(struct self_metrics *m, const belfry_exposition *how, struct buffer *out);
+void self_metrics_write_host(struct self_metrics *m, const belfry_exposition *how,
+                             struct buffer *out);
 
 #endif

@@ -115,16 +115,16 @@ static bool give_ready(void *arg)
     return atomic_load_explicit(&s->ready, memory_order_relaxed);
 }
 
-static void give_metrics(void *arg, bool openmetrics, struct buffer *out)
+static void give_metrics(void *arg, const belfry_exposition *how, struct buffer *out)
 {
     struct server *s = arg;
-    self_metrics_write(s->metrics, openmetrics, out);
+    self_metrics_write(s->metrics, how, out);
 }
 
-static void give_host_metrics(void *arg, bool openmetrics, struct buffer *out)
+static void give_host_metrics(void *arg, const belfry_exposition *how, struct buffer *out)
 {
     struct server *s = arg;
-    self_metrics_write_host(s->metrics, openmetrics, out);
+    self_metrics_write_host(s->metrics, how, out);
 }
 
 /* POST /-/reload: waits for it. */

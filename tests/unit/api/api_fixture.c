@@ -112,11 +112,11 @@ static void config_text(void *arg, struct buffer *out)
     buffer_append_literal(out, "global:\n  scrape_interval: 1s\n");
 }
 
-static void own_metrics(void *arg, bool openmetrics, struct buffer *out)
+static void own_metrics(void *arg, const belfry_exposition *how, struct buffer *out)
 {
     (void)arg;
     buffer_append_literal(out, "# TYPE a counter\na 1\n");
-    if (openmetrics)
+    if (how->format == BELFRY_FORMAT_OPENMETRICS)
         buffer_append_literal(out, "# EOF\n");
 }
 

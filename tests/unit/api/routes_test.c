@@ -31,10 +31,10 @@ static bool never_ready(void *arg)
     return false;
 }
 
-static void no_metrics(void *arg, bool openmetrics, struct buffer *out)
+static void no_metrics(void *arg, const belfry_exposition *how, struct buffer *out)
 {
     (void)arg;
-    (void)openmetrics;
+    (void)how;
     (void)out;
 }
 

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exposition_protobuf.c: io.prometheus.client.MetricFamily messages (client_model's metrics.proto), each behind its
+ * length as a varint.
+ *
+ *   MetricFamily  1 name  2 help  3 type  4 Metric...  5 unit
+ *   Metric        1 LabelPair {1 name 2 value}...  2 Gauge  3 Counter  4 Summary  5 Untyped  7 Histogram
+ *   Gauge, Counter, Untyped {1 value}
+ *   Summary       1 sample_count  2 sample_sum  3 Quantile {1 quantile 2 value}...
+ *   Histogram     1 sample_count  2 sample_sum  3 Bucket {1 cumulative_count 2 upper_bound}...
+ *
+ * The length of a message is not known when it begins: one byte is left for it, and what was written moves when the
+ * length takes more. */
+#include "instrument/cells.h"
+#include "instrument/exposition.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { WIRE_VARINT, WIRE_FIXED64, WIRE_BYTES };
+enum { FAMILY_NAME = 1, FAMILY_HELP, FAMILY_TYPE, FAMILY_METRIC };
+enum {
+    METRIC_LABEL = 1,
+    METRIC_GAUGE,
+    METRIC_COUNTER,
+    METRIC_SUMMARY,
+    METRIC_UNTYPED,
+    METRIC_HISTOGRAM = 7
+};
+enum { LABEL_NAME = 1, LABEL_VALUE };
+enum { VALUE = 1 };
+enum { SAMPLE_COUNT = 1, SAMPLE_SUM, SUMMARY_QUANTILE = 3, HISTOGRAM_BUCKET = 3 };
+enum { BUCKET_COUNT = 1, BUCKET_BOUND };
+enum { QUANTILE = 1, QUANTILE_VALUE };
+enum { VARINT_BYTES_MAX = 10 };
+
+/* How metrics.proto numbers the types, and which field of Metric holds the value. */
+static const struct {
+    unsigned char type, field;
+} KINDS[] = {
+    [BELFRY_COUNTER] = {0, METRIC_COUNTER},     [BELFRY_GAUGE] = {1, METRIC_GAUGE},
+    [BELFRY_HISTOGRAM] = {4, METRIC_HISTOGRAM}, [BELFRY_SUMMARY] = {2, METRIC_SUMMARY},
+    [BELFRY_UNTYPED] = {3, METRIC_UNTYPED},
+};
+
+/* --- the wire --- */
+
+static char *put_varint(char *at, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        *at++ = (char)(v | 0x80);
+    *at++ = (char)v;
+    return at;
+}
+
+static void write_varint(struct text *t, unsigned field, uint64_t v)
+{
+    char *at = belfry__text_room(t, 2 * VARINT_BYTES_MAX);
+    if (!at)
+        return;
+    at = put_varint(at, field << 3 | WIRE_VARINT);
+    t->len = (size_t)(put_varint(at, v) - t->ptr);
+}
+
+static void write_double(struct text *t, unsigned field, double v)
+{
+    char *at = belfry__text_room(t, VARINT_BYTES_MAX + 8);
+    if (!at)
+        return;
+    at = put_varint(at, field << 3 | WIRE_FIXED64);
+    uint64_t bits = bits_from_double(v);
+    for (size_t i = 0; i < 8; i++, bits >>= 8)
+        *at++ = (char)bits; /* little endian, whatever the machine */
+    t->len = (size_t)(at - t->ptr);
+}
+
+/* Where the length of a message that begins here will stand. */
+static size_t length_begin(struct text *t)
+{
+    size_t at = t->len;
+    belfry__text_byte(t, '\0');
+    return at;
+}
+
+static size_t message_begin(struct text *t, unsigned field)
+{
+    belfry__text_byte(t, (char)(field << 3 | WIRE_BYTES)); /* all fields are below 16 */
+    return length_begin(t);
+}
+
+static void message_end(struct text *t, size_t at)
+{
+    char length[VARINT_BYTES_MAX];
+    if (t->failed)
+        return;
+    size_t len = t->len - at - 1, more = (size_t)(put_varint(length, len) - length) - 1;
+    if (more) {
+        if (!belfry__text_room(t, more))
+            return;
+        memmove(t->ptr + at + 1 + more, t->ptr + at + 1, len);
+        t->len += more;
+    }
+    memcpy(t->ptr + at, length, more + 1);
+}
+
+static void write_clean(struct text *t, unsigned field, const char *string, size_t bytes_max)
+{
+    size_t at = message_begin(t, field);
+    belfry__text_clean(t, string, bytes_max);
+    message_end(t, at);
+}
+
+/* --- families and what all metrics have --- */
+
+static void label_write(struct output *o, const char *name, const char *value)
+{
+    struct text *t = &o->text;
+    size_t label = message_begin(t, METRIC_LABEL), at = message_begin(t, LABEL_NAME);
+    belfry__name_escape(t, name, o->escaping);
+    message_end(t, at);
+    write_clean(t, LABEL_VALUE, value, BELFRY_LABEL_VALUE_BYTES_MAX);
+    message_end(t, label);
+}
+
+static void value_write(struct text *t, belfry_metric_type type, double value)
+{
+    size_t at = message_begin(t, KINDS[type].field);
+    write_double(t, VALUE, value);
+    message_end(t, at);
+}
+
+static void protobuf_family_begin(struct output *o, const struct shown_family *f)
+{
+    struct text *t = &o->text;
+    o->family_at = length_begin(t);
+    o->is_value_open = false;
+    size_t at = message_begin(t, FAMILY_NAME);
+    belfry__text_append(t, f->name, f->name_len);
+    message_end(t, at);
+    if (f->help[0])
+        write_clean(t, FAMILY_HELP, f->help, TEXT_BYTES_MAX);
+    write_varint(t, FAMILY_TYPE, KINDS[f->type].type);
+}
+
+/* --- registered metrics --- */
+
+static void histogram_write(struct output *o, const struct metric *m)
+{
+    struct histogram_reading *h = &o->histogram;
+    struct text *t = &o->text;
+    belfry__histogram_read(h, m);
+    size_t at = message_begin(t, METRIC_HISTOGRAM);
+    write_varint(t, SAMPLE_COUNT, h->cumulative[h->bucket_count - 1]);
+    write_double(t, SAMPLE_SUM, h->sum);
+    for (size_t i = 0; i + 1 < h->bucket_count; i++) { /* +Inf is the count */
+        size_t bucket = message_begin(t, HISTOGRAM_BUCKET);
+        write_varint(t, BUCKET_COUNT, h->cumulative[i]);
+        write_double(t, BUCKET_BOUND, m->family->bounds[i]);
+        message_end(t, bucket);
+    }
+    message_end(t, at);
+}
+
+static void protobuf_metric(struct output *o, const struct shown_family *f, const struct metric *m)
+{
+    size_t at = message_begin(&o->text, FAMILY_METRIC);
+    const char *value = m->raw;
+    (void)f;
+    for (size_t i = 0; i < m->family->label_count; i++) {
+        label_write(o, m->family->label_names[i], value);
+        value += strlen(value) + 1;
+    }
+    if (m->family->type == BELFRY_HISTOGRAM)
+        histogram_write(o, m);
+    else if (m->family->type == BELFRY_COUNTER)
+        value_write(&o->text, BELFRY_COUNTER, belfry_counter_value((const belfry_counter *)m));
+    else
+        value_write(&o->text, BELFRY_GAUGE, belfry_gauge_value((const belfry_gauge *)m));
+    message_end(&o->text, at);
+}
+
+/* --- samples of collectors ---
+ * Those of one histogram or summary come as lines: neighbours with the same labels but le and quantile are one. */
+
+static void emitted_close(struct output *o)
+{
+    if (!o->is_value_open)
+        return;
+    o->is_value_open = false;
+    write_varint(&o->text, SAMPLE_COUNT, o->count);
+    write_double(&o->text, SAMPLE_SUM, o->sum);
+    message_end(&o->text, o->value_at);
+    message_end(&o->text, o->metric_at);
+}
+
+static uint64_t whole(double v)
+{
+    return !(v > 0) ? 0 : v < 0x1p63 ? (uint64_t)v : UINT64_MAX;
+}
+
+/* The labels without `special` are laid out in o->labels as they came; the value of that one, or NULL. */
+static const char *labels_split(struct output *o, const struct emitted *e, const char *special)
+{
+    const char *found = NULL, *name = e->labels;
+    o->labels.len = 0;
+    for (size_t i = 0; i < e->label_count; i++) {
+        const char *value = name + strlen(name) + 1, *end = value + strlen(value) + 1;
+        if (special && strcmp(name, special) == 0)
+            found = value;
+        else
+            belfry__text_append(&o->labels, name, (size_t)(end - name));
+        name = end;
+    }
+    return found;
+}
+
+static void labels_write(struct output *o)
+{
+    for (size_t at = 0; !o->labels.failed && at < o->labels.len;) {
+        const char *name = o->labels.ptr + at, *value = name + strlen(name) + 1;
+        label_write(o, name, value);
+        at = (size_t)(value - o->labels.ptr) + strlen(value) + 1;
+    }
+}
+
+static bool same_bytes(const struct text *a, const struct text *b)
+{
+    return a->len == b->len && (a->len == 0 || memcmp(a->ptr, b->ptr, a->len) == 0);
+}
+
+/* Makes the one with the labels in o->labels the open one. */
+static void emitted_open(struct output *o, belfry_metric_type type)
+{
+    if (o->is_value_open && same_bytes(&o->labels, &o->key))
+        return;
+    emitted_close(o);
+    o->key.len = 0;
+    belfry__text_append(&o->key, o->labels.ptr, o->labels.len);
+    o->count = 0;
+    o->sum = 0;
+    o->metric_at = message_begin(&o->text, FAMILY_METRIC);
+    labels_write(o);
+    o->value_at = message_begin(&o->text, KINDS[type].field);
+    o->is_value_open = true;
+}
+
+static void part_write(struct output *o, const struct emitted *e, belfry_metric_type type,
+                       const char *special)
+{
+    struct text *t = &o->text;
+    if (strcmp(e->suffix, "_sum") == 0) {
+        o->sum = e->value;
+    } else if (strcmp(e->suffix, "_count") == 0) {
+        o->count = whole(e->value);
+    } else if (special && type == BELFRY_HISTOGRAM) {
+        size_t at = message_begin(t, HISTOGRAM_BUCKET);
+        write_varint(t, BUCKET_COUNT, whole(e->value));
+        write_double(t, BUCKET_BOUND, belfry__read_double(special));
+        message_end(t, at);
+    } else if (special) {
+        size_t at = message_begin(t, SUMMARY_QUANTILE);
+        write_double(t, QUANTILE, belfry__read_double(special));
+        write_double(t, QUANTILE_VALUE, e->value);
+        message_end(t, at);
+    }
+}
+
+static void protobuf_sample(struct output *o, const struct shown_family *f, const struct emitted *e)
+{
+    if (f->type == BELFRY_HISTOGRAM || f->type == BELFRY_SUMMARY) {
+        const char *special = labels_split(o, e, f->type == BELFRY_HISTOGRAM ? "le" : "quantile");
+        emitted_open(o, f->type);
+        part_write(o, e, f->type, special);
+        return;
+    }
+    (void)labels_split(o, e, NULL); /* nothing is special */
+    size_t at = message_begin(&o->text, FAMILY_METRIC);
+    labels_write(o);
+    value_write(&o->text, f->type, e->value);
+    message_end(&o->text, at);
+}
+
+static void protobuf_family_end(struct output *o, const struct shown_family *f)
+{
+    (void)f;
+    emitted_close(o);
+    message_end(&o->text, o->family_at);
+}
+
+const struct format belfry__format_protobuf = {
+    .family_begin = protobuf_family_begin,
+    .metric = protobuf_metric,
+    .sample = protobuf_sample,
+    .family_end = protobuf_family_end,
+    .keeps_families_whole = true,
+};
