@@ -92,7 +92,8 @@ void api_add_routes(struct api *api, struct http_server *server);
 void api_free(struct api *api);
 
 /* For http_server_options.error_body: under /api/ an error is JSON, whoever found it. */
-bool api_error_body(struct view target, int status, struct view text, struct buffer *out);
+const char *api_error_body(struct http_request *rq, int status, struct view text,
+                           struct buffer *out);
 
 /* Numbers of the API for /metrics. */
 struct api_stats {

@@ -104,12 +104,13 @@ static void error_write(struct buffer *b, const char *type, struct view message)
     buffer_append_byte(b, '}');
 }
 
-bool api_error_body(struct view target, int status, struct view text, struct buffer *out)
+const char *api_error_body(struct http_request *rq, int status, struct view text,
+                           struct buffer *out)
 {
-    if (!view_has_prefix(target, VIEW("/api/")))
-        return false;
+    if (!view_has_prefix(http_request_target(rq), VIEW("/api/")))
+        return NULL;
     error_write(out, status_error_type(status), text);
-    return true;
+    return "application/json";
 }
 
 void api_error(struct http_response *rs, const struct error *err)

@@ -101,6 +101,8 @@ void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
     arena_init(&rq->arena, MEM_HTTP, HTTP_REQUEST_ARENA_BYTES_MAX);
     rq->target = arena_copy(&rq->arena, view_from(target));
     peer_name(rq);
+    if (s->options.context_bytes)
+        rq->context = arena_alloc_zero(&rq->arena, 1, s->options.context_bytes);
     response_init(&rq->response, rq);
     atomic_fetch_add_explicit(&s->requests_total, 1, memory_order_relaxed);
     governor_begin_request(rq->connection, rq);
@@ -127,11 +129,37 @@ static bool budget_take(struct http_request *rq, size_t bytes)
     return false;
 }
 
+/* A long body may take long, as long as it moves. */
+static void body_progress(struct http_request *rq)
+{
+    if (rq->received_bytes - rq->progress_bytes < HTTP_PIECE_BYTES)
+        return;
+    rq->progress_bytes = rq->received_bytes;
+    governor_set_phase(rq->connection, CONNECTION_READING);
+}
+
+/* For a route that takes its body as it comes. */
+static void request_pass_on(struct http_request *rq, struct view piece)
+{
+    const struct http_route *route = rq->route;
+    if (rq->received_bytes > rq->body_bytes_max)
+        rq->body_bytes_dropped += piece.len;
+    else if (!rq->is_refused)
+        rq->is_refused = !route->receive(route->arg, rq, &rq->response, piece);
+    body_progress(rq);
+}
+
 /* A chunked body says its size only as it comes. MHD takes an answer only at the end of it, so some is
  * dropped to be able to say 413; who goes on is cut off. */
 static enum MHD_Result request_receive(struct http_request *rq, const char *bytes, size_t *len)
 {
     size_t room = rq->body_bytes_max - rq->body.len;
+    rq->received_bytes += *len;
+    if (rq->route->receive) {
+        request_pass_on(rq, (struct view){bytes, *len});
+        *len = 0;
+        return rq->body_bytes_dropped > HTTP_PIECE_BYTES ? MHD_NO : MHD_YES;
+    }
     if (*len <= room && !rq->body_bytes_dropped && !budget_take(rq, *len))
         rq->is_over_budget = true;
     if (*len > room || rq->body_bytes_dropped || rq->is_over_budget) {
@@ -193,6 +221,8 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
                                 rq->body_bytes_max);
             return request_refuse(rq);
         }
+        if (rq->is_refused)
+            return request_refuse(rq);
         return request_dispatch(rq);
     case REQUEST_DONE:
         return response_queue(&rq->response);
@@ -205,7 +235,7 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
     return MHD_NO;
 }
 
-static void observe(const struct http_request *rq)
+static void observe(struct http_request *rq, bool is_aborted)
 {
     const struct http_server *s = rq->server;
     if (s->options.observe == NULL)
@@ -219,6 +249,10 @@ static void observe(const struct http_request *rq)
         .status = rq->response.status,
         .seconds = (double)(clock_mono().ns - rq->began.ns) / 1e9,
         .response_bytes = rq->response.body_bytes,
+        .request_bytes = rq->received_bytes,
+        .sent_bytes = rq->response.pulled_bytes,
+        .is_aborted = is_aborted,
+        .request = rq,
     };
     s->options.observe(s->options.observe_arg, &seen);
 }
@@ -228,14 +262,20 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 {
     (void)cls;
     (void)mhd;
-    (void)why;
     struct http_request *rq = *context;
     if (rq == NULL)
         return;
     *context = NULL;
     ASSERT(rq->state != REQUEST_WORKING && rq->state != REQUEST_ASKING);
     response_deinit(&rq->response); /* releases its stream */
-    observe(rq);
+    bool is_aborted = why != MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    if (rq->state ==
+        REQUEST_NEW) /* MHD answered by itself, which it tells nobody, or nothing was asked */
+        rq->response.status = 400;
+    else if (rq->state != REQUEST_SENDING)
+        rq->response.status = 499; /* nginx's number: gone before there was an answer */
+    if (rq->state != REQUEST_NEW || !is_aborted)
+        observe(rq, is_aborted);
     governor_end_request(rq->connection);
     atomic_fetch_sub_explicit(&rq->server->bodies_bytes, rq->body.len, memory_order_relaxed);
     buffer_deinit(&rq->body);

@@ -32,9 +32,9 @@
 
 enum {
     HTTP_TARGET_BYTES_MAX = 64 * 1024, /* spec/reliability.md: 414 above */
-    HTTP_CONNECTION_BYTES_MAX =
-        112 * 1024, /* MHD's pool: the longest target, and 48 KiB of headers */
-    /* MHD clears a connection's pool between requests, so a kept connection holds all of it (measured: 112 KiB).
+    HTTP_HEADER_BYTES_MAX = 48 * 1024,
+    /* MHD clears a connection's pool between requests, so a kept connection holds all of it (measured: 112 KiB; 64
+     * where lines and headers are limited to 16 KiB).
      * With more than this many open, answers end theirs. Chosen, not measured: 11 MiB. */
     HTTP_KEPT_CONNECTIONS_MAX = 100,
     /* Connections beyond connections_max, per listener: they are answered on public routes (health) only. */
@@ -93,7 +93,10 @@ struct http_response {
     http_stream_next next;   /* NULL once everything was produced */
     void (*release)(void *arg);
     void *arg;
-    bool is_gzip, gzip_open, ended, broken;
+    bool is_gzip, gzip_open, broken;
+    bool is_file;          /* its length is known, and it is not compressed */
+    uint64_t file_bytes;   /* of what is sent of it */
+    uint64_t pulled_bytes; /* of the body, handed to MHD */
     z_stream gzip;
     struct buffer packed; /* gzip: what of the body is sent */
     size_t sent_bytes;    /* of body or packed */
@@ -123,15 +126,22 @@ struct http_request {
     bool
         says_no_length; /* of a body that its method is about: the connection ends with the answer */
     struct view target, path, query;
-    const struct http_route *route;          /* NULL: refused before there was one */
-    struct view segments[HTTP_SEGMENTS_MAX]; /* decoded */
+    const struct http_route *route;           /* NULL: refused before there was one */
+    struct view segments[HTTP_SEGMENTS_MAX];  /* decoded; ptr NULL: cannot be */
+    uint32_t segment_from[HTTP_SEGMENTS_MAX]; /* where it begins in path */
     size_t segment_count;
+    bool has_more_segments; /* than these: only a route with {*rest} takes it */
+    const char *path_error; /* of the first that cannot be decoded; NULL = none */
+    void *context;
     enum http_role role;
     const char *stranger;      /* static: why the caller is not local; NULL = it is */
     enum http_verdict verdict; /* of the access thread, once DECIDED */
     struct buffer body;
     size_t body_bytes_max, body_bytes_dropped;
-    bool is_over_budget; /* body dropped: all bodies together were too much */
+    uint64_t received_bytes; /* of the body, dropped or not */
+    uint64_t progress_bytes; /* of these, when the time to read it began anew */
+    bool is_over_budget;     /* body dropped: all bodies together were too much */
+    bool is_refused;         /* by the route's receive() */
     struct form params;
     char peer[INET6_ADDRSTRLEN + 10];
     struct http_request *gate_next; /* gate's mutex */

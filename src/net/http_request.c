@@ -48,6 +48,23 @@ enum http_role http_request_role(const struct http_request *rq)
     return rq->role;
 }
 
+void *http_request_context(const struct http_request *rq)
+{
+    return rq->context;
+}
+
+const char *http_request_method_name(const struct http_request *rq)
+{
+    return rq->method_name;
+}
+
+const char *http_request_route_name(const struct http_request *rq)
+{
+    if (rq->route == NULL)
+        return NULL;
+    return rq->route->name ? rq->route->name : rq->route->path;
+}
+
 struct view http_request_body(const struct http_request *rq)
 {
     return buffer_view(&rq->body);
@@ -98,6 +115,7 @@ struct view http_request_header(const struct http_request *rq, const char *name)
 
 struct header_scan {
     unsigned count, lengths, codings, hosts;
+    size_t bytes; /* as they were sent: "name: value\r\n" */
     struct view length, coding;
     const char *bad;
 };
@@ -131,6 +149,7 @@ static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind, const cha
     struct header_scan *scan = cls;
     struct view n = {name, name_bytes}, v = {value ? value : "", value ? value_bytes : 0};
     scan->count++;
+    scan->bytes += n.len + v.len + 4;
     if (!is_token(n))
         scan->bad = "a header's name has a character that is not allowed";
     else if (has_control(v))
@@ -192,9 +211,15 @@ static bool check_headers(struct http_request *rq, uint64_t *length)
         return false;
     }
     rq->says_no_length = scan.lengths + scan.codings == 0 &&
-                         (rq->method & (HTTP_POST | HTTP_PUT | HTTP_DELETE)) != 0;
+                         (rq->method & (HTTP_POST | HTTP_PUT | HTTP_PATCH | HTTP_DELETE)) != 0;
     if (scan.count > HTTP_HEADERS_MAX) {
         http_response_error(&rq->response, 431, "more than %d headers", HTTP_HEADERS_MAX);
+        return false;
+    }
+    size_t bytes_max = rq->server->options.header_bytes_max;
+    if (bytes_max && scan.bytes > bytes_max) {
+        http_response_error(&rq->response, 431, "headers of %zu bytes, at most %zu allowed",
+                            scan.bytes, bytes_max);
         return false;
     }
     return true;
@@ -208,9 +233,13 @@ static void set_method(struct http_request *rq, const char *method)
         const char *text;
         enum http_method method;
         const char *name;
-    } METHODS[] = {{"GET", HTTP_GET, "get"},    {"POST", HTTP_POST, "post"},
-                   {"PUT", HTTP_PUT, "put"},    {"DELETE", HTTP_DELETE, "delete"},
-                   {"HEAD", HTTP_HEAD, "head"}, {"OPTIONS", HTTP_OPTIONS, "options"}};
+    } METHODS[] = {{"GET", HTTP_GET, "get"},
+                   {"POST", HTTP_POST, "post"},
+                   {"PUT", HTTP_PUT, "put"},
+                   {"DELETE", HTTP_DELETE, "delete"},
+                   {"PATCH", HTTP_PATCH, "patch"},
+                   {"HEAD", HTTP_HEAD, "head"},
+                   {"OPTIONS", HTTP_OPTIONS, "options"}};
     rq->method_name = "other";
     for (size_t i = 0; i < ARRAY_COUNT(METHODS); i++) {
         if (view_is(view_from(method), METHODS[i].text)) {
@@ -219,6 +248,23 @@ static void set_method(struct http_request *rq, const char *method)
             rq->method_known = true;
         }
     }
+}
+
+/* "GET /target HTTP/1.1" */
+static bool check_line(struct http_request *rq, const char *method)
+{
+    size_t max = rq->server->options.line_bytes_max;
+    size_t bytes = strlen(method) + 1 + rq->target.len + sizeof " HTTP/1.1" - 1;
+    if (max && bytes > max) {
+        http_response_error(&rq->response, 414, "request line of %zu bytes, at most %zu allowed",
+                            bytes, max);
+        return false;
+    }
+    if (!rq->method_known && rq->server->options.unknown_method_501) {
+        http_response_error(&rq->response, 501, "method not implemented");
+        return false;
+    }
+    return true;
 }
 
 static bool bad_path(struct http_request *rq, const char *why)
@@ -248,6 +294,41 @@ static bool strip_prefix(struct http_request *rq)
     return true;
 }
 
+/* ptr NULL when it cannot be decoded: no route but a {*rest}, which wants it as it was sent, takes it. */
+static struct view segment_decode(struct http_request *rq, struct view sent)
+{
+    struct view segment;
+    struct error err;
+    if (!form_decode(&rq->arena, sent, false, &segment, &err)) {
+        if (rq->path_error == NULL)
+            rq->path_error = arena_copy(&rq->arena, view_from(err.message)).ptr;
+    } else if (has_control(segment) || !utf8_is_valid(segment)) {
+        if (rq->path_error == NULL)
+            rq->path_error = "the path is not UTF-8 text";
+    } else {
+        return segment;
+    }
+    return (struct view){NULL, 0};
+}
+
+static void split_segments(struct http_request *rq)
+{
+    size_t pos = 1;
+    for (;;) {
+        const char *slash = memchr(rq->path.ptr + pos, '/', rq->path.len - pos);
+        size_t end = slash ? (size_t)(slash - rq->path.ptr) : rq->path.len;
+        if (rq->segment_count == HTTP_SEGMENTS_MAX) {
+            rq->has_more_segments = true;
+            return;
+        }
+        rq->segment_from[rq->segment_count] = (uint32_t)pos;
+        rq->segments[rq->segment_count++] = segment_decode(rq, view_slice(rq->path, pos, end));
+        if (slash == NULL)
+            return;
+        pos = end + 1;
+    }
+}
+
 static bool split_path(struct http_request *rq)
 {
     if (rq->target.len > HTTP_TARGET_BYTES_MAX) {
@@ -263,25 +344,8 @@ static bool split_path(struct http_request *rq)
         return bad_path(rq, "the target must begin with a slash");
     if (!strip_prefix(rq))
         return false;
-    size_t pos = 1;
-    for (;;) {
-        const char *slash = memchr(rq->path.ptr + pos, '/', rq->path.len - pos);
-        size_t end = slash ? (size_t)(slash - rq->path.ptr) : rq->path.len;
-        struct view segment;
-        struct error err;
-        if (!form_decode(&rq->arena, view_slice(rq->path, pos, end), false, &segment, &err))
-            return bad_path(rq, err.message);
-        if (has_control(segment) || !utf8_is_valid(segment))
-            return bad_path(rq, "the path is not UTF-8 text");
-        if (rq->segment_count == HTTP_SEGMENTS_MAX) {
-            http_response_error(&rq->response, 404, "404 page not found");
-            return false;
-        }
-        rq->segments[rq->segment_count++] = segment;
-        if (slash == NULL)
-            return true;
-        pos = end + 1;
-    }
+    split_segments(rq);
+    return true;
 }
 
 /* ---- what else ---- */
@@ -327,8 +391,8 @@ bool request_check(struct http_request *rq, const char *method, const char *vers
         http_response_error(&rq->response, 505, "505 HTTP Version Not Supported");
         return false;
     }
-    if (!check_headers(rq, &length) || !split_path(rq) || !route_find(rq) ||
-        !check_body(rq, length))
+    if (!check_headers(rq, &length) || !check_line(rq, method) || !split_path(rq) ||
+        !route_find(rq) || !check_body(rq, length))
         return false;
     request_judge_caller(rq);
     if (atomic_load(&rq->server->stopping)) {
@@ -341,7 +405,7 @@ bool request_check(struct http_request *rq, const char *method, const char *vers
         return false;
     }
     rq->accepts_gzip = gzip_accepted(http_request_header(rq, "Accept-Encoding"));
-    return request_check_site(rq);
+    return rq->server->options.is_open_to_sites || request_check_site(rq);
 }
 
 bool request_parse_params(struct http_request *rq)

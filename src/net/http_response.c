@@ -37,6 +37,21 @@ void response_deinit(struct http_response *rs)
     buffer_deinit(&rs->packed);
 }
 
+struct http_request *http_response_request(const struct http_response *rs)
+{
+    return rs->request;
+}
+
+int http_response_status(const struct http_response *rs)
+{
+    return rs->status;
+}
+
+const char *http_response_content_type(const struct http_response *rs)
+{
+    return rs->content_type;
+}
+
 void http_response_set_status(struct http_response *rs, int status)
 {
     ASSERT(status >= 200 && status <= 599);
@@ -93,13 +108,14 @@ void http_response_error(struct http_response *rs, int status, const char *forma
     memcpy(text, err.message, sizeof text);
     stream_end(rs);
     rs->static_body = (struct view){NULL, 0};
+    rs->is_file = false;
     rs->status = status;
     buffer_reset(&rs->body);
     const struct http_server_options *o = &rs->request->server->options;
-    if (o->error_body && o->error_body(rs->request->target, status, view_from(text), &rs->body)) {
-        rs->content_type = "application/json";
+    rs->content_type =
+        o->error_body ? o->error_body(rs->request, status, view_from(text), &rs->body) : NULL;
+    if (rs->content_type)
         return;
-    }
     rs->content_type = "text/plain; charset=utf-8";
     buffer_append_view(&rs->body, view_from(text));
     buffer_append_byte(&rs->body, '\n');
@@ -187,7 +203,7 @@ void response_prepare(struct http_response *rs)
     if ((rs->next && !produce(rs)) || rs->body.failed)
         response_internal_error(rs);
     struct view body = whole_body(rs);
-    if (!rs->request->accepts_gzip || body.len < HTTP_GZIP_BYTES_MIN ||
+    if (!rs->request->accepts_gzip || rs->is_file || body.len < HTTP_GZIP_BYTES_MIN ||
         !is_compressible(rs->content_type))
         return;
     gzip_open(rs);
@@ -228,11 +244,13 @@ static ssize_t on_pull(void *cls, uint64_t pos, char *out, size_t max)
     governor_set_phase(rs->request->connection,
                        CONNECTION_SENDING); /* the client took the last one */
     if (rs->sent_bytes == outgoing(rs)->len && !refill(rs))
-        return rs->broken ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+        return rs->broken || rs->is_file ? MHD_CONTENT_READER_END_WITH_ERROR
+                                         : MHD_CONTENT_READER_END_OF_STREAM;
     size_t len = outgoing(rs)->len - rs->sent_bytes;
     len = len < max ? len : max;
     memcpy(out, outgoing(rs)->ptr + rs->sent_bytes, len);
     rs->sent_bytes += len;
+    rs->pulled_bytes += len;
     return (ssize_t)len;
 }
 
@@ -242,11 +260,13 @@ static struct MHD_Response *make_response(struct http_response *rs)
 {
     struct view body = rs->is_gzip ? buffer_view(&rs->packed) : whole_body(rs);
     if (rs->next)
-        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, HTTP_PIECE_BYTES, on_pull, rs,
-                                                 NULL);
+        return MHD_create_response_from_callback(rs->is_file ? rs->file_bytes : MHD_SIZE_UNKNOWN,
+                                                 HTTP_PIECE_BYTES, on_pull, rs, NULL);
     if (body.len > HTTP_PIECE_BYTES &&
         rs->static_body.ptr == NULL) /* so that a slow client is seen */
         return MHD_create_response_from_callback(body.len, HTTP_PIECE_BYTES, on_pull, rs, NULL);
+    if (rs->request->method != HTTP_HEAD && rs->status != 304)
+        rs->pulled_bytes = body.len;
     /* The request, and its buffers, outlive the response's last byte. */
     return MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.ptr,
                                            MHD_RESPMEM_PERSISTENT);
@@ -263,7 +283,7 @@ static bool add_headers(struct http_response *rs, struct MHD_Response *mr)
         ok = MHD_add_response_header(mr, "Content-Type", rs->content_type) == MHD_YES;
     if (rs->is_gzip)
         ok = ok && MHD_add_response_header(mr, "Content-Encoding", "gzip") == MHD_YES;
-    if (is_compressible(rs->content_type))
+    if (is_compressible(rs->content_type) && !rs->is_file)
         ok = ok && MHD_add_response_header(mr, "Vary", "Accept-Encoding") == MHD_YES;
     if (!governor_may_keep(rs->request->server) || rs->request->says_no_length)
         http_response_set_header(rs, "Connection", VIEW("close"));

@@ -34,6 +34,8 @@ static void options_fill(struct http_server_options *o)
     o->read_timeout_ms = or_default(o->read_timeout_ms, 60 * 1000);
     o->write_timeout_ms = or_default(o->write_timeout_ms, 60 * 1000);
     o->drain_timeout_ms = or_default(o->drain_timeout_ms, 5 * 1000);
+    ASSERT(o->line_bytes_max <= HTTP_TARGET_BYTES_MAX &&
+           o->header_bytes_max <= HTTP_HEADER_BYTES_MAX);
     if (o->anonymous_role == HTTP_ROLE_UNSET)
         o->anonymous_role = HTTP_ROLE_VIEW;
 }
@@ -261,6 +263,14 @@ static int no_certificate(gnutls_session_t session, const gnutls_datum_t *req_ca
     return -1;
 }
 
+/* MHD's pool of a connection: the longest line, the headers with MHD's note on each, and an answer's head. */
+static size_t connection_bytes(const struct http_server_options *o)
+{
+    size_t line = o->line_bytes_max ? o->line_bytes_max : HTTP_TARGET_BYTES_MAX;
+    return line +
+           (o->header_bytes_max ? o->header_bytes_max + 32 * 1024 : (size_t)HTTP_HEADER_BYTES_MAX);
+}
+
 static bool listener_start(struct http_server *s, struct listener *l, struct error *err)
 {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
@@ -270,7 +280,7 @@ static bool listener_start(struct http_server *s, struct listener *l, struct err
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_library_log, s},
         {MHD_OPTION_LISTEN_SOCKET, l->fd, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
-        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_CONNECTION_BYTES_MAX, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)connection_bytes(&s->options), NULL},
         {MHD_OPTION_CONNECTION_LIMIT,
          (intptr_t)(s->options.connections_max + s->connections_reserve), NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, 0, NULL}, /* the governor's */

@@ -38,7 +38,8 @@ enum http_method {
     HTTP_PUT = 4,
     HTTP_DELETE = 8,
     HTTP_HEAD = 16,
-    HTTP_OPTIONS = 32
+    HTTP_OPTIONS = 32,
+    HTTP_PATCH = 64
 };
 
 /* Each includes those before it. A route without a role cannot be added. As the role of a caller, PUBLIC is none. */
@@ -69,10 +70,14 @@ enum http_verdict {
 };
 
 typedef void (*http_handler)(void *arg, struct http_request *rq, struct http_response *rs);
+/* Takes the next piece of a body; false: the response says why, what still comes is dropped and the handler is not
+ * called. On the connection's thread, which others share: it may write to a file, and waits for nothing else. */
+typedef bool (*http_receive)(void *arg, struct http_request *rq, struct http_response *rs,
+                             struct view piece);
 
 struct http_route {
     unsigned methods; /* bits of enum http_method */
-    const char *path; /* "/api/v1/label/{name}/values" */
+    const char *path; /* "/api/v1/label/{name}/values"; "/x/{*rest}": and all below, not empty */
     const char *name; /* as metrics call it; NULL = path. Static text, like path */
     enum http_role role;
     enum http_run run;
@@ -82,9 +87,11 @@ struct http_route {
     struct pool *pool;      /* HTTP_RUN_POOL; NULL = the server's. Outlives the server */
     unsigned retry_after_s; /* who finds gate or pool full gets 429 with Retry-After; 0 = 503 */
     size_t body_bytes_max;  /* 0 = the server's */
-    bool cors;              /* answers other origins as options.cors_origin allows, and OPTIONS */
-    bool is_page;           /* shown by a browser: security headers (CSP and so on) are added */
-    bool opened_by_flag;    /* whoever may view may use it as long as there are no users */
+    http_receive
+        receive;  /* gets the body as it comes, instead of http_request_body(); may be NULL */
+    bool cors;    /* answers other origins as options.cors_origin allows, and OPTIONS */
+    bool is_page; /* shown by a browser: security headers (CSP and so on) are added */
+    bool opened_by_flag; /* whoever may view may use it as long as there are no users */
 };
 
 /* What one finished request was, for metrics. */
@@ -92,8 +99,12 @@ struct http_observation {
     const char *handler; /* the route's name, or "other" */
     const char *method;  /* "get", ... or "other" */
     int status;
-    double seconds;          /* from the request line to the last byte handed to the kernel */
-    uint64_t response_bytes; /* of the body, before compression */
+    double seconds;               /* from the request line to the last byte handed to the kernel */
+    uint64_t response_bytes;      /* of the body, before compression */
+    uint64_t request_bytes;       /* of the body, as far as it was received */
+    uint64_t sent_bytes;          /* of the body, as it was sent */
+    bool is_aborted;              /* the client did not get all of the answer */
+    struct http_request *request; /* valid during the call */
 };
 
 struct http_server_options {
@@ -108,9 +119,11 @@ struct http_server_options {
     size_t body_bytes_max;    /* of a request; 0 = 10 MiB */
     size_t bodies_bytes_max; /* of all requests together; 0 = 256 MiB. Beyond it 503, Retry-After */
     size_t response_bytes_max; /* of an answer that is not streamed; 0 = 64 MiB */
-    int64_t idle_timeout_ms;   /* kept connection without a request; 0 = 5 min */
-    int64_t read_timeout_ms;   /* from the first byte of a request to its last; 0 = 60 s */
-    int64_t write_timeout_ms;  /* a client must take a piece (64 KiB) in this time; 0 = 60 s */
+    size_t line_bytes_max; /* of the request line, up to 64 KiB; 414 above. 0 = 64 KiB of target */
+    size_t header_bytes_max;  /* of all headers, up to 48 KiB; 431 above. 0 = 48 KiB, roughly */
+    int64_t idle_timeout_ms;  /* kept connection without a request; 0 = 5 min */
+    int64_t read_timeout_ms;  /* from the first byte of a request to its last; 0 = 60 s */
+    int64_t write_timeout_ms; /* a client must take a piece (64 KiB) in this time; 0 = 60 s */
     int64_t drain_timeout_ms; /* at stop: for requests in work before they are cancelled; 0 = 5 s */
     const char *cors_origin;  /* regular expression; NULL = other origins get nothing */
     enum http_role
@@ -119,6 +132,11 @@ struct http_server_options {
     const char *forbidden_hint; /* static; ends the refusal of these: what to do. May be NULL */
     const char *external_url;   /* "https://host/path" under which browsers know the server; copied.
                                       NULL = as they address it */
+    bool
+        unknown_method_501; /* a method that is none of enum http_method: 501, wherever. Else 405 */
+    bool
+        is_open_to_sites; /* pages of any site may send what changes something: no password is ambient */
+    size_t context_bytes; /* of http_request_context() */
     /* Asked for every route but public ones: may this request run? On the connection's thread with may_wait false,
      * where it may read headers, set a role and say HTTP_MUST_WAIT; then it is asked once more on a thread that may
      * wait (one: they queue). NULL: http_access_without_users(). */
@@ -131,8 +149,10 @@ struct http_server_options {
     void (*decorate)(void *arg, struct http_response *rs);
     void *access_arg;   /* of these three */
     const char *prefix; /* of all routes: "/belfry"; NULL or "" = none; copied */
-    /* Any thread: appends an error's body (JSON) in its own form for this target; false: plain text. May be NULL. */
-    bool (*error_body)(struct view target, int status, struct view text, struct buffer *out);
+    /* Any thread: appends an error's body in a form of its own and returns its type (static text); NULL: plain text.
+     * May be NULL. */
+    const char *(*error_body)(struct http_request *rq, int status, struct view text,
+                              struct buffer *out);
     /* Any thread, after each request; must not block. May be NULL. */
     void (*observe)(void *arg, const struct http_observation *seen);
     void *observe_arg;
@@ -197,6 +217,12 @@ const struct form_param *http_request_params(const struct http_request *rq, size
 /* The first of that name; empty when there is none. */
 struct view http_request_param(const struct http_request *rq, const char *name);
 bool http_request_has_param(const struct http_request *rq, const char *name);
+/* Of this request alone: context_bytes, zero at first. NULL without any. */
+void *http_request_context(const struct http_request *rq);
+/* "get", ... or "other"; static. */
+const char *http_request_method_name(const struct http_request *rq);
+/* Of the route; NULL when there is none. */
+const char *http_request_route_name(const struct http_request *rq);
 /* The whole body, at most the route's limit. */
 struct view http_request_body(const struct http_request *rq);
 
@@ -230,7 +256,11 @@ enum http_verdict http_access_without_users(struct http_request *rq, struct http
 
 /* ---- response: filled by the handler, sent when it returns ---- */
 
+struct http_request *http_response_request(const struct http_response *rs);
 void http_response_set_status(struct http_response *rs, int status); /* 200 when never set */
+int http_response_status(const struct http_response *rs);
+/* Static text; NULL when it was not set. */
+const char *http_response_content_type(const struct http_response *rs);
 /* Replaces one of that name. Values with control characters are an assertion: check what comes from outside. */
 void http_response_set_header(struct http_response *rs, const char *name, struct view value);
 /* Static text, such as "application/json". */
@@ -252,5 +282,8 @@ enum { HTTP_PIECE_BYTES = 64 * 1024 };
  * thread. An answer that is whole within the first piece gets a Content-Length, others are chunked. */
 void http_response_stream(struct http_response *rs, http_stream_next next,
                           void (*release)(void *arg), void *arg);
+/* Sends the first `bytes` of an open regular file, or what of them a Range header asks for (206; one range; 416 when
+ * there is nothing in it; If-Range compares with the ETag that was set before). Never compressed. Takes fd. */
+void http_response_file(struct http_response *rs, int fd, uint64_t bytes);
 
 #endif

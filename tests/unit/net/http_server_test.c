@@ -36,7 +36,8 @@ struct world {
     enum http_cancel why;
     int last_status;
     char last_handler[64];
-    uint64_t produced, last_bytes;
+    uint64_t produced, last_bytes, last_request_bytes, last_sent_bytes;
+    bool last_aborted;
     unsigned released;
 };
 
@@ -47,6 +48,9 @@ static void on_seen(void *arg, const struct http_observation *seen)
     w->observed++;
     w->last_status = seen->status;
     w->last_bytes = seen->response_bytes;
+    w->last_request_bytes = seen->request_bytes;
+    w->last_sent_bytes = seen->sent_bytes;
+    w->last_aborted = seen->is_aborted;
     snprintf(w->last_handler, sizeof w->last_handler, "%s %s", seen->method, seen->handler);
     cond_broadcast(&w->changed);
     mutex_unlock(&w->mutex);
@@ -166,6 +170,53 @@ static void overflow(void *arg, struct http_request *rq, struct http_response *r
         buffer_append_literal(http_response_body(rs), "0123456789012345678901234567890123456789");
 }
 
+/* Counts what comes; refuses from the first "!" on. */
+static bool sink(void *arg, struct http_request *rq, struct http_response *rs, struct view piece)
+{
+    (void)arg;
+    uint64_t *count = http_request_context(rq);
+    if (memchr(piece.ptr, '!', piece.len)) {
+        http_response_error(rs, 422, "no exclamation marks");
+        return false;
+    }
+    *count += piece.len;
+    return true;
+}
+
+static void sink_end(void *arg, struct http_request *rq, struct http_response *rs)
+{
+    (void)arg;
+    const uint64_t *count = http_request_context(rq);
+    assert_int_equal(http_request_body(rq).len, 0);
+    buffer_printf(http_response_body(rs), "%llu bytes\n", (unsigned long long)*count);
+}
+
+static void rest(void *arg, struct http_request *rq, struct http_response *rs)
+{
+    (void)arg;
+    buffer_append_view(http_response_body(rs), http_request_capture(rq, "path"));
+}
+
+enum { FILE_BYTES = 200000 };
+
+/* A file whose byte at i is 'a' + i % 26. */
+static void send_file(void *arg, struct http_request *rq, struct http_response *rs)
+{
+    (void)arg;
+    (void)rq;
+    char name[] = "/tmp/belfry-http-XXXXXX", bytes[26];
+    int fd = mkstemp(name);
+    assert_true(fd >= 0);
+    assert_int_equal(unlink(name), 0);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)('a' + i);
+    for (size_t i = 0; i < FILE_BYTES; i += sizeof bytes)
+        assert_true(write(fd, bytes, sizeof bytes) == sizeof bytes);
+    http_response_set_content_type(rs, "text/plain");
+    http_response_set_header(rs, "ETag", VIEW("\"v1\""));
+    http_response_file(rs, fd, FILE_BYTES);
+}
+
 /* ---- the server ---- */
 
 static const struct http_route ROUTES[] = {
@@ -178,6 +229,11 @@ static const struct http_route ROUTES[] = {
     {HTTP_GET, "/wait", NULL, HTTP_ROLE_VIEW, HTTP_RUN_POOL, wait_here},
     {HTTP_GET, "/stream", NULL, HTTP_ROLE_VIEW, HTTP_RUN_POOL, stream},
     {HTTP_GET, "/overflow", NULL, HTTP_ROLE_VIEW, HTTP_RUN_ASIDE, overflow},
+    {HTTP_PATCH, "/patch", NULL, HTTP_ROLE_VIEW, HTTP_RUN_DIRECT, echo},
+    {HTTP_POST, "/sink", NULL, HTTP_ROLE_VIEW, HTTP_RUN_ASIDE, sink_end, .receive = sink,
+     .body_bytes_max = 3000000},
+    {HTTP_GET, "/rest/{*path}", NULL, HTTP_ROLE_VIEW, HTTP_RUN_DIRECT, rest},
+    {HTTP_GET, "/file", NULL, HTTP_ROLE_VIEW, HTTP_RUN_ASIDE, send_file},
 };
 
 static struct world *world_new(struct http_server_options opts)
@@ -429,6 +485,176 @@ static void each_request_has_its_answer(void **state)
                      EXCHANGES[i].status, EXCHANGES[i].has ? EXCHANGES[i].has : "", answer);
         free(answer);
     }
+    world_free(w);
+}
+
+/* What services are asked for beside it: limits of their own, 501, files and ranges, bodies that are not kept. */
+static void services_have_limits_ranges_and_streamed_bodies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *request, *status, *has, *has_not;
+    } CASES[] = {
+        {"unknown method", "BREW /hello HTTP/1.1\r\n" HOST CLOSE "\r\n", "501", NULL, NULL},
+        {"unknown method, unknown path", "BREW /x HTTP/1.1\r\n" HOST CLOSE "\r\n", "501", NULL,
+         NULL},
+        {"lower case", "get /hello HTTP/1.1\r\n" HOST CLOSE "\r\n", "501", NULL, NULL},
+        {"known method", "PATCH /hello HTTP/1.1\r\n" HOST CLOSE "\r\n", "405",
+         "Allow: GET, HEAD\r\n", NULL},
+        {"PATCH", "PATCH /patch HTTP/1.1\r\n" HOST CLOSE "Content-Length: 0\r\n\r\n", "200", NULL,
+         NULL},
+        {"another site's form",
+         "POST /sink HTTP/1.1\r\n" HOST CLOSE
+         "Origin: http://evil.example\r\nContent-Length: 3\r\n\r\nabc",
+         "200", "3 bytes\n", NULL},
+        {"rest", "GET /rest/a/b%2Fc//d%zz?q=1 HTTP/1.1\r\n" HOST CLOSE "\r\n", "200",
+         "\r\n\r\na/b%2Fc//d%zz", "q=1"},
+        {"long rest",
+         "GET /rest/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20 HTTP/1.1\r\n" HOST CLOSE
+         "\r\n",
+         "200", "\r\n\r\n1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20", NULL},
+        {"no rest", "GET /rest/ HTTP/1.1\r\n" HOST CLOSE "\r\n", "404", NULL, NULL},
+        {"bad escape elsewhere", "GET /hello%zz HTTP/1.1\r\n" HOST CLOSE "\r\n", "400", NULL, NULL},
+        {"long path elsewhere",
+         "GET /hello/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20 HTTP/1.1\r\n" HOST CLOSE
+         "\r\n",
+         "404", NULL, NULL},
+        {"chunks into the sink",
+         "POST /sink HTTP/1.1\r\n" HOST CLOSE
+         "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+         "200", "5 bytes\n", NULL},
+        {"the sink refuses", "POST /sink HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nab!de", "422",
+         "no exclamation", NULL},
+        {"the sink is empty", "POST /sink HTTP/1.1\r\n" HOST CLOSE "Content-Length: 0\r\n\r\n",
+         "200", "0 bytes\n", NULL},
+        {"too much for the sink", "POST /sink HTTP/1.1\r\n" HOST "Content-Length: 3000001\r\n\r\n",
+         "413", NULL, NULL},
+        {"whole file", "GET /file HTTP/1.1\r\n" HOST CLOSE "Accept-Encoding: gzip\r\n\r\n", "200",
+         "Content-Length: 200000\r\n", "Content-Encoding"},
+        {"HEAD of a file", "HEAD /file HTTP/1.1\r\n" HOST CLOSE "\r\n", "200",
+         "Content-Length: 200000\r\n", "abc"},
+        {"a range", "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=26-30\r\n\r\n", "206",
+         "\r\n\r\nabcde", "fg"},
+        {"its head", "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=26-30\r\n\r\n", "206",
+         "Content-Range: bytes 26-30/200000\r\n", NULL},
+        {"open range", "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=199997-\r\n\r\n", "206",
+         "Content-Length: 3\r\n", NULL},
+        {"last bytes", "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=-3\r\n\r\n", "206",
+         "bytes 199997-199999/200000", NULL},
+        {"more than all last bytes",
+         "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=-300000\r\n\r\n", "206",
+         "bytes 0-199999/200000", NULL},
+        {"an end beyond",
+         "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=199999-99999999999999999999999\r\n\r\n",
+         "206", "bytes 199999-199999/200000", NULL},
+        {"a start beyond", "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=200000-\r\n\r\n",
+         "416", "Content-Range: bytes */200000\r\n", NULL},
+        {"no last bytes", "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=-0\r\n\r\n", "416",
+         NULL, NULL},
+        {"backwards", "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=5-3\r\n\r\n", "200",
+         "Content-Length: 200000", NULL},
+        {"no numbers", "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=a-b\r\n\r\n", "200",
+         "Content-Length: 200000", NULL},
+        {"negative", "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=--3\r\n\r\n", "200",
+         "Content-Length: 200000", NULL},
+        {"several", "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=0-1,3-4\r\n\r\n", "200",
+         "Content-Length: 200000", NULL},
+        {"another unit", "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: lines=1-2\r\n\r\n", "200",
+         "Content-Length: 200000", NULL},
+        {"same version",
+         "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=0-4\r\nIf-Range: \"v1\"\r\n\r\n", "206",
+         NULL, NULL},
+        {"other version",
+         "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=0-4\r\nIf-Range: \"v0\"\r\n\r\n", "200",
+         "Content-Length: 200000", NULL},
+    };
+    struct world *w = world_new((struct http_server_options){
+        .unknown_method_501 = true, .is_open_to_sites = true, .context_bytes = sizeof(uint64_t)});
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        char *answer = ask(w, CASES[i].request);
+        if (strncmp(answer, "HTTP/1.1 ", 9) != 0 || strncmp(answer + 9, CASES[i].status, 3) != 0 ||
+            (CASES[i].has && strstr(answer, CASES[i].has) == NULL) ||
+            (CASES[i].has_not && strstr(answer, CASES[i].has_not) != NULL))
+            fail_msg("%s: expected %s with \"%s\", got:\n%.600s", CASES[i].name, CASES[i].status,
+                     CASES[i].has ? CASES[i].has : "", answer);
+        free(answer);
+    }
+    world_free(w);
+}
+
+/* Byte for byte, over several pieces; and what was sent is what is observed. */
+static void a_file_is_sent_whole(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct http_server_options){0});
+    size_t len;
+    int fd = dial(w, 4096);
+    say(fd, "GET /file HTTP/1.1\r\n" HOST CLOSE "Range: bytes=1-199998\r\n\r\n");
+    char *answer = read_all(fd, &len);
+    close(fd);
+    const char *body = strstr(answer, "\r\n\r\n");
+    assert_non_null(body);
+    body += 4;
+    assert_int_equal(len - (size_t)(body - answer), FILE_BYTES - 2);
+    for (size_t i = 0; i < FILE_BYTES - 2; i++)
+        if (body[i] != (char)('a' + (i + 1) % 26))
+            fail_msg("byte %zu differs", i);
+    free(answer);
+    await_observed(w, 1);
+    mutex_lock(&w->mutex);
+    assert_int_equal(w->last_sent_bytes, FILE_BYTES - 2);
+    assert_false(w->last_aborted);
+    mutex_unlock(&w->mutex);
+    world_free(w);
+}
+
+static void lines_and_headers_have_limits_of_a_service(void **state)
+{
+    (void)state;
+    enum { LIMIT = 16 * 1024 };
+    struct world *w =
+        world_new((struct http_server_options){.line_bytes_max = LIMIT, .header_bytes_max = LIMIT});
+    static const struct {
+        size_t line_bytes, header_bytes;
+        const char *status;
+    } CASES[] = {{LIMIT, 100, "200"},     {LIMIT + 1, 100, "414"}, {100, LIMIT, "200"},
+                 {100, LIMIT + 1, "431"}, {LIMIT, LIMIT, "200"},   {LIMIT + 1, LIMIT + 1, "431"}};
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        static const char LINE_END[] = " HTTP/1.1\r\n", FIXED[] = HOST CLOSE "X-A: ";
+        size_t fill = CASES[i].line_bytes - strlen("GET /hello?") - strlen(LINE_END) + 2,
+               pad = CASES[i].header_bytes - strlen(FIXED) - 2;
+        char *text = calloc(1, CASES[i].line_bytes + CASES[i].header_bytes + 64), *at = text;
+        memcpy(at, "GET /hello?", 11);
+        at += 11;
+        memset(at, 'q', fill);
+        at += fill;
+        at += snprintf(at, 64, "%s%s", LINE_END, FIXED);
+        memset(at, 'h', pad);
+        memcpy(at + pad, "\r\n\r\n", 5);
+        char *answer = ask(w, text);
+        if (strncmp(answer, "HTTP/1.1 ", 9) != 0 || strncmp(answer + 9, CASES[i].status, 3) != 0)
+            fail_msg("%zu + %zu bytes: expected %s, got %.200s", CASES[i].line_bytes,
+                     CASES[i].header_bytes, CASES[i].status, answer);
+        free(answer);
+        free(text);
+    }
+    world_free(w);
+}
+
+/* A long body in chunks, cut by the client in the middle: told as aborted, with what came. */
+static void a_client_that_leaves_in_its_body_is_observed(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct http_server_options){.context_bytes = sizeof(uint64_t)});
+    int fd = dial(w, 0);
+    say(fd, "POST /sink HTTP/1.1\r\n" HOST "Content-Length: 100\r\n\r\nabc");
+    close(fd);
+    await_observed(w, 1);
+    mutex_lock(&w->mutex);
+    assert_int_equal(w->last_status, 499);
+    assert_true(w->last_aborted);
+    assert_true(w->last_request_bytes <= 3);
+    mutex_unlock(&w->mutex);
     world_free(w);
 }
 
@@ -1043,6 +1269,10 @@ int main(void)
         cmocka_unit_test(each_request_has_its_answer),
         cmocka_unit_test(bytes_that_are_no_request_end_the_connection),
         cmocka_unit_test(requests_in_a_row_on_one_connection_are_answered_in_order),
+        cmocka_unit_test(services_have_limits_ranges_and_streamed_bodies),
+        cmocka_unit_test(a_file_is_sent_whole),
+        cmocka_unit_test(lines_and_headers_have_limits_of_a_service),
+        cmocka_unit_test(a_client_that_leaves_in_its_body_is_observed),
         cmocka_unit_test(a_target_over_64_kib_is_refused),
         cmocka_unit_test(more_headers_than_the_limit_are_refused),
         cmocka_unit_test(a_client_that_leaves_cancels_its_handler),
