@@ -423,4 +423,5 @@ void http_server_stats_get(const struct http_server *s, struct http_server_stats
     out->disconnects = atomic_load_explicit(&s->disconnects, memory_order_relaxed);
     out->write_timeouts = atomic_load_explicit(&s->write_timeouts, memory_order_relaxed);
     out->read_timeouts = atomic_load_explicit(&s->read_timeouts, memory_order_relaxed);
+    out->bodies_bytes = atomic_load_explicit(&s->bodies_bytes, memory_order_relaxed);
 }

@@ -185,7 +185,8 @@ uint16_t http_server_port(const struct http_server *s, size_t idx);
 
 struct http_server_stats {
     uint64_t connections_open, connections_total, requests_total, requests_in_work,
-        requests_refused, disconnects, write_timeouts, read_timeouts;
+        requests_refused, disconnects, write_timeouts, read_timeouts,
+        bodies_bytes; /* of all requests that are there */
 };
 void http_server_stats_get(const struct http_server *s, struct http_server_stats *out);
 
