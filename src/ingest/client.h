@@ -69,7 +69,5 @@ MUST_USE bool client_redirect(struct client *c, const struct config_http_client 
 
 /* client_proxy.c: appends the proxy's URL for this URL; nothing: none. no_proxy has the meaning it has in Go. */
 void client_proxy_for(const struct config_proxy *proxy, const char *url, struct buffer *out);
-/* Is host:port among the items of no_proxy ("*", names, .names, addresses, networks, all with ports)? */
-bool client_no_proxy_matches(struct view no_proxy, struct view host, struct view port);
 
 #endif

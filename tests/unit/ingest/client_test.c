@@ -7,6 +7,7 @@
 #include "fake_storage.h"
 #include "ingest/client_token.h"
 #include "ingest/scrape.h"
+#include "net/proxy.h"
 #include "peer.h"
 
 #include <setjmp.h>
@@ -56,8 +57,8 @@ static void no_proxy_means_what_it_means_in_go(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(NO_PROXY); i++) {
-        if (client_no_proxy_matches(view_from(NO_PROXY[i].no_proxy), view_from(NO_PROXY[i].host),
-                                    view_from(NO_PROXY[i].port)) != NO_PROXY[i].matches)
+        if (proxy_no_proxy_matches(view_from(NO_PROXY[i].no_proxy), view_from(NO_PROXY[i].host),
+                                   view_from(NO_PROXY[i].port)) != NO_PROXY[i].matches)
             fail_msg("\"%s\" and %s:%s", NO_PROXY[i].no_proxy, NO_PROXY[i].host, NO_PROXY[i].port);
     }
 }
