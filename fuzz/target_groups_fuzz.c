@@ -8,13 +8,6 @@
 #include <stdint.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-const char *__lsan_default_suppressions(void);
-
-/* As in yaml_fuzz.c. */
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libfyaml\n";
-}
 
 static void check(const struct target_groups *g)
 {

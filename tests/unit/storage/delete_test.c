@@ -509,7 +509,7 @@ static void random_step(struct db **db, struct fed *f, struct random *r, int64_t
         break;
     case 6:
         close_db(*db);
-        if (*end > START && random_below(r, 2))
+        if (*end >= START + HOUR && random_below(r, 2))
             put_block(f, r, *end, unique);
         *db = open_db(-1);
         break;
