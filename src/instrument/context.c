@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* context.c: see context.h. Scopes are the callers': entering and leaving is linking, nothing is copied. */
+#include "instrument/context.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+_Thread_local struct thread_context belfry__context;
+
+void belfry__scope_push(belfry_scope *scope, belfry_request *request, belfry_span *span,
+                        const char *request_id, const belfry_field *fields, size_t count)
+{
+    belfry_scope *outer = belfry__context.top;
+    scope->outer = outer;
+    scope->request = request || !outer ? request : outer->request;
+    scope->span = span || request || !outer ? span : outer->span;
+    scope->request_id = request_id || !outer ? request_id : outer->request_id;
+    scope->fields = fields;
+    scope->count = fields ? count : 0;
+    belfry__context.top = scope;
+}
+
+void belfry_scope_enter(belfry_scope *scope, const char *request_id, const belfry_field *fields,
+                        size_t count)
+{
+    belfry__scope_push(scope, NULL, NULL, request_id, fields, count);
+}
+
+void belfry_scope_leave(belfry_scope *scope)
+{
+    belfry_scope *s = belfry__context.top;
+    while (s && s != scope)
+        s = s->outer;
+    if (s)
+        belfry__context.top = s->outer;
+}
+
+void belfry_log_set_request_id(const char *request_id)
+{
+    snprintf(belfry__context.request_id, sizeof belfry__context.request_id, "%s",
+             request_id ? request_id : "");
+}
+
+const char *belfry_log_request_id(void)
+{
+    const struct thread_context *c = &belfry__context;
+    if (c->top && c->top->request_id)
+        return c->top->request_id;
+    return c->request_id[0] ? c->request_id : NULL;
+}
+
+_Atomic unsigned belfry__fork_count;
+
+static void in_child(void)
+{
+    atomic_fetch_add_explicit(&belfry__fork_count, 1, memory_order_relaxed);
+}
+
+static void watch(void)
+{
+    (void)pthread_atfork(NULL, NULL, in_child); /* without memory for it forks are not noticed */
+}
+
+void belfry__fork_watch(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch);
+}
