@@ -10,6 +10,7 @@ import traceback
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("BUILD", os.path.join(TOP, "build/release"))
+os.environ["BELFRY"] = os.path.join(BUILD, "src/cli/belfry")
 sys.path.insert(0, os.path.join(TOP, "tests/integration"))
 from harness import Skip, folder, need, wait_for  # noqa: E402,F401
 

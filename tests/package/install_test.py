@@ -39,6 +39,12 @@ def case_core_needs_the_c_library_and_nothing_else(cwd):
     assert "undefined symbol" not in run(["ldd", "-r", lib])
 
 
+def case_no_library_brings_a_cxx_runtime(cwd):
+    for name in libraries():
+        out = run(["ldd", os.path.join(ROOT, "lib/lib%s.so" % name)], env={**os.environ, "LD_LIBRARY_PATH": os.path.join(ROOT, "lib")})
+        assert "libstdc++" not in out and "not found" not in out, out
+
+
 def case_shared_libraries_have_a_soname_and_stay_mapped(cwd):
     for name in libraries():
         out = run(["readelf", "-d", os.path.join(ROOT, "lib/lib%s.so" % name)])
