@@ -66,7 +66,16 @@ def case_a_program_compiles_links_and_runs_in_c_and_cxx(cwd):
         run([need(compiler), standard, *STRICT, "-o", "program", language, os.path.join(TOP, "tests/package/program.c"),
              *flags], cwd=cwd)
         out = run_with(ROOT, [os.path.join(cwd, "program")])
-        assert 'app_requests_total{path="/a\\"b"} 1\n' in out and out.count('"level":') == 4, out
+        assert 'app_requests_total{path="/a\\"b"} 1\n' in out and out.count('"level":') == 5, out
+
+
+def case_that_program_uses_every_macro(cwd):
+    with open(os.path.join(TOP, "tests/package/program.c")) as f:
+        program = f.read()
+    for header in headers():
+        with open(os.path.join(TOP, "include/belfry", header)) as f:
+            for macro in re.findall(r"^#define (\w+[^\W_])\(", f.read(), re.M):
+                assert re.search(r"\b%s\(" % macro, program), "tests/package/program.c does not use %s of %s" % (macro, header)
 
 
 def case_every_public_function_links_from_either_form(cwd):

@@ -32,9 +32,12 @@ int main(void)
     options.synchronous = true;
     belfry_log *log = belfry_log_open(&options);
     belfry_log_debug(log, "debug", BELFRY_STR("text", "x"), BELFRY_STRN("bytes", "xy", 1));
-    belfry_log_info(log, "info", BELFRY_INT("signed", -1), BELFRY_UINT("unsigned", 1u));
-    belfry_log_warn(log, "warn", BELFRY_DOUBLE("number", 0.5));
+    belfry_log_info(log, "info", BELFRY_INT("signed", -1), BELFRY_UINT("unsigned", 1u),
+                    BELFRY_NULL("none"));
+    belfry_log_warn(log, "warn", BELFRY_DOUBLE("number", 0.5), BELFRY_SECRET("key", "k"),
+                    BELFRY_CLEAR("url", "u"));
     belfry_log_error(log, "error", BELFRY_BOOL("yes", true));
+    BELFRY_LOG_AT(log, BELFRY_LOG_INFO, "no_fields");
     belfry_log_close(log);
     return belfry_registry_write_text(NULL, print, stdout) == BELFRY_OK ? 0 : 1;
 }
