@@ -10,7 +10,7 @@ import cases
 from cases import TOP, need, run
 
 ROOT = None  # the folder where the product is installed
-PAGES = ("counter", "gauge", "histogram", "registry", "log")
+PAGES = ("counter", "gauge", "histogram", "registry", "log", "request", "health", "http")
 
 
 def pages():
