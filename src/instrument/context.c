@@ -2,8 +2,6 @@
 /* context.c: see context.h. Scopes are the callers': entering and leaving is linking, nothing is copied. */
 #include "instrument/context.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 _Thread_local struct thread_context belfry__context;
@@ -48,22 +46,4 @@ const char *belfry_log_request_id(void)
     if (c->top && c->top->request_id)
         return c->top->request_id;
     return c->request_id[0] ? c->request_id : NULL;
-}
-
-_Atomic unsigned belfry__fork_count;
-
-static void in_child(void)
-{
-    atomic_fetch_add_explicit(&belfry__fork_count, 1, memory_order_relaxed);
-}
-
-static void watch(void)
-{
-    (void)pthread_atfork(NULL, NULL, in_child); /* without memory for it forks are not noticed */
-}
-
-void belfry__fork_watch(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch);
 }

@@ -20,11 +20,4 @@ extern _Thread_local struct thread_context belfry__context
 void belfry__scope_push(belfry_scope *scope, belfry_request *request, belfry_span *span,
                         const char *request_id, const belfry_field *fields, size_t count);
 
-/* --- fork --- */
-
-/* How often this process came out of a fork since the first call of belfry__fork_watch. */
-extern _Atomic unsigned belfry__fork_count;
-/* From now on forks are counted, in the child. Any thread, any number of times. */
-void belfry__fork_watch(void);
-
 #endif

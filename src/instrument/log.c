@@ -20,6 +20,7 @@
 #include "instrument/log_out.h"
 #include "instrument/log_repeat.h"
 #include "instrument/log_ring.h"
+#include "instrument/threads.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -55,7 +56,7 @@ struct belfry_log {
     _Atomic bool reopen;  /* the file is to be opened again */
     _Atomic bool stop;    /* the thread ends when the ring is empty */
     _Atomic bool sleeping;      /* see above */
-    _Atomic unsigned forks;     /* belfry__fork_count as the thread was started */
+    _Atomic unsigned forks;     /* fork_count() as the thread was started */
     _Atomic bool is_restarting; /* in a child, by the line that noticed first */
     _Atomic bool is_off;        /* in a child that gave no thread: lines are dropped */
     sem_t wake;
@@ -145,14 +146,8 @@ static void sleep_until_woken(struct belfry_log *log)
         return;
     }
     if (log->repeats && atomic_load_explicit(&log->repeats->has_held, memory_order_acquire)) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += log->repeats->interval_ms / 1000;
-        until.tv_nsec += (long)(log->repeats->interval_ms % 1000) * 1000000;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_sec++;
-            until.tv_nsec -= 1000000000;
-        }
+        int64_t until_ms = belfry__mono_ms() + log->repeats->interval_ms;
+        struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
         while (sem_clockwait(&log->wake, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
             ;
     } else {
@@ -187,16 +182,9 @@ static void *log_thread(void *arg)
     return NULL;
 }
 
-/* A thread that takes no signal of its host's (SIGPIPE too: a closed pipe is an error of write). */
 static bool start_thread(struct belfry_log *log)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int code = pthread_create(&log->thread, NULL, log_thread, log);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = code;
-    log->has_thread = code == 0;
+    log->has_thread = belfry__thread_start(&log->thread, log_thread, log);
     return log->has_thread;
 }
 
@@ -210,14 +198,8 @@ static void wake(struct belfry_log *log)
 
 static bool init_sync(struct belfry_log *log)
 {
-    pthread_condattr_t monotonic;
-    if (sem_init(&log->wake, 0, 0) != 0 || pthread_mutex_init(&log->mutex, NULL) != 0 ||
-        pthread_condattr_init(&monotonic) != 0)
-        return false;
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    bool ok = pthread_cond_init(&log->written, &monotonic) == 0;
-    pthread_condattr_destroy(&monotonic);
-    return ok;
+    return sem_init(&log->wake, 0, 0) == 0 && pthread_mutex_init(&log->mutex, NULL) == 0 &&
+           belfry__cond_init(&log->written);
 }
 
 static void count_unref(void *arg)
@@ -272,7 +254,7 @@ belfry_log *belfry_log_open(const belfry_log_options *options)
                                       .with_trace = options->with_trace};
     log->synchronous = options->synchronous;
     atomic_init(&log->level, options->level);
-    atomic_init(&log->forks, atomic_load_explicit(&belfry__fork_count, memory_order_relaxed));
+    atomic_init(&log->forks, fork_count());
     if (alloc_parts(log, options) && belfry__log_out_open(&log->out, options->fd, options->path) &&
         init_sync(log) && (log->synchronous || start_thread(log)))
         return log;
@@ -284,8 +266,7 @@ belfry_log *belfry_log_open(const belfry_log_options *options)
 
 static bool came_through_fork(const struct belfry_log *log)
 {
-    return UNLIKELY(atomic_load_explicit(&log->forks, memory_order_acquire) !=
-                    atomic_load_explicit(&belfry__fork_count, memory_order_relaxed));
+    return UNLIKELY(atomic_load_explicit(&log->forks, memory_order_acquire) != fork_count());
 }
 
 void belfry_log_close(belfry_log *log)
@@ -318,7 +299,7 @@ static NOINLINE bool restart_in_child(struct belfry_log *log)
 {
     if (atomic_exchange_explicit(&log->is_restarting, true, memory_order_acquire))
         return false;
-    unsigned forks = atomic_load_explicit(&belfry__fork_count, memory_order_relaxed);
+    unsigned forks = fork_count();
     if (atomic_load_explicit(&log->forks, memory_order_relaxed) != forks) {
         log->has_thread = false;
         atomic_store_explicit(&log->sleeping, false, memory_order_relaxed);
@@ -443,15 +424,12 @@ bool belfry_log_flush(belfry_log *log)
 {
     if (!log || log->synchronous || came_through_fork(log))
         return true;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += CLOSE_WAIT_MS / 1000;
+    int64_t until_ms = belfry__mono_ms() + CLOSE_WAIT_MS;
     uint64_t all = atomic_load_explicit(&log->ring.head, memory_order_acquire);
-    int code = 0;
     wake(log);
     pthread_mutex_lock(&log->mutex);
-    while (log->written_to < all && code == 0)
-        code = pthread_cond_timedwait(&log->written, &log->mutex, &until);
+    while (log->written_to < all && belfry__cond_wait_until(&log->written, &log->mutex, until_ms))
+        ;
     bool done = log->written_to >= all;
     pthread_mutex_unlock(&log->mutex);
     return done;

@@ -3,8 +3,8 @@
  *
  * A thread asks the kernel for 64 bytes at a time and wipes what it used: 8 ids per system call. After fork() the child
  * throws the parent's bytes away: no two processes give the same id. */
-#include "instrument/context.h"
 #include "instrument/request_private.h"
+#include "instrument/threads.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,7 +15,7 @@ enum { POOL_BYTES = 64 };
 struct random_pool {
     uint8_t bytes[POOL_BYTES];
     unsigned left;  /* the last `left` of them are unused */
-    unsigned forks; /* belfry__fork_count when they came */
+    unsigned forks; /* fork_count() when they came */
 };
 
 static _Thread_local struct random_pool pool __attribute__((tls_model("initial-exec")));
@@ -35,7 +35,7 @@ static NOINLINE bool pool_fill(struct random_pool *p, unsigned forks)
 bool belfry__random(void *out, size_t len)
 {
     struct random_pool *p = &pool;
-    unsigned forks = atomic_load_explicit(&belfry__fork_count, memory_order_relaxed);
+    unsigned forks = fork_count();
     if (p->forks != forks)
         p->left = 0;
     if (p->left < len && (len > POOL_BYTES || !pool_fill(p, forks)))

@@ -5,14 +5,11 @@
  * when there are enough or the oldest waited long enough, lays it out and posts it without the lock. A batch that the
  * receiver may take later (no answer, 429, 502, 503, 504: OTLP's list) is tried five times with growing pauses; the queue
  * fills meanwhile and spans are dropped and counted. What it refuses for good is counted as rejected. */
-#include "instrument/context.h"
 #include "instrument/request_private.h"
+#include "instrument/threads.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     QUEUE_SPANS_DEFAULT = 2048,
@@ -50,22 +47,6 @@ struct belfry_tracer {
     unsigned flushers;
     bool stop, gave_up, has_ended;
 };
-
-/* --- time --- */
-
-static int64_t mono_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* False when until_ms (monotonic) has come. */
-static bool wait_until_locked(belfry_tracer *t, pthread_cond_t *cond, int64_t until_ms)
-{
-    struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
-    return pthread_cond_timedwait(cond, &t->mutex, &until) != ETIMEDOUT;
-}
 
 static void count_add(_Atomic uint64_t *counter, uint64_t by)
 {
@@ -114,9 +95,9 @@ static bool pause_before(belfry_tracer *t, unsigned attempt, uint32_t retry_afte
         pause_ms = retry_after_ms;
     if (pause_ms > PAUSE_MS_MAX)
         pause_ms = PAUSE_MS_MAX;
-    int64_t until_ms = mono_ms() + (int64_t)pause_ms;
+    int64_t until_ms = belfry__mono_ms() + (int64_t)pause_ms;
     pthread_mutex_lock(&t->mutex);
-    while (!t->stop && wait_until_locked(t, &t->wake, until_ms))
+    while (!t->stop && belfry__cond_wait_until(&t->wake, &t->mutex, until_ms))
         ;
     bool again = !t->stop && attempt < ATTEMPTS_MAX;
     pthread_mutex_unlock(&t->mutex);
@@ -187,9 +168,9 @@ static void *tracer_thread(void *arg)
             pthread_cond_wait(&t->wake, &t->mutex);
             continue;
         }
-        int64_t until_ms = mono_ms() + t->delay_ms;
+        int64_t until_ms = belfry__mono_ms() + t->delay_ms;
         while (t->queued < t->batch_spans_max && !t->stop && !t->flushers &&
-               wait_until_locked(t, &t->wake, until_ms))
+               belfry__cond_wait_until(&t->wake, &t->mutex, until_ms))
             ;
         belfry_span *batch = take_batch_locked(t);
         pthread_mutex_unlock(&t->mutex);
@@ -222,26 +203,10 @@ static void tracer_free(belfry_tracer *t)
     free(t);
 }
 
-static void init_sync(belfry_tracer *t)
+static bool init_sync(belfry_tracer *t)
 {
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&t->mutex, NULL);
-    pthread_cond_init(&t->wake, &monotonic);
-    pthread_cond_init(&t->idle, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
-static bool start_thread(belfry_tracer *t)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int code = pthread_create(&t->thread, NULL, tracer_thread, t);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = code;
-    return code == 0;
+    return pthread_mutex_init(&t->mutex, NULL) == 0 && belfry__cond_init(&t->wake) &&
+           belfry__cond_init(&t->idle);
 }
 
 /* Of 2^56; a trace is recorded when the last seven bytes of its id are below (as OpenTelemetry's TraceIdRatioBased). */
@@ -277,9 +242,8 @@ static belfry_status tracer_make(belfry_tracer **out, const belfry_tracer_option
     t->delay_ms = o->delay_ms ? o->delay_ms : DELAY_MS_DEFAULT;
     t->retry_ms = o->retry_ms ? o->retry_ms : RETRY_MS_DEFAULT;
     t->close_wait_ms = o->close_wait_ms ? o->close_wait_ms : CLOSE_WAIT_MS_DEFAULT;
-    t->forks = atomic_load_explicit(&belfry__fork_count, memory_order_relaxed);
-    init_sync(t);
-    if (!start_thread(t)) {
+    t->forks = fork_count();
+    if (!init_sync(t) || !belfry__thread_start(&t->thread, tracer_thread, t)) {
         tracer_free(t);
         return BELFRY_ERROR_SYSTEM;
     }
@@ -298,7 +262,7 @@ belfry_status belfry_tracer_open(belfry_tracer **out, const belfry_tracer_option
 
 static bool is_in_child(const belfry_tracer *t)
 {
-    return UNLIKELY(t->forks != atomic_load_explicit(&belfry__fork_count, memory_order_relaxed));
+    return UNLIKELY(t->forks != fork_count());
 }
 
 void belfry_tracer_close(belfry_tracer *t)
@@ -306,11 +270,11 @@ void belfry_tracer_close(belfry_tracer *t)
     if (!t ||
         is_in_child(t)) /* what the thread had in its hands at the fork is not known: it stays */
         return;
-    int64_t until_ms = mono_ms() + t->close_wait_ms;
+    int64_t until_ms = belfry__mono_ms() + t->close_wait_ms;
     pthread_mutex_lock(&t->mutex);
     t->stop = true;
     pthread_cond_signal(&t->wake);
-    while (!t->has_ended && wait_until_locked(t, &t->idle, until_ms))
+    while (!t->has_ended && belfry__cond_wait_until(&t->idle, &t->mutex, until_ms))
         ;
     t->gave_up = !t->has_ended;
     bool cancel = t->gave_up && t->transport.cancel;
@@ -332,11 +296,11 @@ bool belfry_tracer_flush(belfry_tracer *t, uint32_t wait_ms)
         return true;
     if (is_in_child(t))
         return false;
-    int64_t until_ms = mono_ms() + wait_ms;
+    int64_t until_ms = belfry__mono_ms() + wait_ms;
     pthread_mutex_lock(&t->mutex);
     t->flushers++;
     pthread_cond_signal(&t->wake);
-    while ((t->first || t->in_flight) && wait_until_locked(t, &t->idle, until_ms))
+    while ((t->first || t->in_flight) && belfry__cond_wait_until(&t->idle, &t->mutex, until_ms))
         ;
     bool done = !t->first && !t->in_flight;
     t->flushers--;
