@@ -1,111 +1,186 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cells.c: a cell is a number in 64 bits that every thread has a copy of.
+/* cells.c: a cell is a number in 64 bits that one thread at a time adds to.
  *
- * A thread adds to its own copy with a plain load and store: no locked instruction, no shared cache
- * line. Whoever wants the value adds up all copies. When a thread ends, its block stays in the list with
- * all it counted, and the next new thread goes on counting in it; so there are as many blocks as there
- * ever were threads at once, and no count is lost.
+ * A metric is born with cells of its own (`base`). The first thread that updates it owns them and adds with a plain
+ * instruction: no locked one, no second copy. When another thread comes, the metric's cells become shared for good:
  *
- * Why this is right: each copy has one writer at a time. A block changes hands only under the mutex
- * (is_owned), which orders the old owner's stores before the new owner's loads. A chunk is zeroed before
- * it is published (release) and its readers acquire it; it is never freed. Readers see each copy
- * at some recent moment, so a sum is not a snapshot over cells, but never falls (x86 and every other
- * coherent machine: a copy, once seen, is not seen older).
+ *     free --first thread--> owned by a block --another thread--> shared
  *
- * Cells of freed registries are zeroed in every block and kept by their length for the next taker. */
+ * From then on every thread, the first too, adds to copies in its own block, where all of a thread's numbers lie together
+ * and no other thread writes to their cache lines. Whoever wants the value adds up base and all copies.
+ *
+ * When a thread ends, its block stays in the list with all it counted, and the next new thread goes on counting in it
+ * (also in base cells that the block owns); so there are as many blocks as there ever were threads at once.
+ *
+ * Why this is right: base and each copy have one writer at a time. Base is written by the owner alone: a thread that
+ * makes the cells shared never writes base, and the owner, when it sees that, stops; one last addition of an owner who has not
+ * seen it yet harms nobody. A block changes hands by is_owned (release, acquire), which orders the old owner's stores before
+ * the new owner's loads. A segment is zero when it is published (release) and never freed. Readers see each cell at some recent
+ * moment: a sum is not a snapshot over cells, but never falls (a cell, once seen, is not seen older, and owner never goes back).
+ *
+ * Blocks and segments are mapped, not allocated, and taken without a lock: so the first update of a thread does not meet a
+ * signal handler's malloc, and pages that a thread does not touch cost nothing. */
 #include "instrument/cells.h"
+
+#include "instrument/lock.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
-_Thread_local struct cell_block *belfry__cells_own;
+_Thread_local struct cell_block *belfry__block;
 
 /* A run of cells that was given back. */
 struct free_run {
     struct free_run *next;
-    uint32_t first;
+    struct cells place;
     size_t count;
 };
 
 static struct {
-    pthread_mutex_t mutex;
-    struct free_run *free_runs; /* mutex */
-    uint32_t cell_next;         /* mutex: cells from here on were never taken */
+    struct free_run *free_runs; /* the lock */
+    uint64_t next; /* the lock: cells from here on were never taken, counted over segments */
 
-    _Atomic(struct cell_block *) blocks; /* pushed under the mutex (release), never removed */
+    _Atomic(struct cell_block *) blocks; /* pushed (release), never removed */
     _Atomic uint64_t lost;               /* relaxed: a statistic */
 
-    pthread_once_t once;
     pthread_key_t key; /* its destructor tells that a thread ends */
-    bool has_key;
-} all = {.mutex = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT};
+    bool has_key;      /* constant after the constructor */
+} all;
 
 static void block_release(void *arg)
 {
     struct cell_block *block = arg;
-    belfry__cells_own = NULL;
-    pthread_mutex_lock(&all.mutex);
-    block->is_owned = false;
-    pthread_mutex_unlock(&all.mutex);
+    belfry__block = NULL;
+    block->exemplar = NULL;
+    atomic_store_explicit(&block->is_owned, false, memory_order_release);
 }
 
-static void key_make(void)
+/* When the library is loaded, so that no update meets it half done. */
+__attribute__((constructor)) static void key_make(void)
 {
     all.has_key = pthread_key_create(&all.key, block_release) == 0;
 }
 
-/* A block that nobody owns, or a new one. Without a key for the end of threads blocks stay owned. */
-static struct cell_block *block_acquire(void)
+/* The code of block_release goes: threads that end later must not call it. */
+__attribute__((destructor)) static void key_delete(void)
 {
-    pthread_once(&all.once, key_make);
-    pthread_mutex_lock(&all.mutex);
-    struct cell_block *block = atomic_load_explicit(&all.blocks, memory_order_relaxed);
-    while (block && block->is_owned)
-        block = block->next;
-    if (!block) {
-        block = calloc(1, sizeof(*block));
-        if (block) {
-            block->next = atomic_load_explicit(&all.blocks, memory_order_relaxed);
-            atomic_store_explicit(&all.blocks, block, memory_order_release);
-        }
-    }
-    if (block)
-        block->is_owned = true;
-    pthread_mutex_unlock(&all.mutex);
-    if (block && all.has_key && pthread_setspecific(all.key, block) != 0) {
-        block_release(block);
-        return NULL;
-    }
-    belfry__cells_own = block;
-    return block;
+    if (all.has_key)
+        (void)pthread_key_delete(all.key); /* it is one */
+    all.has_key = false;
 }
 
-_Atomic uint64_t *belfry__cells_slow(uint32_t first)
+static void *map_zeros(size_t bytes)
 {
-    struct cell_block *block = belfry__cells_own ? belfry__cells_own : block_acquire();
-    if (!block)
-        goto lost;
-    _Atomic(_Atomic uint64_t *) *place = &block->chunks[first / CELLS_PER_CHUNK];
-    _Atomic uint64_t *chunk = atomic_load_explicit(place, memory_order_relaxed);
-    if (!chunk) {
-        chunk = calloc(CELLS_PER_CHUNK, sizeof(chunk[0]));
-        if (!chunk)
-            goto lost;
-        atomic_store_explicit(place, chunk, memory_order_release);
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static struct cell_block *block_find_free(void)
+{
+    struct cell_block *block = atomic_load_explicit(&all.blocks, memory_order_acquire);
+    for (; block; block = block->next) {
+        if (!atomic_load_explicit(&block->is_owned, memory_order_relaxed) &&
+            !atomic_exchange_explicit(&block->is_owned, true, memory_order_acquire))
+            return block;
     }
-    return chunk + first % CELLS_PER_CHUNK;
-lost:
-    atomic_fetch_add_explicit(&all.lost, 1, memory_order_relaxed);
     return NULL;
 }
 
-static bool take_freed_locked(uint32_t *first, size_t count)
+static struct cell_block *block_new(void)
+{
+    struct cell_block *block = map_zeros(sizeof(*block));
+    if (!block)
+        return NULL;
+    atomic_store_explicit(&block->is_owned, true, memory_order_relaxed);
+    atomic_store_explicit(&block->segments[0], block->segment0, memory_order_relaxed);
+    block->next = atomic_load_explicit(&all.blocks, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&all.blocks, &block->next, block,
+                                                  memory_order_release, memory_order_relaxed))
+        ;
+    return block;
+}
+
+/* Without a key for the end of threads blocks stay owned. */
+struct cell_block *belfry__block_get(void)
+{
+    if (LIKELY(belfry__block != NULL))
+        return belfry__block;
+    struct cell_block *block = block_find_free();
+    if (!block)
+        block = block_new();
+    if (!block)
+        return NULL;
+    if (all.has_key && pthread_setspecific(all.key, block) != 0) {
+        block_release(block);
+        return NULL;
+    }
+    block->error[0] = '\0';
+    belfry__block = block;
+    return block;
+}
+
+bool belfry__blocks_are_quiet(void)
+{
+    struct cell_block *block = atomic_load(&all.blocks); /* seq_cst, as is_reading: see family.c */
+    for (; block; block = block->next) {
+        if (atomic_load(&block->is_reading))
+            return false;
+    }
+    return true;
+}
+
+void belfry__blocks_after_fork(void)
+{
+    struct cell_block *block = atomic_load_explicit(&all.blocks, memory_order_relaxed);
+    for (; block; block = block->next) {
+        if (block == belfry__block)
+            continue;
+        block->exemplar = NULL;
+        atomic_store_explicit(&block->is_reading, false, memory_order_relaxed);
+        atomic_store_explicit(&block->is_owned, false, memory_order_relaxed);
+    }
+}
+
+static _Atomic uint64_t *segment_get(struct cell_block *block, unsigned segment)
+{
+    _Atomic uint64_t *cells = atomic_load_explicit(&block->segments[segment], memory_order_relaxed);
+    if (!cells) {
+        cells = map_zeros(((size_t)SEGMENT0_CELLS << segment) * sizeof(cells[0]));
+        if (cells)
+            atomic_store_explicit(&block->segments[segment], cells, memory_order_release);
+    }
+    return cells;
+}
+
+_Atomic uint64_t *belfry__cells_slow(struct cells *cells, _Atomic uint64_t *base)
+{
+    struct cell_block *block = belfry__block_get();
+    uintptr_t owner = CELLS_FREE;
+    if (!block)
+        goto lost;
+    if (atomic_compare_exchange_strong_explicit(&cells->owner, &owner, (uintptr_t)block,
+                                                memory_order_relaxed, memory_order_relaxed) ||
+        owner == (uintptr_t)block)
+        return base;
+    _Atomic uint64_t *copies = segment_get(block, cells->segment);
+    if (!copies)
+        goto lost;
+    atomic_store_explicit(&cells->owner, CELLS_SHARED, memory_order_relaxed);
+    return copies + cells->offset;
+lost:
+    belfry__cells_count_lost();
+    return NULL;
+}
+
+static bool take_freed_locked(struct cells *cells, size_t count)
 {
     for (struct free_run **link = &all.free_runs; *link; link = &(*link)->next) {
         struct free_run *run = *link;
         if (run->count != count)
             continue;
-        *first = run->first;
+        cells->segment = run->place.segment;
+        cells->offset = run->place.offset;
         *link = run->next;
         free(run);
         return true;
@@ -113,75 +188,95 @@ static bool take_freed_locked(uint32_t *first, size_t count)
     return false;
 }
 
-bool belfry__cells_take(uint32_t *first, size_t count)
+/* Segment n begins at cell SEGMENT0_CELLS * (2^n - 1). */
+static unsigned segment_of(uint64_t cell)
 {
-    bool ok = false;
-    if (count > CELLS_PER_CHUNK)
+    return 63U - (unsigned)__builtin_clzll(cell / SEGMENT0_CELLS + 1);
+}
+
+static uint64_t segment_begin(unsigned segment)
+{
+    return SEGMENT0_CELLS * ((UINT64_C(1) << segment) - 1);
+}
+
+bool belfry__cells_take_locked(struct cells *cells, size_t count)
+{
+    atomic_store_explicit(&cells->owner, CELLS_FREE, memory_order_relaxed);
+    if (take_freed_locked(cells, count))
+        return true;
+    uint64_t next = all.next;
+    unsigned segment = segment_of(next);
+    while (next + count > segment_begin(segment + 1)) /* neighbours share a segment */
+        next = segment_begin(++segment);
+    if (segment >= SEGMENT_COUNT_MAX)
         return false;
-    pthread_mutex_lock(&all.mutex);
-    ok = take_freed_locked(first, count);
-    if (!ok) {
-        uint32_t next = all.cell_next;
-        if (next % CELLS_PER_CHUNK + count > CELLS_PER_CHUNK) /* neighbours share a chunk */
-            next = (next / CELLS_PER_CHUNK + 1) * CELLS_PER_CHUNK;
-        if (next + count <= (size_t)CELLS_PER_CHUNK * CHUNK_COUNT_MAX) {
-            *first = next;
-            all.cell_next = next + (uint32_t)count;
-            ok = true;
-        }
-    }
-    pthread_mutex_unlock(&all.mutex);
-    return ok;
+    cells->segment = (uint8_t)segment;
+    cells->offset = (uint32_t)(next - segment_begin(segment));
+    all.next = next + count;
+    return true;
 }
 
-static _Atomic uint64_t *block_cell(struct cell_block *block, uint32_t cell)
+static const _Atomic uint64_t *block_copies(const struct cell_block *block,
+                                            const struct cells *cells)
 {
-    _Atomic uint64_t *chunk =
-        atomic_load_explicit(&block->chunks[cell / CELLS_PER_CHUNK], memory_order_acquire);
-    return chunk ? chunk + cell % CELLS_PER_CHUNK : NULL;
+    const _Atomic uint64_t *segment =
+        atomic_load_explicit(&block->segments[cells->segment], memory_order_acquire);
+    return segment ? segment + cells->offset : NULL;
 }
 
-void belfry__cells_give(uint32_t first, size_t count)
+void belfry__cells_give_locked(const struct cells *cells, size_t count)
 {
     struct free_run *run = malloc(sizeof(*run));
-    pthread_mutex_lock(&all.mutex);
-    struct cell_block *block = atomic_load_explicit(&all.blocks, memory_order_relaxed);
+    if (!run)
+        return; /* the cells are not used again: nothing else is harmed */
+    struct cell_block *block = atomic_load_explicit(&all.blocks, memory_order_acquire);
     for (; block; block = block->next) {
-        for (size_t i = 0; i < count; i++) {
-            _Atomic uint64_t *cell = block_cell(block, first + (uint32_t)i);
-            if (cell)
+        _Atomic uint64_t *segment =
+            atomic_load_explicit(&block->segments[cells->segment], memory_order_acquire);
+        for (size_t i = 0; segment && i < count; i++) {
+            _Atomic uint64_t *cell = segment + cells->offset + i;
+            if (atomic_load_explicit(cell,
+                                     memory_order_relaxed)) /* else the page stays untouched */
                 atomic_store_explicit(cell, 0, memory_order_relaxed);
         }
     }
-    if (run) { /* without memory the cells are not used again: nothing else is harmed */
-        *run = (struct free_run){all.free_runs, first, count};
-        all.free_runs = run;
-    }
-    pthread_mutex_unlock(&all.mutex);
+    *run = (struct free_run){.next = all.free_runs, .count = count};
+    run->place.segment = cells->segment;
+    run->place.offset = cells->offset;
+    all.free_runs = run;
 }
 
-uint64_t belfry__cell_sum(uint32_t cell)
+uint64_t belfry__cells_sum(const struct cells *cells, const _Atomic uint64_t *base, size_t idx)
 {
-    uint64_t sum = 0;
-    struct cell_block *block = atomic_load_explicit(&all.blocks, memory_order_acquire);
+    uint64_t sum = atomic_load_explicit(&base[idx], memory_order_relaxed);
+    if (atomic_load_explicit(&cells->owner, memory_order_relaxed) != CELLS_SHARED)
+        return sum;
+    const struct cell_block *block = atomic_load_explicit(&all.blocks, memory_order_acquire);
     for (; block; block = block->next) {
-        _Atomic uint64_t *own = block_cell(block, cell);
-        if (own)
-            sum += atomic_load_explicit(own, memory_order_relaxed);
+        const _Atomic uint64_t *copies = block_copies(block, cells);
+        if (copies)
+            sum += atomic_load_explicit(&copies[idx], memory_order_relaxed);
     }
     return sum;
 }
 
-double belfry__cell_sum_double(uint32_t cell)
+double belfry__cells_sum_double(const struct cells *cells, const _Atomic uint64_t *base, size_t idx)
 {
-    double sum = 0;
-    struct cell_block *block = atomic_load_explicit(&all.blocks, memory_order_acquire);
+    double sum = double_from_bits(atomic_load_explicit(&base[idx], memory_order_relaxed));
+    if (atomic_load_explicit(&cells->owner, memory_order_relaxed) != CELLS_SHARED)
+        return sum;
+    const struct cell_block *block = atomic_load_explicit(&all.blocks, memory_order_acquire);
     for (; block; block = block->next) {
-        _Atomic uint64_t *own = block_cell(block, cell);
-        if (own)
-            sum += double_from_bits(atomic_load_explicit(own, memory_order_relaxed));
+        const _Atomic uint64_t *copies = block_copies(block, cells);
+        if (copies)
+            sum += double_from_bits(atomic_load_explicit(&copies[idx], memory_order_relaxed));
     }
     return sum;
+}
+
+void belfry__cells_count_lost(void)
+{
+    atomic_fetch_add_explicit(&all.lost, 1, memory_order_relaxed);
 }
 
 uint64_t belfry__cells_lost(void)

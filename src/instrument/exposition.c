@@ -10,7 +10,9 @@
  *   record := struct record | suffix | name | value | name | value ...     each text with its NUL */
 #include "instrument/exposition.h"
 
-#include "instrument/cells.h"
+#include "instrument/lock.h"
+#include "instrument/names.h"
+#include "instrument/status.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +74,7 @@ void belfry_emit_family(belfry_emitter *e, const char *name, const char *help,
                         belfry_metric_type type)
 {
     e->is_skipping = true;
-    if (!belfry__is_metric_name(name) || type < BELFRY_COUNTER || type > BELFRY_UNTYPED)
+    if (!belfry__is_metric_name(name) || type < BELFRY_COUNTER || type > BELFRY_STATESET)
         return;
     struct piece *p = piece_add(e);
     if (!p)
@@ -163,11 +165,32 @@ static void filter(belfry_emitter *e, const belfry_exposition *how)
     e->count = kept;
 }
 
+/* The library's own: how often children were asked for that there was no room for. */
+static void emit_overflows(belfry_emitter *e)
+{
+    size_t family_count = e->count;
+    bool has_head = false;
+    for (size_t i = 0; i < family_count; i++) {
+        const struct family *f = e->pieces[i].family;
+        uint64_t n = atomic_load_explicit(&f->folded_count, memory_order_relaxed);
+        if (!n)
+            continue;
+        if (!has_head)
+            belfry_emit_family(e, "belfry_children_overflow_total",
+                               "Children asked for beyond those a family may have.",
+                               BELFRY_COUNTER);
+        has_head = true;
+        belfry_emit_sample(e, NULL, &(const belfry_label){"family", f->name}, 1, (double)n);
+        if (e->failed)
+            return;
+    }
+}
+
 /* Pieces of all registered families, then of all collectors, sorted. */
 static bool gather(belfry_registry *r, belfry_emitter *e, const belfry_exposition *how)
 {
     struct collector *collectors = NULL;
-    pthread_mutex_lock(&r->mutex);
+    belfry__lock();
     for (size_t i = 0; i < r->family_count; i++) {
         struct piece *p = piece_add(e);
         if (p)
@@ -181,7 +204,9 @@ static bool gather(belfry_registry *r, belfry_emitter *e, const belfry_expositio
         else
             e->failed = true;
     }
-    pthread_mutex_unlock(&r->mutex);
+    belfry__unlock();
+    if (!e->failed)
+        emit_overflows(e);
     for (size_t i = 0; collectors && i < collector_count; i++) {
         e->is_skipping = true; /* a sample before any family belongs to none */
         collectors[i].collect(collectors[i].arg, e);
@@ -222,43 +247,34 @@ static bool family_is_there(const belfry_emitter *e, const char *name, size_t na
     return false;
 }
 
-static bool ends_with_total(const char *name, size_t len)
+static bool ends_with(const char *name, size_t len, const char *suffix, size_t suffix_len)
 {
-    return len > 6 && memcmp(name + len - 6, "_total", 6) == 0;
+    return len > suffix_len && memcmp(name + len - suffix_len, suffix, suffix_len) == 0;
 }
 
-/* In OpenMetrics the family of counter x_total is x; a counter of another name cannot be one, nor one beside a
- * family x. */
+/* In OpenMetrics the family of counter x_total is x, that of x_info x; a counter of another name cannot be one, nor one
+ * beside a family x. */
 static void name_for_openmetrics(struct shown_family *f, const belfry_emitter *e,
                                  const struct piece *p)
 {
     static const char *const types[] = {
         [BELFRY_COUNTER] = "counter",     [BELFRY_GAUGE] = "gauge",
         [BELFRY_HISTOGRAM] = "histogram", [BELFRY_SUMMARY] = "summary",
-        [BELFRY_UNTYPED] = "unknown",
+        [BELFRY_UNTYPED] = "unknown",     [BELFRY_INFO] = "info",
+        [BELFRY_STATESET] = "stateset",
     };
-    size_t len = strlen(p->name);
+    const char *suffix = p->type == BELFRY_COUNTER ? "_total" : "_info";
+    size_t len = strlen(p->name), suffix_len = strlen(suffix);
     f->openmetrics_type = types[p->type];
     f->openmetrics_name_len = f->name_len;
-    if (p->type != BELFRY_COUNTER)
+    if (p->type != BELFRY_COUNTER && p->type != BELFRY_INFO)
         return;
-    if (!ends_with_total(p->name, len) || !ends_with_total(f->name, f->name_len) ||
-        family_is_there(e, p->name, len - 6))
+    if (!ends_with(p->name, len, suffix, suffix_len) ||
+        !ends_with(f->name, f->name_len, suffix, suffix_len) ||
+        family_is_there(e, p->name, len - suffix_len))
         f->openmetrics_type = "unknown";
     else
-        f->openmetrics_name_len -= 6;
-}
-
-/* Does the escaping leave the names of the family's labels as they are? */
-static bool labels_as_they(const struct family *f, belfry_escaping escaping)
-{
-    for (size_t i = 0; f && escaping != BELFRY_ESCAPING_ALLOW_UTF8 && i < f->label_count; i++) {
-        const char *name = f->label_names[i];
-        if (!belfry__name_is_plain(name, strlen(name), false) ||
-            (escaping == BELFRY_ESCAPING_DOTS && strchr(name, '_')))
-            return false;
-    }
-    return true;
+        f->openmetrics_name_len -= suffix_len;
 }
 
 /* The name is laid out in o->name. */
@@ -273,39 +289,34 @@ static struct shown_family family_shown(struct output *o, const belfry_emitter *
     f.name = o->name.failed ? "" : o->name.ptr;
     f.name_len = o->name.failed ? 0 : f.name_len;
     f.is_quoted = !belfry__name_is_plain(f.name, f.name_len, true);
-    f.labels_as_they = labels_as_they(p->family, o->escaping);
+    f.unit = p->family ? atomic_load_explicit(&p->family->unit, memory_order_acquire) : NULL;
     name_for_openmetrics(&f, e, p);
     return f;
 }
 
 /* --- writing --- */
 
-void belfry__histogram_read(struct histogram_reading *out, const struct metric *m)
-{
-    uint64_t count = 0;
-    out->bucket_count = m->family->bound_count + 1;
-    for (size_t i = 0; i < out->bucket_count; i++) {
-        count += belfry__cell_sum(m->cells + HISTOGRAM_FIRST_BUCKET_CELL + (uint32_t)i);
-        out->cumulative[i] = count;
-    }
-    out->sum = belfry__cell_sum_double(m->cells + HISTOGRAM_SUM_CELL);
-}
-
+/* By label values, one after the other. */
 static int metric_compare(const void *a, const void *b)
 {
-    return strcmp((*(const struct metric *const *)a)->labels,
-                  (*(const struct metric *const *)b)->labels);
+    const struct metric *x = *(const struct metric *const *)a,
+                        *y = *(const struct metric *const *)b;
+    const char *v = metric_values(x), *w = metric_values(y);
+    for (size_t i = 0; i < x->family->label_count; i++) {
+        int c = strcmp(v, w);
+        if (c)
+            return c;
+        v += strlen(v) + 1;
+        w += strlen(w) + 1;
+    }
+    return 0;
 }
 
 static bool write_children(struct output *o, const struct shown_family *shown, struct family *f)
 {
-    pthread_mutex_lock(&f->mutex);
-    size_t count = f->child_count;
-    struct metric **children = malloc((count ? count : 1) * sizeof(children[0]));
-    if (children && count)
-        memcpy(children, f->children, count * sizeof(children[0]));
-    pthread_mutex_unlock(&f->mutex);
-    if (!children)
+    const struct metric **children;
+    size_t count;
+    if (!belfry__family_children(f, &children, &count))
         return false;
     if (count > 1)
         qsort(children, count, sizeof(children[0]), metric_compare);
@@ -374,8 +385,8 @@ static bool write_all(struct output *o, const belfry_emitter *e)
     bool ok = true;
     for (size_t i = 0; ok && i < e->count && !o->refused;) {
         i += write_family(o, e, i, &ok);
-        ok = ok && !o->text.failed && !o->name.failed && !o->labels.failed && !o->bounds.failed &&
-             !o->key.failed;
+        ok = ok && !o->text.failed && !o->name.failed && !o->heads.failed && !o->labels.failed &&
+             !o->bounds.failed && !o->key.failed && !o->failed;
         if (ok)
             belfry__output_flush(o, FLUSH_BYTES);
     }
@@ -396,12 +407,14 @@ belfry_status belfry_registry_write(belfry_registry *r, const belfry_exposition 
     if ((unsigned)how->format > BELFRY_FORMAT_PROTOBUF ||
         (unsigned)how->escaping > BELFRY_ESCAPING_VALUES || !write ||
         (how->name_count && !how->names))
-        return BELFRY_ERROR_FORMAT;
+        return belfry__fail_plainly(BELFRY_ERROR_FORMAT);
     if (!r)
         r = belfry_registry_default();
     struct output *o = r ? calloc(1, sizeof(*o)) : NULL;
     if (!o)
-        return BELFRY_ERROR_MEMORY;
+        return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
+    o->registry = r;
+    o->shows_created = atomic_load_explicit(&r->shows_created, memory_order_relaxed);
     o->write = write;
     o->arg = arg;
     o->escaping = how->escaping;
@@ -412,13 +425,14 @@ belfry_status belfry_registry_write(belfry_registry *r, const belfry_exposition 
     belfry_emitter e = {0};
     bool ok = gather(r, &e, how) && write_all(o, &e);
     belfry_status status = !ok ? BELFRY_ERROR_MEMORY : o->refused ? BELFRY_ERROR_WRITE : BELFRY_OK;
-    struct text *texts[] = {&o->text, &o->name, &o->labels, &o->bounds,
-                            &o->key,  &e.names, &e.records};
+    struct text *texts[] = {&o->text,   &o->name, &o->heads, &o->labels,
+                            &o->bounds, &o->key,  &e.names,  &e.records};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         belfry__text_deinit(texts[i]);
     free(e.pieces);
+    belfry__histogram_reading_deinit(&o->histogram);
     free(o);
-    return status;
+    return status == BELFRY_OK ? status : belfry__fail_plainly(status);
 }
 
 belfry_status belfry_registry_write_text(belfry_registry *r,

@@ -11,20 +11,13 @@
 struct shown_family {
     const char *name; /* escaped; what is still no plain name stands in quotes */
     size_t name_len;
-    bool is_quoted;      /* then it is escaped for that too, but for protobuf */
-    bool labels_as_they; /* are: children's prepared label texts serve */
+    bool is_quoted; /* then it is escaped for that too, but for protobuf */
     const char *help;
     belfry_metric_type type;
     const char *openmetrics_type; /* "unknown" for a counter whose name does not end with _total */
     size_t openmetrics_name_len;  /* of `name`: without that _total */
     const struct family *family;  /* NULL: a collector's */
-};
-
-/* A histogram at one moment. */
-struct histogram_reading {
-    uint64_t cumulative[BELFRY_BUCKETS_MAX + 1]; /* the last one is +Inf: all */
-    size_t bucket_count;                         /* with +Inf */
-    double sum;
+    const char *unit;             /* NULL: none */
 };
 
 /* One sample of a collector. Strings are UTF-8, not escaped. */
@@ -42,10 +35,15 @@ struct output {
     bool refused;
     const struct format *format;
     belfry_escaping escaping;
-    bool is_openmetrics;
+    bool is_openmetrics, shows_created;
+    const belfry_registry *registry; /* whose constant labels all samples have */
 
-    struct text name, labels, bounds; /* reused: of this family, of this child, of `bounds_of` */
+    /* Reused: of this family (heads: constant labels, then what stands before each label's value), of this child, of
+     * `bounds_of`. */
+    struct text name, heads, labels, bounds;
+    size_t head_ends[BELFRY_LABELS_MAX + 1]; /* in `heads` */
     struct histogram_reading histogram;
+    bool failed; /* a metric could not be read for want of memory */
     const struct family *bounds_of;
     size_t bound_ends[BELFRY_BUCKETS_MAX + 1]; /* in `bounds` */
 
@@ -70,8 +68,6 @@ extern const struct format belfry__format_lines, belfry__format_protobuf;
 
 /* Writes text out when there is enough of it. */
 void belfry__output_flush(struct output *o, size_t bytes_min);
-/* All buckets and the sum; the count is the last bucket, so the two always agree, whatever is observed meanwhile. */
-void belfry__histogram_read(struct histogram_reading *out, const struct metric *m);
 
 /* Appends the name as the escaping writes it. */
 void belfry__name_escape(struct text *t, const char *name, belfry_escaping escaping);

@@ -39,7 +39,8 @@ static const struct {
 } KINDS[] = {
     [BELFRY_COUNTER] = {0, METRIC_COUNTER},     [BELFRY_GAUGE] = {1, METRIC_GAUGE},
     [BELFRY_HISTOGRAM] = {4, METRIC_HISTOGRAM}, [BELFRY_SUMMARY] = {2, METRIC_SUMMARY},
-    [BELFRY_UNTYPED] = {3, METRIC_UNTYPED},
+    [BELFRY_UNTYPED] = {3, METRIC_UNTYPED},     [BELFRY_INFO] = {1, METRIC_GAUGE},
+    [BELFRY_STATESET] = {1, METRIC_GAUGE},
 };
 
 /* --- the wire --- */
@@ -145,36 +146,94 @@ static void protobuf_family_begin(struct output *o, const struct shown_family *f
 
 static void histogram_write(struct output *o, const struct metric *m)
 {
-    struct histogram_reading *h = &o->histogram;
+    const belfry_histogram *h = (const belfry_histogram *)m;
+    struct histogram_reading *reading = &o->histogram;
     struct text *t = &o->text;
-    belfry__histogram_read(h, m);
+    uint64_t cumulative = 0;
+    if (!belfry__histogram_read(h, reading)) {
+        o->failed = true;
+        return;
+    }
     size_t at = message_begin(t, METRIC_HISTOGRAM);
-    write_varint(t, SAMPLE_COUNT, h->cumulative[h->bucket_count - 1]);
-    write_double(t, SAMPLE_SUM, h->sum);
-    for (size_t i = 0; i + 1 < h->bucket_count; i++) { /* +Inf is the count */
+    write_varint(t, SAMPLE_COUNT, reading->count);
+    write_double(t, SAMPLE_SUM, reading->sum);
+    for (size_t i = 0; i < h->bound_count; i++) { /* +Inf is the count */
         size_t bucket = message_begin(t, HISTOGRAM_BUCKET);
-        write_varint(t, BUCKET_COUNT, h->cumulative[i]);
+        cumulative += reading->classic[i];
+        write_varint(t, BUCKET_COUNT, cumulative);
         write_double(t, BUCKET_BOUND, m->family->bounds[i]);
         message_end(t, bucket);
     }
     message_end(t, at);
 }
 
-static void protobuf_metric(struct output *o, const struct shown_family *f, const struct metric *m)
+static void summary_write(struct output *o, const struct metric *m)
 {
-    size_t at = message_begin(&o->text, FAMILY_METRIC);
-    const char *value = m->raw;
-    (void)f;
+    double values[BELFRY_QUANTILES_MAX], sum;
+    uint64_t count;
+    struct text *t = &o->text;
+    if (!belfry__summary_read((const belfry_summary *)m, values, &count, &sum)) {
+        o->failed = true;
+        return;
+    }
+    size_t at = message_begin(t, METRIC_SUMMARY);
+    write_varint(t, SAMPLE_COUNT, count);
+    write_double(t, SAMPLE_SUM, sum);
+    for (size_t i = 0; i < m->family->quantile_count; i++) {
+        size_t quantile = message_begin(t, SUMMARY_QUANTILE);
+        write_double(t, QUANTILE, m->family->quantiles[i]);
+        write_double(t, QUANTILE_VALUE, values[i]);
+        message_end(t, quantile);
+    }
+    message_end(t, at);
+}
+
+static void constant_labels_write(struct output *o)
+{
+    for (size_t i = 0; i < o->registry->label_count; i++)
+        label_write(o, o->registry->labels[i].name, o->registry->labels[i].value);
+}
+
+static void metric_labels_write(struct output *o, const struct metric *m)
+{
+    const char *value = metric_values(m);
+    constant_labels_write(o);
     for (size_t i = 0; i < m->family->label_count; i++) {
         label_write(o, m->family->label_names[i], value);
         value += strlen(value) + 1;
     }
+}
+
+/* One metric per state. */
+static void stateset_write(struct output *o, const struct metric *m)
+{
+    for (size_t i = 0; i < m->family->state_count; i++) {
+        size_t at = message_begin(&o->text, FAMILY_METRIC);
+        metric_labels_write(o, m);
+        label_write(o, m->family->name, m->family->states[i]);
+        value_write(&o->text, BELFRY_STATESET,
+                    belfry_stateset_holds((const belfry_stateset *)m, i));
+        message_end(&o->text, at);
+    }
+}
+
+static void protobuf_metric(struct output *o, const struct shown_family *f, const struct metric *m)
+{
+    (void)f;
+    if (m->family->type == BELFRY_STATESET) {
+        stateset_write(o, m);
+        return;
+    }
+    size_t at = message_begin(&o->text, FAMILY_METRIC);
+    metric_labels_write(o, m);
     if (m->family->type == BELFRY_HISTOGRAM)
         histogram_write(o, m);
+    else if (m->family->type == BELFRY_SUMMARY)
+        summary_write(o, m);
     else if (m->family->type == BELFRY_COUNTER)
         value_write(&o->text, BELFRY_COUNTER, belfry_counter_value((const belfry_counter *)m));
     else
-        value_write(&o->text, BELFRY_GAUGE, belfry_gauge_value((const belfry_gauge *)m));
+        value_write(&o->text, m->family->type, belfry_gauge_value((const belfry_gauge *)m));
     message_end(&o->text, at);
 }
 
@@ -215,6 +274,7 @@ static const char *labels_split(struct output *o, const struct emitted *e, const
 
 static void labels_write(struct output *o)
 {
+    constant_labels_write(o);
     for (size_t at = 0; !o->labels.failed && at < o->labels.len;) {
         const char *name = o->labels.ptr + at, *value = name + strlen(name) + 1;
         label_write(o, name, value);

@@ -1,130 +1,171 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metric.c: the updates, which are what a host pays for. Each begins with the NULL test that lets a
- * program run on when its registration failed. */
-#include "instrument/cells.h"
+/* metric.c: updates of counters, gauges and state sets, which are what a host pays for. Each begins with the NULL test that lets
+ * a program run on when its registration failed. */
 #include "instrument/registry.h"
+#include "instrument/status.h"
 
-#include <math.h>
-
-enum { COUNTER_WHOLE_CELL, COUNTER_DOUBLE_CELL };
-
-void belfry_counter_add(belfry_counter *counter, uint64_t by)
+static NOINLINE belfry_status fail_null(void)
 {
-    if (!counter)
-        return;
-    _Atomic uint64_t *own = cells_own(counter->metric.cells);
-    if (LIKELY(own != NULL))
-        cell_add(own + COUNTER_WHOLE_CELL, by);
+    return belfry__fail_plainly(BELFRY_ERROR_NULL);
 }
 
-void belfry_counter_inc(belfry_counter *counter)
+/* An update that found no cells: the thread had no memory for them. */
+static NOINLINE belfry_status fail_memory(void)
 {
-    if (!counter)
-        return;
-    _Atomic uint64_t *own = cells_own(counter->metric.cells);
-    if (LIKELY(own != NULL))
-        cell_add(own + COUNTER_WHOLE_CELL, 1);
+    return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
 }
 
-void belfry_counter_add_double(belfry_counter *counter, double by)
+/* --- counters --- */
+
+static inline belfry_status counter_add(belfry_counter *counter, uint64_t by)
 {
-    if (!counter || !(by >= 0) || isinf(by))
-        return;
-    _Atomic uint64_t *own = cells_own(counter->metric.cells);
-    if (LIKELY(own != NULL))
-        cell_add_double(own + COUNTER_DOUBLE_CELL, by);
+    if (UNLIKELY(!counter))
+        return fail_null();
+    _Atomic uint64_t *mine = cells_mine(&counter->metric.cells, counter->base);
+    if (UNLIKELY(!mine))
+        return fail_memory();
+    cell_add(mine + COUNTER_WHOLE_CELL, by);
+    if (EXEMPLAR_IS_SET(belfry__block))
+        belfry__exemplar_store_current(&counter->exemplar, (double)by);
+    return BELFRY_OK;
+}
+
+belfry_status belfry_counter_add(belfry_counter *counter, uint64_t by)
+{
+    return counter_add(counter, by);
+}
+
+belfry_status belfry_counter_inc(belfry_counter *counter)
+{
+    return counter_add(counter, 1);
+}
+
+/* Adds a checked number. Whole ones go where they stay exact. */
+static belfry_status counter_add_number(belfry_counter *counter, double by)
+{
+    _Atomic uint64_t *mine = cells_mine(&counter->metric.cells, counter->base);
+    if (UNLIKELY(!mine))
+        return fail_memory();
+    if (by < 0x1p53 && (double)(uint64_t)by == by)
+        cell_add(mine + COUNTER_WHOLE_CELL, (uint64_t)by);
+    else
+        cell_add_double(mine + COUNTER_DOUBLE_CELL, by);
+    return BELFRY_OK;
+}
+
+static belfry_status counter_check(const belfry_counter *counter, double by)
+{
+    if (UNLIKELY(!counter))
+        return fail_null();
+    if (UNLIKELY(!(by >= 0) || !is_finite_double(by)))
+        return belfry__fail(BELFRY_ERROR_VALUE, "counter \"%s\" cannot have %g added",
+                            counter->metric.family->name, by);
+    return BELFRY_OK;
+}
+
+belfry_status belfry_counter_add_double(belfry_counter *counter, double by)
+{
+    belfry_status status = counter_check(counter, by);
+    if (status == BELFRY_OK)
+        status = counter_add_number(counter, by);
+    if (status == BELFRY_OK && EXEMPLAR_IS_SET(belfry__block))
+        belfry__exemplar_store_current(&counter->exemplar, by);
+    return status;
+}
+
+belfry_status belfry_counter_add_exemplar(belfry_counter *counter, double by,
+                                          const belfry_label *labels, size_t label_count)
+{
+    belfry_status status = counter_check(counter, by);
+    if (status == BELFRY_OK)
+        status = belfry__exemplar_check(labels, label_count);
+    if (status == BELFRY_OK)
+        status = counter_add_number(counter, by);
+    if (status == BELFRY_OK)
+        belfry__exemplar_store(&counter->exemplar, by, labels, label_count);
+    return status;
 }
 
 double belfry_counter_value(const belfry_counter *counter)
 {
     if (!counter)
         return 0;
-    return (double)belfry__cell_sum(counter->metric.cells + COUNTER_WHOLE_CELL) +
-           belfry__cell_sum_double(counter->metric.cells + COUNTER_DOUBLE_CELL);
+    const struct cells *cells = &counter->metric.cells;
+    return (double)belfry__cells_sum(cells, counter->base, COUNTER_WHOLE_CELL) +
+           belfry__cells_sum_double(cells, counter->base, COUNTER_DOUBLE_CELL);
 }
 
-void belfry_gauge_set(belfry_gauge *gauge, double value)
+/* --- gauges --- */
+
+belfry_status belfry_gauge_set(belfry_gauge *gauge, double value)
 {
-    if (gauge)
-        atomic_store_explicit(&gauge->metric.bits, bits_from_double(value), memory_order_relaxed);
+    if (UNLIKELY(!gauge))
+        return fail_null();
+    atomic_store_explicit(&gauge->bits, bits_from_double(value), memory_order_relaxed);
+    return BELFRY_OK;
 }
 
-void belfry_gauge_add(belfry_gauge *gauge, double by)
+belfry_status belfry_gauge_add(belfry_gauge *gauge, double by)
 {
-    if (!gauge)
-        return;
-    uint64_t old = atomic_load_explicit(&gauge->metric.bits, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&gauge->metric.bits, &old,
+    if (UNLIKELY(!gauge))
+        return fail_null();
+    uint64_t old = atomic_load_explicit(&gauge->bits, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&gauge->bits, &old,
                                                   bits_from_double(double_from_bits(old) + by),
                                                   memory_order_relaxed, memory_order_relaxed))
         ;
+    return BELFRY_OK;
 }
 
-void belfry_gauge_inc(belfry_gauge *gauge)
+belfry_status belfry_gauge_inc(belfry_gauge *gauge)
 {
-    belfry_gauge_add(gauge, 1);
+    return belfry_gauge_add(gauge, 1);
 }
 
-void belfry_gauge_dec(belfry_gauge *gauge)
+belfry_status belfry_gauge_dec(belfry_gauge *gauge)
 {
-    belfry_gauge_add(gauge, -1);
+    return belfry_gauge_add(gauge, -1);
 }
 
 double belfry_gauge_value(const belfry_gauge *gauge)
 {
-    return gauge ? double_from_bits(atomic_load_explicit(&gauge->metric.bits, memory_order_relaxed))
-                 : 0;
+    return gauge ? double_from_bits(atomic_load_explicit(&gauge->bits, memory_order_relaxed)) : 0;
 }
 
-/* The number of bounds below `value`: its bucket (le: a value on a bound belongs to it). Halving without
- * a branch on the value, which no predictor could learn. */
-static size_t bucket_of(const double *bounds, size_t count, double value)
+/* --- state sets --- */
+
+static belfry_status stateset_check(const belfry_stateset *s, size_t state)
 {
-    const double *base = bounds;
-    while (count > 1) {
-        size_t half = count / 2;
-        base += base[half - 1] < value ? half : 0;
-        count -= half;
-    }
-    return (size_t)(base - bounds) + (base[0] < value);
+    if (UNLIKELY(!s))
+        return fail_null();
+    if (UNLIKELY(state >= s->metric.family->state_count))
+        return belfry__fail(BELFRY_ERROR_VALUE, "\"%s\" has no state %zu: it has 0 to %zu",
+                            s->metric.family->name, state, s->metric.family->state_count - 1);
+    return BELFRY_OK;
 }
 
-void belfry_histogram_observe(belfry_histogram *histogram, double value)
+belfry_status belfry_stateset_set(belfry_stateset *s, size_t state, bool holds)
 {
-    if (!histogram || isnan(value))
-        return;
-    const struct metric *m = &histogram->metric;
-    _Atomic uint64_t *own = cells_own(m->cells);
-    if (UNLIKELY(own == NULL))
-        return;
-    cell_add_double(own + HISTOGRAM_SUM_CELL, value);
-    cell_add(own + HISTOGRAM_FIRST_BUCKET_CELL + bucket_of(m->bounds, m->bound_count, value), 1);
+    belfry_status status = stateset_check(s, state);
+    if (status == BELFRY_OK && holds)
+        atomic_fetch_or_explicit(&s->bits, UINT64_C(1) << state, memory_order_relaxed);
+    else if (status == BELFRY_OK)
+        atomic_fetch_and_explicit(&s->bits, ~(UINT64_C(1) << state), memory_order_relaxed);
+    return status;
 }
 
-uint64_t belfry_histogram_count(const belfry_histogram *histogram)
+belfry_status belfry_stateset_only(belfry_stateset *s, size_t state)
 {
-    uint64_t count = 0;
-    for (size_t i = 0; histogram && i <= histogram->metric.bound_count; i++)
-        count +=
-            belfry__cell_sum(histogram->metric.cells + HISTOGRAM_FIRST_BUCKET_CELL + (uint32_t)i);
-    return count;
+    belfry_status status = stateset_check(s, state);
+    if (status == BELFRY_OK)
+        atomic_store_explicit(&s->bits, UINT64_C(1) << state, memory_order_relaxed);
+    return status;
 }
 
-double belfry_histogram_sum(const belfry_histogram *histogram)
+bool belfry_stateset_holds(const belfry_stateset *s, size_t state)
 {
-    return histogram ? belfry__cell_sum_double(histogram->metric.cells + HISTOGRAM_SUM_CELL) : 0;
-}
-
-void belfry_buckets_exponential(double *out, size_t count, double start, double factor)
-{
-    for (size_t i = 0; i < count; i++, start *= factor)
-        out[i] = start;
-}
-
-void belfry_buckets_linear(double *out, size_t count, double start, double width)
-{
-    for (size_t i = 0; i < count; i++)
-        out[i] = start + (double)i * width;
+    return s && state < s->metric.family->state_count &&
+           atomic_load_explicit(&s->bits, memory_order_relaxed) >> state & 1;
 }
 
 uint64_t belfry_updates_lost(void)

@@ -1,569 +1,601 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry.c: what is registered, and the children of families. A family is built whole, then added
- * under the registry's lock; so every failure leaves the registry as it was. */
+/* registry.c: what is registered, and the calls that register. A family is built whole, then added under the lock; so every
+ * failure leaves the registry as it was. */
 #include "instrument/registry.h"
 
-#include "instrument/cells.h"
-#include "instrument/text.h"
+#include "instrument/family.h"
+#include "instrument/lock.h"
+#include "instrument/status.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FAMILY_COUNT_MAX = 100000, NAME_BYTES_MAX = 512, SLOT_COUNT_MIN = 16 };
+enum { FAMILY_COUNT_MAX = 1000000, NAME_SLOTS_MIN = 64, SUFFIX_COUNT_MAX = 4 };
 
-const double belfry_buckets_seconds[BELFRY_BUCKETS_SECONDS_COUNT] = {
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
-
-const char *belfry_status_text(belfry_status status)
-{
-    static const char *const texts[] = {
-        [BELFRY_OK] = "done",
-        [BELFRY_ERROR_NAME] = "the name of the metric or of a label is not valid",
-        [BELFRY_ERROR_EXISTS] = "a metric with this name is registered already",
-        [BELFRY_ERROR_LABELS] = "the labels are missing, too many or repeated",
-        [BELFRY_ERROR_BUCKETS] = "the bucket bounds do not ascend, are not numbers or are too many",
-        [BELFRY_ERROR_LIMIT] = "there are too many metrics",
-        [BELFRY_ERROR_MEMORY] = "there is not enough memory",
-        [BELFRY_ERROR_WRITE] = "the output was refused",
-        [BELFRY_ERROR_FORMAT] = "an argument has a value that is not known",
-        [BELFRY_ERROR_SYSTEM] = "a file could not be opened or a thread not be started",
-    };
-    size_t i = (size_t)status;
-    return i < sizeof(texts) / sizeof(texts[0]) && texts[i] ? texts[i] : "unknown status";
-}
-
-/* --- names --- */
-
-static bool is_name(const char *name, bool colons)
-{
-    if (!name || !name[0] || (name[0] >= '0' && name[0] <= '9'))
-        return false;
-    size_t len = 0;
-    for (; name[len]; len++) {
-        char c = name[len];
-        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '_' || (c == ':' && colons);
-        if (!ok || len == NAME_BYTES_MAX)
-            return false;
-    }
-    return true;
-}
-
-bool belfry__is_metric_name(const char *name)
-{
-    return is_name(name, true);
-}
-
-bool belfry__is_label_name(const char *name)
-{
-    return is_name(name, false) && strncmp(name, "__", 2) != 0;
-}
-
-/* --- a family's life --- */
-
-static void metric_free(struct metric *m)
-{
-    if (!m)
-        return;
-    if (m->family->type == BELFRY_COUNTER)
-        belfry__cells_give(m->cells, 2);
-    else if (m->family->type == BELFRY_HISTOGRAM)
-        belfry__cells_give(m->cells, m->bound_count + 2);
-    free(m->labels);
-    free(m->raw);
-    free(m);
-}
-
-static void strings_free(char **strings, size_t count)
-{
-    for (size_t i = 0; strings && i < count; i++)
-        free(strings[i]);
-    free(strings);
-}
-
-static void family_free(struct family *f)
-{
-    if (!f)
-        return;
-    for (size_t i = 0; i < f->child_count; i++)
-        metric_free(f->children[i]);
-    free(f->children);
-    free(f->slots);
-    strings_free(f->label_names, f->label_count);
-    free(f->bounds);
-    free(f->name);
-    free(f->help);
-    (void)pthread_mutex_destroy(&f->mutex); /* nobody may hold it: the registry goes */
-    free(f);
-}
-
-static belfry_status labels_copy(struct family *f, const char *const *names, size_t count)
-{
-    f->label_names = calloc(count ? count : 1, sizeof(f->label_names[0]));
-    if (!f->label_names)
-        return BELFRY_ERROR_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        if (!belfry__is_label_name(names[i]) ||
-            (f->type == BELFRY_HISTOGRAM && strcmp(names[i], "le") == 0))
-            return BELFRY_ERROR_NAME;
-        for (size_t earlier = 0; earlier < i; earlier++) {
-            if (strcmp(names[i], names[earlier]) == 0)
-                return BELFRY_ERROR_LABELS;
-        }
-        f->label_names[i] = strdup(names[i]);
-        f->label_count = i + 1;
-        if (!f->label_names[i])
-            return BELFRY_ERROR_MEMORY;
-    }
-    return BELFRY_OK;
-}
-
-static belfry_status bounds_copy(struct family *f, const double *bounds, size_t count)
-{
-    if (!bounds) {
-        bounds = belfry_buckets_seconds;
-        count = BELFRY_BUCKETS_SECONDS_COUNT;
-    }
-    if (count > 0 && isinf(bounds[count - 1]) && bounds[count - 1] > 0)
-        count--;
-    if (count == 0 || count > BELFRY_BUCKETS_MAX)
-        return BELFRY_ERROR_BUCKETS;
-    for (size_t i = 0; i < count; i++) {
-        if (!isfinite(bounds[i]) || (i > 0 && !(bounds[i - 1] < bounds[i])))
-            return BELFRY_ERROR_BUCKETS;
-    }
-    f->bounds = calloc(count, sizeof(f->bounds[0]));
-    if (!f->bounds)
-        return BELFRY_ERROR_MEMORY;
-    memcpy(f->bounds, bounds, count * sizeof(bounds[0]));
-    f->bound_count = count;
-    return BELFRY_OK;
-}
-
-struct family_spec {
-    const char *name, *help;
-    belfry_metric_type type;
-    const char *const *label_names;
-    size_t label_count;
-    const double *bounds;
-    size_t bound_count;
+/* The name of a sample: the family's, and a suffix. */
+struct sample_name {
+    struct family *family; /* NULL: empty, or was taken out (hash 1) */
+    uint32_t hash;
+    uint8_t suffix;
 };
 
-static belfry_status family_new(struct family **out, const struct family_spec *spec)
+static const char *const SUFFIXES[SUFFIX_COUNT_MAX] = {"", "_sum", "_count", "_bucket"};
+
+/* How many of the suffixes a family's samples have. */
+static size_t suffix_count(const struct family *f)
 {
-    *out = NULL;
-    if (!belfry__is_metric_name(spec->name))
-        return BELFRY_ERROR_NAME;
-    if (spec->label_count > BELFRY_LABELS_MAX)
-        return BELFRY_ERROR_LABELS;
-    struct family *f = calloc(1, sizeof(*f));
-    if (!f)
-        return BELFRY_ERROR_MEMORY;
-    if (pthread_mutex_init(&f->mutex, NULL) != 0) {
-        free(f);
-        return BELFRY_ERROR_MEMORY;
-    }
-    f->type = spec->type;
-    f->name = strdup(spec->name);
-    f->help = strdup(spec->help ? spec->help : "");
-    belfry_status status = f->name && f->help ? BELFRY_OK : BELFRY_ERROR_MEMORY;
-    if (status == BELFRY_OK)
-        status = labels_copy(f, spec->label_names, spec->label_count);
-    if (status == BELFRY_OK && spec->type == BELFRY_HISTOGRAM)
-        status = bounds_copy(f, spec->bounds, spec->bound_count);
-    if (status == BELFRY_OK)
-        *out = f;
-    else
-        family_free(f);
-    return status;
+    return f->type == BELFRY_HISTOGRAM ? 4 : f->type == BELFRY_SUMMARY ? 3 : 1;
 }
 
-/* --- children --- */
-
-static uint64_t hash_bytes(const char *bytes, size_t len)
-{
-    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a, 64 bit */
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)bytes[i]) * UINT64_C(1099511628211);
-    return h ^ h >> 32;
-}
-
-/* The values, each with its NUL, one after the other. False without memory. */
-static bool raw_from(struct text *raw, const struct family *f, const char *const *values)
-{
-    for (size_t i = 0; i < f->label_count; i++) {
-        const char *value = values && values[i] ? values[i] : "";
-        belfry__text_append(raw, value, strlen(value) + 1);
-    }
-    return !raw->failed;
-}
-
-/* Renders a="x",b="y". *as_is tells whether the values are shown as they were given. */
-static char *labels_render(const struct family *f, const char *raw, bool *as_is)
-{
-    struct text t = {0};
-    *as_is = true;
-    for (size_t i = 0; i < f->label_count; i++) {
-        if (i > 0)
-            belfry__text_byte(&t, ',');
-        belfry__text_string(&t, f->label_names[i]);
-        belfry__text_append(&t, "=\"", 2);
-        *as_is = belfry__text_escaped(&t, raw, true, BELFRY_LABEL_VALUE_BYTES_MAX) && *as_is;
-        belfry__text_byte(&t, '"');
-        raw += strlen(raw) + 1;
-    }
-    belfry__text_byte(&t, '\0');
-    if (t.failed)
-        belfry__text_deinit(&t);
-    return t.ptr;
-}
-
-static struct metric *child_find_locked(const struct family *f, const char *raw, size_t raw_bytes,
-                                        uint64_t hash)
-{
-    if (f->slot_count == 0)
-        return NULL;
-    for (size_t slot = hash & (f->slot_count - 1); f->slots[slot];
-         slot = (slot + 1) & (f->slot_count - 1)) {
-        struct metric *m = f->children[f->slots[slot] - 1];
-        if (m->hash == hash && m->raw_bytes == raw_bytes &&
-            (raw_bytes == 0 || memcmp(m->raw, raw, raw_bytes) == 0))
-            return m;
-    }
-    return NULL;
-}
-
-/* Different raw values may look the same once cut or cleaned: they are one child. Rare, so a walk. */
-static struct metric *child_find_shown_locked(const struct family *f, const char *labels)
-{
-    for (size_t i = 0; i < f->child_count; i++) {
-        if (strcmp(f->children[i]->labels, labels) == 0)
-            return f->children[i];
-    }
-    return NULL;
-}
-
-static void slot_put(struct family *f, size_t child)
-{
-    size_t slot = f->children[child]->hash & (f->slot_count - 1);
-    while (f->slots[slot])
-        slot = (slot + 1) & (f->slot_count - 1);
-    f->slots[slot] = (uint32_t)child + 1;
-}
-
-/* Room for one more child and its slot. */
-static bool children_grow_locked(struct family *f)
-{
-    if (f->child_count == f->child_capacity) {
-        size_t capacity = f->child_capacity ? f->child_capacity * 2 : 1;
-        struct metric **children = realloc(f->children, capacity * sizeof(children[0]));
-        if (!children)
-            return false;
-        f->children = children;
-        f->child_capacity = capacity;
-    }
-    if ((f->child_count + 1) * 2 <= f->slot_count)
-        return true;
-    size_t slot_count = f->slot_count ? f->slot_count * 2 : f->label_count ? SLOT_COUNT_MIN : 2;
-    uint32_t *slots = calloc(slot_count, sizeof(slots[0]));
-    if (!slots)
-        return false;
-    free(f->slots);
-    f->slots = slots;
-    f->slot_count = slot_count;
-    for (size_t i = 0; i < f->child_count; i++)
-        slot_put(f, i);
-    return true;
-}
-
-static bool metric_take_cells(struct metric *m, const struct family *f)
-{
-    if (f->type == BELFRY_COUNTER)
-        return belfry__cells_take(&m->cells, 2);
-    if (f->type == BELFRY_HISTOGRAM)
-        return belfry__cells_take(&m->cells, f->bound_count + 2);
-    return true;
-}
-
-/* Takes labels and raw, also when it fails. */
-static struct metric *child_add_locked(struct family *f, char *labels, char *raw, size_t raw_bytes,
-                                       uint64_t hash)
-{
-    struct metric *m = calloc(1, sizeof(*m));
-    if (!m || !labels || !raw || !children_grow_locked(f) || !metric_take_cells(m, f)) {
-        free(m);
-        free(labels);
-        free(raw);
-        return NULL;
-    }
-    m->family = f;
-    m->labels = labels;
-    m->raw = raw;
-    m->raw_bytes = raw_bytes;
-    m->hash = hash;
-    m->bounds = f->bounds;
-    m->bound_count = (uint32_t)f->bound_count;
-    f->children[f->child_count] = m;
-    slot_put(f, f->child_count);
-    f->child_count++;
-    return m;
-}
-
-static struct metric *family_overflow_locked(struct family *f)
-{
-    if (!f->overflow) {
-        const char *values[BELFRY_LABELS_MAX];
-        for (size_t i = 0; i < BELFRY_LABELS_MAX; i++)
-            values[i] = "overflow";
-        struct text raw = {0};
-        bool as_is;
-        if (!raw_from(&raw, f, values)) {
-            belfry__text_deinit(&raw);
-            return NULL;
-        }
-        uint64_t hash = hash_bytes(raw.ptr, raw.len);
-        f->overflow = child_find_locked(f, raw.ptr, raw.len, hash);
-        if (f->overflow)
-            belfry__text_deinit(&raw);
-        else
-            f->overflow =
-                child_add_locked(f, labels_render(f, raw.ptr, &as_is), raw.ptr, raw.len, hash);
-    }
-    return f->overflow;
-}
-
-/* The key is not there yet. Takes raw. */
-static struct metric *child_new_locked(struct family *f, struct text *raw, uint64_t hash)
-{
-    bool as_is;
-    char *labels = labels_render(f, raw->ptr ? raw->ptr : "", &as_is);
-    f->has_cleaned = f->has_cleaned || !as_is;
-    struct metric *shown = labels && f->has_cleaned ? child_find_shown_locked(f, labels) : NULL;
-    if (labels && !shown && f->child_count < BELFRY_CHILDREN_MAX)
-        return child_add_locked(f, labels, raw->ptr ? raw->ptr : strdup(""), raw->len, hash);
-    free(labels);
-    belfry__text_deinit(raw);
-    return shown ? shown : labels ? family_overflow_locked(f) : NULL;
-}
-
-static struct metric *family_with(struct family *f, const char *const *values)
-{
-    if (!f)
-        return NULL;
-    struct text raw = {0};
-    if (!raw_from(&raw, f, values)) {
-        belfry__text_deinit(&raw);
-        return NULL;
-    }
-    uint64_t hash = hash_bytes(raw.ptr, raw.len);
-    pthread_mutex_lock(&f->mutex);
-    struct metric *m = child_find_locked(f, raw.ptr, raw.len, hash);
-    if (m)
-        belfry__text_deinit(&raw);
-    else
-        m = child_new_locked(f, &raw, hash);
-    pthread_mutex_unlock(&f->mutex);
-    return m;
-}
-
-/* --- the registry --- */
+/* --- a registry's life --- */
 
 belfry_registry *belfry_registry_new(void)
 {
-    belfry_registry *r = calloc(1, sizeof(*r));
-    if (r && pthread_mutex_init(&r->mutex, NULL) != 0) {
-        free(r);
-        return NULL;
-    }
-    return r;
+    return calloc(1, sizeof(belfry_registry));
 }
 
-static belfry_registry *default_registry;
-static pthread_once_t default_once = PTHREAD_ONCE_INIT;
-
-static void default_make(void)
-{
-    default_registry = belfry_registry_new();
-}
+static _Atomic(belfry_registry *) default_registry;
 
 belfry_registry *belfry_registry_default(void)
 {
-    pthread_once(&default_once, default_make);
-    return default_registry;
+    belfry_registry *r = atomic_load_explicit(&default_registry, memory_order_acquire);
+    if (r)
+        return r;
+    belfry_registry *made = belfry_registry_new();
+    if (made && !atomic_compare_exchange_strong_explicit(
+                    &default_registry, &r, made, memory_order_acq_rel, memory_order_acquire))
+        free(made);
+    else
+        r = made;
+    return r;
+}
+
+static void labels_free(belfry_label *labels, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free((char *)(uintptr_t)labels[i].name); /* our copies */
+        free((char *)(uintptr_t)labels[i].value);
+    }
+    free(labels);
 }
 
 void belfry_registry_free(belfry_registry *r)
 {
-    if (!r || r == default_registry)
+    if (!r || r == atomic_load_explicit(&default_registry, memory_order_acquire))
         return;
     for (size_t i = 0; i < r->collector_count; i++) {
         if (r->collectors[i].release)
             r->collectors[i].release(r->collectors[i].arg);
     }
+    belfry__lock();
     for (size_t i = 0; i < r->family_count; i++)
-        family_free(r->families[i]);
+        belfry__family_free_locked(r->families[i]);
+    for (size_t i = 0; i < r->gone_count; i++)
+        belfry__family_free_locked(r->gone[i]);
+    belfry__unlock();
+    labels_free(r->labels, r->label_count);
+    free((char *)(uintptr_t)atomic_load_explicit(&r->prefix, memory_order_relaxed)); /* our copy */
     free(r->families);
+    free(r->gone);
+    free(r->names);
     free(r->collectors);
-    (void)pthread_mutex_destroy(&r->mutex); /* nobody may hold it any more */
     free(r);
 }
 
-/* Would a sample of `f` be called `name` + `suffix`? */
-static bool family_shows(const struct family *f, const char *name, const char *suffix)
-{
-    static const char *const suffixes[] = {"", "_bucket", "_sum", "_count"};
-    size_t count = f->type == BELFRY_HISTOGRAM ? 4 : 1, len = strlen(f->name);
-    for (size_t i = 0; i < count; i++) {
-        char full[2][NAME_BYTES_MAX + 16];
-        if (strncmp(f->name, name, len < strlen(name) ? len : strlen(name)) != 0)
-            return false; /* neither is the beginning of the other */
-        snprintf(full[0], sizeof(full[0]), "%s%s", f->name, suffixes[i]);
-        snprintf(full[1], sizeof(full[1]), "%s%s", name, suffix);
-        if (strcmp(full[0], full[1]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool families_collide(const struct family *a, const struct family *b)
-{
-    static const char *const suffixes[] = {"", "_bucket", "_sum", "_count"};
-    size_t count = a->type == BELFRY_HISTOGRAM ? 4 : 1;
-    for (size_t i = 0; i < count; i++) {
-        if (family_shows(b, a->name, suffixes[i]))
-            return true;
-    }
-    return false;
-}
-
-/* Takes f when it succeeds. */
-static belfry_status registry_add_locked(belfry_registry *r, struct family *f)
-{
-    for (size_t i = 0; i < r->family_count; i++) {
-        if (families_collide(f, r->families[i]))
-            return BELFRY_ERROR_EXISTS;
-    }
-    if (r->family_count == FAMILY_COUNT_MAX)
-        return BELFRY_ERROR_LIMIT;
-    if (r->family_count == r->family_capacity) {
-        size_t capacity = r->family_capacity ? r->family_capacity * 2 : 16;
-        struct family **families = realloc(r->families, capacity * sizeof(families[0]));
-        if (!families)
-            return BELFRY_ERROR_MEMORY;
-        r->families = families;
-        r->family_capacity = capacity;
-    }
-    r->families[r->family_count++] = f;
-    return BELFRY_OK;
-}
-
-/* Adds a family; takes f. */
-static belfry_status registry_add(belfry_registry *r, struct family *f)
+/* NULL stands for the default one. NULL without memory: the error is set. */
+static belfry_registry *registry_or_default(belfry_registry *r)
 {
     if (!r)
         r = belfry_registry_default();
-    belfry_status status = BELFRY_ERROR_MEMORY;
-    if (r) {
-        pthread_mutex_lock(&r->mutex);
-        status = registry_add_locked(r, f);
-        pthread_mutex_unlock(&r->mutex);
-    }
-    if (status != BELFRY_OK)
-        family_free(f);
-    return status;
+    if (!r)
+        belfry__fail_plainly(BELFRY_ERROR_MEMORY);
+    return r;
 }
 
-/* A family with labels (out_metric NULL), or one metric. */
-static belfry_status family_register(belfry_registry *r, const struct family_spec *spec,
-                                     struct family **out_family, struct metric **out_metric)
+static bool is_used_locked(const belfry_registry *r)
 {
-    struct family *f;
+    return r->family_count || r->gone_count || r->collector_count;
+}
+
+belfry_status belfry_registry_set_prefix(belfry_registry *r, const char *prefix)
+{
+    r = registry_or_default(r);
+    if (!r)
+        return BELFRY_ERROR_MEMORY;
+    if (prefix && !prefix[0])
+        prefix = NULL;
+    belfry_status status = prefix ? belfry__check_metric_name(prefix) : BELFRY_OK;
+    if (status != BELFRY_OK)
+        return status;
+    char *copy = prefix ? strdup(prefix) : NULL;
+    if (prefix && !copy)
+        return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
+    belfry__lock();
+    bool is_used = is_used_locked(r);
+    if (!is_used) {
+        free((char *)(uintptr_t)atomic_load_explicit(&r->prefix, memory_order_relaxed));
+        atomic_store_explicit(&r->prefix, copy, memory_order_release);
+    }
+    belfry__unlock();
+    if (!is_used)
+        return BELFRY_OK;
+    free(copy);
+    return belfry__fail(BELFRY_ERROR_USED, "prefix \"%s\" comes too late: the registry has metrics",
+                        prefix ? prefix : "");
+}
+
+/* Constant labels: valid, and none twice. */
+static belfry_status const_labels_check(const belfry_label *labels, size_t count)
+{
+    if (count > BELFRY_LABELS_MAX)
+        return belfry__fail(BELFRY_ERROR_LABELS,
+                            "a registry has %zu constant labels, at most %d allowed", count,
+                            BELFRY_LABELS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        belfry_status status = belfry__check_label_name("registry", labels[i].name);
+        if (status == BELFRY_OK)
+            status = belfry__check_label_value("registry", labels[i].name, labels[i].value,
+                                               BELFRY_LABEL_VALUE_BYTES_MAX);
+        if (status != BELFRY_OK)
+            return status;
+        for (size_t earlier = 0; earlier < i; earlier++) {
+            if (strcmp(labels[i].name, labels[earlier].name) == 0)
+                return belfry__fail(BELFRY_ERROR_LABELS,
+                                    "registry: constant label \"%s\" is there twice",
+                                    labels[i].name);
+        }
+    }
+    return BELFRY_OK;
+}
+
+static belfry_label *labels_copy(const belfry_label *labels, size_t count)
+{
+    belfry_label *copy = calloc(count ? count : 1, sizeof(copy[0]));
+    for (size_t i = 0; copy && i < count; i++) {
+        copy[i].name = strdup(labels[i].name);
+        copy[i].value = strdup(labels[i].value);
+        if (!copy[i].name || !copy[i].value) {
+            labels_free(copy, i + 1);
+            return NULL;
+        }
+    }
+    return copy;
+}
+
+belfry_status belfry_registry_set_labels(belfry_registry *r, const belfry_label *labels,
+                                         size_t label_count)
+{
+    r = registry_or_default(r);
+    if (!r)
+        return BELFRY_ERROR_MEMORY;
+    if (label_count && !labels)
+        return belfry__fail_plainly(BELFRY_ERROR_NULL);
+    belfry_status status = const_labels_check(labels, label_count);
+    if (status != BELFRY_OK)
+        return status;
+    belfry_label *copy = labels_copy(labels, label_count);
+    if (!copy)
+        return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
+    size_t copy_count = label_count;
+    belfry__lock();
+    bool is_used = is_used_locked(r);
+    if (!is_used) { /* what was there before goes below */
+        belfry_label *before = r->labels;
+        copy_count = r->label_count;
+        r->labels = copy;
+        r->label_count = label_count;
+        copy = before;
+    }
+    belfry__unlock();
+    labels_free(copy, copy_count);
+    return is_used ? belfry__fail(BELFRY_ERROR_USED,
+                                  "constant labels come too late: the registry has metrics")
+                   : BELFRY_OK;
+}
+
+belfry_status belfry_registry_show_created(belfry_registry *r, bool show)
+{
+    r = registry_or_default(r);
+    if (!r)
+        return BELFRY_ERROR_MEMORY;
+    atomic_store_explicit(&r->shows_created, show, memory_order_relaxed);
+    return BELFRY_OK;
+}
+
+/* --- names of samples --- */
+
+/* FNV-1a over name and suffix; 0 and 1 mean empty slots. */
+static uint32_t name_hash(const char *name, const char *suffix)
+{
+    uint32_t h = 2166136261U;
+    for (const char *c = name; *c; c++)
+        h = (h ^ (unsigned char)*c) * 16777619U;
+    for (const char *c = suffix; *c; c++)
+        h = (h ^ (unsigned char)*c) * 16777619U;
+    return h > 1 ? h : h + 2;
+}
+
+/* Is name1 + suffix1 the same as name2 + suffix2? */
+static bool names_are_equal(const char *name1, const char *suffix1, const char *name2,
+                            const char *suffix2)
+{
+    size_t len1 = strlen(name1), len2 = strlen(name2);
+    if (len1 > len2)
+        return names_are_equal(name2, suffix2, name1, suffix1);
+    size_t between = len2 - len1; /* of suffix1, which lie in name2 */
+    return memcmp(name1, name2, len1) == 0 && strncmp(suffix1, name2 + len1, between) == 0 &&
+           strlen(suffix1) >= between && strcmp(suffix1 + between, suffix2) == 0;
+}
+
+static struct sample_name *name_find_locked(const belfry_registry *r, const char *name,
+                                            const char *suffix)
+{
+    uint32_t hash = name_hash(name, suffix);
+    for (size_t slot = hash; r->name_slots; slot++) {
+        struct sample_name *n = &r->names[slot & (r->name_slots - 1)];
+        if (n->hash == 0)
+            break;
+        if (n->hash == hash && names_are_equal(n->family->name, SUFFIXES[n->suffix], name, suffix))
+            return n;
+    }
+    return NULL;
+}
+
+static void name_put_locked(belfry_registry *r, struct sample_name name)
+{
+    size_t slot = name.hash & (r->name_slots - 1);
+    while (r->names[slot].hash != 0)
+        slot = (slot + 1) & (r->name_slots - 1);
+    r->names[slot] = name;
+    r->name_count++;
+    r->name_count_live++;
+}
+
+/* Room for the names of one more family: at most half of the slots are used. */
+static bool names_reserve_locked(belfry_registry *r)
+{
+    if ((r->name_count + SUFFIX_COUNT_MAX) * 2 <= r->name_slots)
+        return true;
+    size_t slots = NAME_SLOTS_MIN, old_slots = r->name_slots;
+    while (slots < (r->name_count_live + SUFFIX_COUNT_MAX) * 3)
+        slots *= 2;
+    struct sample_name *names = calloc(slots, sizeof(names[0])), *old = r->names;
+    if (!names)
+        return false;
+    r->names = names;
+    r->name_slots = slots;
+    r->name_count = r->name_count_live = 0;
+    for (size_t i = 0; i < old_slots; i++) {
+        if (old[i].family)
+            name_put_locked(r, old[i]);
+    }
+    free(old);
+    return true;
+}
+
+/* The family that has a sample with the name of one of f's. NULL: none. */
+static struct family *family_beside_locked(const belfry_registry *r, const struct family *f)
+{
+    for (size_t i = 0; i < suffix_count(f); i++) {
+        const struct sample_name *n = name_find_locked(r, f->name, SUFFIXES[i]);
+        if (n)
+            return n->family;
+    }
+    return NULL;
+}
+
+/* --- adding and taking out --- */
+
+static bool families_reserve(struct family ***families, size_t count, size_t *capacity)
+{
+    if (count < *capacity)
+        return true;
+    size_t more = *capacity ? *capacity * 2 : 16;
+    struct family **grown = realloc(*families, more * sizeof(grown[0]));
+    if (!grown)
+        return false;
+    *families = grown;
+    *capacity = more;
+    return true;
+}
+
+/* *beside: the family that is in the way, with BELFRY_ERROR_EXISTS. */
+static belfry_status registry_add_locked(belfry_registry *r, struct family *f,
+                                         struct family **beside)
+{
+    *beside = family_beside_locked(r, f);
+    if (*beside)
+        return BELFRY_ERROR_EXISTS;
+    if (r->family_count == FAMILY_COUNT_MAX)
+        return BELFRY_ERROR_LIMIT;
+    if (!families_reserve(&r->families, r->family_count, &r->family_capacity) ||
+        !names_reserve_locked(r))
+        return BELFRY_ERROR_MEMORY;
+    r->families[r->family_count++] = f;
+    for (size_t i = 0; i < suffix_count(f); i++)
+        name_put_locked(r, (struct sample_name){f, name_hash(f->name, SUFFIXES[i]), (uint8_t)i});
+    return BELFRY_OK;
+}
+
+static belfry_status fail_exists(const struct family *f, const struct family *beside, bool alike)
+{
+    if (alike)
+        return belfry__fail(BELFRY_ERROR_EXISTS, "\"%s\" is registered already, as the same %s",
+                            f->name, belfry__type_name(f->type));
+    if (strcmp(f->name, beside->name) != 0)
+        return belfry__fail(
+            BELFRY_ERROR_EXISTS, "%s \"%s\" would have samples that the registered %s \"%s\" has",
+            belfry__type_name(f->type), f->name, belfry__type_name(beside->type), beside->name);
+    if (f->type != beside->type)
+        return belfry__fail(BELFRY_ERROR_EXISTS, "\"%s\" is registered already, as a %s, not a %s",
+                            f->name, belfry__type_name(beside->type), belfry__type_name(f->type));
+    return belfry__fail(BELFRY_ERROR_EXISTS,
+                        "\"%s\" is registered already, with other labels, buckets or functions",
+                        f->name);
+}
+
+/* Registers a family, and its only child where it has no labels and *out_metric is asked for. Where the same is there already,
+ * these are what is there. */
+static belfry_status family_register(belfry_registry *r, const struct family_spec *spec,
+                                     struct family **out_family, struct metric **out_metric,
+                                     const char *const *values)
+{
+    struct family *f, *beside = NULL;
     struct metric *only = NULL;
-    belfry_status status = family_new(&f, spec);
+    r = registry_or_default(r);
+    if (!r)
+        return BELFRY_ERROR_MEMORY;
+    belfry_status status = belfry__family_new(&f, r, spec);
     if (status != BELFRY_OK)
         return status;
     if (out_metric) {
-        only = family_with(f, NULL);
-        if (!only) {
-            family_free(f);
-            return BELFRY_ERROR_LIMIT;
-        }
+        only = belfry__family_with(f, values, SIZE_MAX);
+        status = only ? BELFRY_OK : BELFRY_ERROR_MEMORY;
     }
-    status = registry_add(r, f);
-    if (status != BELFRY_OK)
-        return status;
+    belfry__lock();
+    if (status == BELFRY_OK)
+        status = registry_add_locked(r, f, &beside);
+    belfry__unlock();
+    bool alike = beside && belfry__families_are_alike(f, beside);
+    if (status == BELFRY_ERROR_EXISTS)
+        status = fail_exists(f, beside, alike);
+    else if (status != BELFRY_OK)
+        belfry__fail(status, "\"%s\": %s", f->name, belfry_status_text(status));
+    if (status != BELFRY_OK) {
+        belfry__lock();
+        belfry__family_free_locked(f);
+        belfry__unlock();
+        f = alike ? beside : NULL;
+        only = f && out_metric ? belfry__family_with(f, values, SIZE_MAX) : NULL;
+    }
     if (out_family)
         *out_family = f;
     if (out_metric)
         *out_metric = only;
-    return BELFRY_OK;
+    return status;
 }
+
+/* The registered family that was given this name. NULL: the error is set. */
+static struct family *family_find_locked(const belfry_registry *r, const char *name)
+{
+    const char *prefix = atomic_load_explicit(&r->prefix, memory_order_relaxed);
+    struct sample_name *n = NULL;
+    char full[2 * NAME_BYTES_MAX + 1];
+    size_t prefix_len = prefix ? strlen(prefix) : 0, len = strnlen(name, NAME_BYTES_MAX);
+    if (prefix_len)
+        memcpy(full, prefix, prefix_len);
+    memcpy(full + prefix_len, name, len);
+    full[prefix_len + len] = '\0';
+    n = name_find_locked(r, full, "");
+    if (n && n->suffix == 0)
+        return n->family;
+    belfry__fail(BELFRY_ERROR_NOT_FOUND, "\"%s\" is not registered", full);
+    return NULL;
+}
+
+static void family_take_out_locked(belfry_registry *r, struct family *f)
+{
+    for (size_t i = 0; i < suffix_count(f); i++) {
+        struct sample_name *n = name_find_locked(r, f->name, SUFFIXES[i]);
+        *n = (struct sample_name){.hash = 1}; /* not empty: others are found behind it */
+        r->name_count_live--;
+    }
+    size_t at = 0;
+    while (r->families[at] != f)
+        at++;
+    r->family_count--;
+    memmove(r->families + at, r->families + at + 1,
+            (r->family_count - at) * sizeof(r->families[0]));
+    r->gone[r->gone_count++] = f;
+    atomic_store_explicit(&f->is_unregistered, true, memory_order_relaxed);
+}
+
+belfry_status belfry_unregister(belfry_registry *r, const char *name)
+{
+    if (!name)
+        return belfry__fail_plainly(BELFRY_ERROR_NULL);
+    r = registry_or_default(r);
+    if (!r)
+        return BELFRY_ERROR_MEMORY;
+    belfry_status status = BELFRY_ERROR_NOT_FOUND;
+    belfry__lock();
+    struct family *f = family_find_locked(r, name);
+    if (f) {
+        status = families_reserve(&r->gone, r->gone_count, &r->gone_capacity) ? BELFRY_OK
+                                                                              : BELFRY_ERROR_MEMORY;
+        if (status == BELFRY_OK)
+            family_take_out_locked(r, f);
+    }
+    belfry__unlock();
+    return status == BELFRY_ERROR_MEMORY ? belfry__fail_plainly(status) : status;
+}
+
+belfry_status belfry_set_children_max(belfry_registry *r, const char *name, size_t children_max)
+{
+    if (!name)
+        return belfry__fail_plainly(BELFRY_ERROR_NULL);
+    r = registry_or_default(r);
+    if (!r)
+        return BELFRY_ERROR_MEMORY;
+    belfry__lock();
+    struct family *f = family_find_locked(r, name);
+    belfry__unlock();
+    return f ? belfry__family_set_children_max(f, children_max) : BELFRY_ERROR_NOT_FOUND;
+}
+
+/* Does the name end in _unit, or, a counter's, in _unit_total? */
+static bool name_has_unit(const struct family *f, const char *unit)
+{
+    size_t len = strlen(f->name), unit_len = strlen(unit);
+    if (f->type == BELFRY_COUNTER && len > 6 && strcmp(f->name + len - 6, "_total") == 0)
+        len -= 6;
+    return unit_len > 0 && len > unit_len + 1 && f->name[len - unit_len - 1] == '_' &&
+           memcmp(f->name + len - unit_len, unit, unit_len) == 0;
+}
+
+belfry_status belfry_set_unit(belfry_registry *r, const char *name, const char *unit)
+{
+    if (!name || !unit)
+        return belfry__fail_plainly(BELFRY_ERROR_NULL);
+    r = registry_or_default(r);
+    if (!r)
+        return BELFRY_ERROR_MEMORY;
+    char *copy = strdup(unit);
+    if (!copy)
+        return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
+    belfry__lock();
+    struct family *f = family_find_locked(r, name);
+    bool is_set = f && atomic_load_explicit(&f->unit, memory_order_relaxed) != NULL;
+    bool fits = f && !is_set && name_has_unit(f, unit);
+    if (fits)
+        atomic_store_explicit(&f->unit, copy, memory_order_release);
+    belfry__unlock();
+    if (fits)
+        return BELFRY_OK;
+    free(copy);
+    if (!f)
+        return BELFRY_ERROR_NOT_FOUND;
+    return is_set ? belfry__fail(BELFRY_ERROR_USED, "the unit of \"%s\" is set already", name)
+                  : belfry__fail(BELFRY_ERROR_NAME, "\"%s\" does not end in \"_%s\", its unit",
+                                 name, unit);
+}
+
+/* --- the public calls, type by type --- */
+
+static belfry_status labelled_register(belfry_registry *r, const struct family_spec *spec,
+                                       struct family **out)
+{
+    if (spec->label_count == 0 || !spec->label_names)
+        return belfry__fail(BELFRY_ERROR_LABELS, "\"%s\" is a family without labels",
+                            spec->name ? spec->name : "");
+    return family_register(r, spec, out, NULL, NULL);
+}
+
+#define FAIL_WITHOUT_OUT(out)                                                                      \
+    do {                                                                                           \
+        if (!(out))                                                                                \
+            return belfry__fail_plainly(BELFRY_ERROR_NULL);                                        \
+        *(out) = NULL;                                                                             \
+    } while (0)
+
+/* Registers one metric of type `kind`: the designators say what it is. */
+#define REGISTER_ONE(kind, ...)                                                                    \
+    FAIL_WITHOUT_OUT(out);                                                                         \
+    struct metric *metric = NULL;                                                                  \
+    belfry_status status = family_register(                                                        \
+        r, &(struct family_spec){.name = name, .help = help, __VA_ARGS__}, NULL, &metric, NULL);   \
+    *out = (belfry_##kind *)metric;                                                                \
+    return status
+
+#define REGISTER_FAMILY(kind, ...)                                                                 \
+    FAIL_WITHOUT_OUT(out);                                                                         \
+    struct family *family = NULL;                                                                  \
+    belfry_status status = labelled_register(r,                                                    \
+                                             &(struct family_spec){.name = name,                   \
+                                                                   .help = help,                   \
+                                                                   .label_names = label_names,     \
+                                                                   .label_count = label_count,     \
+                                                                   __VA_ARGS__},                   \
+                                             &family);                                             \
+    *out = (belfry_##kind##_family *)family;                                                       \
+    return status
 
 belfry_status belfry_counter_new(belfry_counter **out, belfry_registry *r, const char *name,
                                  const char *help)
 {
-    struct metric *m = NULL;
-    belfry_status status = family_register(
-        r, &(struct family_spec){.name = name, .help = help, .type = BELFRY_COUNTER}, NULL, &m);
-    *out = (belfry_counter *)m;
-    return status;
+    REGISTER_ONE(counter, .type = BELFRY_COUNTER);
 }
 
 belfry_status belfry_gauge_new(belfry_gauge **out, belfry_registry *r, const char *name,
                                const char *help)
 {
-    struct metric *m = NULL;
-    belfry_status status = family_register(
-        r, &(struct family_spec){.name = name, .help = help, .type = BELFRY_GAUGE}, NULL, &m);
-    *out = (belfry_gauge *)m;
-    return status;
+    REGISTER_ONE(gauge, .type = BELFRY_GAUGE);
 }
 
 belfry_status belfry_histogram_new(belfry_histogram **out, belfry_registry *r, const char *name,
                                    const char *help, const double *bounds, size_t bound_count)
 {
-    struct metric *m = NULL;
-    struct family_spec spec = {.name = name,
-                               .help = help,
-                               .type = BELFRY_HISTOGRAM,
-                               .bounds = bounds,
-                               .bound_count = bound_count};
-    belfry_status status = family_register(r, &spec, NULL, &m);
-    *out = (belfry_histogram *)m;
-    return status;
+    belfry_histogram_options options = {.bounds = bounds, .bound_count = bound_count};
+    REGISTER_ONE(histogram, .type = BELFRY_HISTOGRAM, .histogram = &options);
 }
 
-static belfry_status labelled_register(belfry_registry *r, const struct family_spec *spec,
-                                       struct family **out)
+belfry_status belfry_histogram_new_with(belfry_histogram **out, belfry_registry *r,
+                                        const char *name, const char *help,
+                                        const belfry_histogram_options *options)
 {
-    *out = NULL;
-    if (spec->label_count == 0 || !spec->label_names)
-        return BELFRY_ERROR_LABELS;
-    return family_register(r, spec, out, NULL);
+    REGISTER_ONE(histogram, .type = BELFRY_HISTOGRAM, .histogram = options);
+}
+
+belfry_status belfry_summary_new(belfry_summary **out, belfry_registry *r, const char *name,
+                                 const char *help, const belfry_summary_options *options)
+{
+    REGISTER_ONE(summary, .type = BELFRY_SUMMARY, .summary = options);
+}
+
+belfry_status belfry_stateset_new(belfry_stateset **out, belfry_registry *r, const char *name,
+                                  const char *help, const char *const *states, size_t state_count)
+{
+    REGISTER_ONE(stateset, .type = BELFRY_STATESET, .states = states, .state_count = state_count);
+}
+
+belfry_status belfry_info_new(belfry_registry *r, const char *name, const char *help,
+                              const belfry_label *labels, size_t label_count)
+{
+    const char *names[BELFRY_LABELS_MAX], *values[BELFRY_LABELS_MAX];
+    if (label_count && !labels)
+        return belfry__fail_plainly(BELFRY_ERROR_NULL);
+    for (size_t i = 0; i < label_count && i < BELFRY_LABELS_MAX; i++) {
+        names[i] = labels[i].name;
+        values[i] = labels[i].value;
+        if (!names[i] || !values[i])
+            return belfry__fail(BELFRY_ERROR_LABELS, "\"%s\": label %zu has no name or no value",
+                                name ? name : "", i + 1);
+        belfry_status status = belfry__check_label_value(name ? name : "", names[i], values[i],
+                                                         BELFRY_LABEL_VALUE_BYTES_MAX);
+        if (status != BELFRY_OK)
+            return status;
+    }
+    struct metric *metric;
+    struct family_spec spec = {.name = name,
+                               .help = help,
+                               .type = BELFRY_INFO,
+                               .label_names = names,
+                               .label_count = label_count};
+    return family_register(r, &spec, NULL, &metric, values);
 }
 
 belfry_status belfry_counter_family_new(belfry_counter_family **out, belfry_registry *r,
                                         const char *name, const char *help,
                                         const char *const *label_names, size_t label_count)
 {
-    struct family_spec spec = {name, help, BELFRY_COUNTER, label_names, label_count, NULL, 0};
-    struct family *f;
-    belfry_status status = labelled_register(r, &spec, &f);
-    *out = (belfry_counter_family *)f;
-    return status;
+    REGISTER_FAMILY(counter, .type = BELFRY_COUNTER);
 }
 
 belfry_status belfry_gauge_family_new(belfry_gauge_family **out, belfry_registry *r,
                                       const char *name, const char *help,
                                       const char *const *label_names, size_t label_count)
 {
-    struct family_spec spec = {name, help, BELFRY_GAUGE, label_names, label_count, NULL, 0};
-    struct family *f;
-    belfry_status status = labelled_register(r, &spec, &f);
-    *out = (belfry_gauge_family *)f;
-    return status;
+    REGISTER_FAMILY(gauge, .type = BELFRY_GAUGE);
 }
 
 belfry_status belfry_histogram_family_new(belfry_histogram_family **out, belfry_registry *r,
@@ -571,56 +603,87 @@ belfry_status belfry_histogram_family_new(belfry_histogram_family **out, belfry_
                                           const char *const *label_names, size_t label_count,
                                           const double *bounds, size_t bound_count)
 {
-    struct family_spec spec = {name,        help,   BELFRY_HISTOGRAM, label_names,
-                               label_count, bounds, bound_count};
-    struct family *f;
-    belfry_status status = labelled_register(r, &spec, &f);
-    *out = (belfry_histogram_family *)f;
-    return status;
+    belfry_histogram_options options = {.bounds = bounds, .bound_count = bound_count};
+    REGISTER_FAMILY(histogram, .type = BELFRY_HISTOGRAM, .histogram = &options);
 }
 
-belfry_counter *belfry_counter_family_with(belfry_counter_family *family, const char *const *values)
+belfry_status belfry_histogram_family_new_with(belfry_histogram_family **out, belfry_registry *r,
+                                               const char *name, const char *help,
+                                               const char *const *label_names, size_t label_count,
+                                               const belfry_histogram_options *options)
 {
-    return (belfry_counter *)family_with((struct family *)family, values);
+    REGISTER_FAMILY(histogram, .type = BELFRY_HISTOGRAM, .histogram = options);
 }
 
-belfry_gauge *belfry_gauge_family_with(belfry_gauge_family *family, const char *const *values)
+belfry_status belfry_summary_family_new(belfry_summary_family **out, belfry_registry *r,
+                                        const char *name, const char *help,
+                                        const char *const *label_names, size_t label_count,
+                                        const belfry_summary_options *options)
 {
-    return (belfry_gauge *)family_with((struct family *)family, values);
+    REGISTER_FAMILY(summary, .type = BELFRY_SUMMARY, .summary = options);
 }
 
-belfry_histogram *belfry_histogram_family_with(belfry_histogram_family *family,
-                                               const char *const *values)
+belfry_status belfry_stateset_family_new(belfry_stateset_family **out, belfry_registry *r,
+                                         const char *name, const char *help,
+                                         const char *const *label_names, size_t label_count,
+                                         const char *const *states, size_t state_count)
 {
-    return (belfry_histogram *)family_with((struct family *)family, values);
+    REGISTER_FAMILY(stateset, .type = BELFRY_STATESET, .states = states,
+                    .state_count = state_count);
 }
 
-static belfry_status func_new(belfry_registry *r, const char *name, const char *help,
-                              belfry_metric_type type, double (*read)(void *arg), void *arg)
+/* What a family of each type can be asked. */
+#define FAMILY_CALLS(kind)                                                                         \
+    belfry_##kind *belfry_##kind##_family_with(belfry_##kind##_family *family,                     \
+                                               const char *const *values)                          \
+    {                                                                                              \
+        return (belfry_##kind *)belfry__family_with((struct family *)family, values, SIZE_MAX);    \
+    }                                                                                              \
+    belfry_##kind *belfry_##kind##_family_with_n(belfry_##kind##_family *family,                   \
+                                                 const char *const *values, size_t value_count)    \
+    {                                                                                              \
+        return (belfry_##kind *)belfry__family_with((struct family *)family, values, value_count); \
+    }                                                                                              \
+    belfry_status belfry_##kind##_family_remove(belfry_##kind##_family *family,                    \
+                                                const char *const *values)                         \
+    {                                                                                              \
+        return belfry__family_remove((struct family *)family, values);                             \
+    }                                                                                              \
+    belfry_status belfry_##kind##_family_clear(belfry_##kind##_family *family)                     \
+    {                                                                                              \
+        return belfry__family_clear((struct family *)family);                                      \
+    }
+
+FAMILY_CALLS(counter)
+FAMILY_CALLS(gauge)
+FAMILY_CALLS(histogram)
+FAMILY_CALLS(summary)
+FAMILY_CALLS(stateset)
+
+static belfry_status func_new(belfry_registry *r, const struct family_spec *spec)
 {
-    struct family *f;
-    if (!read)
-        return BELFRY_ERROR_FORMAT;
-    belfry_status status =
-        family_new(&f, &(struct family_spec){.name = name, .help = help, .type = type});
-    if (status != BELFRY_OK)
-        return status;
-    f->read = read;
-    f->read_arg = arg;
-    return registry_add(r, f);
+    if (!spec->read)
+        return belfry__fail(BELFRY_ERROR_FORMAT, "\"%s\" has no function to read", spec->name);
+    return family_register(r, spec, NULL, NULL, NULL);
 }
 
 belfry_status belfry_counter_func_new(belfry_registry *r, const char *name, const char *help,
                                       double (*read)(void *arg), void *arg)
 {
-    return func_new(r, name, help, BELFRY_COUNTER, read, arg);
+    return func_new(
+        r, &(struct family_spec){
+               .name = name, .help = help, .type = BELFRY_COUNTER, .read = read, .read_arg = arg});
 }
 
 belfry_status belfry_gauge_func_new(belfry_registry *r, const char *name, const char *help,
                                     double (*read)(void *arg), void *arg)
 {
-    return func_new(r, name, help, BELFRY_GAUGE, read, arg);
+    return func_new(
+        r, &(struct family_spec){
+               .name = name, .help = help, .type = BELFRY_GAUGE, .read = read, .read_arg = arg});
 }
+
+/* --- collectors --- */
 
 static belfry_status collector_add_locked(belfry_registry *r, struct collector c)
 {
@@ -644,11 +707,14 @@ belfry_status belfry_collector_new(belfry_registry *r,
     if (!r)
         r = belfry_registry_default();
     if (r && collect) {
-        pthread_mutex_lock(&r->mutex);
+        belfry__lock();
         status = collector_add_locked(r, (struct collector){collect, arg, release});
-        pthread_mutex_unlock(&r->mutex);
+        belfry__unlock();
     }
-    if (status != BELFRY_OK && release)
+    if (status == BELFRY_OK)
+        return status;
+    if (release)
         release(arg);
-    return status;
+    return belfry__fail(status, "a collector: %s",
+                        collect ? belfry_status_text(status) : "there is no function to call");
 }

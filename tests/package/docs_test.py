@@ -104,7 +104,7 @@ def case_doxygen_finds_nothing_wrong(cwd):
     with open(os.path.join(cwd, "html/metrics_8h.html")) as f:
         html = f.read()
     with open(os.path.join(TOP, "include/belfry/metrics.h"), encoding="utf-8") as f:
-        comment = re.search(r"/\* (\w[^.*\n]*)[^/]*\*/\nBELFRY_API void belfry_counter_inc", f.read()).group(1)
+        comment = re.search(r"/\* (\w[^.*\n]*)[^/]*\*/\nBELFRY_API belfry_status belfry_counter_inc", f.read()).group(1)
     assert comment in html, "doxygen does not see the comments"
 
 

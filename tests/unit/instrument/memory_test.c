@@ -52,7 +52,7 @@ char *__wrap_strdup(const char *text)
 /* Uses everything once. True when every step said that it was done. */
 static bool use_all(void)
 {
-    static const char *const names[] = {"a", "b"}, *const values[] = {"1", "\xff"};
+    static const char *const names[] = {"a", "b"}, *const values[] = {"1", "\"q\""};
     belfry_registry *r = belfry_registry_new();
     if (!r)
         return false;
