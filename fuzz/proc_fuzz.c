@@ -17,6 +17,7 @@ static void collect(void *arg, belfry_emitter *e)
     belfry__emit_netdev(e, text, "/nonexistent");
     belfry__emit_process_stat(e, text, 1);
     belfry__emit_process_limits(e, text);
+    belfry__emit_process_network(e, text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

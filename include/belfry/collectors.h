@@ -13,7 +13,8 @@ extern "C" {
 
 /* process_cpu_seconds_total, process_resident_memory_bytes, process_virtual_memory_bytes,
  * process_virtual_memory_max_bytes, process_open_fds, process_max_fds, process_start_time_seconds,
- * process_threads. `root` is put before "/proc/..."; NULL = "". Copied. Any thread. */
+ * process_threads, process_network_receive_bytes_total and process_network_transmit_bytes_total (of the network
+ * namespace that the process is in). `root` is put before "/proc/..."; NULL = "". Copied. Any thread. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_process_collector_new(belfry_registry *registry,
                                                                       const char *root);
 
@@ -26,6 +27,15 @@ BELFRY_API BELFRY_MUST_USE belfry_status belfry_process_collector_new(belfry_reg
  * `root` is put before "/proc/..." and "/sys/..."; NULL = "". Copied. Any thread. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_host_collector_new(belfry_registry *registry,
                                                                    const char *root);
+
+/* What the allocators in the process say of themselves; one that is not there or does not serve malloc is left out.
+ * Of glibc (mallinfo2) glibc_malloc_heap_bytes, glibc_malloc_mmap_bytes, glibc_malloc_mmap_blocks,
+ * glibc_malloc_in_use_bytes, glibc_malloc_free_bytes, glibc_malloc_releasable_bytes; of jemalloc (mallctl)
+ * jemalloc_allocated_bytes, jemalloc_active_bytes, jemalloc_metadata_bytes, jemalloc_resident_bytes,
+ * jemalloc_mapped_bytes, jemalloc_retained_bytes; of mimalloc (mi_process_info) mimalloc_resident_bytes,
+ * mimalloc_resident_peak_bytes, mimalloc_committed_bytes, mimalloc_committed_peak_bytes,
+ * mimalloc_page_faults_total. Any thread. */
+BELFRY_API BELFRY_MUST_USE belfry_status belfry_allocator_collector_new(belfry_registry *registry);
 
 #ifdef __cplusplus
 }

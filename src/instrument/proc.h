@@ -53,5 +53,6 @@ void belfry__emit_netclass(belfry_emitter *e, const char *root);
 /* The process: the texts of stat and limits, and when the host booted (0 = not known). */
 void belfry__emit_process_stat(belfry_emitter *e, struct span text, uint64_t boot_seconds);
 void belfry__emit_process_limits(belfry_emitter *e, struct span text);
+void belfry__emit_process_network(belfry_emitter *e, struct span netstat);
 
 #endif

@@ -79,6 +79,30 @@ void belfry__emit_process_limits(belfry_emitter *e, struct span text)
     }
 }
 
+/* Lines come in pairs: names, then values. */
+void belfry__emit_process_network(belfry_emitter *e, struct span text)
+{
+    struct span names, values, name, value;
+    while (belfry__span_line(&text, &names) && belfry__span_line(&text, &values)) {
+        if (!belfry__span_has_prefix(names, "IpExt:"))
+            continue;
+        while (belfry__span_word(&names, &name) && belfry__span_word(&values, &value)) {
+            uint64_t bytes;
+            if (!belfry__span_unsigned(value, &bytes))
+                continue;
+            if (belfry__span_is(name, "InOctets"))
+                belfry_emit(e, "process_network_receive_bytes_total",
+                            "Number of bytes received by the process over the network.",
+                            BELFRY_COUNTER, (double)bytes);
+            else if (belfry__span_is(name, "OutOctets"))
+                belfry_emit(e, "process_network_transmit_bytes_total",
+                            "Number of bytes sent by the process over the network.", BELFRY_COUNTER,
+                            (double)bytes);
+        }
+        return;
+    }
+}
+
 static uint64_t boot_seconds_of(struct text *file, const char *root)
 {
     struct span line, word;
@@ -121,6 +145,8 @@ static void collect(void *arg, belfry_emitter *e)
         belfry__emit_process_stat(e, span_of(&file), boot_seconds);
     if (belfry__proc_read(&file, root, "/proc/self/limits"))
         belfry__emit_process_limits(e, span_of(&file));
+    if (belfry__proc_read(&file, root, "/proc/self/net/netstat"))
+        belfry__emit_process_network(e, span_of(&file));
     emit_open_fds(e, root);
     belfry__text_deinit(&file);
 }

@@ -4,6 +4,7 @@
 
 #include "instrument/proc.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -61,6 +62,9 @@ static const struct {
      "Limit                     Soft Limit           Hard Limit           Units\n"
      "Max open files            1024                 4096                 files\n"
      "Max address space         unlimited            unlimited            bytes\n"},
+    {"/proc/self/net/netstat",
+     "TcpExt: InOctets TW\nTcpExt: 1 2\nIpExt: InNoRoutes InOctets OutOctets More\n"
+     "IpExt: 0 18446744073709551615 77\nIpExt: InOctets\nIpExt: 3\n"},
     {"/proc/self/fd/0", ""},
     {"/proc/self/fd/1", ""},
     {"/data disk/x", ""},
@@ -93,6 +97,7 @@ static int teardown(void **state)
 {
     char path[128];
     static const char *const folders[] = {"/proc/self/fd",
+                                          "/proc/self/net",
                                           "/proc/self",
                                           "/proc/sys/fs",
                                           "/proc/sys",
@@ -219,6 +224,8 @@ static void process_is_shown(void **state)
         "process_max_fds 1024",
         "process_start_time_seconds 1700000010",
         "process_virtual_memory_max_bytes 1.8446744073709552e+19",
+        "process_network_receive_bytes_total 1.8446744073709552e+19",
+        "process_network_transmit_bytes_total 77",
         rss,
     };
     assert_shows(text, lines, ARRAY_COUNT(lines));
@@ -231,6 +238,43 @@ static void process_is_shown(void **state)
     assert_non_null(strstr(text, "\nprocess_open_fds "));
     assert_non_null(strstr(text, "\nprocess_resident_memory_bytes "));
     belfry_text_free(text);
+    belfry_registry_free(r);
+}
+
+/* Of a gauge without labels; NaN when it is not shown. */
+static double shown_value(belfry_registry *r, const char *name)
+{
+    char *text = text_of(r), line[64] = "";
+    const char *at = text;
+    while (at && (strncmp(at, name, strlen(name)) != 0 || at[strlen(name)] != ' ')) {
+        at = strchr(at, '\n');
+        at = at ? at + 1 : NULL;
+    }
+    if (at)
+        snprintf(line, sizeof(line), "%.*s", (int)strcspn(at + strlen(name) + 1, "\n"),
+                 at + strlen(name) + 1);
+    belfry_text_free(text);
+    return belfry__read_double(line);
+}
+
+/* Memory taken is memory shown; where another allocator serves (a sanitizer's), glibc's is not shown. */
+static void allocator_shows_what_is_allocated(void **state)
+{
+    enum { BYTES = 64 << 20 };
+    static const char mapped[] = "glibc_malloc_mmap_bytes";
+    belfry_registry *r = belfry_registry_new();
+    (void)state;
+    assert_int_equal(belfry_allocator_collector_new(r), BELFRY_OK);
+    double before = shown_value(r, mapped);
+    if (!isnan(before)) {
+        char *volatile block = malloc(BYTES);
+        assert_non_null(block);
+        assert_true(shown_value(r, mapped) >= before + BYTES);
+        assert_true(shown_value(r, "glibc_malloc_in_use_bytes") > 0);
+        free(block);
+    }
+    assert_true(isnan(shown_value(r, "jemalloc_allocated_bytes")));
+    assert_true(isnan(shown_value(r, "mimalloc_resident_bytes")));
     belfry_registry_free(r);
 }
 
@@ -296,6 +340,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(host_is_shown_under_node_exporters_names, setup, teardown),
         cmocka_unit_test_setup_teardown(process_is_shown, setup, teardown),
         cmocka_unit_test_setup_teardown(garbage_is_left_out, setup, teardown),
+        cmocka_unit_test(allocator_shows_what_is_allocated),
         cmocka_unit_test(numbers_are_read_whole_or_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What libbelfry writes, read by those it is written for: exposer.c counts a little of everything, and promtool, Debian's
+Prometheus (text, OpenMetrics, protobuf), our server and Python's prometheus_client say the values that it set."""
+import ctypes.util
+import json
+import math
+import os
+import subprocess
+import threading
+
+from harness import BELFRY, TOP, Belfry, Process, Skip, Target, folder, free_port, need, run, wait_for
+from test_differential import Peer, ask
+
+EXPOSER = os.environ.get("EXPOSER", os.path.join(TOP, "build/release/tests/integration/exposer"))
+ACCEPTS = {
+    "/text": "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+    "/openmetrics": "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+                    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+}
+TYPES = {"/text": "text/plain", "/openmetrics": "application/openmetrics-text", "/protobuf": "application/vnd.google.protobuf"}
+REQUESTS = 'app_requests_total{path="%s",code="%s"}'
+STAGE = 'app_stage_seconds_%s{stage="fetch"%s}'
+
+# Samples of every type, and what exposer.c set them to.
+VALUES = {
+    REQUESTS % ("/", "200"): 9007199254740991,
+    REQUESTS % ("/a \\\"b\\\"\\\\c\\nd", "404"): 3,
+    REQUESTS % ("/Größe", "200"): 0.5,
+    REQUESTS % ("", "500"): 0,
+    "app_restarts_total": 12,
+    "app_read_now": 7.25,
+    'app_number{path="third"}': 1 / 3,
+    'app_number{path="tenths"}': 0.1 + 0.2,
+    'app_number{path="large"}': 1.5e300,
+    'app_number{path="small"}': -2.5e-9,
+    'app_number{path="least"}': 5e-324,
+    'app_number{path="infinite"}': math.inf,
+    'app_number{path="minus"}': -math.inf,
+    'app_number{path="none"}': math.nan,
+    'app_number{path="zero"}': 0,
+    'app_number{path="exact"}': 123456789.25,
+    STAGE % ("sum", ""): 2000021.75,
+    STAGE % ("count", ""): 7,
+    'collected_seconds{shard="a",quantile="0.5"}': 0.125,
+    'collected_seconds{shard="a",quantile="0.99"}': 2.5,
+    'collected_seconds_sum{shard="a"}': 100.5,
+    'collected_seconds_count{shard="a"}': 42,
+    'collected_bytes_bucket{le="0.25"}': 3,
+    'collected_bytes_bucket{le="+Inf"}': 5,
+    "collected_bytes_sum": 6.75,
+    "collected_bytes_count": 5,
+    "collected_state": -3,
+}
+# Every reader names bounds as it likes: they are compared as numbers.
+BUCKETS = {0.000001: 0, 0.5: 4, 1: 5, 30: 6, 1000000: 6, math.inf: 7}
+KINDS = {"app_requests_total": "counter", "app_number": "gauge", "app_stage_seconds": "histogram",
+         "collected_seconds": "summary", "collected_bytes": "histogram", "app_restarts_total": "counter"}
+
+
+class Exposer:
+    """One running exposer, behind HTTP: the path says which Accept it sees, or the request's own."""
+
+    def __init__(self, env=None):
+        assert os.path.exists(EXPOSER), EXPOSER + " is not built"
+        self.proc = subprocess.Popen([EXPOSER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **(env or {})})
+        self.lock = threading.Lock()
+
+    def read(self, accept):
+        """(Content-Type, body)"""
+        with self.lock:
+            self.proc.stdin.write(accept.encode() + b"\n")
+            self.proc.stdin.flush()
+            kind, length = self.proc.stdout.readline(), self.proc.stdout.readline()
+            return kind.decode().strip(), self.proc.stdout.read(int(length))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.proc.stdin.close()
+        self.proc.wait(10)
+        self.proc.stdout.close()
+
+
+def served(exposer):
+    """A scrape target; what was answered stands in its `kinds`."""
+    kinds = {}
+
+    def answer(path):
+        kind, body = exposer.read(ACCEPTS.get(path) or target.requests[-1][1].get("Accept", "-"))
+        kinds[path] = kind
+        return 200, {"Content-Type": kind}, body
+
+    target = Target(answer)
+    target.kinds = kinds
+    return target
+
+
+def config(target, paths):
+    return "global: {scrape_interval: 300ms, scrape_timeout: 300ms}\nscrape_configs:\n" + "".join(
+        "- {job_name: '%s', metrics_path: '%s', static_configs: [{targets: ['%s']}]}\n" % (p, p, target.address) for p in paths)
+
+
+def query(server, expr):
+    status, _, body = ask(server, "GET", "/api/v1/query", {"query": expr})
+    answer = json.loads(body)
+    assert status == 200, (expr, answer)
+    return answer["data"]["result"]
+
+
+def same(got, want):
+    return math.isnan(got) if math.isnan(want) else got == want
+
+
+def with_job(expr, job):
+    return expr[:-1] + ',job="%s"}' % job if expr.endswith("}") else '%s{job="%s"}' % (expr, job)
+
+
+def assert_values(server, job):
+    wait_for(lambda: query(server, with_job("collected_state", job)), "a scrape of " + job)
+    for expr, want in VALUES.items():
+        got = query(server, with_job(expr.replace('path="",', 'path="",'), job))
+        assert len(got) == 1, (job, expr, got)
+        assert same(float(got[0]["value"][1]), want), (job, expr, got, want)
+    buckets = query(server, 'app_stage_seconds_bucket{job="%s"}' % job)
+    assert {float(b["metric"]["le"]): float(b["value"][1]) for b in buckets} == BUCKETS, (job, buckets)
+    median = query(server, 'histogram_quantile(0.5, app_stage_seconds_bucket{job="%s"})' % job)
+    assert abs(float(median[0]["value"][1]) - 0.4375005) < 1e-6, median
+    assert float(query(server, 'up{job="%s"}' % job)[0]["value"][1]) == 1
+
+
+def assert_kinds(server, job, kinds):
+    status, _, body = ask(server, "GET", "/api/v1/targets/metadata", {"match_target": '{job="%s"}' % job})
+    told = {m["metric"]: m["type"] for m in json.loads(body)["data"]}
+    for name, kind in kinds.items():
+        # OpenMetrics names the family of a counter without _total
+        assert told.get(name) == kind or told.get(name[:-6] if name.endswith("_total") else name) == kind, (job, name, told)
+
+
+def test_a_real_prometheus_reads_what_the_library_wrote_in_all_formats():
+    program = need("prometheus")
+    with folder() as d, Exposer() as e, served(e) as t, Peer(
+            program, d, config(t, TYPES), ["--enable-feature=native-histograms,exemplar-storage"]) as p:
+        for path, kind in TYPES.items():
+            assert_values(p, path)
+            assert_kinds(p, path, KINDS)
+            assert t.kinds[path].startswith(kind), t.kinds
+
+
+def test_our_server_reads_what_the_library_wrote():
+    paths = ["/text", "/openmetrics", "/own"]
+    with folder() as d, Exposer() as e, served(e) as t, Belfry(d, config(t, paths)) as b:
+        for path in paths:
+            assert_values(b, path)
+            assert_kinds(b, path, KINDS)
+        # what it asks for itself
+        assert t.kinds["/own"] == "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
+
+
+def test_promtool_has_nothing_to_say_about_the_text():
+    program = need("promtool")
+    with Exposer() as e:
+        _, body = e.read(ACCEPTS["/text"])
+    assert run(program, "check", "metrics", stdin=body.decode()) == (0, "", "")
+    assert run(BELFRY, "check", "metrics", stdin=body.decode())[0] == 0
+
+
+PARSE = """
+import json, sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as text
+read = openmetrics if sys.argv[1] == "/openmetrics" else text
+print(json.dumps([[f.name, f.type, f.documentation, [[s.name, s.labels, repr(s.value)] for s in f.samples]]
+                  for f in read(sys.stdin.read())]))
+"""
+
+
+def test_pythons_parser_reads_text_and_openmetrics():
+    python = next((p for p in ("/usr/bin/python3", "python3")
+                   if subprocess.run([p, "-c", "import prometheus_client"], capture_output=True).returncode == 0), None)
+    if not python:
+        raise Skip("prometheus_client is not installed")
+    with Exposer() as e:
+        for path, accept in ACCEPTS.items():
+            code, out, err = run(python, "-c", PARSE, path, stdin=e.read(accept)[1].decode())
+            assert code == 0, err
+            families = json.loads(out)
+            samples = {(name, tuple(sorted(labels.items()))): float(value) for _, _, _, all_ in families for name, labels, value in all_}
+            assert samples[("app_requests_total", (("code", "404"), ("path", '/a "b"\\c\nd')))] == 3
+            assert samples[("app_number", (("path", "tenths"),))] == 0.1 + 0.2
+            assert samples[("app_stage_seconds_sum", (("stage", "fetch"),))] == 2000021.75
+            assert {float(dict(labels)["le"]): v for (name, labels), v in samples.items()
+                    if name == "app_stage_seconds_bucket"} == BUCKETS
+            told = {name: (kind, text) for name, kind, text, _ in families}
+            assert told["app_requests"] == ("counter", 'Requests, "quoted" and \\ escaped\nin two lines.'), told["app_requests"]
+            assert told["collected_seconds"][0] == "summary"
+
+
+def test_allocators_that_take_mallocs_place_are_shown():
+    names = {"": "glibc_malloc_in_use_bytes", "jemalloc": "jemalloc_allocated_bytes", "mimalloc": "mimalloc_committed_bytes"}
+    seen = 0
+    for library, name in names.items():
+        path = ctypes.util.find_library(library) if library else ""
+        if path is None:
+            continue
+        with Exposer({"LD_PRELOAD": path} if path else None) as e:
+            shown = dict(line.rsplit(" ", 1) for line in e.read("-")[1].decode().splitlines() if not line.startswith("#"))
+        assert float(shown[name]) > 0, (library, shown)
+        assert not [n for other, n in names.items() if other != library and n in shown], (library, shown)
+        seen += 1
+    if seen < len(names):
+        raise Skip("jemalloc or mimalloc is not installed")
+
+
+def test_the_host_is_shown_as_node_exporter_shows_it():
+    """Every family of ours is one of node_exporter's, of the same type."""
+    program = need("prometheus-node-exporter")
+    port = free_port()
+
+    class Exporter:
+        pass
+
+    exporter = Exporter()
+    exporter.port = port
+    with folder() as d, Process([program, "--web.listen-address=127.0.0.1:%d" % port], d, name="node") as _, Belfry(d) as b:
+        theirs = wait_for(lambda: ask(exporter, "GET", "/metrics")[2], "node_exporter", 30).decode()
+        ours = b.get("/metrics/host")[1].decode()
+    theirs, ours = ({tuple(line.split()[2:4]) for line in text.splitlines() if line.startswith("# TYPE node_")} for text in (theirs, ours))
+    assert len(ours) > 50 and not ours - theirs, ours - theirs
