@@ -4,9 +4,12 @@
  *
  *   MetricFamily  1 name  2 help  3 type  4 Metric...  5 unit
  *   Metric        1 LabelPair {1 name 2 value}...  2 Gauge  3 Counter  4 Summary  5 Untyped  7 Histogram
- *   Gauge, Counter, Untyped {1 value}
- *   Summary       1 sample_count  2 sample_sum  3 Quantile {1 quantile 2 value}...
- *   Histogram     1 sample_count  2 sample_sum  3 Bucket {1 cumulative_count 2 upper_bound}...
+ *   Gauge, Counter, Untyped {1 value}, Counter also {2 Exemplar  3 created}
+ *   Summary       1 sample_count  2 sample_sum  3 Quantile {1 quantile 2 value}...  4 created
+ *   Histogram     1 sample_count  2 sample_sum  3 Bucket {1 cumulative_count 2 upper_bound 3 Exemplar}...
+ *                 5 schema  6 zero_threshold  7 zero_count  9 negative Span {1 offset 2 length}...  10 negative delta...
+ *                 12 positive Span...  13 positive delta...  15 created  16 Exemplar...
+ *   Exemplar {1 LabelPair... 2 value 3 time}, all times Timestamp {1 seconds 2 nanos}
  *
  * The length of a message is not known when it begins: one byte is left for it, and what was written moves when the
  * length takes more. */
@@ -17,7 +20,7 @@
 #include <string.h>
 
 enum { WIRE_VARINT, WIRE_FIXED64, WIRE_BYTES };
-enum { FAMILY_NAME = 1, FAMILY_HELP, FAMILY_TYPE, FAMILY_METRIC };
+enum { FAMILY_NAME = 1, FAMILY_HELP, FAMILY_TYPE, FAMILY_METRIC, FAMILY_UNIT };
 enum {
     METRIC_LABEL = 1,
     METRIC_GAUGE,
@@ -27,9 +30,24 @@ enum {
     METRIC_HISTOGRAM = 7
 };
 enum { LABEL_NAME = 1, LABEL_VALUE };
-enum { VALUE = 1 };
-enum { SAMPLE_COUNT = 1, SAMPLE_SUM, SUMMARY_QUANTILE = 3, HISTOGRAM_BUCKET = 3 };
-enum { BUCKET_COUNT = 1, BUCKET_BOUND };
+enum { VALUE = 1, COUNTER_EXEMPLAR, COUNTER_CREATED };
+enum { SAMPLE_COUNT = 1, SAMPLE_SUM, SUMMARY_QUANTILE, SUMMARY_CREATED };
+enum {
+    HISTOGRAM_BUCKET = 3,
+    HISTOGRAM_SCHEMA = 5,
+    HISTOGRAM_ZERO_THRESHOLD,
+    HISTOGRAM_ZERO_COUNT,
+    HISTOGRAM_NEGATIVE_SPAN = 9,
+    HISTOGRAM_NEGATIVE_DELTA,
+    HISTOGRAM_POSITIVE_SPAN = 12,
+    HISTOGRAM_POSITIVE_DELTA,
+    HISTOGRAM_CREATED = 15,
+    HISTOGRAM_EXEMPLAR
+};
+enum { BUCKET_COUNT = 1, BUCKET_BOUND, BUCKET_EXEMPLAR };
+enum { SPAN_OFFSET = 1, SPAN_LENGTH };
+enum { EXEMPLAR_VALUE = 2, EXEMPLAR_TIME };
+enum { TIME_SECONDS = 1, TIME_NANOS };
 enum { QUANTILE = 1, QUANTILE_VALUE };
 enum { VARINT_BYTES_MAX = 10 };
 
@@ -62,6 +80,12 @@ static void write_varint(struct text *t, unsigned field, uint64_t v)
     t->len = (size_t)(put_varint(at, v) - t->ptr);
 }
 
+/* Small ones of either sign are short. */
+static void write_zigzag(struct text *t, unsigned field, int64_t v)
+{
+    write_varint(t, field, (uint64_t)v << 1 ^ (uint64_t)(v < 0 ? -1 : 0));
+}
+
 static void write_double(struct text *t, unsigned field, double v)
 {
     char *at = belfry__text_room(t, VARINT_BYTES_MAX + 8);
@@ -84,7 +108,9 @@ static size_t length_begin(struct text *t)
 
 static size_t message_begin(struct text *t, unsigned field)
 {
-    belfry__text_byte(t, (char)(field << 3 | WIRE_BYTES)); /* all fields are below 16 */
+    char *at = belfry__text_room(t, VARINT_BYTES_MAX);
+    if (at)
+        t->len = (size_t)(put_varint(at, field << 3 | WIRE_BYTES) - t->ptr);
     return length_begin(t);
 }
 
@@ -122,6 +148,28 @@ static void label_write(struct output *o, const char *name, const char *value)
     message_end(t, label);
 }
 
+static void time_write(struct text *t, unsigned field, int64_t ms)
+{
+    size_t at = message_begin(t, field);
+    write_varint(t, TIME_SECONDS, (uint64_t)(ms / 1000));
+    write_varint(t, TIME_NANOS, (uint64_t)(ms % 1000) * 1000000);
+    message_end(t, at);
+}
+
+static void exemplar_write(struct output *o, unsigned field, const struct exemplar *x)
+{
+    size_t at = message_begin(&o->text, field);
+    const char *name = x->text;
+    for (size_t i = 0; i < x->label_count; i++) {
+        const char *value = name + strlen(name) + 1;
+        label_write(o, name, value);
+        name = value + strlen(value) + 1;
+    }
+    write_double(&o->text, EXEMPLAR_VALUE, x->value);
+    time_write(&o->text, EXEMPLAR_TIME, x->timestamp_ms);
+    message_end(&o->text, at);
+}
+
 static void value_write(struct text *t, belfry_metric_type type, double value)
 {
     size_t at = message_begin(t, KINDS[type].field);
@@ -140,30 +188,119 @@ static void protobuf_family_begin(struct output *o, const struct shown_family *f
     if (f->help[0])
         write_clean(t, FAMILY_HELP, f->help, TEXT_BYTES_MAX);
     write_varint(t, FAMILY_TYPE, KINDS[f->type].type);
+    if (f->unit)
+        write_clean(t, FAMILY_UNIT, f->unit, TEXT_BYTES_MAX);
 }
 
 /* --- registered metrics --- */
 
+static void counter_write(struct output *o, const struct metric *m)
+{
+    const belfry_counter *c = (const belfry_counter *)m;
+    struct text *t = &o->text;
+    struct exemplar x;
+    size_t at = message_begin(t, METRIC_COUNTER);
+    write_double(t, VALUE, belfry_counter_value(c));
+    if (belfry__exemplar_read(&c->exemplar, &x))
+        exemplar_write(o, COUNTER_EXEMPLAR, &x);
+    time_write(t, COUNTER_CREATED, m->created_ms);
+    message_end(t, at);
+}
+
+/* +Inf is the count: it is there for its exemplar only. */
+static void classic_write(struct output *o, const belfry_histogram *h)
+{
+    struct text *t = &o->text;
+    uint64_t cumulative = 0;
+    for (size_t i = 0; h->is_classic && i <= h->bound_count; i++) {
+        struct exemplar x;
+        bool has_exemplar = belfry__histogram_exemplar(h, i, &x);
+        cumulative += o->histogram.classic[i];
+        if (i == h->bound_count && !has_exemplar)
+            return;
+        size_t bucket = message_begin(t, HISTOGRAM_BUCKET);
+        write_varint(t, BUCKET_COUNT, cumulative);
+        write_double(t, BUCKET_BOUND, i < h->bound_count ? h->bounds[i] : INFINITY);
+        if (has_exemplar)
+            exemplar_write(o, BUCKET_EXEMPLAR, &x);
+        message_end(t, bucket);
+    }
+}
+
+/* Empty buckets between two that are not: so few of them cost less than a span. */
+enum { GAP_MAX = 2 };
+
+/* Runs of neighbouring buckets: how far each begins behind the end of the one before, and its length. */
+static void spans_write(struct text *t, unsigned field, const struct sketch_bucket *buckets,
+                        size_t count)
+{
+    int32_t next = 0;
+    for (size_t i = 0; i < count; i++) {
+        int32_t first = buckets[i].key;
+        while (i + 1 < count && buckets[i + 1].key - buckets[i].key <= GAP_MAX + 1)
+            i++;
+        size_t at = message_begin(t, field);
+        write_zigzag(t, SPAN_OFFSET, first - next);
+        next = buckets[i].key + 1;
+        write_varint(t, SPAN_LENGTH, (uint64_t)(next - first));
+        message_end(t, at);
+    }
+}
+
+/* The counts of all buckets of the spans, each as its difference to the one before. */
+static void deltas_write(struct text *t, unsigned field, const struct sketch_bucket *buckets,
+                         size_t count)
+{
+    int64_t before = 0;
+    for (size_t i = 0; i < count; i++) {
+        int32_t gap = i ? buckets[i].key - buckets[i - 1].key - 1 : 0;
+        for (int32_t k = 0; gap <= GAP_MAX && k < gap; k++, before = 0)
+            write_zigzag(t, field, -before);
+        write_zigzag(t, field, (int64_t)buckets[i].count - before);
+        before = (int64_t)buckets[i].count;
+    }
+}
+
+static void native_write(struct output *o, const belfry_histogram *h)
+{
+    const struct sketch_reading *r = &o->histogram.native;
+    struct text *t = &o->text;
+    struct exemplar x;
+    write_zigzag(t, HISTOGRAM_SCHEMA, r->schema);
+    write_double(t, HISTOGRAM_ZERO_THRESHOLD, r->zero_threshold);
+    write_varint(t, HISTOGRAM_ZERO_COUNT, r->zero_count);
+    spans_write(t, HISTOGRAM_NEGATIVE_SPAN, r->negative, r->negative_count);
+    deltas_write(t, HISTOGRAM_NEGATIVE_DELTA, r->negative, r->negative_count);
+    spans_write(t, HISTOGRAM_POSITIVE_SPAN, r->positive, r->positive_count);
+    deltas_write(t, HISTOGRAM_POSITIVE_DELTA, r->positive, r->positive_count);
+    if (r->count == 0 && r->zero_threshold == 0) {
+        /* a span of nothing: how readers know an empty one for native */
+        size_t at = message_begin(t, HISTOGRAM_POSITIVE_SPAN);
+        write_zigzag(t, SPAN_OFFSET, 0);
+        write_varint(t, SPAN_LENGTH, 0);
+        message_end(t, at);
+    }
+    for (size_t i = 0; !h->is_classic && i < HISTOGRAM_NATIVE_EXEMPLARS; i++) {
+        if (belfry__histogram_exemplar(h, i, &x))
+            exemplar_write(o, HISTOGRAM_EXEMPLAR, &x);
+    }
+}
+
 static void histogram_write(struct output *o, const struct metric *m)
 {
     const belfry_histogram *h = (const belfry_histogram *)m;
-    struct histogram_reading *reading = &o->histogram;
     struct text *t = &o->text;
-    uint64_t cumulative = 0;
-    if (!belfry__histogram_read(h, reading)) {
+    if (!belfry__histogram_read(h, &o->histogram)) {
         o->failed = true;
         return;
     }
     size_t at = message_begin(t, METRIC_HISTOGRAM);
-    write_varint(t, SAMPLE_COUNT, reading->count);
-    write_double(t, SAMPLE_SUM, reading->sum);
-    for (size_t i = 0; i < h->bound_count; i++) { /* +Inf is the count */
-        size_t bucket = message_begin(t, HISTOGRAM_BUCKET);
-        cumulative += reading->classic[i];
-        write_varint(t, BUCKET_COUNT, cumulative);
-        write_double(t, BUCKET_BOUND, m->family->bounds[i]);
-        message_end(t, bucket);
-    }
+    write_varint(t, SAMPLE_COUNT, o->histogram.count);
+    write_double(t, SAMPLE_SUM, o->histogram.sum);
+    classic_write(o, h);
+    if (h->is_native)
+        native_write(o, h);
+    time_write(t, HISTOGRAM_CREATED, o->histogram.created_ms);
     message_end(t, at);
 }
 
@@ -185,6 +322,7 @@ static void summary_write(struct output *o, const struct metric *m)
         write_double(t, QUANTILE_VALUE, values[i]);
         message_end(t, quantile);
     }
+    time_write(t, SUMMARY_CREATED, m->created_ms);
     message_end(t, at);
 }
 
@@ -231,7 +369,7 @@ static void protobuf_metric(struct output *o, const struct shown_family *f, cons
     else if (m->family->type == BELFRY_SUMMARY)
         summary_write(o, m);
     else if (m->family->type == BELFRY_COUNTER)
-        value_write(&o->text, BELFRY_COUNTER, belfry_counter_value((const belfry_counter *)m));
+        counter_write(o, m);
     else
         value_write(&o->text, m->family->type, belfry_gauge_value((const belfry_gauge *)m));
     message_end(&o->text, at);

@@ -206,6 +206,12 @@ static void metric_free_locked(struct metric *m)
     free(m);
 }
 
+/* After the table shows it. */
+static void changed_locked(struct family *f)
+{
+    atomic_fetch_add_explicit(&f->change_count, 1, memory_order_release);
+}
+
 static bool metric_init_locked(struct metric *m, struct family *f)
 {
     m->family = f;
@@ -241,6 +247,7 @@ static struct metric *child_new_locked(struct family *f, const struct key *key)
         values += key->lens[i] + 1;
     }
     table_put_locked(family_table_locked(f), m);
+    changed_locked(f);
     return m;
 }
 
@@ -374,6 +381,7 @@ static void slot_remove_locked(struct family *f, _Atomic(struct metric *) *slot)
     atomic_store_explicit(slot, GONE, memory_order_release);
     atomic_store_explicit(&m->is_removed, true, memory_order_relaxed);
     f->removed.items[f->removed.count++] = m;
+    changed_locked(f);
     if (m == atomic_load_explicit(&f->overflow, memory_order_relaxed))
         atomic_store_explicit(&f->overflow, NULL, memory_order_relaxed);
     else
@@ -430,6 +438,7 @@ void belfry__family_free_locked(struct family *f)
         metric_free_locked(f->removed.items[i]);
     free(f->removed.items);
     old_tables_free_locked(f);
+    belfry__family_order_free_locked(f);
     free(t);
     belfry__family_shape_free(f);
 }

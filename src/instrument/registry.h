@@ -105,6 +105,8 @@ struct family {
         size_t count, capacity;
     } removed;
     struct child_table *old_tables; /* the lock: not freed yet */
+    _Atomic uint32_t change_count;  /* stored under the lock: of children that came and went */
+    struct child_order *order;      /* the lock: the list made last, or NULL */
 };
 
 /* The same struct under the names that programs see. */
@@ -150,6 +152,19 @@ struct belfry_registry {      /* all: the lock */
 /* The children that are shown, in no order, *out allocated (not NULL) and owned by the caller; the children are borrowed: as
  * long as the registry. False without memory. Any thread. */
 MUST_USE bool belfry__family_children(struct family *f, const struct metric ***out, size_t *count);
+
+/* They, sorted by their label values. Constant but for the references. */
+struct child_order {
+    size_t references; /* the lock */
+    uint32_t change;   /* family.change_count when it was made */
+    size_t count;
+    const struct metric *items[];
+};
+/* NULL without memory. _give() it back. Any thread. */
+struct child_order *belfry__family_order_take(struct family *f);
+void belfry__family_order_give(struct child_order *order);
+/* When the family goes. */
+void belfry__family_order_free_locked(struct family *f);
 
 /* The label values of a child: so many as its family has names, each with its NUL. */
 static inline const char *metric_values(const struct metric *m)

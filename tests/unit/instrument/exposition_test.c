@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -228,6 +229,19 @@ static bool is_zigzag(enum message m, uint32_t field)
            (m == SPAN && field == 1);
 }
 
+/* "now": within a minute of it. */
+static void decode_time(struct text *out, struct view bytes)
+{
+    struct reader r = reader_from(bytes);
+    struct protobuf_field f;
+    assert_true(protobuf_next(&r, &f) && protobuf_is(&f, 1, PROTOBUF_VARINT));
+    int64_t age = (int64_t)time(NULL) - (int64_t)f.value;
+    assert_true(age >= -1 && age < 60);
+    assert_true(protobuf_next(&r, &f) && protobuf_is(&f, 2, PROTOBUF_VARINT));
+    assert_true(f.value < 1000000000 && !protobuf_next(&r, &f) && !r.failed);
+    belfry__text_string(out, "now");
+}
+
 static void decode(struct text *out, struct view bytes, enum message m)
 {
     struct reader r = reader_from(bytes);
@@ -247,6 +261,8 @@ static void decode(struct text *out, struct view bytes, enum message m)
             belfry__text_unsigned(out, f.value);
         } else if (f.wire == PROTOBUF_FIXED64) {
             belfry__text_double(out, d);
+        } else if (INNER[m][f.number] == TIME) {
+            decode_time(out, f.bytes);
         } else if (INNER[m][f.number]) {
             belfry__text_byte(out, '{');
             decode(out, f.bytes, (enum message)INNER[m][f.number]);
@@ -296,10 +312,89 @@ static void protobuf_holds_registered_metrics(void **state)
     belfry_histogram_observe(h, 300);
     assert_protobuf(r, (belfry_exposition){0},
                     "1:a_total 2:Say\n\"a\". 3:0 "
-                    "4:{1:{1:path 2:/a\"} 1:{1:code 2:500} 3:{1:1}} "
-                    "4:{1:{1:path 2:/b} 1:{1:code 2:200} 3:{1:7}}\n"
+                    "4:{1:{1:path 2:/a\"} 1:{1:code 2:500} 3:{1:1 3:now}} "
+                    "4:{1:{1:path 2:/b} 1:{1:code 2:200} 3:{1:7 3:now}}\n"
                     "1:g 3:1 4:{2:{1:-Inf}}\n"
-                    "1:h 3:4 4:{7:{1:3 2:301.5 3:{1:1 2:0.5} 3:{1:2 2:2}}}\n");
+                    "1:h 3:4 4:{7:{1:3 2:301.5 3:{1:1 2:0.5} 3:{1:2 2:2} 15:now}}\n");
+    belfry_registry_free(r);
+}
+
+/* Schema 0: the bucket with key k ends at 2^k. Up to two empty buckets are written, more make a new span. */
+static void protobuf_holds_native_histograms(void **state)
+{
+    static const struct {
+        const char *name, *expected;
+        double factor, zero_threshold, values[8];
+    } cases[] = {
+        {"apart",
+         "1:8 2:106 5:0 6:2.938735877055719e-39 7:1 9:{1:0 2:1} 10:2 "
+         "12:{1:0 2:3} 12:{1:4 2:1} 13:1 13:1 13:-1 13:0",
+         2,
+         0,
+         {1, 2, 2, 3, 100, -1, 0, -1}},
+        {"near",
+         "1:8 2:91 5:0 6:0.5 7:3 12:{1:0 2:8} 13:1 13:0 13:0 13:-1 13:1 13:-1 13:0 13:1",
+         2,
+         0.5,
+         {1, 2, 3, 16, 70, -0.5, -0.5, 0}},
+        {"fine", "1:8 2:8 5:3 6:0 7:0 12:{1:0 2:1} 13:8", 1.1, -1, {1, 1, 1, 1, 1, 1, 1, 1}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char expected[512];
+        belfry_registry *r = belfry_registry_new();
+        belfry_histogram *h;
+        belfry_histogram_options options = {.native_factor = cases[i].factor,
+                                            .native_zero_threshold = cases[i].zero_threshold};
+        assert_int_equal(belfry_histogram_new_with(&h, r, "h", NULL, &options), BELFRY_OK);
+        for (size_t k = 0; k < 8; k++)
+            assert_int_equal(belfry_histogram_observe(h, cases[i].values[k]), BELFRY_OK);
+        snprintf(expected, sizeof(expected), "1:h 3:4 4:{7:{%s 15:now}}\n", cases[i].expected);
+        assert_protobuf(r, (belfry_exposition){0}, expected);
+        belfry_registry_free(r);
+    }
+    /* nothing observed, and no zero threshold to be known by */
+    belfry_registry *r = belfry_registry_new();
+    belfry_histogram *h;
+    belfry_histogram_options options = {.native_factor = 2, .native_zero_threshold = -1};
+    assert_int_equal(belfry_histogram_new_with(&h, r, "h", NULL, &options), BELFRY_OK);
+    assert_protobuf(r, (belfry_exposition){0},
+                    "1:h 3:4 4:{7:{1:0 2:0 5:0 6:0 7:0 12:{1:0 2:0} 15:now}}\n");
+    belfry_registry_free(r);
+}
+
+static void protobuf_holds_exemplars_units_and_summaries(void **state)
+{
+    static const double bounds[] = {0.5};
+    static const belfry_label trace[] = {{"trace_id", "ab\"c"}, {"span_id", "1"}};
+    static const double quantiles[] = {0.5};
+    belfry_histogram_options classic = {.bounds = bounds, .bound_count = 1},
+                             native = {.native_factor = 2};
+    belfry_summary_options summed = {.quantiles = quantiles, .quantile_count = 1};
+    belfry_registry *r = belfry_registry_new();
+    belfry_counter *c;
+    belfry_histogram *h, *n;
+    belfry_summary *s;
+    (void)state;
+    assert_int_equal(belfry_counter_new(&c, r, "c_bytes_total", NULL), BELFRY_OK);
+    assert_int_equal(belfry_set_unit(r, "c_bytes_total", "bytes"), BELFRY_OK);
+    assert_int_equal(belfry_histogram_new_with(&h, r, "h", NULL, &classic), BELFRY_OK);
+    assert_int_equal(belfry_histogram_new_with(&n, r, "n", NULL, &native), BELFRY_OK);
+    assert_int_equal(belfry_summary_new(&s, r, "s", NULL, &summed), BELFRY_OK);
+    assert_int_equal(belfry_counter_add_exemplar(c, 3, trace, 2), BELFRY_OK);
+    assert_int_equal(belfry_histogram_observe(h, 0.25), BELFRY_OK);
+    assert_int_equal(belfry_histogram_observe_exemplar(h, 8, trace, 1), BELFRY_OK);
+    assert_int_equal(belfry_histogram_observe_exemplar(n, 4, trace, 1), BELFRY_OK);
+    assert_protobuf(
+        r, (belfry_exposition){0},
+        "1:c_bytes_total 3:0 5:bytes 4:{3:{1:3 2:{1:{1:trace_id 2:ab\"c} 1:{1:span_id 2:1} 2:3 "
+        "3:now} 3:now}}\n"
+        "1:h 3:4 4:{7:{1:2 2:8.25 3:{1:1 2:0.5} 3:{1:2 2:+Inf 3:{1:{1:trace_id 2:ab\"c} 2:8 "
+        "3:now}} "
+        "15:now}}\n"
+        "1:n 3:4 4:{7:{1:1 2:4 5:0 6:2.938735877055719e-39 7:0 12:{1:2 2:1} 13:1 "
+        "16:{1:{1:trace_id 2:ab\"c} 2:4 3:now} 15:now}}\n"
+        "1:s 3:2 4:{4:{1:0 2:0 3:{1:0.5 2:NaN} 4:now}}\n");
     belfry_registry_free(r);
 }
 
@@ -489,6 +584,8 @@ int main(void)
         cmocka_unit_test(names_filter_whole_families),
         cmocka_unit_test(wrong_options_are_an_error),
         cmocka_unit_test(protobuf_holds_registered_metrics),
+        cmocka_unit_test(protobuf_holds_native_histograms),
+        cmocka_unit_test(protobuf_holds_exemplars_units_and_summaries),
         cmocka_unit_test(protobuf_puts_samples_of_collectors_together),
         cmocka_unit_test(protobuf_lengths_grow_with_what_they_measure),
         cmocka_unit_test(numbers_are_the_shortest_that_read_back),
