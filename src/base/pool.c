@@ -50,7 +50,7 @@ struct pool {
     pthread_cond_t work;   /* a job, a loop or the end */
     struct ring rings[POOL_CLASS_COUNT];
     struct loop *loops;
-    unsigned started_count;
+    unsigned started_count, running_count;
     bool stopping;
 };
 
@@ -115,9 +115,11 @@ static void *worker_run(void *arg)
         if (loop) {
             loop_help_locked(p, loop);
         } else if (job_take_locked(p, &job)) {
+            p->running_count++;
             mutex_unlock(&p->mutex);
             job.run(job.arg);
             mutex_lock(&p->mutex);
+            p->running_count--;
         } else if (p->stopping) {
             break;
         } else {
@@ -184,6 +186,16 @@ void pool_stop(struct pool *p)
 unsigned pool_worker_count(const struct pool *p)
 {
     return p->worker_count;
+}
+
+void pool_load(struct pool *p, size_t *waiting, unsigned *running)
+{
+    mutex_lock(&p->mutex);
+    *waiting = 0;
+    for (int class = 0; class < POOL_CLASS_COUNT; class ++)
+        *waiting += p->rings[class].count;
+    *running = p->running_count;
+    mutex_unlock(&p->mutex);
 }
 
 bool pool_submit(struct pool *p, enum pool_class class, void (*run)(void *arg), void *arg,

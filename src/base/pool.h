@@ -20,6 +20,9 @@ MUST_USE bool pool_start(struct pool **out, unsigned worker_count, size_t queue_
 void pool_stop(struct pool *p);
 unsigned pool_worker_count(const struct pool *p);
 
+/* Jobs in the queues, and jobs that run, now. Any thread. */
+void pool_load(struct pool *p, size_t *waiting, unsigned *running);
+
 /* Queues run(arg). ERROR_BUSY when the queue is full or the pool stops. Any thread. */
 MUST_USE bool pool_submit(struct pool *p, enum pool_class class, void (*run)(void *arg), void *arg,
                           struct error *err);

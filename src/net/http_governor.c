@@ -7,7 +7,11 @@
 #include "base/assert.h"
 #include "net/http_private.h"
 
-enum { TICK_MS = 50, TICK_LONG_MS = 500 };
+#include <sys/ioctl.h>
+
+/* ENDED_MS: so long must a request have been without its end before its connection is looked at for it: by then MHD has
+ * long worked on what it has read. */
+enum { TICK_MS = 50, TICK_LONG_MS = 500, ENDED_MS = 1000 };
 
 static void cancel_locked(struct http_request *rq, enum http_cancel why)
 {
@@ -34,6 +38,21 @@ static void cut_if_late_locked(struct http_server *s, struct http_connection *c,
     (void)shutdown(c->fd, SHUT_RDWR); /* fails only when the client was faster */
 }
 
+/* The client has closed its side in the middle of a request: the rest will not come. MHD reads until there is nothing
+ * more and then waits for the next edge of epoll, so it does not see an end that came together with the last bytes
+ * (0.9.75, seen): the request would stay until its time is over, and hold up a stop. What is still to be read may be
+ * the rest. */
+static void cut_if_ended_locked(struct http_server *s, struct http_connection *c)
+{
+    int unread = 0;
+    if (ioctl(c->fd, FIONREAD, &unread) != 0 || unread > 0)
+        return;
+    atomic_fetch_add_explicit(&s->disconnects, 1, memory_order_relaxed);
+    c->phase = CONNECTION_CUT;
+    c->deadline.ns = 0;
+    (void)shutdown(c->fd, SHUT_RDWR); /* fails only when it is gone already */
+}
+
 /* Deadlines, and the list of descriptors to poll. Returns their number. */
 static size_t scan_locked(struct http_server *s, mono_time now)
 {
@@ -44,15 +63,17 @@ static size_t scan_locked(struct http_server *s, mono_time now)
     g->polled = mem_grow(MEM_HTTP, g->polled, &g->polled_capacity, g->connection_count + 1,
                          sizeof(struct http_connection *));
     for (struct http_connection *c = g->first; c; c = c->next) {
+        struct http_request *rq = c->request;
         if (c->phase != CONNECTION_WORKING) {
             cut_if_late_locked(s, c, now);
-            continue;
+            if (c->phase != CONNECTION_READING || rq == NULL || mono_ms_since(c->since) < ENDED_MS)
+                continue;
+        } else {
+            if (rq->cancel_deadline.ns && now.ns >= rq->cancel_deadline.ns)
+                cancel_locked(rq, HTTP_CANCEL_DEADLINE);
+            if (c->hung_up)
+                continue;
         }
-        struct http_request *rq = c->request;
-        if (rq->cancel_deadline.ns && now.ns >= rq->cancel_deadline.ns)
-            cancel_locked(rq, HTTP_CANCEL_DEADLINE);
-        if (c->hung_up)
-            continue;
         g->polls[count] = (struct pollfd){.fd = c->fd, .events = POLLRDHUP};
         g->polled[count++] = c;
     }
@@ -68,9 +89,14 @@ static void look_locked(struct http_server *s)
     for (size_t i = 0; i < count; i++) {
         if (!(g->polls[i].revents & (POLLRDHUP | POLLHUP | POLLERR)))
             continue;
-        g->polled[i]->hung_up = true;
+        struct http_connection *c = g->polled[i];
+        if (c->phase == CONNECTION_READING) {
+            cut_if_ended_locked(s, c);
+            continue;
+        }
+        c->hung_up = true;
         atomic_fetch_add_explicit(&s->disconnects, 1, memory_order_relaxed);
-        cancel_locked(g->polled[i]->request, HTTP_CANCEL_DISCONNECT);
+        cancel_locked(c->request, HTTP_CANCEL_DISCONNECT);
     }
 }
 

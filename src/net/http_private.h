@@ -127,6 +127,7 @@ struct http_request {
         says_no_length; /* of a body that its method is about: the connection ends with the answer */
     struct view target, path, query;
     const struct http_route *route;           /* NULL: refused before there was one */
+    const struct http_route *other_method;    /* has the path, and not the method */
     struct view segments[HTTP_SEGMENTS_MAX];  /* decoded; ptr NULL: cannot be */
     uint32_t segment_from[HTTP_SEGMENTS_MAX]; /* where it begins in path */
     size_t segment_count;

@@ -48,6 +48,21 @@ enum http_role http_request_role(const struct http_request *rq)
     return rq->role;
 }
 
+struct arena *http_request_arena(struct http_request *rq)
+{
+    return &rq->arena;
+}
+
+void *http_request_server_arg(const struct http_request *rq)
+{
+    return rq->server->options.access_arg;
+}
+
+void *http_request_route_arg(const struct http_request *rq)
+{
+    return rq->route ? rq->route->arg : NULL;
+}
+
 void *http_request_context(const struct http_request *rq)
 {
     return rq->context;
@@ -60,9 +75,10 @@ const char *http_request_method_name(const struct http_request *rq)
 
 const char *http_request_route_name(const struct http_request *rq)
 {
-    if (rq->route == NULL)
+    const struct http_route *route = rq->route ? rq->route : rq->other_method;
+    if (route == NULL)
         return NULL;
-    return rq->route->name ? rq->route->name : rq->route->path;
+    return route->name ? route->name : route->path;
 }
 
 struct view http_request_body(const struct http_request *rq)

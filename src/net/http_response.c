@@ -78,6 +78,16 @@ void http_response_set_header(struct http_response *rs, const char *name, struct
     rs->headers[rs->header_count++] = header;
 }
 
+void http_response_add_vary(struct http_response *rs, const char *name)
+{
+    struct view value = view_from(name);
+    for (size_t i = 0; i < rs->header_count; i++)
+        if (strcasecmp(rs->headers[i].name, "Vary") == 0)
+            value = arena_printf(&rs->request->arena, "%.*s, %s", VIEW_ARGS(rs->headers[i].value),
+                                 name);
+    http_response_set_header(rs, "Vary", value);
+}
+
 struct buffer *http_response_body(struct http_response *rs)
 {
     return &rs->body;

@@ -100,6 +100,7 @@ bool route_find(struct http_request *rq)
             return true;
         }
         allowed |= taken;
+        rq->other_method = route;
     }
     if (rq->path_error)
         http_response_error(&rq->response, 400, "400 Bad Request: %s", rq->path_error);

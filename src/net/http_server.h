@@ -14,6 +14,7 @@
 #ifndef BELFRY_NET_HTTP_SERVER_H
 #define BELFRY_NET_HTTP_SERVER_H
 
+#include "base/arena.h"
 #include "base/attributes.h"
 #include "base/buffer.h"
 #include "base/error.h"
@@ -218,11 +219,16 @@ const struct form_param *http_request_params(const struct http_request *rq, size
 /* The first of that name; empty when there is none. */
 struct view http_request_param(const struct http_request *rq, const char *name);
 bool http_request_has_param(const struct http_request *rq, const char *name);
+/* Memory until the request ends (64 MiB at most: what may be large is allocated elsewhere). */
+struct arena *http_request_arena(struct http_request *rq);
+/* The server's options.access_arg; its route's arg (NULL without a route). */
+void *http_request_server_arg(const struct http_request *rq);
+void *http_request_route_arg(const struct http_request *rq);
 /* Of this request alone: context_bytes, zero at first. NULL without any. */
 void *http_request_context(const struct http_request *rq);
 /* "get", ... or "other"; static. */
 const char *http_request_method_name(const struct http_request *rq);
-/* Of the route; NULL when there is none. */
+/* Of the route, or of the one that would take the path with another method; NULL when there is none. */
 const char *http_request_route_name(const struct http_request *rq);
 /* The whole body, at most the route's limit. */
 struct view http_request_body(const struct http_request *rq);
@@ -264,6 +270,8 @@ int http_response_status(const struct http_response *rs);
 const char *http_response_content_type(const struct http_response *rs);
 /* Replaces one of that name. Values with control characters are an assertion: check what comes from outside. */
 void http_response_set_header(struct http_response *rs, const char *name, struct view value);
+/* Adds a word to the header Vary. */
+void http_response_add_vary(struct http_response *rs, const char *name);
 /* Static text, such as "application/json". */
 void http_response_set_content_type(struct http_response *rs, const char *type);
 /* What is appended is the body. Past response_bytes_max the answer becomes a 500. */

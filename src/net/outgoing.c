@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "net/outgoing_url.h"
 
+#include <belfry/request.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -242,6 +243,42 @@ static enum outgoing_failure verdict(struct hop *hop, CURLcode code, const char 
     return failure;
 }
 
+static bool header_line_add(struct curl_slist **headers, const char *line)
+{
+    ASSERT(strpbrk(line, "\r\n") == NULL);
+    struct curl_slist *more = curl_slist_append(*headers, line);
+    if (more)
+        *headers = more;
+    return more != NULL;
+}
+
+/* Without a value libcurl leaves out a header of its own. */
+static bool header_add(struct curl_slist **headers, const char *name, const char *value)
+{
+    char line[1024];
+    (void)snprintf(line, sizeof line, "%s: %s", name, value);
+    return header_line_add(headers, line);
+}
+
+/* For the first origin: what it was called for, and what the caller says. */
+static bool headers_add(const struct hop *hop, struct curl_slist **headers)
+{
+    belfry_outgoing context;
+    bool ok = true;
+    if (hop->answer->redirects > 0)
+        return true;
+    belfry_outgoing_get(&context);
+    if (context.request_id[0])
+        ok = header_add(headers, "X-Request-Id", context.request_id);
+    if (ok && context.traceparent[0])
+        ok = header_add(headers, "traceparent", context.traceparent);
+    if (ok && context.tracestate[0])
+        ok = header_add(headers, "tracestate", context.tracestate);
+    for (size_t i = 0; ok && i < hop->request->header_count; i++)
+        ok = header_line_add(headers, hop->request->headers[i]);
+    return ok;
+}
+
 static enum outgoing_failure hop_run(struct hop *hop, int64_t left_ms, struct error *err)
 {
     char detail[CURL_ERROR_SIZE] = "";
@@ -255,14 +292,8 @@ static enum outgoing_failure hop_run(struct hop *hop, int64_t left_ms, struct er
             return blocked(hop, err);
         }
     }
-    struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
-    bool ok = headers != NULL;
-    for (size_t i = 0; ok && hop->answer->redirects == 0 && i < hop->request->header_count; i++) {
-        ASSERT(strpbrk(hop->request->headers[i], "\r\n") == NULL);
-        struct curl_slist *more = curl_slist_append(headers, hop->request->headers[i]);
-        ok = more != NULL;
-        headers = ok ? more : headers;
-    }
+    struct curl_slist *headers = NULL;
+    bool ok = header_add(&headers, "Expect", "") && headers_add(hop, &headers);
     CURLcode code = CURLE_OUT_OF_MEMORY;
     if (ok && set_options(hop, headers, left_ms)) {
         curl_easy_setopt(hop->easy, CURLOPT_ERRORBUFFER, detail);

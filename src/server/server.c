@@ -12,6 +12,7 @@
 #include "access/access.h"
 #include "base/assert.h"
 #include "base/duration.h"
+#include "base/service_notify.h"
 #include "base/thread.h"
 #include "ingest/config.h"
 #include "ingest/remote_write.h"
@@ -22,7 +23,6 @@
 #include "server/running_config.h"
 #include "server/sandbox.h"
 #include "server/self_metrics.h"
-#include "server/service_notify.h"
 #include "server/start_pages.h"
 #include "storage/exemplars.h"
 

@@ -150,6 +150,11 @@ static void pool_runs_by_class_then_arrival_and_ends_all(void **state)
     assert_string_equal(err.message, "the queue of the workers is full: 3 jobs wait");
     assert_true(pool_submit(p, POOL_QUERY, note, &steps[3], &err));
     assert_true(pool_submit(p, POOL_QUERY, note, &steps[4], &err));
+    size_t waiting;
+    unsigned running;
+    pool_load(p, &waiting, &running);
+    assert_int_equal(waiting, 5);
+    assert_int_equal(running, 1);
     gate_open(&g);
     pool_stop(p);
     assert_int_equal(g.order_len, 5);

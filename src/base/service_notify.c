@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/service_notify.h"
+#include "base/service_notify.h"
 
 #include <inttypes.h>
 #include <stddef.h>

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* json_peek.h: questions to a JSON text that need no tree of it. Any thread. */
+#ifndef BELFRY_SERVICE_JSON_PEEK_H
+#define BELFRY_SERVICE_JSON_PEEK_H
+
+#include "base/view.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The member `name` (without escapes) of the outermost object when it is true or false: 1, 0; else -1. For texts that
+ * this program wrote; of others the answer may be wrong, but it ends. */
+int json_peek_bool(struct view text, const char *name);
+/* Are arrays and objects at most that deep in each other? What is no JSON may pass: a parser follows. */
+bool json_is_shallow(struct view text, size_t depth_max);
+
+#endif
