@@ -44,8 +44,8 @@ static struct {
     _Atomic(struct cell_block *) blocks; /* pushed (release), never removed */
     _Atomic uint64_t lost;               /* relaxed: a statistic */
 
-    pthread_key_t key; /* its destructor tells that a thread ends */
-    bool has_key;      /* constant after the constructor */
+    pthread_key_t key;   /* its destructor tells that a thread ends */
+    atomic_bool has_key; /* relaxed; from the constructor to the destructor */
 } all;
 
 static void block_release(void *arg)
@@ -57,17 +57,26 @@ static void block_release(void *arg)
 }
 
 /* When the library is loaded, so that no update meets it half done. */
-__attribute__((constructor)) static void key_make(void)
+__attribute__((constructor)) static void load(void)
 {
-    all.has_key = pthread_key_create(&all.key, block_release) == 0;
+    bool made = pthread_key_create(&all.key, block_release) == 0;
+    atomic_store_explicit(&all.has_key, made, memory_order_relaxed);
 }
 
-/* The code of block_release goes: threads that end later must not call it. */
-__attribute__((destructor)) static void key_delete(void)
+/* The library is unloaded, or the process ends while its threads count on: those that end later must not call
+ * block_release, whose code may be gone. What they count in stays; the list of free cells is nobody's but ours. */
+__attribute__((destructor)) static void unload(void)
 {
-    if (all.has_key)
+    if (atomic_exchange_explicit(&all.has_key, false, memory_order_relaxed))
         (void)pthread_key_delete(all.key); /* it is one */
-    all.has_key = false;
+    if (!belfry__try_lock())
+        return; /* the process ends in the middle of what another thread does */
+    while (all.free_runs) {
+        struct free_run *run = all.free_runs;
+        all.free_runs = run->next;
+        free(run);
+    }
+    belfry__unlock();
 }
 
 static void *map_zeros(size_t bytes)
@@ -111,7 +120,8 @@ struct cell_block *belfry__block_get(void)
         block = block_new();
     if (!block)
         return NULL;
-    if (all.has_key && pthread_setspecific(all.key, block) != 0) {
+    if (atomic_load_explicit(&all.has_key, memory_order_relaxed) &&
+        pthread_setspecific(all.key, block) != 0) {
         block_release(block);
         return NULL;
     }
