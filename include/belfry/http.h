@@ -17,6 +17,7 @@
 #define BELFRY_HTTP_H
 
 #include <belfry/export.h>
+#include <belfry/health.h>
 #include <belfry/metrics.h>
 
 #include <stdbool.h>
@@ -46,9 +47,11 @@ typedef struct belfry_http_options {
     /* Who asks for metrics must send this token, or this name and password; either is enough where both are set. NULL
      * or "" = not asked for. A name needs a password and the other way round. */
     const char *bearer_token, *username, *password;
-    bool protect_probes;     /* /health and /ready ask for them too */
-    const char *service;     /* how /health calls the program; NULL = left out */
-    const char *version;     /* the same; NULL = left out */
+    bool protect_probes; /* /health and /ready ask for them too */
+    /* Answers /health and /ready; outlives what serves it. NULL: the process answers, so it is healthy and ready, as
+     * `service` of `version` (NULL = left out). */
+    belfry_health *health;
+    const char *service, *version;
     size_t answer_bytes_max; /* of an answer that is held whole (not an endpoint's); 0 = 64 MiB */
 } belfry_http_options;
 

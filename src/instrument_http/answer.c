@@ -13,6 +13,7 @@
 
 struct belfry_http {
     belfry_registry *registry;
+    belfry_health *health; /* NULL = none */
     char *metrics_path, *health_path, *ready_path, *service, *version;
     struct credentials credentials;
     bool protect_probes;
@@ -69,6 +70,7 @@ belfry_status belfry_http_new(belfry_http **out, const belfry_http_options *o,
     if (!h)
         return belfry__http_fail_memory(error);
     h->registry = o->registry;
+    h->health = o->health;
     h->protect_probes = o->protect_probes;
     h->answer_bytes_max = o->answer_bytes_max ? o->answer_bytes_max : 64 << 20;
     h->began_s = now_s();
@@ -121,6 +123,8 @@ static void plan_begin(struct http_plan *plan, int status, const char *content_t
 void belfry__plan_refuse(struct http_plan *plan, int status, const char *text)
 {
     plan_begin(plan, status, "text/plain; charset=utf-8");
+    belfry_text_free(plan->long_text);
+    plan->long_text = NULL;
     plan->is_metrics = false;
     plan->encoding = HTTP_IDENTITY;
     (void)snprintf(plan->text, sizeof plan->text, "%s\n", text); /* cut is fine */
@@ -131,8 +135,15 @@ void belfry__plan_deinit(struct http_plan *plan)
     for (size_t i = 0; i < plan->name_count; i++)
         free(plan->names[i]);
     free(plan->names);
+    belfry_text_free(plan->long_text);
     plan->names = NULL;
     plan->name_count = 0;
+    plan->long_text = NULL;
+}
+
+const char *belfry__plan_text(const struct http_plan *plan)
+{
+    return plan->long_text ? plan->long_text : plan->text;
 }
 
 static bool path_is(const char *path, const char *served)
@@ -160,7 +171,17 @@ static void plan_metrics(struct http_plan *plan, const struct http_query *q)
 
 static void plan_probe(struct http_plan *plan, const belfry_http *h, bool is_ready)
 {
-    plan_begin(plan, 200, "application/json");
+    bool ready = true;
+    size_t len;
+    belfry_status status = BELFRY_OK;
+    if (h->health)
+        status = is_ready ? belfry_health_ready_text(h->health, &plan->long_text, &len, &ready)
+                          : belfry_health_live_text(h->health, &plan->long_text, &len);
+    if (status != BELFRY_OK) {
+        belfry__plan_refuse(plan, 503, "503 Service Unavailable: no memory");
+        return;
+    }
+    plan_begin(plan, ready ? 200 : 503, "application/json");
     belfry__plan_header(plan, "Cache-Control", "no-store");
     (void)snprintf(
         plan->text, sizeof plan->text, /* fits: names have 128 bytes */

@@ -30,7 +30,8 @@ struct http_plan {
     size_t name_count;
     belfry_http_header headers[BELFRY_HTTP_HEADERS_MAX]; /* static texts */
     size_t header_count;
-    char text[HTTP_TEXT_BYTES];
+    char text[HTTP_TEXT_BYTES]; /* NUL-terminated */
+    char *long_text;            /* in its place, when not NULL; owned */
 };
 
 /* Fills *out whatever is asked. Any thread. */
@@ -38,6 +39,8 @@ void belfry__plan_init(struct http_plan *out, const belfry_http *http, const str
 void belfry__plan_deinit(struct http_plan *plan);
 /* Turns it into a refusal with one line of text; `status` with a header of its own is the caller's. */
 void belfry__plan_refuse(struct http_plan *plan, int status, const char *text);
+/* The body of what is not metrics; NUL-terminated. */
+const char *belfry__plan_text(const struct http_plan *plan);
 void belfry__plan_header(struct http_plan *plan, const char *name, const char *value);
 /* Takes name[] out of a query (behind the "?", percent-encoded; NULL = none). A metrics plan becomes a 400 when it
  * cannot be read. */

@@ -35,7 +35,7 @@ static void make_body(const belfry_http *http, struct http_plan *plan, struct te
                                            : "503 Service Unavailable: no memory");
     }
     if (!plan->is_metrics && !plan->is_head)
-        belfry__text_string(&b.text, plan->text);
+        belfry__text_string(&b.text, belfry__plan_text(plan));
     *out = b.text;
 }
 

@@ -194,8 +194,9 @@ static enum MHD_Result queue(const struct http_plan *plan, struct MHD_Connection
 
 static enum MHD_Result queue_text(const struct http_plan *plan, struct MHD_Connection *mhd)
 {
+    const char *text = belfry__plan_text(plan);
     return queue(plan, mhd,
-                 MHD_create_response_from_buffer(strlen(plan->text), (void *)(uintptr_t)plan->text,
+                 MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text,
                                                  MHD_RESPMEM_MUST_COPY));
 }
 

@@ -131,6 +131,7 @@ enum scrape_start belfry__scrape_start(struct belfry_endpoint *e, struct http_pl
         s->plan = *plan;
         plan->names = NULL;
         plan->name_count = 0;
+        plan->long_text = NULL;
         if (e->jobs_last)
             e->jobs_last->next_job = s;
         else

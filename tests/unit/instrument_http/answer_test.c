@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -277,6 +278,52 @@ static void families_are_chosen_by_name(void **state)
     belfry_registry_free(r);
 }
 
+static bool is_well(void *arg, char reason[BELFRY_HEALTH_REASON_BYTES])
+{
+    (void)arg;
+    (void)reason;
+    return true;
+}
+
+/* /health and /ready say what belfry/health.h knows; a program that stops is not ready. */
+static void probes_answer_for_the_health(void **state)
+{
+    (void)state;
+    belfry_registry *r = make_registry();
+    belfry_health *health;
+    const belfry_health_options ho = {.service = "shop", .version = "1.2"};
+    const belfry_health_check check = {.name = "till", .run = is_well};
+    assert_int_equal(belfry_health_new(&health, &ho), BELFRY_OK);
+    assert_int_equal(belfry_health_add(health, &check), BELFRY_OK);
+    belfry_http *h = make((belfry_http_options){.registry = r, .health = health});
+    belfry_http_request rq = {.method = "GET", .target = "/ready"};
+    belfry_http_answer a;
+    for (int tries = 0; tries < 3000; tries++) { /* until the check ran */
+        belfry_http_answer_make(h, &rq, &a);
+        if (a.status == 200)
+            break;
+        belfry_http_answer_release(&a);
+        (void)usleep(10000);
+    }
+    assert_int_equal(a.status, 200);
+    assert_true(body_has(&a, "{\"ready\":true,\"dependencies\":{\"till\":true}"));
+    belfry_http_answer_release(&a);
+    belfry_health_set_stopping(health);
+    belfry_http_answer_make(h, &rq, &a);
+    assert_int_equal(a.status, 503);
+    assert_true(body_has(&a, "{\"ready\":false"));
+    assert_string_equal(header(&a, "Content-Type"), "application/json");
+    belfry_http_answer_release(&a);
+    rq.target = "/health";
+    belfry_http_answer_make(h, &rq, &a);
+    assert_int_equal(a.status, 200);
+    assert_true(body_has(&a, "{\"status\":\"healthy\",\"service\":\"shop\",\"version\":\"1.2\","));
+    belfry_http_answer_release(&a);
+    belfry_http_free(h);
+    belfry_health_free(health);
+    belfry_registry_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +334,7 @@ int main(void)
         cmocka_unit_test(a_held_answer_is_bounded),
         cmocka_unit_test(format_and_compression_are_negotiated),
         cmocka_unit_test(families_are_chosen_by_name),
+        cmocka_unit_test(probes_answer_for_the_health),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
