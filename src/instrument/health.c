@@ -224,7 +224,7 @@ double belfry_health_error_rate(belfry_health *health)
 
 static void put(struct line *l, const char *text)
 {
-    belfry__line_put(l, text, strlen(text));
+    line_put(l, text, strlen(text));
 }
 
 static void put_uptime(struct line *l, const belfry_health *h)
@@ -295,7 +295,7 @@ belfry_status belfry_health_ready_text(belfry_health *health, char **out, size_t
     l.full = dependencies.full = false;
     *ready = all_up(health, &dependencies);
     put(&l, *ready ? "{\"ready\":true,\"dependencies\":{" : "{\"ready\":false,\"dependencies\":{");
-    belfry__line_put(&l, dependencies.text, dependencies.len);
+    line_put(&l, dependencies.text, dependencies.len);
     put(&l, "},");
     put_uptime(&l, health);
     int64_t active = belfry_health_active_requests(health);

@@ -7,26 +7,15 @@
  * URL are looked for once, and each nested "://" looks at its own authority only. */
 #include "instrument/line.h"
 
-#include "base/attributes.h"
 #include "instrument/text.h"
 
 #include <math.h>
 #include <string.h>
 #include <strings.h>
 
-void belfry__line_put(struct line *l, const char *bytes, size_t len)
-{
-    if (len > sizeof l->text - LINE_TAIL_BYTES - l->len) {
-        l->full = true;
-        return;
-    }
-    memcpy(l->text + l->len, bytes, len);
-    l->len += len;
-}
-
 static void put_text(struct line *l, const char *text)
 {
-    belfry__line_put(l, text, strlen(text));
+    line_put(l, text, strlen(text));
 }
 
 void belfry__line_put_unsigned(struct line *l, uint64_t v)
@@ -37,7 +26,7 @@ void belfry__line_put_unsigned(struct line *l, uint64_t v)
         digits[--at] = (char)('0' + v % 10);
         v /= 10;
     } while (v);
-    belfry__line_put(l, digits + at, sizeof digits - at);
+    line_put(l, digits + at, sizeof digits - at);
 }
 
 void belfry__line_put_double(struct line *l, double v)
@@ -49,23 +38,112 @@ void belfry__line_put_double(struct line *l, double v)
     char room[NUMBER_TEXT_BYTES + 1];
     struct text number = {room, 0, sizeof room, false}; /* large enough: it never grows */
     belfry__text_double(&number, v);
-    belfry__line_put(l, number.ptr, number.len);
+    line_put(l, number.ptr, number.len);
+}
+
+/* --- bytes that stand for themselves --- */
+
+static bool is_plain_byte(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* High bits where one of 8 bytes is below 0x20, 0x7f and above, '"' or '\\'; 0 when none is. */
+static uint64_t find_special(uint64_t x)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\', rubout = x ^ ones * 0x7f;
+    uint64_t control = (x - ones * 0x20) & ~x;
+    return (control | (quote - ones) | (backslash - ones) | (rubout - ones) | x) & ones << 7;
+}
+
+/* The same for a blank and '='. */
+static uint64_t find_separator(uint64_t x)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    return (((x ^ ones * ' ') - ones) | ((x ^ ones * '=') - ones)) & ones << 7;
+}
+
+static uint64_t load(const unsigned char *p, size_t bytes)
+{
+    uint64_t x = 0;
+    memcpy(&x, p, bytes);
+    return x;
+}
+
+/* Fewer than 8 bytes, some of them twice; plain ones for none. */
+static uint64_t load_short(const unsigned char *p, size_t len)
+{
+    if (len >= 4)
+        return load(p, 4) | load(p + len - 4, 4) << 32;
+    if (len >= 2)
+        return load(p, 2) * UINT64_C(0x100010001) | load(p + len - 2, 2) << 48;
+    return UINT64_C(0x0101010101010101) * (len ? *p : 'x');
+}
+
+/* Is no byte special, nor, in a key, a separator? Of x without high bits, y - 1 has one only where y is 0 or behind that. */
+static bool is_plain(const unsigned char *p, size_t len, bool is_key)
+{
+    uint64_t last = len < 8 ? load_short(p, len) : load(p + len - 8, 8);
+    uint64_t found = find_special(last) | (is_key ? find_separator(last) : 0);
+    for (size_t i = 0; i + 8 < len; i += 8) {
+        uint64_t x = load(p + i, 8);
+        found |= find_special(x) | (is_key ? find_separator(x) : 0);
+    }
+    return found == 0;
 }
 
 /* --- what is secret --- */
 
+/* The words of keys that hold secrets, by their first two letters. */
+static const char *const *words_from(char first, char second)
+{
+    static const char *const PA[] = {"password", "passwd", "passphrase", NULL};
+    static const char *const PR[] = {"private_key", "private-key", NULL};
+    static const char *const SE[] = {"secret", NULL};
+    static const char *const SI[] = {"signature", NULL};
+    static const char *const TO[] = {"token", NULL};
+    static const char *const AP[] = {"api_key", "apikey", "api-key", NULL};
+    static const char *const AU[] = {"authorization", NULL};
+    static const char *const AC[] = {"access_key", "accesskey", "access-key", NULL};
+    static const char *const CO[] = {"cookie", NULL};
+    static const char *const CR[] = {"credential", NULL};
+    switch (first << 8 | second) {
+    case 'p' << 8 | 'a':
+        return PA;
+    case 'p' << 8 | 'r':
+        return PR;
+    case 's' << 8 | 'e':
+        return SE;
+    case 's' << 8 | 'i':
+        return SI;
+    case 't' << 8 | 'o':
+        return TO;
+    case 'a' << 8 | 'p':
+        return AP;
+    case 'a' << 8 | 'u':
+        return AU;
+    case 'a' << 8 | 'c':
+        return AC;
+    case 'c' << 8 | 'o':
+        return CO;
+    case 'c' << 8 | 'r':
+        return CR;
+    default:
+        return NULL;
+    }
+}
+
 bool belfry__key_is_secret(const char *key)
 {
-    static const char *const WORDS[] = {
-        "password",   "passwd",    "passphrase", "private_key", "private-key", "secret",
-        "signature",  "token",     "api_key",    "apikey",      "api-key",     "authorization",
-        "access_key", "accesskey", "access-key", "cookie",      "credential"};
+    static const uint32_t FIRST = 1u << ('p' & 31) | 1u << ('s' & 31) | 1u << ('t' & 31) |
+                                  1u << ('a' & 31) | 1u << ('c' & 31);
     for (const char *p = key; *p; p++) {
-        char first = (char)(*p | 0x20);
-        if (first != 'p' && first != 's' && first != 't' && first != 'a' && first != 'c')
+        if (!(FIRST >> (*p & 31) & 1)) /* most bytes end here; others look like letters too */
             continue;
-        for (size_t i = 0; i < ARRAY_COUNT(WORDS); i++) {
-            if (WORDS[i][0] == first && strncasecmp(p, WORDS[i], strlen(WORDS[i])) == 0)
+        const char *const *words = words_from((char)(*p | 0x20), (char)(p[1] | 0x20));
+        for (; words && *words; words++) {
+            if (strncasecmp(p, *words, strlen(*words)) == 0)
                 return true;
         }
     }
@@ -91,12 +169,19 @@ static bool ends_url(char c)
     return (unsigned char)c <= ' ' || c == '"' || c == '<' || c == '>' || c == '`';
 }
 
+/* Letters, digits and what stands between them in paths: neither the end nor a query. */
+static bool is_path_byte(char c)
+{
+    return ((unsigned char)c > '`') || (c >= '-' && c <= ':') || (c >= 'A' && c <= '_');
+}
+
 /* The end of the URL at `from`, and where its query or fragment begins. */
 static void find_url_end(struct mask_scan *s, size_t from)
 {
     size_t end = from, query = SIZE_MAX;
-    for (; end < s->len && !ends_url(s->text[end]); end++) {
-        if (query == SIZE_MAX && (s->text[end] == '?' || s->text[end] == '#'))
+    for (; end < s->len && (is_path_byte(s->text[end]) || !ends_url(s->text[end])); end++) {
+        if (!is_path_byte(s->text[end]) && query == SIZE_MAX &&
+            (s->text[end] == '?' || s->text[end] == '#'))
             query = end + 1;
     }
     s->url_end = end;
@@ -180,13 +265,13 @@ static NOINLINE size_t put_special(struct line *l, const unsigned char *p, size_
     static const char HEX[] = "0123456789abcdef";
     size_t n = belfry__utf8_len((const char *)p, left);
     if (n == 0) {
-        belfry__line_put(l, "\xef\xbf\xbd", 3);
+        line_put(l, "\xef\xbf\xbd", 3);
         return 1;
     }
     unsigned code =
         n == 2 && p[0] == 0xc2 ? p[1] : p[0]; /* to U+00BF; C1 controls are escaped too */
     if (n > 2 || (n == 2 && (p[0] != 0xc2 || code >= 0xa0))) {
-        belfry__line_put(l, (const char *)p, n);
+        line_put(l, (const char *)p, n);
         return n;
     }
     char escaped[6] = {'\\', (char)code, '0', '0', HEX[code >> 4], HEX[code & 15]};
@@ -208,7 +293,7 @@ static NOINLINE size_t put_special(struct line *l, const unsigned char *p, size_
         escaped[1] = 'u';
         len = 6;
     }
-    belfry__line_put(l, escaped, len);
+    line_put(l, escaped, len);
     return n;
 }
 
@@ -216,11 +301,15 @@ static NOINLINE size_t put_special(struct line *l, const unsigned char *p, size_
 static void put_escaped(struct line *l, const char *text, size_t from, size_t to, size_t len)
 {
     const unsigned char *p = (const unsigned char *)text;
+    if (LIKELY(is_plain(p + from, to - from, false))) {
+        line_put(l, text + from, to - from);
+        return;
+    }
     while (from < to && !l->full) {
         size_t run = from;
-        while (run < to && p[run] >= 0x20 && p[run] < 0x7f && p[run] != '"' && p[run] != '\\')
+        while (run < to && is_plain_byte(p[run]))
             run++;
-        belfry__line_put(l, text + from, run - from);
+        line_put(l, text + from, run - from);
         from = run;
         if (from == to)
             return;
@@ -253,7 +342,7 @@ static void put_masked(struct line *l, const char *text, size_t max, size_t len)
             put_escaped(l, text, pos, m.from < max ? m.from : max, len);
         if (m.from >= max)
             return;
-        belfry__line_put(l, "***", 3);
+        line_put(l, "***", 3);
         pos = m.to;
     }
 }
@@ -264,47 +353,43 @@ void belfry__line_put_string(struct line *l, belfry_log_format format, const cha
     bool quote = format == BELFRY_LOG_JSON || !is_bare_word(text, len);
     size_t max = len < BELFRY_LOG_STRING_BYTES_MAX ? len : BELFRY_LOG_STRING_BYTES_MAX;
     if (quote)
-        belfry__line_put(l, "\"", 1);
+        line_put(l, "\"", 1);
     if (mask_secrets && len >= 4 &&
         (memchr(text, ':', len) || (len > 22 && memchr(text, ' ', len))))
         put_masked(l, text, max, len);
     else
         put_escaped(l, text, 0, max, len);
     if (max < len)
-        belfry__line_put(l, "...", 3);
+        line_put(l, "...", 3);
     if (quote)
-        belfry__line_put(l, "\"", 1);
+        line_put(l, "\"", 1);
 }
 
 /* --- fields --- */
 
-static bool is_key_byte(unsigned char c)
+static NOINLINE void put_cleaned(struct line *l, const char *key)
 {
-    return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=';
+    for (; *key; key++)
+        line_put(l, is_plain((const unsigned char *)key, 1, true) ? key : "_", 1);
 }
 
 void belfry__line_put_key(struct line *l, belfry_log_format format, const char *key)
 {
-    size_t len = 0;
-    bool clean = true;
-    for (; key[len]; len++)
-        clean = clean && is_key_byte((unsigned char)key[len]);
+    size_t len = strlen(key);
     if (format == BELFRY_LOG_JSON && l->len && l->text[l->len - 1] != '{')
-        belfry__line_put(l, ",\"", 2);
+        line_put(l, ",\"", 2);
     else if (format == BELFRY_LOG_JSON)
-        belfry__line_put(l, "\"", 1);
+        line_put(l, "\"", 1);
     else if (l->len)
-        belfry__line_put(l, " ", 1);
-    if (clean) {
-        belfry__line_put(l, key, len);
-    } else {
-        for (size_t i = 0; i < len; i++)
-            belfry__line_put(l, is_key_byte((unsigned char)key[i]) ? key + i : "_", 1);
-    }
-    if (format == BELFRY_LOG_JSON)
-        belfry__line_put(l, "\":", 2);
+        line_put(l, " ", 1);
+    if (LIKELY(is_plain((const unsigned char *)key, len, true)))
+        line_put(l, key, len);
     else
-        belfry__line_put(l, "=", 1);
+        put_cleaned(l, key);
+    if (format == BELFRY_LOG_JSON)
+        line_put(l, "\":", 2);
+    else
+        line_put(l, "=", 1);
 }
 
 void belfry__line_put_value(struct line *l, belfry_log_format format, const belfry_field *f)
@@ -324,7 +409,7 @@ void belfry__line_put_value(struct line *l, belfry_log_format format, const belf
         return;
     case BELFRY_FIELD_INT:
         if (f->value.integer < 0)
-            belfry__line_put(l, "-", 1);
+            line_put(l, "-", 1);
         belfry__line_put_unsigned(l, f->value.integer < 0 ? 0 - (uint64_t)f->value.integer
                                                           : (uint64_t)f->value.integer);
         return;

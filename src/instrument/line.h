@@ -4,7 +4,10 @@
 #ifndef BELFRY_INSTRUMENT_LINE_H
 #define BELFRY_INSTRUMENT_LINE_H
 
+#include "base/attributes.h"
 #include "belfry/log.h"
+
+#include <string.h>
 
 /* Room that stays for what closes a line ("}" and newline), so that a cut line is still valid. */
 enum { LINE_TAIL_BYTES = 16 };
@@ -15,7 +18,17 @@ struct line {
     char text[BELFRY_LOG_LINE_BYTES_MAX];
 };
 
-void belfry__line_put(struct line *l, const char *bytes, size_t len);
+/* Inline: most pieces have a length that the compiler knows. */
+static inline void line_put(struct line *l, const char *bytes, size_t len)
+{
+    if (UNLIKELY(len > sizeof l->text - LINE_TAIL_BYTES - l->len)) {
+        l->full = true;
+        return;
+    }
+    memcpy(l->text + l->len, bytes, len);
+    l->len += len;
+}
+
 void belfry__line_put_unsigned(struct line *l, uint64_t v);
 /* `,"key":` or ` key=`; without the separator at the start of an object or line. */
 void belfry__line_put_key(struct line *l, belfry_log_format format, const char *key);

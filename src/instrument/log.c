@@ -145,7 +145,7 @@ static void sleep_until_woken(struct belfry_log *log)
         atomic_store_explicit(&log->sleeping, false, memory_order_relaxed);
         return;
     }
-    if (log->repeats && atomic_load_explicit(&log->repeats->has_held, memory_order_acquire)) {
+    if (log->repeats && atomic_load(&log->repeats->has_held)) {
         int64_t until_ms = belfry__mono_ms() + log->repeats->interval_ms;
         struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
         while (sem_clockwait(&log->wake, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
@@ -190,7 +190,7 @@ static bool start_thread(struct belfry_log *log)
 
 static void wake(struct belfry_log *log)
 {
-    if (atomic_exchange_explicit(&log->sleeping, false, memory_order_relaxed))
+    if (atomic_exchange(&log->sleeping, false))
         (void)sem_post(&log->wake); /* fails only past SEM_VALUE_MAX: then it is awake */
 }
 
@@ -365,11 +365,10 @@ static bool passes(struct belfry_log *log, belfry_log_level level, const char *e
                    const void *place)
 {
     bool is_first;
-    if (belfry__repeats_pass(log->repeats, level, event, place, &is_first))
-        return true;
+    bool ok = belfry__repeats_pass(log->repeats, level, event, place, &is_first);
     if (is_first && !log->synchronous && !came_through_fork(log))
         wake(log); /* it then sleeps no longer than the interval */
-    return false;
+    return ok;
 }
 
 NOINLINE void belfry_log_write(belfry_log *log, belfry_log_level level, const char *event,

@@ -54,10 +54,10 @@ static void put_timestamp(struct line *l, belfry_log_format format)
     memcpy(text + 7, last.text, SECOND_TEXT_BYTES - 1);
     put_digits(text + 27, (unsigned)(now.tv_nsec / 1000), 6);
     if (format == BELFRY_LOG_JSON) {
-        belfry__line_put(l, text, sizeof text - 1);
+        line_put(l, text, sizeof text - 1);
     } else {
-        belfry__line_put(l, "ts=", 3);
-        belfry__line_put(l, text + 7, 27);
+        line_put(l, "ts=", 3);
+        line_put(l, text + 7, 27);
     }
 }
 
@@ -73,41 +73,44 @@ static void put_field(struct line *l, belfry_log_format format, const belfry_fie
         l->len = before;
 }
 
+/* Without a call where the first byte differs, as it mostly does. */
+static bool is_key(const char *key, const char *other)
+{
+    return key[0] == other[0] && strcmp(key, other) == 0;
+}
+
 /* Keys that the line has anyway. */
 static bool is_taken(const char *key)
 {
-    return (key[0] == 't' && strcmp(key, "ts") == 0) ||
-           (key[0] == 'l' && strcmp(key, "level") == 0) ||
-           (key[0] == 'e' && strcmp(key, "event") == 0);
+    return is_key(key, "ts") || is_key(key, "level") || is_key(key, "event");
 }
 
 static void put_own_field(struct line *l, const struct line_options *o, const belfry_field *f)
 {
     static const char *const RENAMED[] = {['t'] = "ts_", ['l'] = "level_", ['e'] = "event_"};
-    if (!f->key || (o->with_request_id && strcmp(f->key, "request_id") == 0))
+    if (!f->key || (o->with_request_id && is_key(f->key, "request_id")))
         return; /* the latter is in its place already */
-    belfry_field renamed = *f;
-    if (is_taken(f->key))
-        renamed.key = RENAMED[(unsigned char)f->key[0]];
-    put_field(l, o->format, &renamed);
-}
-
-static bool has_key(const belfry_field *fields, size_t count, const char *key)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (fields[i].key && strcmp(fields[i].key, key) == 0)
-            return true;
+    if (LIKELY(!is_taken(f->key))) {
+        put_field(l, o->format, f);
+        return;
     }
-    return false;
+    belfry_field renamed = *f;
+    renamed.key = RENAMED[(unsigned char)f->key[0]];
+    put_field(l, o->format, &renamed);
 }
 
 static const belfry_field *find_key(const belfry_field *fields, size_t count, const char *key)
 {
     for (size_t i = 0; i < count; i++) {
-        if (fields[i].key && strcmp(fields[i].key, key) == 0)
+        if (fields[i].key && is_key(fields[i].key, key))
             return &fields[i];
     }
     return NULL;
+}
+
+static bool has_key(const belfry_field *fields, size_t count, const char *key)
+{
+    return find_key(fields, count, key) != NULL;
 }
 
 struct own_fields {
@@ -118,7 +121,7 @@ struct own_fields {
 /* Is this key in the call's fields or in a scope inside of `until`? */
 static bool is_shadowed(const struct own_fields *own, const belfry_scope *until, const char *key)
 {
-    if (is_taken(key) || strcmp(key, "request_id") == 0 || has_key(own->fields, own->count, key))
+    if (is_taken(key) || is_key(key, "request_id") || has_key(own->fields, own->count, key))
         return true;
     for (const belfry_scope *s = belfry__context.top; s != until; s = s->outer) {
         if (has_key(s->fields, s->count, key))
@@ -168,9 +171,15 @@ void belfry__log_line_make(struct line *l, const struct line_options *o, belfry_
     l->len = 0;
     l->full = false;
     put_timestamp(l, format);
-    belfry__line_put_key(l, format, "level");
-    belfry__line_put_string(l, format, word, strlen(word), false);
-    belfry__line_put_key(l, format, "event");
+    if (format == BELFRY_LOG_JSON) {
+        line_put(l, ",\"level\":\"", 10);
+        line_put(l, word, strlen(word));
+        line_put(l, "\",\"event\":", 10);
+    } else {
+        line_put(l, " level=", 7);
+        line_put(l, word, strlen(word));
+        line_put(l, " event=", 7);
+    }
     belfry__line_put_string(l, format, event, strlen(event), true);
     if (o->with_request_id) {
         const belfry_field *given = find_key(fields, count, "request_id");

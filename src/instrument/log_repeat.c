@@ -66,12 +66,14 @@ bool belfry__repeats_pass(struct repeats *r, belfry_log_level level, const char 
         atomic_store_explicit(&p->count, 0, memory_order_relaxed);
         uint32_t held = atomic_exchange_explicit(&p->held, 0, memory_order_relaxed);
         atomic_fetch_add_explicit(&p->due, held, memory_order_relaxed);
+        if (held) /* the reader may just have looked at both, before and behind this */
+            *is_first = !atomic_exchange(&r->has_held, true);
     }
     if (atomic_load_explicit(&p->count, memory_order_relaxed) < r->max &&
         atomic_fetch_add_explicit(&p->count, 1, memory_order_relaxed) < r->max)
         return true;
     atomic_fetch_add_explicit(&p->held, 1, memory_order_relaxed);
-    *is_first = !atomic_exchange_explicit(&r->has_held, true, memory_order_acq_rel);
+    *is_first = !atomic_exchange(&r->has_held, true) || *is_first;
     return false;
 }
 
@@ -79,7 +81,7 @@ bool belfry__repeats_take(struct repeats *r, bool all, size_t *idx,
                           const struct repeat_place **place, uint32_t *held)
 {
     uint64_t now = belfry__repeats_window(r);
-    if (*idx == 0 && !atomic_exchange_explicit(&r->has_held, false, memory_order_acq_rel))
+    if (*idx == 0 && !atomic_exchange(&r->has_held, false))
         return false;
     while (*idx < REPEAT_PLACES_MAX) {
         struct repeat_place *p = &r->places[(*idx)++];

@@ -29,7 +29,7 @@ struct repeats {
 
 /* Number of the present interval. */
 uint64_t belfry__repeats_window(const struct repeats *r);
-/* Counts a line; false when it is held back. *is_first: nothing was held back before it. Any thread. */
+/* Counts a line; false when it is held back. *is_first: there is something to tell, and was not before. Any thread. */
 MUST_USE bool belfry__repeats_pass(struct repeats *r, belfry_log_level level, const char *event,
                                    const void *place, bool *is_first);
 /* Takes the next place with held lines whose interval is over (with `all`: any). *idx begins at 0. False when

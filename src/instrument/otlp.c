@@ -17,7 +17,7 @@ enum { FLAG_REMOTE_KNOWN = 0x100, FLAG_REMOTE = 0x200 };
 
 static void put(struct line *l, const char *text)
 {
-    belfry__line_put(l, text, strlen(text));
+    line_put(l, text, strlen(text));
 }
 
 static void put_double(struct line *l, double v)
