@@ -42,8 +42,7 @@ bool sqlite_library_load(struct error *err)
 {
     if (pthread_once(&once, load) == 0 && failure[0] == '\0')
         return true;
-    (void)error_set(err, ERROR_UNAVAILABLE,
-                    "could not load SQLite, which keeps users and tokens: %s", failure);
+    (void)error_set(err, ERROR_UNAVAILABLE, "could not load SQLite: %s", failure);
     error_hint(err, "install libsqlite3-0");
     return false;
 }

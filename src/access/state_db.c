@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* state_db.c: the schema, its versions, and one statement per thing that happens.
- *
- * user_version counts the schema: MIGRATIONS[v] leads from v to v + 1, each in a transaction of its own. A file of a
- * later version is refused before anything is written. */
+/* state_db.c: the schema, its versions (access/sqlite_db.h), and one statement per thing that happens. */
 #include "access/state_db.h"
 
 #include "access/password.h"
-#include "access/sqlite_library.h"
+#include "access/sqlite_db.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -18,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUSY_MS = 5000, APPLICATION_ID = 0x42464c52 /* "BFLR" */ };
+enum { APPLICATION_ID = 0x42464c52 /* "BFLR" */ };
 
 static const char *const MIGRATIONS[] = {
     "CREATE TABLE users(name TEXT PRIMARY KEY, hash TEXT NOT NULL, role TEXT NOT NULL,"
@@ -33,114 +30,48 @@ static const char *const MIGRATIONS[] = {
 };
 
 struct state_db {
-    sqlite3 *sqlite;
-    char *path;
+    struct sqlite_db *db;
     int64_t version; /* data_version at the last load; -1 = none yet */
 };
 
+/* ---- short names ---- */
+
 static bool fail(struct state_db *db, struct error *err)
 {
-    int code = sqlite_library.errcode(db->sqlite) & 0xff;
-    enum error_kind kind = code == SQLITE_FULL                               ? ERROR_NO_SPACE
-                           : code == SQLITE_BUSY || code == SQLITE_LOCKED    ? ERROR_BUSY
-                           : code == SQLITE_NOTADB || code == SQLITE_CORRUPT ? ERROR_CORRUPT
-                                                                             : ERROR_IO;
-    return error_set(err, kind, "%s: %s", db->path, sqlite_library.errmsg(db->sqlite));
+    return sqlite_db_fail(db->db, err);
 }
 
 static bool execute(struct state_db *db, const char *sql, struct error *err)
 {
-    return sqlite_library.exec(db->sqlite, sql, NULL, NULL, NULL) == SQLITE_OK || fail(db, err);
+    return sqlite_db_execute(db->db, sql, err);
 }
 
 static bool prepare(struct state_db *db, sqlite3_stmt **out, const char *sql, struct error *err)
 {
-    return sqlite_library.prepare_v2(db->sqlite, sql, -1, out, NULL) == SQLITE_OK || fail(db, err);
+    return sqlite_db_prepare(db->db, out, sql, err);
 }
 
 static bool pragma_int(struct state_db *db, const char *sql, int64_t *out, struct error *err)
 {
-    sqlite3_stmt *st = NULL;
-    bool ok =
-        prepare(db, &st, sql, err) && (sqlite_library.step(st) == SQLITE_ROW || fail(db, err));
-    if (ok)
-        *out = sqlite_library.column_int64(st, 0);
-    (void)sqlite_library.finalize(st); /* repeats the step's error */
-    return ok;
-}
-
-static bool migrate(struct state_db *db, struct error *err)
-{
-    int64_t version = 0, application = 0;
-    if (!pragma_int(db, "PRAGMA user_version", &version, err) ||
-        !pragma_int(db, "PRAGMA application_id", &application, err))
-        return false;
-    if (version > (int64_t)ARRAY_COUNT(MIGRATIONS) || version < 0)
-        return error_set(err, ERROR_CORRUPT, "%s has version %lld, this program knows %zu",
-                         db->path, (long long)version, ARRAY_COUNT(MIGRATIONS));
-    if (version > 0 && application != APPLICATION_ID)
-        return error_set(err, ERROR_CORRUPT, "%s is a database of another program", db->path);
-    for (; version < (int64_t)ARRAY_COUNT(MIGRATIONS); version++) {
-        char sql[4096];
-        (void)snprintf(
-            sql, sizeof sql,
-            "BEGIN IMMEDIATE; PRAGMA application_id=%d; %s PRAGMA user_version=%lld; COMMIT",
-            APPLICATION_ID, MIGRATIONS[version], (long long)version + 1);
-        if (!execute(db, sql, err)) {
-            (void)sqlite_library.exec(db->sqlite, "ROLLBACK", NULL, NULL,
-                                      NULL); /* there may be nothing */
-            int64_t now = 0;                 /* another process may have been faster */
-            struct error ignored = {0};
-            if (!pragma_int(db, "PRAGMA user_version", &now, &ignored) || now <= version)
-                return false;
-        }
-    }
-    error_clear(err);
-    return true;
-}
-
-/* Made before SQLite makes it, so that it is never readable by others, and given to the folder's owner: root may
- * add users for a server that runs as somebody else. SQLite gives its -wal and -shm the same mode and owner. */
-static bool create_file(const char *path, const char *dir, struct error *err)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return error_set_errno(err, errno, "could not create \"%s\"", path);
-    struct stat of_dir;
-    bool ok = geteuid() != 0 ||
-              (stat(dir, &of_dir) == 0 && fchown(fd, of_dir.st_uid, of_dir.st_gid) == 0);
-    int saved = errno;
-    (void)close(fd); /* nothing was written */
-    return ok || error_set_errno(err, saved, "could not give \"%s\" to the folder's owner", path);
+    return sqlite_db_int(db->db, sql, out, err);
 }
 
 bool state_db_open(struct state_db **out, const char *dir, bool create, struct error *err)
 {
     struct state_db *db = mem_alloc_zero(MEM_OTHER, 1, sizeof *db);
     size_t bytes = strlen(dir) + sizeof "/" STATE_DB_NAME;
+    char *path = mem_alloc(MEM_OTHER, bytes);
+    struct sqlite_db_options options = {.application_id = APPLICATION_ID,
+                                        .migrations = MIGRATIONS,
+                                        .migration_count = ARRAY_COUNT(MIGRATIONS),
+                                        .create = create,
+                                        .is_full = true};
     *out = NULL;
     db->version = -1;
-    db->path = mem_alloc(MEM_OTHER, bytes);
-    (void)snprintf(db->path, bytes, "%s/%s", dir, STATE_DB_NAME);
-    bool ok = access(db->path, F_OK) == 0;
-    if (!ok && create)
-        ok = create_file(db->path, dir, err);
-    else if (!ok)
-        (void)error_set(err, ERROR_NOT_FOUND, "there is no \"%s\"", db->path);
-    ok = ok && sqlite_library_load(err);
-    if (ok &&
-        sqlite_library.open_v2(db->path, &db->sqlite,
-                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-                               NULL) != SQLITE_OK)
-        ok = db->sqlite ? fail(db, err) : error_set(err, ERROR_IO, "no memory for SQLite");
-    if (ok) {
-        (void)sqlite_library.busy_timeout(db->sqlite, BUSY_MS); /* cannot fail with a handle */
-        ok = execute(db,
-                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF;"
-                     "PRAGMA secure_delete=ON; PRAGMA cache_size=-256; PRAGMA temp_store=MEMORY",
-                     err) &&
-             migrate(db, err);
-    }
+    (void)snprintf(path, bytes, "%s/%s", dir, STATE_DB_NAME);
+    bool ok = sqlite_db_open(&db->db, path, &options, err) &&
+              execute(db, "PRAGMA secure_delete=ON; PRAGMA cache_size=-256", err);
+    mem_free(MEM_OTHER, path);
     if (!ok) {
         state_db_close(db);
         return false;
@@ -153,9 +84,7 @@ void state_db_close(struct state_db *db)
 {
     if (db == NULL)
         return;
-    if (db->sqlite)
-        (void)sqlite_library.close(db->sqlite); /* all statements are finalized: cannot be busy */
-    mem_free(MEM_OTHER, db->path);
+    sqlite_db_close(db->db);
     mem_free(MEM_OTHER, db);
 }
 
@@ -244,8 +173,8 @@ static bool count_rows(struct state_db *db, const char *table, size_t *out, stru
     if (!pragma_int(db, sql, &count, err))
         return false;
     if (count > STATE_ROWS_MAX)
-        return error_set(err, ERROR_LIMIT, "%s: %lld %s, at most %d", db->path, (long long)count,
-                         table, STATE_ROWS_MAX);
+        return error_set(err, ERROR_LIMIT, "%s: %lld %s, at most %d", db->db->path,
+                         (long long)count, table, STATE_ROWS_MAX);
     *out = (size_t)count;
     return true;
 }
@@ -276,7 +205,7 @@ bool state_db_load(struct state_db *db, struct arena *arena, struct state *out, 
     /* The transaction makes it one moment, and its version that of the moment. */
     bool ok = execute(db, "BEGIN", err) && load(db, arena, out, err) &&
               pragma_int(db, "PRAGMA data_version", &version, err);
-    (void)sqlite_library.exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL); /* it only read */
+    (void)sqlite_library.exec(db->db->sqlite, "ROLLBACK", NULL, NULL, NULL); /* it only read */
     if (ok)
         db->version = version;
     return ok;
@@ -310,23 +239,19 @@ static bool run(struct state_db *db, struct error *err, int *changed, const char
     if (ok && sqlite_library.step(st) != SQLITE_DONE)
         ok = fail(db, err);
     if (ok && changed)
-        *changed = sqlite_library.changes(db->sqlite);
+        *changed = sqlite_library.changes(db->db->sqlite);
     (void)sqlite_library.finalize(st);
     return ok;
 }
 
 static bool begin(struct state_db *db, struct error *err)
 {
-    return execute(db, "BEGIN IMMEDIATE", err);
+    return sqlite_db_begin(db->db, err);
 }
 
-/* Ends the transaction either way. */
 static bool finish(struct state_db *db, bool ok, struct error *err)
 {
-    if (ok && execute(db, "COMMIT", err))
-        return true;
-    (void)sqlite_library.exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
-    return false;
+    return sqlite_db_end(db->db, ok, err);
 }
 
 static bool no_user(struct error *err, struct view name)
@@ -407,7 +332,7 @@ bool state_db_token_add(struct state_db *db, struct state_token *token, struct e
             "ttbtii", token->name, view_from(http_role_name(token->role)), token->digest,
             token->routes, token->created_ms, token->expires_ms))
         return false;
-    token->id = sqlite_library.last_insert_rowid(db->sqlite);
+    token->id = sqlite_library.last_insert_rowid(db->db->sqlite);
     return true;
 }
 

@@ -224,9 +224,16 @@ static void *signals_run(void *arg)
     sigset_t set = own_signals();
     for (;;) {
         int signal = 0;
-        if (sigwait(&set, &signal) != 0 || signal == SIGUSR2)
-            return NULL;
+        int code = sigwait(&set, &signal);
+        ASSERT(code == 0);
         mutex_lock(&s->mutex);
+        if (signal == SIGUSR2) { /* from us, or from somebody who has no reason to send it */
+            bool ends = s->ended;
+            mutex_unlock(&s->mutex);
+            if (ends)
+                return NULL;
+            continue;
+        }
         if (signal == SIGHUP) {
             s->wants_reload = true;
         } else if (s->wants_stop) {
@@ -383,6 +390,9 @@ static int run(struct service *s)
     }
     settings_visit_unknown(s->settings, s->definition->prefix, warn_unknown, s);
     int status = serve(s);
+    mutex_lock(&s->mutex);
+    s->ended = true;
+    mutex_unlock(&s->mutex);
     int code = pthread_kill(thread, SIGUSR2);
     ASSERT(code == 0);
     thread_join(thread);

@@ -58,7 +58,7 @@ struct service {
 
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t changed;
-    bool wants_stop, wants_reload, stopping;
+    bool wants_stop, wants_reload, stopping, ended;
     int signal; /* that stopped it; 0 = it did itself */
     struct http_tls *tls;
 };

@@ -248,6 +248,7 @@ def test_work_that_does_not_end_is_cancelled_after_the_grace():
 def test_sighup_reloads_and_sigpipe_is_nothing():
     with folder() as cwd, Kit(cwd) as kit:
         kit.proc.send_signal(signal.SIGPIPE)
+        kit.proc.send_signal(signal.SIGUSR2)
         kit.proc.send_signal(signal.SIGHUP)
         wait_for(lambda: json.loads(kit.ask("GET", "/rest/a/b")[2]) == {"rest": "a/b", "reloads": 1}, "a reload")
         assert kit.stop() == 0
