@@ -42,6 +42,10 @@ struct service_config {
     const char *log_level; /* in place of LOG_LEVEL; NULL = that */
     bool log_text;         /* in place of LOG_FORMAT=json */
     size_t body_bytes_max; /* of requests whose route says nothing; 0 = 1 MiB */
+    size_t
+        bodies_bytes_max; /* of all that are kept in memory at once; 0 = 256 MiB, beyond it 503 */
+    size_t response_bytes_max; /* of an answer that is neither streamed nor a file; 0 = 64 MiB */
+    unsigned http_threads;     /* that read, write and run HTTP_RUN_DIRECT; 0 = 2 */
     /* Pages of these origins may read answers: NULL-terminated, "*" = any. NULL = none. */
     const char *const *cors_origins;
     const char *cors_methods, *cors_headers; /* NULL = what is usual */

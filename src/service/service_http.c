@@ -397,15 +397,22 @@ void service_add_probe(struct service *s, const char *path, bool is_ready)
     (void)entry_add(s, &route, s);
 }
 
+/* Probes answer also when all connections are taken; /metrics as long as it asks for no token. */
+static bool is_public(const struct service_entry *entry)
+{
+    const struct service_route *r = &entry->route;
+    return r->is_probe &&
+           (r->authorize == NULL || (r->authorize == metrics_are_allowed &&
+                                     !secret_is_set(&entry->service->config.metrics_token)));
+}
+
 static void route_add(struct http_server *http, struct service_entry *entry)
 {
     const struct service_route *r = &entry->route;
     const struct http_route route = {.methods = r->methods,
                                      .path = r->path,
                                      .name = r->name,
-                                     /* Probes answer also when all connections are taken. */
-                                     .role = r->is_probe && r->authorize == NULL ? HTTP_ROLE_PUBLIC
-                                                                                 : HTTP_ROLE_VIEW,
+                                     .role = is_public(entry) ? HTTP_ROLE_PUBLIC : HTTP_ROLE_VIEW,
                                      .run = r->run,
                                      .handler = on_handle,
                                      .arg = entry,
@@ -435,9 +442,11 @@ static bool port_open(struct service *s, const char *address, bool is_main, stru
     struct http_server_options options = {
         .addresses = &address,
         .address_count = 1,
-        .thread_count = is_main ? 2 : 1,
+        .thread_count = is_main ? s->config.http_threads : 1,
         .connections_max = is_main ? (unsigned)s->common.connections_max : 64,
         .body_bytes_max = s->config.body_bytes_max ? s->config.body_bytes_max : BODY_BYTES_MAX,
+        .bodies_bytes_max = s->config.bodies_bytes_max,
+        .response_bytes_max = s->config.response_bytes_max,
         .idle_timeout_ms = IDLE_MS,
         .drain_timeout_ms = grace_ms ? grace_ms : 1,
         .line_bytes_max = LINE_BYTES_MAX,

@@ -245,6 +245,18 @@ def test_work_that_does_not_end_is_cancelled_after_the_grace():
         assert kit.events("slow_done")[0]["canceled"] is True
 
 
+def test_a_service_may_end_by_itself():
+    with folder() as cwd:
+        if not os.path.exists(KIT):
+            raise Skip("kit_echo is not built")
+        code, out, err = config(cwd, {"KIT_BIND": "127.0.0.1:0"}, ("--once",))
+        events = [json.loads(line) for line in out.splitlines()]
+        assert code == 0 and err == "", (code, err)
+        assert [e["event"] for e in events if e["event"].startswith("service_")] == \
+            ["service_started", "service_stopping", "service_stopped"], out
+        assert [e["signal"] for e in events if e["event"] == "service_stopping"] == [None]
+
+
 def test_sighup_reloads_and_sigpipe_is_nothing():
     with folder() as cwd, Kit(cwd) as kit:
         kit.proc.send_signal(signal.SIGPIPE)

@@ -20,7 +20,7 @@ struct echo_settings {
     const char *bind, *metrics_bind, *data_dir;
     struct secret token;
     int64_t slow_ms, upload_bytes_max, workers;
-    bool allow_loopback, strict;
+    bool allow_loopback, strict, once;
     struct setting_list origins;
     int mode;
 };
@@ -46,6 +46,7 @@ static const struct setting SETTINGS[] = {
      .help = "may /fetch read this machine"},
     {"KIT_STRICT", SETTING_BOOL, offsetof(struct echo_settings, strict), "true",
      .help = "wants KIT_MODE=plain"},
+    {"KIT_ONCE", SETTING_BOOL, offsetof(struct echo_settings, once), .help = "end at once"},
     {"KIT_CORS_ORIGINS", SETTING_LIST, offsetof(struct echo_settings, origins),
      .help = "pages that may read answers"},
     {"KIT_MODE", SETTING_CHOICE, offsetof(struct echo_settings, mode), "plain", .choices = MODES,
@@ -391,6 +392,8 @@ static bool open_echo(struct service *s, void **state, struct error *err)
             route.body_bytes_max = (size_t)values.upload_bytes_max;
         service_add_route(s, &route);
     }
+    if (values.once)
+        service_finish(s);
     return true;
 }
 
@@ -431,6 +434,7 @@ static void observe(void *arg, const struct service_observation *seen)
 
 static const struct service_flag FLAGS[] = {
     {"--loud", "KIT_MODE", "loud", "KIT_MODE=loud"},
+    {"--once", "KIT_ONCE", "true", "start, and end as at SIGTERM"},
 };
 
 static int say_dir(const struct service_config *config, int argc, char **argv)
