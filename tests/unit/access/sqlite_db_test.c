@@ -19,8 +19,7 @@ enum { ID = 0x42464c54 };
 
 static const char *const MIGRATIONS[] = {
     "CREATE TABLE jobs(id TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
-    "ALTER TABLE jobs ADD COLUMN note TEXT NOT NULL DEFAULT 'none'; CREATE INDEX jobs_n ON "
-    "jobs(n);",
+    "ALTER TABLE jobs ADD COLUMN note TEXT DEFAULT 'none'; CREATE INDEX jobs_n ON jobs(n);",
     "INSERT INTO jobs VALUES('first', 1, 'x');",
 };
 
