@@ -277,6 +277,21 @@ static void name_for_openmetrics(struct shown_family *f, const belfry_emitter *e
         f->openmetrics_name_len -= suffix_len;
 }
 
+/* Names in quotes are escaped as label values are. */
+static void name_escape_quoted(struct output *o, struct shown_family *f)
+{
+    if (strpbrk(f->name, "\\\"\n") == NULL)
+        return;
+    size_t trimmed = f->name_len - f->openmetrics_name_len;
+    o->labels.len = o->name.len = 0;
+    belfry__text_append(&o->labels, f->name, f->name_len + 1);
+    if (!o->labels.failed)
+        (void)belfry__text_escaped(&o->name, o->labels.ptr, true, TEXT_BYTES_MAX); /* is UTF-8 */
+    f->name = o->name.ptr;
+    f->name_len = o->name.len; /* only grew, if there was memory */
+    f->openmetrics_name_len = f->name_len > trimmed ? f->name_len - trimmed : 0;
+}
+
 /* The name is laid out in o->name. */
 static struct shown_family family_shown(struct output *o, const belfry_emitter *e,
                                         const struct piece *p)
@@ -291,6 +306,8 @@ static struct shown_family family_shown(struct output *o, const belfry_emitter *
     f.is_quoted = !belfry__name_is_plain(f.name, f.name_len, true);
     f.unit = p->family ? atomic_load_explicit(&p->family->unit, memory_order_acquire) : NULL;
     name_for_openmetrics(&f, e, p);
+    if (f.is_quoted && o->format == &belfry__format_lines)
+        name_escape_quoted(o, &f);
     return f;
 }
 

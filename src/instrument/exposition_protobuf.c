@@ -177,21 +177,6 @@ static void value_write(struct text *t, belfry_metric_type type, double value)
     message_end(t, at);
 }
 
-static void protobuf_family_begin(struct output *o, const struct shown_family *f)
-{
-    struct text *t = &o->text;
-    o->family_at = length_begin(t);
-    o->is_value_open = false;
-    size_t at = message_begin(t, FAMILY_NAME);
-    belfry__text_append(t, f->name, f->name_len);
-    message_end(t, at);
-    if (f->help[0])
-        write_clean(t, FAMILY_HELP, f->help, TEXT_BYTES_MAX);
-    write_varint(t, FAMILY_TYPE, KINDS[f->type].type);
-    if (f->unit)
-        write_clean(t, FAMILY_UNIT, f->unit, TEXT_BYTES_MAX);
-}
-
 /* --- registered metrics --- */
 
 static void counter_write(struct output *o, const struct metric *m)
@@ -326,19 +311,59 @@ static void summary_write(struct output *o, const struct metric *m)
     message_end(t, at);
 }
 
-static void constant_labels_write(struct output *o)
+/* The label's name is laid out already, its value is known to be UTF-8. */
+static void label_put(struct text *t, const char *head, size_t head_len, const char *value,
+                      size_t value_len)
 {
+    char *at = belfry__text_room(t, head_len + value_len + 2 * (VARINT_BYTES_MAX + 1)), *pair;
+    char length[VARINT_BYTES_MAX];
+    if (!at)
+        return;
+    size_t length_bytes = (size_t)(put_varint(length, value_len) - length);
+    *at++ = METRIC_LABEL << 3 | WIRE_BYTES;
+    pair = put_varint(at, head_len + 1 + length_bytes + value_len);
+    memcpy(pair, head, head_len);
+    pair += head_len;
+    *pair++ = LABEL_VALUE << 3 | WIRE_BYTES;
+    memcpy(pair, length, length_bytes);
+    memcpy(pair + length_bytes, value, value_len);
+    t->len = (size_t)(pair + length_bytes + value_len - t->ptr);
+}
+
+/* Constant labels, and the name of each label of a registered family as it stands in a LabelPair. */
+static void heads_layout(struct output *o, const struct shown_family *f)
+{
+    struct text *t = &o->text;
+    size_t begin = t->len; /* laid out there, then moved */
+    o->heads.len = 0;
     for (size_t i = 0; i < o->registry->label_count; i++)
         label_write(o, o->registry->labels[i].name, o->registry->labels[i].value);
+    for (size_t i = 0; !t->failed; i++) {
+        belfry__text_append(&o->heads, t->ptr + begin, t->len - begin);
+        t->len = begin;
+        o->head_ends[i] = o->heads.len;
+        if (!f->family || i == f->family->label_count)
+            return;
+        size_t at = message_begin(t, LABEL_NAME);
+        belfry__name_escape(t, f->family->label_names[i], o->escaping);
+        message_end(t, at);
+    }
+}
+
+static void constant_labels_write(struct output *o)
+{
+    if (!o->heads.failed)
+        belfry__text_append(&o->text, o->heads.ptr, o->head_ends[0]);
 }
 
 static void metric_labels_write(struct output *o, const struct metric *m)
 {
     const char *value = metric_values(m);
     constant_labels_write(o);
-    for (size_t i = 0; i < m->family->label_count; i++) {
-        label_write(o, m->family->label_names[i], value);
-        value += strlen(value) + 1;
+    for (size_t i = 0; !o->heads.failed && i < m->family->label_count; i++) {
+        size_t begin = o->head_ends[i], len = strlen(value);
+        label_put(&o->text, o->heads.ptr + begin, o->head_ends[i + 1] - begin, value, len);
+        value += len + 1;
     }
 }
 
@@ -353,6 +378,22 @@ static void stateset_write(struct output *o, const struct metric *m)
                     belfry_stateset_holds((const belfry_stateset *)m, i));
         message_end(&o->text, at);
     }
+}
+
+static void protobuf_family_begin(struct output *o, const struct shown_family *f)
+{
+    struct text *t = &o->text;
+    heads_layout(o, f);
+    o->is_value_open = false;
+    o->family_at = length_begin(t);
+    size_t at = message_begin(t, FAMILY_NAME);
+    belfry__text_append(t, f->name, f->name_len);
+    message_end(t, at);
+    if (f->help[0])
+        write_clean(t, FAMILY_HELP, f->help, TEXT_BYTES_MAX);
+    write_varint(t, FAMILY_TYPE, KINDS[f->type].type);
+    if (f->unit)
+        write_clean(t, FAMILY_UNIT, f->unit, TEXT_BYTES_MAX);
 }
 
 static void protobuf_metric(struct output *o, const struct shown_family *f, const struct metric *m)

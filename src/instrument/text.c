@@ -25,30 +25,29 @@ void belfry__text_deinit(struct text *t)
     *t = (struct text){0};
 }
 
-static bool text_reserve(struct text *t, size_t bytes)
+NOINLINE char *belfry__text_room_slow(struct text *t, size_t bytes)
 {
     if (t->failed)
-        return false;
-    if (t->capacity - t->len >= bytes)
-        return true;
+        return NULL;
     size_t capacity = t->capacity ? t->capacity : TEXT_BYTES_MIN;
     while (capacity - t->len < bytes && capacity < TEXT_BYTES_MAX)
         capacity *= 2;
     char *ptr = capacity - t->len < bytes ? NULL : realloc(t->ptr, capacity);
     if (!ptr) {
         t->failed = true;
-        return false;
+        return NULL;
     }
     t->ptr = ptr;
     t->capacity = capacity;
-    return true;
+    return ptr + t->len;
 }
 
 void belfry__text_append(struct text *t, const char *bytes, size_t len)
 {
-    if (len == 0 || !text_reserve(t, len))
+    char *at = len ? belfry__text_room(t, len) : NULL;
+    if (!at)
         return;
-    memcpy(t->ptr + t->len, bytes, len);
+    memcpy(at, bytes, len);
     t->len += len;
 }
 
@@ -59,12 +58,11 @@ void belfry__text_string(struct text *t, const char *string)
 
 void belfry__text_byte(struct text *t, char c)
 {
-    belfry__text_append(t, &c, 1);
-}
-
-char *belfry__text_room(struct text *t, size_t bytes)
-{
-    return text_reserve(t, bytes) ? t->ptr + t->len : NULL;
+    char *at = belfry__text_room(t, 1);
+    if (!at)
+        return;
+    *at = c;
+    t->len++;
 }
 
 /* --- numbers --- */
@@ -397,8 +395,17 @@ static size_t cut_before_half(const char *string, size_t len)
     return len;
 }
 
-/* `specials` are escaped with a backslash, and newlines among them as n. */
-static bool text_escaped(struct text *t, const char *string, const char *specials, size_t bytes_max)
+enum escaping { ESCAPE_NOTHING, ESCAPE_LINES, ESCAPE_QUOTED };
+
+static bool is_special(char c, enum escaping escaping)
+{
+    return (c == '\\' && escaping != ESCAPE_NOTHING) || (c == '\n' && escaping != ESCAPE_NOTHING) ||
+           (c == '"' && escaping == ESCAPE_QUOTED);
+}
+
+/* Specials get a backslash before them, and newlines become n. */
+static bool text_escaped(struct text *t, const char *string, enum escaping escaping,
+                         size_t bytes_max)
 {
     size_t len = strnlen(string, bytes_max + 1), pos = 0,
            run = 0; /* [run, pos) is not appended yet */
@@ -407,8 +414,12 @@ static bool text_escaped(struct text *t, const char *string, const char *special
         len = cut_before_half(string, bytes_max);
     while (pos < len) {
         char c = string[pos];
+        bool escape = is_special(c, escaping);
+        if (LIKELY((unsigned char)c < 0x80 && !escape)) {
+            pos++;
+            continue;
+        }
         size_t n = belfry__utf8_len(string + pos, len - pos);
-        bool escape = strchr(specials, c) != NULL;
         if (n != 0 && !escape) {
             pos += n;
             continue;
@@ -429,10 +440,11 @@ static bool text_escaped(struct text *t, const char *string, const char *special
 
 bool belfry__text_escaped(struct text *t, const char *string, bool escape_quotes, size_t bytes_max)
 {
-    return text_escaped(t, string, escape_quotes ? "\\\n\"" : "\\\n", bytes_max);
+    return text_escaped(t, string, escape_quotes ? ESCAPE_QUOTED : ESCAPE_LINES, bytes_max);
 }
 
 void belfry__text_clean(struct text *t, const char *string, size_t bytes_max)
 {
-    (void)text_escaped(t, string, "", bytes_max); /* cut or replaced: that is asked for */
+    (void)text_escaped(t, string, ESCAPE_NOTHING,
+                       bytes_max); /* cut or replaced: that is asked for */
 }

@@ -28,8 +28,13 @@ void belfry__text_unsigned(struct text *t, uint64_t v);
 void belfry__text_signed(struct text *t, int64_t v);
 /* As belfry__put_double() lays it out. */
 void belfry__text_double(struct text *t, double v);
+char *belfry__text_room_slow(struct text *t, size_t bytes);
 /* Room for `bytes` more: the caller writes there and raises len. NULL without memory. */
-char *belfry__text_room(struct text *t, size_t bytes);
+static inline char *belfry__text_room(struct text *t, size_t bytes)
+{
+    bool is_there = !t->failed && t->capacity - t->len >= bytes;
+    return LIKELY(is_there) ? t->ptr + t->len : belfry__text_room_slow(t, bytes);
+}
 /* A label value or, without quotes to mind, a help text: \ and newline (and ") escaped, invalid UTF-8
  * replaced by U+FFFD, cut after bytes_max bytes of input. False when it was cut or replaced. */
 bool belfry__text_escaped(struct text *t, const char *string, bool escape_quotes, size_t bytes_max);

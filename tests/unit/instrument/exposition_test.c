@@ -151,6 +151,47 @@ static void dots_and_values_escape_names(void **state)
     belfry_registry_free(r);
 }
 
+/* Children that come and go between expositions, in any order: each exposition shows them sorted. */
+static void children_stay_sorted_while_they_come_and_go(void **state)
+{
+    enum { NAMES = 40, ROUNDS = 300 };
+    static const char *const names[] = {"n"};
+    belfry_registry *r = belfry_registry_new();
+    belfry_gauge_family *f;
+    bool there[NAMES] = {false};
+    uint64_t random = 88172645463325252u;
+    (void)state;
+    assert_int_equal(belfry_gauge_family_new(&f, r, "g", NULL, names, 1), BELFRY_OK);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct text expected = {0};
+        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+        unsigned n = (unsigned)(random % NAMES);
+        char value[8];
+        snprintf(value, sizeof(value), "%02u", n);
+        const char *const values[] = {value};
+        if (random % 101 == 0) {
+            assert_int_equal(belfry_gauge_family_clear(f), BELFRY_OK);
+            memset(there, 0, sizeof(there));
+        } else if (there[n] && random % 3 == 0) {
+            assert_int_equal(belfry_gauge_family_remove(f, values), BELFRY_OK);
+            there[n] = false;
+        } else {
+            belfry_gauge_set(belfry_gauge_family_with(f, values), n);
+            there[n] = true;
+        }
+        belfry__text_string(&expected, "# TYPE g gauge\n");
+        for (unsigned i = 0; i < NAMES; i++) {
+            char line[32];
+            snprintf(line, sizeof(line), "g{n=\"%02u\"} %u\n", i, i);
+            belfry__text_string(&expected, there[i] ? line : "");
+        }
+        belfry__text_byte(&expected, '\0');
+        assert_written(r, NULL, expected.ptr);
+        belfry__text_deinit(&expected);
+    }
+    belfry_registry_free(r);
+}
+
 static void collect_parts(void *arg, belfry_emitter *e)
 {
     (void)arg;
@@ -289,6 +330,78 @@ static void assert_protobuf(belfry_registry *r, belfry_exposition how, const cha
     assert_string_equal(shown.ptr, expected);
     belfry__text_deinit(&t);
     belfry__text_deinit(&shown);
+}
+
+/* Names beyond the legacy characters, as Prometheus 3 and its libraries write them; _total is of the written name. */
+static void utf8_names_are_quoted_or_escaped(void **state)
+{
+    static const struct {
+        belfry_escaping escaping;
+        belfry_format format;
+        const char *expected;
+    } cases[] = {
+        {BELFRY_ESCAPING_DEFAULT, BELFRY_FORMAT_TEXT,
+         "# HELP a_b__total H.\n# TYPE a_b__total counter\n"
+         "a_b__total{zone_id=\"eu\",Gr__e=\"q\\\"\",plain=\"x\"} 1\n"
+         "# TYPE ok histogram\nok_bucket{zone_id=\"eu\",le=\"1\"} 0\n"
+         "ok_bucket{zone_id=\"eu\",le=\"+Inf\"} 0\nok_sum{zone_id=\"eu\"} 0\n"
+         "ok_count{zone_id=\"eu\"} 0\n"
+         "# TYPE _x_ gauge\n_x_{zone_id=\"eu\"} 2\n"},
+        {BELFRY_ESCAPING_ALLOW_UTF8, BELFRY_FORMAT_TEXT_1_0_0,
+         "# HELP \"a.b\\\"_total\" H.\n# TYPE \"a.b\\\"_total\" counter\n"
+         "{\"a.b\\\"_total\",\"zone.id\"=\"eu\",\"Größe\"=\"q\\\"\",plain=\"x\"} 1\n"
+         "# TYPE ok histogram\nok_bucket{\"zone.id\"=\"eu\",le=\"1\"} 0\n"
+         "ok_bucket{\"zone.id\"=\"eu\",le=\"+Inf\"} 0\nok_sum{\"zone.id\"=\"eu\"} 0\n"
+         "ok_count{\"zone.id\"=\"eu\"} 0\n"
+         "# TYPE \"€x\\n\" gauge\n{\"€x\\n\",\"zone.id\"=\"eu\"} 2\n"},
+        {BELFRY_ESCAPING_ALLOW_UTF8, BELFRY_FORMAT_OPENMETRICS,
+         "# HELP \"a.b\\\"\" H.\n# TYPE \"a.b\\\"\" counter\n"
+         "{\"a.b\\\"_total\",\"zone.id\"=\"eu\",\"Größe\"=\"q\\\"\",plain=\"x\"} 1\n"
+         "# TYPE ok histogram\nok_bucket{\"zone.id\"=\"eu\",le=\"1.0\"} 0\n"
+         "ok_bucket{\"zone.id\"=\"eu\",le=\"+Inf\"} 0\nok_sum{\"zone.id\"=\"eu\"} 0\n"
+         "ok_count{\"zone.id\"=\"eu\"} 0\n"
+         "# TYPE \"€x\\n\" gauge\n{\"€x\\n\",\"zone.id\"=\"eu\"} 2\n# EOF\n"},
+        {BELFRY_ESCAPING_DOTS, BELFRY_FORMAT_OPENMETRICS,
+         "# HELP a_dot_b___ H.\n# TYPE a_dot_b___ counter\n"
+         "a_dot_b____total{zone_dot_id=\"eu\",Gr____e=\"q\\\"\",plain=\"x\"} 1\n"
+         "# TYPE ok histogram\nok_bucket{zone_dot_id=\"eu\",le=\"1.0\"} 0\n"
+         "ok_bucket{zone_dot_id=\"eu\",le=\"+Inf\"} 0\nok_sum{zone_dot_id=\"eu\"} 0\n"
+         "ok_count{zone_dot_id=\"eu\"} 0\n"
+         "# TYPE __x__ gauge\n__x__{zone_dot_id=\"eu\"} 2\n# EOF\n"},
+        {BELFRY_ESCAPING_VALUES, BELFRY_FORMAT_TEXT,
+         "# HELP U__a_2e_b_22___total H.\n# TYPE U__a_2e_b_22___total counter\n"
+         "U__a_2e_b_22___total{U__zone_2e_id=\"eu\",U__Gr_f6__df_e=\"q\\\"\",plain=\"x\"} 1\n"
+         "# TYPE ok histogram\nok_bucket{U__zone_2e_id=\"eu\",le=\"1\"} 0\n"
+         "ok_bucket{U__zone_2e_id=\"eu\",le=\"+Inf\"} 0\nok_sum{U__zone_2e_id=\"eu\"} 0\n"
+         "ok_count{U__zone_2e_id=\"eu\"} 0\n"
+         "# TYPE U___20ac_x_a_ gauge\nU___20ac_x_a_{U__zone_2e_id=\"eu\"} 2\n"},
+    };
+    static const char *const names[] = {"Größe", "plain"}, *const values[] = {"q\"", "x"};
+    static const belfry_label zone = {"zone.id", "eu"};
+    static const double bounds[] = {1};
+    belfry_registry *r = belfry_registry_new();
+    belfry_counter_family *f;
+    belfry_histogram *h;
+    belfry_gauge *g;
+    (void)state;
+    assert_int_equal(belfry_registry_set_labels(r, &zone, 1), BELFRY_OK);
+    assert_int_equal(belfry_counter_family_new(&f, r, "a.b\"_total", "H.", names, 2), BELFRY_OK);
+    assert_int_equal(belfry_histogram_new(&h, r, "ok", NULL, bounds, 1), BELFRY_OK);
+    assert_int_equal(belfry_gauge_new(&g, r, "€x\n", NULL), BELFRY_OK);
+    belfry_counter_inc(belfry_counter_family_with(f, values));
+    belfry_gauge_set(g, 2);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_written(
+            r, &(belfry_exposition){.format = cases[i].format, .escaping = cases[i].escaping},
+            cases[i].expected);
+    assert_protobuf(r, (belfry_exposition){.escaping = BELFRY_ESCAPING_ALLOW_UTF8},
+                    "1:a.b\"_total 2:H. 3:0 4:{1:{1:zone.id 2:eu} 1:{1:Größe 2:q\"} "
+                    "1:{1:plain 2:x} 3:{1:1 3:now}}\n"
+                    "1:ok 3:4 4:{1:{1:zone.id 2:eu} 7:{1:0 2:0 3:{1:0 2:1} 15:now}}\n"
+                    "1:€x\n 3:1 4:{1:{1:zone.id 2:eu} 2:{1:2}}\n");
+    assert_protobuf(r, (belfry_exposition){.names = (const char *const[]){"ok"}, .name_count = 1},
+                    "1:ok 3:4 4:{1:{1:zone_id 2:eu} 7:{1:0 2:0 3:{1:0 2:1} 15:now}}\n");
+    belfry_registry_free(r);
 }
 
 static void protobuf_holds_registered_metrics(void **state)
@@ -581,6 +694,8 @@ int main(void)
         cmocka_unit_test(accept_decides_the_content_type),
         cmocka_unit_test(bounds_are_plain_in_text_and_canonical_in_openmetrics),
         cmocka_unit_test(dots_and_values_escape_names),
+        cmocka_unit_test(utf8_names_are_quoted_or_escaped),
+        cmocka_unit_test(children_stay_sorted_while_they_come_and_go),
         cmocka_unit_test(names_filter_whole_families),
         cmocka_unit_test(wrong_options_are_an_error),
         cmocka_unit_test(protobuf_holds_registered_metrics),
