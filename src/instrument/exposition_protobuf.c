@@ -339,7 +339,8 @@ static void heads_layout(struct output *o, const struct shown_family *f)
     for (size_t i = 0; i < o->registry->label_count; i++)
         label_write(o, o->registry->labels[i].name, o->registry->labels[i].value);
     for (size_t i = 0; !t->failed; i++) {
-        belfry__text_append(&o->heads, t->ptr + begin, t->len - begin);
+        if (t->len > begin)
+            belfry__text_append(&o->heads, t->ptr + begin, t->len - begin);
         t->len = begin;
         o->head_ends[i] = o->heads.len;
         if (!f->family || i == f->family->label_count)

@@ -102,6 +102,57 @@ static void histograms(void)
     belfry_histogram_observe(h, 2e6);
 }
 
+/* A classic, a native and a histogram that is both; the native ones in schema 3 (2^(1/8) = 1.0905 per bucket). */
+static void native_histograms(void)
+{
+    static const double bounds[] = {1, 10};
+    static const belfry_label trace[] = {{"trace_id", "0af7651916cd43dd8448eb211c80319c"}};
+    belfry_histogram_options native = {.native_factor = 1.1},
+                             both = {.bounds = bounds, .bound_count = 2, .native_factor = 1.1};
+    belfry_histogram *h;
+    CHECK(belfry_histogram_new_with(&h, NULL, "app_native_seconds", "Native buckets.", &native));
+    for (int i = 1; i <= 1000; i++)
+        CHECK(belfry_histogram_observe(h, i / 100.0));
+    CHECK(belfry_histogram_observe(h, -4));
+    CHECK(belfry_histogram_observe(h, 0));
+    CHECK(belfry_histogram_observe_exemplar(h, 4, trace, 1));
+    CHECK(belfry_histogram_new_with(&h, NULL, "app_both_seconds", "Both kinds of buckets.", &both));
+    CHECK(belfry_histogram_observe(h, 0.5));
+    CHECK(belfry_histogram_observe(h, 5));
+    CHECK(belfry_histogram_observe_exemplar(h, 50, trace, 1));
+    CHECK(belfry_histogram_new_with(&h, NULL, "app_unused_seconds", "Nothing observed.", &native));
+}
+
+static void other_types(void)
+{
+    static const char *const states[] = {"starting", "ready", "stopping"};
+    static const belfry_label version[] = {{"version", "1.2.3"}, {"commit", "abc\"def"}};
+    static const belfry_label trace[] = {{"trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"}};
+    static const double quantiles[] = {0, 0.5, 0.9, 1};
+    belfry_summary_options options = {.quantiles = quantiles, .quantile_count = 4};
+    belfry_stateset *state;
+    belfry_summary *summary;
+    belfry_counter *counter;
+    CHECK(belfry_info_new(NULL, "app_build_info", "What runs.", version, 2));
+    CHECK(belfry_stateset_new(&state, NULL, "app_state", "What it does.", states, 3));
+    CHECK(belfry_stateset_only(state, 1));
+    CHECK(belfry_summary_new(&summary, NULL, "app_wait_seconds", "A summary.", &options));
+    CHECK(belfry_set_unit(NULL, "app_wait_seconds", "seconds"));
+    for (int i = 1; i <= 100; i++)
+        CHECK(belfry_summary_observe(summary, i));
+    CHECK(belfry_counter_new(&counter, NULL, "app_traced_total", "With an exemplar."));
+    CHECK(belfry_counter_add_exemplar(counter, 2.5, trace, 1));
+}
+
+/* Names beyond the legacy ones. */
+static void utf8_names(void)
+{
+    static const char *const names[] = {"http.code"}, *const values[] = {"200"};
+    belfry_counter_family *family;
+    CHECK(belfry_counter_family_new(&family, NULL, "app.größe_total", "UTF-8.", names, 1));
+    CHECK(belfry_counter_add(belfry_counter_family_with(family, values), 11));
+}
+
 static bool append(void *arg, const char *bytes, size_t len)
 {
     return fwrite(bytes, 1, len, arg) == len;
@@ -127,9 +178,15 @@ static int answer(const char *accept)
 
 int main(void)
 {
+    static const belfry_label zone[] = {{"zone", "eu-1"}};
     char accept[8192];
+    CHECK(belfry_registry_set_labels(NULL, zone, 1));
     counters_and_gauges();
     histograms();
+    native_histograms();
+    other_types();
+    utf8_names();
+    CHECK(belfry_registry_show_created(NULL, true));
     CHECK(belfry_collector_new(NULL, collect, NULL, NULL));
     CHECK(belfry_process_collector_new(NULL, NULL));
     CHECK(belfry_allocator_collector_new(NULL));

@@ -5,8 +5,10 @@ import ctypes.util
 import json
 import math
 import os
+import re
 import subprocess
 import threading
+import time
 
 from harness import BELFRY, TOP, Belfry, Process, Skip, Target, folder, free_port, need, run, wait_for
 from test_differential import Peer, ask
@@ -50,9 +52,19 @@ VALUES = {
     "collected_bytes_sum": 6.75,
     "collected_bytes_count": 5,
     "collected_state": -3,
+    'app_build_info{version="1.2.3",commit="abc\\"def"}': 1,
+    'app_state{app_state="starting"}': 0,
+    'app_state{app_state="ready"}': 1,
+    'app_state{app_state="stopping"}': 0,
+    "app_wait_seconds_sum": 5050,
+    "app_wait_seconds_count": 100,
+    "app_traced_total": 2.5,
+    'app_restarts_total{zone="eu-1"}': 12,  # a constant label of the registry
+    'collected_bytes_sum{zone="eu-1"}': 6.75,
 }
 # Every reader names bounds as it likes: they are compared as numbers.
 BUCKETS = {0.000001: 0, 0.5: 4, 1: 5, 30: 6, 1000000: 6, math.inf: 7}
+QUANTILES = {0: 1, 0.5: 50, 0.9: 90, 1: 100}  # of app_wait_seconds, to 1 %
 KINDS = {"app_requests_total": "counter", "app_number": "gauge", "app_stage_seconds": "histogram",
          "collected_seconds": "summary", "collected_bytes": "histogram", "app_restarts_total": "counter"}
 
@@ -124,9 +136,52 @@ def assert_values(server, job):
         assert same(float(got[0]["value"][1]), want), (job, expr, got, want)
     buckets = query(server, 'app_stage_seconds_bucket{job="%s"}' % job)
     assert {float(b["metric"]["le"]): float(b["value"][1]) for b in buckets} == BUCKETS, (job, buckets)
+    for q, want in QUANTILES.items():
+        got = [float(r["value"][1]) for r in query(server, 'app_wait_seconds{job="%s"}' % job) if float(r["metric"]["quantile"]) == q]
+        assert len(got) == 1 and abs(got[0] - want) <= want / 100, (job, q, got)
     median = query(server, 'histogram_quantile(0.5, app_stage_seconds_bucket{job="%s"})' % job)
     assert abs(float(median[0]["value"][1]) - 0.4375005) < 1e-6, median
     assert float(query(server, 'up{job="%s"}' % job)[0]["value"][1]) == 1
+
+
+def number(server, expr):
+    got = query(server, expr)
+    assert len(got) == 1, (expr, got)
+    return float(got[0]["value"][1])
+
+
+def assert_native(server, job):
+    """app_native_seconds holds 0.01, 0.02, ... 10, one -4, one 0, one 4."""
+    native = 'app_native_seconds{job="%s"}' % job
+    assert number(server, "histogram_count(%s)" % native) == 1003
+    assert abs(number(server, "histogram_sum(%s)" % native) - 5005) < 1e-6
+    for q in (0.1, 0.5, 0.9, 0.99):
+        got, want = number(server, "histogram_quantile(%g, %s)" % (q, native)), 10 * q
+        assert abs(got - want) <= 0.05 * want, (q, got)
+    assert -4.1 < number(server, "histogram_quantile(0, %s)" % native) < -3.6
+    # all but the negative one, zero, and half of what lies in the bucket of 5
+    assert abs(number(server, "histogram_fraction(0, 5, %s)" % native) - 0.5) < 0.02
+    both = 'app_both_seconds{job="%s"}' % job
+    assert (number(server, "histogram_count(%s)" % both), number(server, "histogram_sum(%s)" % both)) == (3, 55.5)
+    assert number(server, 'histogram_count(app_unused_seconds{job="%s"})' % job) == 0
+
+
+def assert_classic(server, job, name, buckets):
+    got = query(server, '%s_bucket{job="%s"}' % (name, job))
+    assert {float(b["metric"]["le"]): float(b["value"][1]) for b in got} == buckets, (job, got)
+
+
+def exemplars(server, job, expr):
+    status, _, body = ask(server, "GET", "/api/v1/query_exemplars", {"query": with_job(expr, job), "start": "0", "end": "9999999999"})
+    assert status == 200, body
+    return {(e["labels"]["trace_id"], float(e["value"])) for s in json.loads(body)["data"] for e in s["exemplars"]}
+
+
+def assert_exemplars(server, job, kind):
+    """Text has none; Prometheus keeps one of a native histogram."""
+    assert exemplars(server, job, "app_traced_total") == {("4bf92f3577b34da6a3ce929d0e0e4736", 2.5)}, job
+    name = "app_both_seconds" if kind == "protobuf" else "app_both_seconds_bucket"
+    assert exemplars(server, job, name) == {("0af7651916cd43dd8448eb211c80319c", 50)}, job
 
 
 def assert_kinds(server, job, kinds):
@@ -145,6 +200,13 @@ def test_a_real_prometheus_reads_what_the_library_wrote_in_all_formats():
             assert_values(p, path)
             assert_kinds(p, path, KINDS)
             assert t.kinds[path].startswith(kind), t.kinds
+            assert number(p, with_job('app_gr__e_total{http_code="200"}', path)) == 11  # not for UTF-8
+        assert_native(p, "/protobuf")
+        assert_exemplars(p, "/protobuf", "protobuf")
+        assert_exemplars(p, "/openmetrics", "lines")
+        for path in ("/text", "/openmetrics"):
+            assert_classic(p, path, "app_native_seconds", {math.inf: 1003})
+            assert_classic(p, path, "app_both_seconds", {1: 1, 10: 2, math.inf: 3})
 
 
 def test_our_server_reads_what_the_library_wrote():
@@ -153,6 +215,13 @@ def test_our_server_reads_what_the_library_wrote():
         for path in paths:
             assert_values(b, path)
             assert_kinds(b, path, KINDS)
+            assert_classic(b, path, "app_native_seconds", {math.inf: 1003})
+            assert_classic(b, path, "app_both_seconds", {1: 1, 10: 2, math.inf: 3})
+        for path in paths[1:]:
+            assert_exemplars(b, path, "lines")
+            began = number(b, with_job("app_traced_created", path))
+            assert abs(time.time() - began) < 300, began
+        assert number(b, with_job('{"app.größe_total","http.code"="200"}', "/own")) == 11
         # what it asks for itself
         assert t.kinds["/own"] == "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
 
@@ -186,14 +255,18 @@ def test_pythons_parser_reads_text_and_openmetrics():
             assert code == 0, err
             families = json.loads(out)
             samples = {(name, tuple(sorted(labels.items()))): float(value) for _, _, _, all_ in families for name, labels, value in all_}
-            assert samples[("app_requests_total", (("code", "404"), ("path", '/a "b"\\c\nd')))] == 3
-            assert samples[("app_number", (("path", "tenths"),))] == 0.1 + 0.2
-            assert samples[("app_stage_seconds_sum", (("stage", "fetch"),))] == 2000021.75
+            assert samples[("app_requests_total", (("code", "404"), ("path", '/a "b"\\c\nd'), ("zone", "eu-1")))] == 3
+            assert samples[("app_number", (("path", "tenths"), ("zone", "eu-1")))] == 0.1 + 0.2
+            assert samples[("app_stage_seconds_sum", (("stage", "fetch"), ("zone", "eu-1")))] == 2000021.75
             assert {float(dict(labels)["le"]): v for (name, labels), v in samples.items()
                     if name == "app_stage_seconds_bucket"} == BUCKETS
             told = {name: (kind, text) for name, kind, text, _ in families}
             assert told["app_requests"] == ("counter", 'Requests, "quoted" and \\ escaped\nin two lines.'), told["app_requests"]
             assert told["collected_seconds"][0] == "summary"
+            assert samples[("app_state", (("app_state", "ready"), ("zone", "eu-1")))] == 1
+            if path == "/openmetrics":
+                assert (told["app_state"][0], told["app_build"][0]) == ("stateset", "info")
+                assert ("app_wait_seconds_created", (("zone", "eu-1"),)) in samples
 
 
 def test_allocators_that_take_mallocs_place_are_shown():
@@ -204,7 +277,7 @@ def test_allocators_that_take_mallocs_place_are_shown():
         if path is None:
             continue
         with Exposer({"LD_PRELOAD": path} if path else None) as e:
-            shown = dict(line.rsplit(" ", 1) for line in e.read("-")[1].decode().splitlines() if not line.startswith("#"))
+            shown = dict(re.findall(r"^(\w+){.*} (\S+)$", e.read("-")[1].decode(), re.M))
         assert float(shown[name]) > 0, (library, shown)
         assert not [n for other, n in names.items() if other != library and n in shown], (library, shown)
         seen += 1
