@@ -40,12 +40,12 @@ typedef enum belfry_status {
     BELFRY_ERROR_LABELS, /* labels or their values: missing, too many, too long, repeated, not UTF-8 */
     BELFRY_ERROR_BUCKETS, /* bounds that do not ascend, are not numbers, or too many */
     BELFRY_ERROR_LIMIT,   /* the registry has too many metrics */
-    BELFRY_ERROR_MEMORY,
-    BELFRY_ERROR_WRITE,  /* the callback said no */
-    BELFRY_ERROR_FORMAT, /* an argument that is none of those the header names */
-    BELFRY_ERROR_SYSTEM, /* a file or thread; errno is set */
-    BELFRY_ERROR_NULL,   /* a metric, family or argument that must not be NULL: not registered? */
-    BELFRY_ERROR_VALUE,  /* a number that cannot be counted: NaN, an infinity, less than nothing */
+    BELFRY_ERROR_MEMORY,  /* there was none */
+    BELFRY_ERROR_WRITE,   /* the callback said no */
+    BELFRY_ERROR_FORMAT,  /* an argument that is none of those the header names */
+    BELFRY_ERROR_SYSTEM,  /* a file or thread; errno is set */
+    BELFRY_ERROR_NULL,    /* a metric, family or argument that must not be NULL: not registered? */
+    BELFRY_ERROR_VALUE,   /* a number that cannot be counted: NaN, an infinity, less than nothing */
     BELFRY_ERROR_NOT_FOUND, /* nothing is registered under this name, or no child has these values */
     BELFRY_ERROR_USED       /* too late: the registry has metrics already */
 } belfry_status;

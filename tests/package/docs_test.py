@@ -10,7 +10,8 @@ import cases
 from cases import TOP, need, run
 
 ROOT = None  # the folder where the product is installed
-PAGES = ("counter", "gauge", "histogram", "registry", "log", "request", "health", "http")
+PAGES = ("counter", "gauge", "histogram", "summary", "stateset", "info", "registry", "exposition", "log", "request", "health", "http",
+         "push", "collectors")
 
 
 def pages():
@@ -25,7 +26,7 @@ def pages():
 
 def plain(text):
     """Words of a page or comment without what only the layout put there."""
-    text = re.sub(r"\\f[BIP]|\\:|\\&", "", text).replace("\\-", "-").replace("\\(aq", "'").replace("\\(ga", "`").replace("\\e", "\\")
+    text = re.sub(r"\\f[BIP]|\\[:&%]", "", text).replace("\\-", "-").replace("\\(aq", "'").replace("\\(ga", "`").replace("\\e", "\\")
     return " ".join(re.sub(r"`", "", text).split())
 
 

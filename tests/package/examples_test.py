@@ -52,10 +52,23 @@ def case_the_readme_example_has_about_thirty_lines(cwd):
     assert source.count("\n") <= 34, source.count("\n")
 
 
+def check_exposition(text):
+    """promtool finds nothing wrong with it, where it is installed."""
+    if shutil.which("promtool"):
+        check = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)
+        assert check.returncode == 0 and not check.stderr, check.stdout + check.stderr
+
+
 def case_programs_that_end_end_well(cwd):
+    ended = 0
     for i, (page, source) in enumerate(programs()):
         if not re.search(r"for \(;;\)|while \((1|true)\)", source):
-            run_with(ROOT, [build(cwd, i, source)], cwd=cwd)
+            out = run_with(ROOT, [build(cwd, i, source)], cwd=cwd)
+            if "# TYPE" in out:
+                assert all(n in out for n in names_of(source)), out
+                check_exposition(out)
+            ended += 1
+    assert ended
 
 
 def scrape(url):
@@ -78,9 +91,7 @@ def case_programs_that_serve_are_scraped(cwd):
             url = wait_for(lambda: re.search(r"http://(127\.0\.0\.1:\d+)/metrics", p.output()), "address of " + page)
             text = scrape(url.group(0))
             assert names_of(source) and all(n in text for n in names_of(source)), text
-            if shutil.which("promtool"):
-                check = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)
-                assert check.returncode == 0 and not check.stderr, check.stdout + check.stderr
+            check_exposition(text)
             with Belfry(cwd, config({"app": url.group(1)}), data="data%d" % i) as server:
                 for name in names_of(source):
                     wait_for(lambda: server.query('{__name__=~"%s(_count)?",job="app"} > 0' % name), name)
