@@ -59,13 +59,14 @@ typedef struct belfry_push_options {
     const char *job;
     const belfry_label *grouping;
     size_t grouping_count;
-    bool
-        keep_others; /* gateway: POST, which replaces families of the same names only, not the group (PUT) */
-    unsigned
-        interval_ms; /* a thread pushes so often; 0 = no thread, only belfry_push_now() and the last one */
+    /* Gateway: POST, which replaces families of the same names, not the group (PUT). */
+    bool keep_others;
+    /* Remote write: native histograms as the text format shows them, for receivers that have none. */
+    bool no_native_histograms;
+    unsigned interval_ms;  /* a thread pushes so often; 0 = no thread */
     unsigned attempts_max; /* of one push: no connection, 429 and 5xx are tried again; 0 = 4 */
-    unsigned
-        retry_ms; /* before the second attempt, doubled for each further one; 0 = 500. Retry-After counts */
+    /* Before the second attempt, doubled for each further one; 0 = 500. Longer where Retry-After says so. */
+    unsigned retry_ms;
     /* A last push when the program calls exit() or returns from main (atexit), at most exit_timeout_ms (0 = 10 s) long.
      * Not at _exit() or a signal. belfry_push_stop() before that takes its place. */
     bool at_exit;

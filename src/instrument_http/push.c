@@ -41,6 +41,7 @@ struct belfry_push {
     belfry_label grouping[GROUPING_MAX]; /* owned texts */
     size_t grouping_count;
     const char *method;
+    bool no_native;
     unsigned interval_ms, attempts_max, retry_ms, exit_timeout_ms;
     pid_t pid;
     struct push_counts *counts;
@@ -221,8 +222,10 @@ static belfry_status push_by_remote_write(belfry_push *p, belfry_http_error *err
     static const belfry_exposition how = {.format = BELFRY_FORMAT_PROTOBUF,
                                           .escaping = BELFRY_ESCAPING_ALLOW_UTF8};
     struct remote_push rp = {.push = p, .error = error, .status = BELFRY_OK};
-    struct remote_writer w = {
-        .now_ms = clock_ms(CLOCK_REALTIME), .send = send_write_request, .arg = &rp};
+    struct remote_writer w = {.no_native = p->no_native,
+                              .now_ms = clock_ms(CLOCK_REALTIME),
+                              .send = send_write_request,
+                              .arg = &rp};
     if (p->job && p->job[0])
         w.extra[w.extra_count++] = (struct write_label){"job", p->job, 3, strlen(p->job)};
     for (size_t i = 0; i < p->grouping_count; i++) {
@@ -480,6 +483,7 @@ belfry_status belfry_push_start(belfry_push **out, const belfry_push_options *o,
     p->registry = o->registry;
     p->protocol = o->protocol;
     p->method = o->keep_others ? "POST" : "PUT";
+    p->no_native = o->no_native_histograms;
     p->interval_ms = o->interval_ms;
     p->attempts_max = o->attempts_max ? o->attempts_max : ATTEMPTS_MAX;
     p->retry_ms = o->retry_ms ? o->retry_ms : RETRY_MS;

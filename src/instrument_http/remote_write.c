@@ -396,6 +396,7 @@ static bool take_histogram(struct remote_writer *w, const struct family *fam,
                 return false;
         }
     }
+    is_native = is_native && !w->no_native;
     if (is_native && !take_native(w, fam, m, again))
         return false;
     if (is_native && !has_buckets)

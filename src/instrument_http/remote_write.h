@@ -20,6 +20,7 @@ struct remote_writer {
     /* Constant: of every series that has no label of that name. */
     struct write_label extra[WRITE_LABELS_MAX];
     size_t extra_count;
+    bool no_native; /* histograms as the text format shows them */
     int64_t now_ms; /* of samples without a time of their own */
     /* Takes one WriteRequest, not compressed. False: no more. */
     bool (*send)(void *arg, const char *bytes, size_t len);
