@@ -30,15 +30,16 @@
 
 _Thread_local struct cell_block *belfry__block;
 
-/* A run of cells that was given back. */
-struct free_run {
-    struct free_run *next;
-    struct cells place;
+/* Runs of `count` cells that were given back: where each begins, counted over segments. */
+struct free_runs {
     size_t count;
+    uint64_t *begins;
+    size_t begin_count, capacity;
 };
 
 static struct {
-    struct free_run *free_runs; /* the lock */
+    struct free_runs *free_runs; /* the lock: one for each count that was given back, few */
+    size_t free_runs_count;
     uint64_t next; /* the lock: cells from here on were never taken, counted over segments */
 
     _Atomic(struct cell_block *) blocks; /* pushed (release), never removed */
@@ -64,18 +65,18 @@ __attribute__((constructor)) static void load(void)
 }
 
 /* The library is unloaded, or the process ends while its threads count on: those that end later must not call
- * block_release, whose code may be gone. What they count in stays; the list of free cells is nobody's but ours. */
+ * block_release, whose code may be gone. What they count in stays; the lists of free cells are nobody's but ours. */
 __attribute__((destructor)) static void unload(void)
 {
     if (atomic_exchange_explicit(&all.has_key, false, memory_order_relaxed))
         (void)pthread_key_delete(all.key); /* it is one */
     if (!belfry__try_lock())
         return; /* the process ends in the middle of what another thread does */
-    while (all.free_runs) {
-        struct free_run *run = all.free_runs;
-        all.free_runs = run->next;
-        free(run);
-    }
+    for (size_t i = 0; i < all.free_runs_count; i++)
+        free(all.free_runs[i].begins);
+    free(all.free_runs);
+    all.free_runs = NULL;
+    all.free_runs_count = 0;
     belfry__unlock();
 }
 
@@ -183,21 +184,6 @@ lost:
     return NULL;
 }
 
-static bool take_freed_locked(struct cells *cells, size_t count)
-{
-    for (struct free_run **link = &all.free_runs; *link; link = &(*link)->next) {
-        struct free_run *run = *link;
-        if (run->count != count)
-            continue;
-        cells->segment = run->place.segment;
-        cells->offset = run->place.offset;
-        *link = run->next;
-        free(run);
-        return true;
-    }
-    return false;
-}
-
 /* Segment n begins at cell SEGMENT0_CELLS * (2^n - 1). */
 static unsigned segment_of(uint64_t cell)
 {
@@ -209,20 +195,64 @@ static uint64_t segment_begin(unsigned segment)
     return SEGMENT0_CELLS * ((UINT64_C(1) << segment) - 1);
 }
 
-bool belfry__cells_take_locked(struct cells *cells, size_t count)
+static struct free_runs *free_runs_of_locked(size_t count)
 {
-    atomic_store_explicit(&cells->owner, CELLS_FREE, memory_order_relaxed);
-    if (take_freed_locked(cells, count))
+    for (size_t i = 0; i < all.free_runs_count; i++) {
+        if (all.free_runs[i].count == count)
+            return &all.free_runs[i];
+    }
+    return NULL;
+}
+
+/* Keeps it for the next taker. Without memory it is not used again: nothing else is harmed. */
+static void run_keep_locked(uint64_t begin, size_t count)
+{
+    struct free_runs *runs = free_runs_of_locked(count);
+    if (!runs) {
+        struct free_runs *more =
+            realloc(all.free_runs, (all.free_runs_count + 1) * sizeof(more[0]));
+        if (!more)
+            return;
+        all.free_runs = more;
+        runs = &more[all.free_runs_count++];
+        *runs = (struct free_runs){.count = count};
+    }
+    if (runs->begin_count == runs->capacity) {
+        size_t capacity = runs->capacity ? runs->capacity * 2 : 4;
+        uint64_t *begins = realloc(runs->begins, capacity * sizeof(begins[0]));
+        if (!begins)
+            return;
+        runs->begins = begins;
+        runs->capacity = capacity;
+    }
+    runs->begins[runs->begin_count++] = begin;
+}
+
+static bool run_take_locked(uint64_t *begin, size_t count)
+{
+    struct free_runs *runs = free_runs_of_locked(count);
+    if (runs && runs->begin_count) {
+        *begin = runs->begins[--runs->begin_count];
         return true;
-    uint64_t next = all.next;
-    unsigned segment = segment_of(next);
-    while (next + count > segment_begin(segment + 1)) /* neighbours share a segment */
-        next = segment_begin(++segment);
+    }
+    unsigned segment = segment_of(all.next);
+    *begin = all.next;
+    while (*begin + count > segment_begin(segment + 1)) /* neighbours share a segment */
+        *begin = segment_begin(++segment);
     if (segment >= SEGMENT_COUNT_MAX)
         return false;
-    cells->segment = (uint8_t)segment;
-    cells->offset = (uint32_t)(next - segment_begin(segment));
-    all.next = next + count;
+    all.next = *begin + count;
+    return true;
+}
+
+bool belfry__cells_take_locked(struct cells *cells, size_t count)
+{
+    uint64_t begin;
+    if (!run_take_locked(&begin, count))
+        return false;
+    cells->segment = (uint8_t)segment_of(begin);
+    cells->offset = (uint32_t)(begin - segment_begin(cells->segment));
+    atomic_store_explicit(&cells->owner, CELLS_FREE, memory_order_relaxed);
     return true;
 }
 
@@ -234,26 +264,26 @@ static const _Atomic uint64_t *block_copies(const struct cell_block *block,
     return segment ? segment + cells->offset : NULL;
 }
 
-void belfry__cells_give_locked(const struct cells *cells, size_t count)
+/* Copies are touched only where the cells were shared, and pages only where something was counted. */
+static void copies_clear(const struct cells *cells, size_t count)
 {
-    struct free_run *run = malloc(sizeof(*run));
-    if (!run)
-        return; /* the cells are not used again: nothing else is harmed */
     struct cell_block *block = atomic_load_explicit(&all.blocks, memory_order_acquire);
     for (; block; block = block->next) {
         _Atomic uint64_t *segment =
             atomic_load_explicit(&block->segments[cells->segment], memory_order_acquire);
         for (size_t i = 0; segment && i < count; i++) {
             _Atomic uint64_t *cell = segment + cells->offset + i;
-            if (atomic_load_explicit(cell,
-                                     memory_order_relaxed)) /* else the page stays untouched */
+            if (atomic_load_explicit(cell, memory_order_relaxed))
                 atomic_store_explicit(cell, 0, memory_order_relaxed);
         }
     }
-    *run = (struct free_run){.next = all.free_runs, .count = count};
-    run->place.segment = cells->segment;
-    run->place.offset = cells->offset;
-    all.free_runs = run;
+}
+
+void belfry__cells_give_locked(const struct cells *cells, size_t count)
+{
+    if (atomic_load_explicit(&cells->owner, memory_order_relaxed) == CELLS_SHARED)
+        copies_clear(cells, count);
+    run_keep_locked(segment_begin(cells->segment) + cells->offset, count);
 }
 
 uint64_t belfry__cells_sum(const struct cells *cells, const _Atomic uint64_t *base, size_t idx)

@@ -22,6 +22,8 @@ struct child_table {
     struct child_table *older; /* the lock: among old tables */
     uint32_t mask;             /* slots - 1 */
     uint32_t used;             /* the lock: slots that are not empty */
+    _Atomic uint8_t *
+        tags; /* behind the slots: 8 bits of each child's hash, so that others' memory is not touched */
     _Atomic(struct metric *) slots[];
 };
 
@@ -117,16 +119,24 @@ static bool key_is_of(const struct key *key, const struct metric *m)
 
 /* --- the table --- */
 
+/* The lowest bits choose the slot. */
+static uint8_t hash_tag(uint32_t hash)
+{
+    return (uint8_t)(hash >> 24);
+}
+
 /* The slot of the child, NULL where it is not there. */
 static _Atomic(struct metric *) *table_find(struct child_table *t, const struct key *key)
 {
     if (!t)
         return NULL;
+    uint8_t tag = hash_tag(key->hash);
     for (uint32_t slot = key->hash & t->mask;; slot = (slot + 1) & t->mask) {
         struct metric *m = atomic_load_explicit(&t->slots[slot], memory_order_acquire);
         if (!m)
             return NULL;
-        if (m != GONE && key_is_of(key, m))
+        if (atomic_load_explicit(&t->tags[slot], memory_order_relaxed) == tag && m != GONE &&
+            key_is_of(key, m))
             return &t->slots[slot];
     }
 }
@@ -137,7 +147,8 @@ static void table_put_locked(struct child_table *t, struct metric *m)
     while (atomic_load_explicit(&t->slots[slot], memory_order_relaxed))
         slot = (slot + 1) & t->mask;
     t->used++;
-    atomic_store_explicit(&t->slots[slot], m, memory_order_release);
+    atomic_store_explicit(&t->tags[slot], hash_tag(m->hash), memory_order_relaxed);
+    atomic_store_explicit(&t->slots[slot], m, memory_order_release); /* and the tag */
 }
 
 static struct child_table *family_table_locked(const struct family *f)
@@ -158,10 +169,12 @@ static void old_tables_free_locked(struct family *f)
 static bool table_replace_locked(struct family *f, uint32_t slots)
 {
     struct child_table *old = family_table_locked(f);
-    struct child_table *t = calloc(1, sizeof(*t) + slots * sizeof(t->slots[0]));
+    struct child_table *t =
+        calloc(1, sizeof(*t) + slots * (sizeof(t->slots[0]) + sizeof(t->tags[0])));
     if (!t)
         return false;
     t->mask = slots - 1;
+    t->tags = (_Atomic uint8_t *)(t->slots + slots);
     for (uint32_t i = 0; old && i <= old->mask; i++) {
         struct metric *m = atomic_load_explicit(&old->slots[i], memory_order_relaxed);
         if (m && m != GONE)

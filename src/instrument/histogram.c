@@ -71,12 +71,12 @@ static inline belfry_status observe(belfry_histogram *h, double value)
         return belfry__fail(BELFRY_ERROR_VALUE, "histogram \"%s\" cannot observe %g",
                             h->metric.family->name, value);
     if (h->is_native) {
-        bool did_reset;
-        if (!belfry__sketch_observe(&h->sketch, value, &did_reset))
+        enum sketch_result result = belfry__sketch_observe(&h->sketch, value);
+        if (UNLIKELY(result == SKETCH_LOST))
             return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
         if (!h->is_classic)
             return BELFRY_OK;
-        if (UNLIKELY(did_reset))
+        if (UNLIKELY(result == SKETCH_COUNTED_ANEW))
             classic_begin_anew(h);
     }
     _Atomic uint64_t *mine = cells_mine(&h->metric.cells, h->base);

@@ -37,6 +37,7 @@ struct sketch_layout {
     struct sketch_layout *older; /* constant from here */
     int schema;
     double zero_threshold;
+    int steps;              /* from schema 8 down to this one */
     uint32_t mask;          /* slots - 1 */
     uint32_t key_room;      /* keys it may have */
     _Atomic uint32_t *keys; /* codes; 0 = empty; behind base */
@@ -60,7 +61,8 @@ static int32_t key_widen(int32_t key, int steps)
     return (key + (int32_t)((1U << steps) - 1)) >> steps; /* rounds up, also below 0 */
 }
 
-int32_t belfry__sketch_key(double magnitude, int schema)
+/* `steps` below schema 8. Inline: it is in the path of every value. */
+static inline int32_t key_of(double magnitude, int steps)
 {
     static const uint64_t mantissa_bits = (UINT64_C(1) << 52) - 1;
     uint64_t bits = bits_from_double(magnitude);
@@ -73,7 +75,12 @@ int32_t belfry__sketch_key(double magnitude, int schema)
     int32_t i = FIRST_BOUND[bits >> 44 & 0xff];
     i += BOUNDS[i] < mantissa;
     i += BOUNDS[i] < mantissa;
-    return key_widen(exponent * 256 + i, SKETCH_SCHEMA_MAX - schema);
+    return key_widen(exponent * 256 + i, steps);
+}
+
+int32_t belfry__sketch_key(double magnitude, int schema)
+{
+    return key_of(magnitude, SKETCH_SCHEMA_MAX - schema);
 }
 
 double belfry__sketch_bound(int32_t key, int schema)
@@ -98,7 +105,7 @@ static int32_t code_key(uint32_t code)
 /* Neighbouring keys lie in neighbouring slots, negative ones half a table away. */
 static uint32_t code_slot(uint32_t code, uint32_t mask)
 {
-    return ((code >> 1) + (code & 1) * (mask / 2)) & mask;
+    return ((code >> 1) + (-(code & 1) & mask >> 1)) & mask;
 }
 
 /* The code in a coarser layout; 0 where it joins zero. */
@@ -123,6 +130,7 @@ static struct sketch_layout *layout_new_locked(int schema, double zero_threshold
         return NULL;
     }
     l->schema = schema;
+    l->steps = SKETCH_SCHEMA_MAX - schema;
     l->zero_threshold = zero_threshold;
     l->mask = slots - 1;
     l->key_room = slots / 3 * 2 < buckets_max ? slots / 3 * 2 : buckets_max;
@@ -159,6 +167,7 @@ bool belfry__sketch_init_locked(struct sketch *s, const struct sketch_options *o
     struct sketch_layout *l = layout_new_locked(options->schema, options->zero_threshold, SLOTS_MIN,
                                                 options->buckets_max);
     s->options = options;
+    s->may_reset = options->reset_ms > 0;
     s->retired = NULL;
     atomic_store_explicit(&s->started_ms, belfry__clock_ms(), memory_order_relaxed);
     atomic_store_explicit(&s->current, l, memory_order_release);
@@ -290,17 +299,19 @@ static bool make_room(struct sketch *s, struct sketch_layout *full, bool *did_re
 
 /* --- counting --- */
 
-/* The slot of `code`, put in where it is missing. UINT32_MAX when there is no room. */
-static uint32_t slot_get(struct sketch_layout *l, uint32_t code)
+static const uint32_t NO_SLOT = UINT32_MAX;
+
+/* The slot of `code`, from `slot` on; it is put in where it is missing. NO_SLOT when there is no room. */
+static NOINLINE uint32_t slot_search(struct sketch_layout *l, uint32_t code, uint32_t slot)
 {
     bool has_place = false;
-    for (uint32_t slot = code_slot(code, l->mask);; slot = (slot + 1) & l->mask) {
+    for (;; slot = (slot + 1) & l->mask) {
         uint32_t there = atomic_load_explicit(&l->keys[slot], memory_order_relaxed);
-        if (UNLIKELY(there == 0)) {
+        if (there == 0) {
             if (!has_place &&
                 atomic_fetch_add_explicit(&l->key_count, 1, memory_order_relaxed) >= l->key_room) {
                 atomic_fetch_sub_explicit(&l->key_count, 1, memory_order_relaxed);
-                return UINT32_MAX;
+                return NO_SLOT;
             }
             has_place = true;
             if (atomic_compare_exchange_strong_explicit(&l->keys[slot], &there, code,
@@ -308,66 +319,78 @@ static uint32_t slot_get(struct sketch_layout *l, uint32_t code)
                 return slot;
         }
         if (there == code) {
-            if (UNLIKELY(has_place))
+            if (has_place)
                 atomic_fetch_sub_explicit(&l->key_count, 1, memory_order_relaxed);
             return slot;
         }
     }
 }
 
-/* False when there is no room. *lost: no memory for the thread's cells. */
-static bool layout_add(struct sketch_layout *l, double value, bool *lost)
+/* The cell that counts the value, from those of the layout. NO_SLOT when there is no room for its key. */
+static inline uint32_t cell_of(struct sketch_layout *l, double value)
 {
-    uint32_t cell = ZERO_CELL;
     double magnitude = fabs(value);
-    if (magnitude > l->zero_threshold) {
-        uint32_t slot = slot_get(l, code_from(belfry__sketch_key(magnitude, l->schema), value < 0));
-        if (UNLIKELY(slot == UINT32_MAX))
-            return false;
-        cell = FIRST_SLOT_CELL + slot;
+    if (UNLIKELY(magnitude <= l->zero_threshold))
+        return ZERO_CELL;
+    uint32_t code = code_from(key_of(magnitude, l->steps), value < 0);
+    uint32_t slot = code_slot(code, l->mask);
+    if (UNLIKELY(atomic_load_explicit(&l->keys[slot], memory_order_relaxed) != code)) {
+        slot = slot_search(l, code, slot);
+        if (UNLIKELY(slot == NO_SLOT))
+            return NO_SLOT;
     }
-    _Atomic uint64_t *mine = cells_mine(&l->cells, l->base);
-    if (UNLIKELY(mine == NULL)) {
-        *lost = true;
-        return true;
-    }
-    cell_add_double(mine + SUM_CELL, value);
-    cell_add(mine + cell, 1);
-    return true;
+    return FIRST_SLOT_CELL + slot;
 }
 
-static bool add_or_make_room(struct sketch *s, double value, bool *did_reset)
+static inline enum sketch_result cell_count(struct sketch_layout *l, uint32_t cell, double value)
 {
-    bool lost = false;
+    _Atomic uint64_t *mine = cells_mine(&l->cells, l->base);
+    if (UNLIKELY(mine == NULL))
+        return SKETCH_LOST;
+    cell_add_double(mine + SUM_CELL, value);
+    cell_add(mine + cell, 1);
+    return SKETCH_COUNTED;
+}
+
+/* Until there is room. */
+static NOINLINE enum sketch_result observe_making_room(struct sketch *s, double value)
+{
+    bool did_reset = false;
     for (;;) {
         struct sketch_layout *l = atomic_load(&s->current); /* seq_cst: see retire_locked() */
-        if (LIKELY(layout_add(l, value, &lost)))
-            return !lost;
-        if (!make_room(s, l, did_reset)) {
+        uint32_t cell = cell_of(l, value);
+        if (cell != NO_SLOT) {
+            enum sketch_result result = cell_count(l, cell, value);
+            return result == SKETCH_COUNTED && did_reset ? SKETCH_COUNTED_ANEW : result;
+        }
+        if (!make_room(s, l, &did_reset)) {
             belfry__cells_count_lost();
-            return false;
+            return SKETCH_LOST;
         }
     }
 }
 
-bool belfry__sketch_observe(struct sketch *s, double value, bool *did_reset)
+/* Layouts may be freed by others: where the sketch may begin anew. */
+static NOINLINE enum sketch_result observe_guarded(struct sketch *s, double value)
 {
-    bool anew = false, ok;
     struct cell_block *block = belfry__block_get();
-    if (UNLIKELY(block == NULL)) {
+    if (!block) {
         belfry__cells_count_lost();
-        return false;
+        return SKETCH_LOST;
     }
-    if (s->options->reset_ms) {
-        block_read_begin(block);
-        ok = add_or_make_room(s, value, &anew);
-        block_read_end(block);
-    } else {
-        ok = add_or_make_room(s, value, &anew);
-    }
-    if (did_reset)
-        *did_reset = anew;
-    return ok;
+    block_read_begin(block);
+    enum sketch_result result = observe_making_room(s, value);
+    block_read_end(block);
+    return result;
+}
+
+enum sketch_result belfry__sketch_observe(struct sketch *s, double value)
+{
+    if (UNLIKELY(s->may_reset))
+        return observe_guarded(s, value);
+    struct sketch_layout *l = atomic_load_explicit(&s->current, memory_order_acquire);
+    uint32_t cell = cell_of(l, value);
+    return LIKELY(cell != NO_SLOT) ? cell_count(l, cell, value) : observe_making_room(s, value);
 }
 
 /* --- reading --- */

@@ -28,6 +28,7 @@ struct sketch_layout;
 
 struct sketch {
     const struct sketch_options *options; /* constant */
+    bool may_reset;                       /* constant */
     _Atomic(struct sketch_layout *) current;
     struct sketch_layout *retired; /* the lock: of the start before */
     _Atomic int64_t started_ms;    /* of the epoch; stored under the lock */
@@ -60,9 +61,15 @@ double belfry__sketch_bound(int32_t key, int schema);
 MUST_USE bool belfry__sketch_init_locked(struct sketch *s, const struct sketch_options *options);
 void belfry__sketch_deinit_locked(struct sketch *s);
 
-/* Counts a finite value. False when it was lost for want of memory. *did_reset (may be NULL) tells that the sketch began anew
- * before it. */
-bool belfry__sketch_observe(struct sketch *s, double value, bool *did_reset);
+/* What became of a value. */
+enum sketch_result {
+    SKETCH_COUNTED,
+    SKETCH_COUNTED_ANEW, /* it is the first after the sketch began anew */
+    SKETCH_LOST          /* for want of memory */
+};
+
+/* Counts a finite value. About 10 ns. */
+enum sketch_result belfry__sketch_observe(struct sketch *s, double value);
 
 /* What is counted now. False without memory. */
 MUST_USE bool belfry__sketch_read_locked(const struct sketch *s, struct sketch_reading *out);

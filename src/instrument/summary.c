@@ -84,7 +84,7 @@ belfry_status belfry_summary_observe(belfry_summary *s, double value)
         (void)window_step_locked(s, now_ms); /* without memory: the next one tries */
         belfry__unlock();
     }
-    return belfry__sketch_observe(&s->sketch, value, NULL)
+    return belfry__sketch_observe(&s->sketch, value) != SKETCH_LOST
                ? BELFRY_OK
                : belfry__fail_plainly(BELFRY_ERROR_MEMORY);
 }

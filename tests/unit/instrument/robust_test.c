@@ -78,7 +78,8 @@ static void expose(void)
 static double scale(void)
 {
     const char *text = getenv("TEST_SCALE");
-    return text && atof(text) > 0 ? atof(text) : 1;
+    double factor = 1;
+    return text && sscanf(text, "%lf", &factor) == 1 && factor > 0 ? factor : 1;
 }
 
 static long rounds_of_each(void)
