@@ -992,6 +992,24 @@ static void one_more_connection_takes_the_place_of_the_longest_idle(void **state
     world_free(w);
 }
 
+/* Many more than there is room for say nothing: places are made also while none of them is let in. */
+static void silent_connections_make_room_when_all_places_are_taken(void **state)
+{
+    (void)state;
+    enum { MAX = 8, COUNT = 90 };
+    struct world *w =
+        world_new((struct http_server_options){.connections_max = MAX, .read_timeout_ms = 600000});
+    int silent[COUNT];
+    for (unsigned i = 0; i < COUNT; i++)
+        silent[i] = dial(w, 0); /* most wait in the backlog */
+    char *answer = ask(w, "GET /hello HTTP/1.1\r\n" HOST CLOSE "\r\n");
+    assert_int_equal(strncmp(answer, "HTTP/1.1 200", 12), 0);
+    free(answer);
+    for (unsigned i = 0; i < COUNT; i++)
+        close(silent[i]);
+    world_free(w);
+}
+
 /* All places are taken by requests in work: health still answers, the rest is told why not. */
 static void public_routes_answer_while_all_connections_are_busy(void **state)
 {
@@ -1284,6 +1302,7 @@ int main(void)
         cmocka_unit_test(an_idle_connection_is_closed),
         cmocka_unit_test(a_connection_over_the_kept_ones_is_closed_after_its_answer),
         cmocka_unit_test(one_more_connection_takes_the_place_of_the_longest_idle),
+        cmocka_unit_test(silent_connections_make_room_when_all_places_are_taken),
         cmocka_unit_test(public_routes_answer_while_all_connections_are_busy),
         cmocka_unit_test(a_reader_that_takes_nothing_is_cut_off_and_the_stream_released),
         cmocka_unit_test(a_large_answer_to_a_slow_reader_needs_little_memory),
