@@ -381,7 +381,8 @@ belfry_collector_new(belfry_registry *registry, void (*collect)(void *arg, belfr
  * are shown together, help and type are those of the first. Wrong names are left out of the output. */
 BELFRY_API void belfry_emit_family(belfry_emitter *emitter, const char *name, const char *help,
                                    belfry_metric_type type);
-/* One sample of the family begun last. `suffix` is NULL or "_bucket", "_sum", "_count". */
+/* One sample of the family begun last. `suffix` is NULL or "_bucket", "_sum", "_count". Left out when a label has a wrong
+ * name, stands there twice, or is a constant one of the registry. */
 BELFRY_API void belfry_emit_sample(belfry_emitter *emitter, const char *suffix,
                                    const belfry_label *labels, size_t label_count, double value);
 /* Family and its only sample in one. */

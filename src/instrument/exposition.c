@@ -35,6 +35,7 @@ struct record {
 };
 
 struct belfry_emitter {
+    const belfry_registry *registry;
     struct text names, records;
     struct piece *pieces;
     size_t count, capacity;
@@ -73,6 +74,8 @@ static struct piece *piece_add(belfry_emitter *e)
 void belfry_emit_family(belfry_emitter *e, const char *name, const char *help,
                         belfry_metric_type type)
 {
+    if (!e)
+        return;
     e->is_skipping = true;
     if (!belfry__is_metric_name(name) || type < BELFRY_COUNTER || type > BELFRY_STATESET)
         return;
@@ -90,18 +93,33 @@ void belfry_emit_family(belfry_emitter *e, const char *name, const char *help,
     e->is_skipping = e->names.failed;
 }
 
+/* Each label a name of its own, none that the registry has for all. */
+static bool labels_are_valid(const belfry_registry *r, const belfry_label *labels, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!belfry__is_label_name(labels[i].name))
+            return false;
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(labels[i].name, labels[k].name) == 0)
+                return false;
+        }
+        for (size_t k = 0; k < r->label_count; k++) {
+            if (strcmp(labels[i].name, r->labels[k].name) == 0)
+                return false;
+        }
+    }
+    return true;
+}
+
 void belfry_emit_sample(belfry_emitter *e, const char *suffix, const belfry_label *labels,
                         size_t label_count, double value)
 {
-    if (e->is_skipping)
+    if (!e || e->is_skipping || (label_count && !labels) ||
+        !labels_are_valid(e->registry, labels, label_count))
         return;
     struct text *t = &e->records;
     struct record r = {.value = value, .label_count = label_count};
     size_t begin = t->len;
-    for (size_t i = 0; i < label_count; i++) {
-        if (!belfry__is_label_name(labels[i].name))
-            return;
-    }
     belfry__text_append(t, (const char *)&r, sizeof(r));
     if (suffix && belfry__is_metric_name(suffix))
         belfry__text_string(t, suffix);
@@ -432,7 +450,7 @@ belfry_status belfry_registry_write(belfry_registry *r, const belfry_exposition 
         how->format == BELFRY_FORMAT_OPENMETRICS || how->format == BELFRY_FORMAT_OPENMETRICS_0_0_1;
     o->format =
         how->format == BELFRY_FORMAT_PROTOBUF ? &belfry__format_protobuf : &belfry__format_lines;
-    belfry_emitter e = {0};
+    belfry_emitter e = {.registry = r};
     bool ok = gather(r, &e, how) && write_all(o, &e);
     belfry_status status = !ok ? BELFRY_ERROR_MEMORY : o->refused ? BELFRY_ERROR_WRITE : BELFRY_OK;
     struct text *texts[] = {&o->text,   &o->name, &o->heads, &o->labels,
@@ -462,6 +480,8 @@ static bool append_to_text(void *arg, const char *bytes, size_t len)
 belfry_status belfry_registry_text(belfry_registry *r, char **out, size_t *len)
 {
     struct text t = {0};
+    if (!out || !len)
+        return belfry__fail(BELFRY_ERROR_NULL, "there is no place for the text");
     belfry_status status = belfry_registry_write_text(r, append_to_text, &t);
     belfry__text_byte(&t, '\0');
     if (t.failed)

@@ -341,6 +341,21 @@ static void lines_metric(struct output *o, const struct shown_family *f, const s
     }
 }
 
+/* Bounds and quantiles of a collector come as text: OpenMetrics wants them canonical. */
+static const char *label_value(const struct output *o, const struct shown_family *f,
+                               const char *name, const char *value, char number[])
+{
+    const char *special = f->type == BELFRY_HISTOGRAM ? "le" : "quantile";
+    bool is_special = o->is_openmetrics &&
+                      (f->type == BELFRY_HISTOGRAM || f->type == BELFRY_SUMMARY) &&
+                      strcmp(name, special) == 0;
+    double v = is_special ? belfry__read_double(value) : (double)NAN;
+    if (isnan(v))
+        return value;
+    number[belfry__put_double_canonical(number, v)] = '\0';
+    return number;
+}
+
 static void lines_sample(struct output *o, const struct shown_family *f, const struct emitted *e)
 {
     struct series s = {.suffix = e->suffix, .suffix_len = strlen(e->suffix)};
@@ -350,7 +365,8 @@ static void lines_sample(struct output *o, const struct shown_family *f, const s
         belfry__text_append(&o->labels, o->heads.ptr, o->head_ends[0]);
     for (size_t i = 0; i < e->label_count; i++) {
         const char *value = name + strlen(name) + 1;
-        label_append(o, name, value);
+        char number[NUMBER_TEXT_BYTES + 1];
+        label_append(o, name, label_value(o, f, name, value, number));
         name = value + strlen(value) + 1;
     }
     series_labels_take(o, &s);

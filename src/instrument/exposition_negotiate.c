@@ -160,6 +160,8 @@ void belfry_exposition_negotiate(const char *accept, belfry_exposition *out)
 {
     struct entry entries[ENTRIES_MAX];
     size_t count = accept ? entries_parse(entries, accept) : 0;
+    if (!out)
+        return;
     out->format = BELFRY_FORMAT_TEXT;
     out->escaping = BELFRY_ESCAPING_DEFAULT;
     for (size_t i = 0; i < count; i++) {
@@ -191,7 +193,7 @@ const char *belfry_exposition_content_type(const belfry_exposition *how)
             TYPES("application/vnd.google.protobuf; "
                   "proto=io.prometheus.client.MetricFamily; encoding=delimited"),
     };
-    bool known = (unsigned)how->format <= BELFRY_FORMAT_PROTOBUF &&
+    bool known = how && (unsigned)how->format <= BELFRY_FORMAT_PROTOBUF &&
                  (unsigned)how->escaping <= BELFRY_ESCAPING_VALUES;
     return known ? types[how->format][how->escaping] : types[0][0];
 }

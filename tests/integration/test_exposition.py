@@ -110,7 +110,8 @@ def served(exposer):
 
 def config(target, paths):
     return "global: {scrape_interval: 300ms, scrape_timeout: 300ms}\nscrape_configs:\n" + "".join(
-        "- {job_name: '%s', metrics_path: '%s', static_configs: [{targets: ['%s']}]}\n" % (p, p, target.address) for p in paths)
+        "- {job_name: '%s', metrics_path: '%s', static_configs: [{targets: ['%s']}]%s}\n"
+        % (p, p, target.address, ", scrape_protocols: [PrometheusText1.0.0]" if p == "/newer" else "") for p in paths)
 
 
 def query(server, expr):
@@ -210,20 +211,22 @@ def test_a_real_prometheus_reads_what_the_library_wrote_in_all_formats():
 
 
 def test_our_server_reads_what_the_library_wrote():
-    paths = ["/text", "/openmetrics", "/own"]
+    paths = ["/text", "/openmetrics", "/own", "/newer"]
     with folder() as d, Exposer() as e, served(e) as t, Belfry(d, config(t, paths)) as b:
         for path in paths:
             assert_values(b, path)
             assert_kinds(b, path, KINDS)
             assert_classic(b, path, "app_native_seconds", {math.inf: 1003})
             assert_classic(b, path, "app_both_seconds", {1: 1, 10: 2, math.inf: 3})
-        for path in paths[1:]:
+        for path in ("/openmetrics", "/own"):
             assert_exemplars(b, path, "lines")
             began = number(b, with_job("app_traced_created", path))
             assert abs(time.time() - began) < 300, began
-        assert number(b, with_job('{"app.größe_total","http.code"="200"}', "/own")) == 11
+        for path in ("/own", "/newer"):
+            assert number(b, with_job('{"app.größe_total","http.code"="200"}', path)) == 11
         # what it asks for itself
         assert t.kinds["/own"] == "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
+        assert t.kinds["/newer"] == "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
 
 
 def test_promtool_has_nothing_to_say_about_the_text():
@@ -286,7 +289,7 @@ def test_allocators_that_take_mallocs_place_are_shown():
 
 
 def test_the_host_is_shown_as_node_exporter_shows_it():
-    """Every family of ours is one of node_exporter's, of the same type."""
+    """Every family of ours is one of node_exporter's, of the same type and with the same labels."""
     program = need("prometheus-node-exporter")
     port = free_port()
 
@@ -298,5 +301,8 @@ def test_the_host_is_shown_as_node_exporter_shows_it():
     with folder() as d, Process([program, "--web.listen-address=127.0.0.1:%d" % port], d, name="node") as _, Belfry(d) as b:
         theirs = wait_for(lambda: ask(exporter, "GET", "/metrics")[2], "node_exporter", 30).decode()
         ours = b.get("/metrics/host")[1].decode()
-    theirs, ours = ({tuple(line.split()[2:4]) for line in text.splitlines() if line.startswith("# TYPE node_")} for text in (theirs, ours))
-    assert len(ours) > 50 and not ours - theirs, ours - theirs
+    types = [set(re.findall(r"^# TYPE (node_\w+ \w+)$", text, re.M)) for text in (ours, theirs)]
+    assert len(types[0]) > 50 and not types[0] - types[1], types[0] - types[1]
+    labels = [{(name, tuple(sorted(re.findall(r'(\w+)="', pairs)))) for name, pairs in re.findall(r"^(node_\w+)(?:{(.*)})? \S+$", text, re.M)}
+              for text in (ours, theirs)]
+    assert not labels[0] - labels[1], labels[0] - labels[1]

@@ -232,6 +232,58 @@ static void names_filter_whole_families(void **state)
     belfry_registry_free(r);
 }
 
+static void collect_odd_labels(void *arg, belfry_emitter *e)
+{
+    static const belfry_label twice[] = {{"a", "1"}, {"a", "2"}}, constant[] = {{"zone", "us"}},
+                              bound[] = {{"le", "1"}}, all[] = {{"le", "+Inf"}},
+                              odd[] = {{"le", "x\"y"}}, half[] = {{"quantile", ".50"}},
+                              reserved[] = {{"__a", "1"}}, null[] = {{"a", NULL}},
+                              broken[] = {{"a", "\xff"}};
+    (void)arg;
+    belfry_emit_sample(e, NULL, NULL, 0, 1); /* of no family */
+    belfry_emit_family(e, "bad", "Bad.", BELFRY_GAUGE);
+    belfry_emit_sample(e, NULL, twice, 2, 1);
+    belfry_emit_sample(e, NULL, constant, 1, 1);
+    belfry_emit_sample(e, NULL, reserved, 1, 1);
+    belfry_emit_sample(e, NULL, NULL, 1, 1);
+    belfry_emit_family(e, "", "No name.", BELFRY_GAUGE);
+    belfry_emit_sample(e, NULL, NULL, 0, 1);
+    belfry_emit_family(e, "good", NULL, BELFRY_GAUGE);
+    belfry_emit_sample(e, NULL, null, 1, 1);
+    belfry_emit_sample(e, NULL, broken, 1, 2);
+    belfry_emit_family(e, "h", NULL, BELFRY_HISTOGRAM);
+    belfry_emit_sample(e, "_bucket", bound, 1, 1);
+    belfry_emit_sample(e, "_bucket", all, 1, 2);
+    belfry_emit_sample(e, "_bucket", odd, 1, 2);
+    belfry_emit_family(e, "s", NULL, BELFRY_SUMMARY);
+    belfry_emit_sample(e, NULL, half, 1, 3);
+    belfry_emit_family(NULL, "n", NULL, BELFRY_GAUGE);
+    belfry_emit_sample(NULL, NULL, NULL, 0, 1);
+}
+
+/* What a collector emits wrongly is left out; its bounds are canonical where the format asks for that. */
+static void samples_of_collectors_are_checked(void **state)
+{
+    static const belfry_label zone = {"zone", "eu"};
+    belfry_registry *r = belfry_registry_new();
+    (void)state;
+    assert_int_equal(belfry_registry_set_labels(r, &zone, 1), BELFRY_OK);
+    assert_int_equal(belfry_collector_new(r, collect_odd_labels, NULL, NULL), BELFRY_OK);
+    assert_written(r, NULL,
+                   "# TYPE good gauge\ngood{zone=\"eu\",a=\"\"} 1\n"
+                   "good{zone=\"eu\",a=\"\xef\xbf\xbd\"} 2\n"
+                   "# TYPE h histogram\nh_bucket{zone=\"eu\",le=\"1\"} 1\n"
+                   "h_bucket{zone=\"eu\",le=\"+Inf\"} 2\nh_bucket{zone=\"eu\",le=\"x\\\"y\"} 2\n"
+                   "# TYPE s summary\ns{zone=\"eu\",quantile=\".50\"} 3\n");
+    assert_written(r, &(belfry_exposition){.format = BELFRY_FORMAT_OPENMETRICS},
+                   "# TYPE good gauge\ngood{zone=\"eu\",a=\"\"} 1\n"
+                   "good{zone=\"eu\",a=\"\xef\xbf\xbd\"} 2\n"
+                   "# TYPE h histogram\nh_bucket{zone=\"eu\",le=\"1.0\"} 1\n"
+                   "h_bucket{zone=\"eu\",le=\"+Inf\"} 2\nh_bucket{zone=\"eu\",le=\"x\\\"y\"} 2\n"
+                   "# TYPE s summary\ns{zone=\"eu\",quantile=\"0.5\"} 3\n# EOF\n");
+    belfry_registry_free(r);
+}
+
 static void wrong_options_are_an_error(void **state)
 {
     struct text t = {0};
@@ -244,6 +296,10 @@ static void wrong_options_are_an_error(void **state)
     assert_int_equal(belfry_registry_write(r, &names, append, &t), BELFRY_ERROR_FORMAT);
     assert_int_equal(belfry_registry_write(r, NULL, NULL, &t), BELFRY_ERROR_FORMAT);
     assert_string_equal(belfry_exposition_content_type(&format), TEXT);
+    assert_string_equal(belfry_exposition_content_type(NULL), TEXT);
+    belfry_exposition_negotiate("text/plain", NULL);
+    size_t len;
+    assert_int_equal(belfry_registry_text(r, NULL, &len), BELFRY_ERROR_NULL);
     assert_null(t.ptr);
     belfry_registry_free(r);
 }
@@ -697,6 +753,7 @@ int main(void)
         cmocka_unit_test(utf8_names_are_quoted_or_escaped),
         cmocka_unit_test(children_stay_sorted_while_they_come_and_go),
         cmocka_unit_test(names_filter_whole_families),
+        cmocka_unit_test(samples_of_collectors_are_checked),
         cmocka_unit_test(wrong_options_are_an_error),
         cmocka_unit_test(protobuf_holds_registered_metrics),
         cmocka_unit_test(protobuf_holds_native_histograms),
