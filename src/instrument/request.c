@@ -13,11 +13,14 @@ enum { FIELDS_MAX = 8, FIELD_TEXT_BYTES_MAX = 1024 };
 
 struct belfry_request {
     _Atomic unsigned references;
-    char id[BELFRY_REQUEST_ID_BYTES_MAX + 1]; /* constant, like the next four */
+    char id[BELFRY_REQUEST_ID_BYTES_MAX + 1]; /* constant, like the next seven */
     bool has_trace;
     bool is_trace_own; /* `trace` is of a span here, not of the client's */
     belfry_trace_context trace;
     char tracestate[BELFRY_TRACESTATE_BYTES_MAX + 1];
+    char trace_id[TRACE_ID_HEX_BYTES];
+    belfry_label exemplar[2]; /* request_id and, of a trace that is recorded, trace_id */
+    size_t exemplar_count;
 
     _Atomic(belfry_span *) span; /* taken out when the request ends */
 
@@ -59,6 +62,17 @@ static bool set_trace(belfry_request *r, const belfry_request_options *o)
     return true;
 }
 
+/* A trace that nobody records leads nowhere. At most 114 characters of the 128 that an exemplar may have. */
+static void set_exemplar(belfry_request *r)
+{
+    r->exemplar[0] = (belfry_label){"request_id", r->id};
+    r->exemplar_count = 1;
+    if (!r->has_trace || !(r->trace.flags & BELFRY_TRACE_SAMPLED))
+        return;
+    belfry__hex(r->trace_id, r->trace.trace_id, sizeof r->trace.trace_id);
+    r->exemplar[r->exemplar_count++] = (belfry_label){"trace_id", r->trace_id};
+}
+
 belfry_status belfry_request_new(belfry_request **out, const belfry_request_options *options)
 {
     *out = NULL;
@@ -75,6 +89,7 @@ belfry_status belfry_request_new(belfry_request **out, const belfry_request_opti
         free(r);
         return BELFRY_ERROR_SYSTEM;
     }
+    set_exemplar(r);
     *out = r;
     return BELFRY_OK;
 }
@@ -166,6 +181,12 @@ bool belfry_request_trace(const belfry_request *request, belfry_trace_context *o
         return false;
     *out = request->trace;
     return true;
+}
+
+const belfry_label *belfry__request_exemplar(const belfry_request *request, size_t *count)
+{
+    *count = request->exemplar_count;
+    return request->exemplar;
 }
 
 bool belfry__request_is_remote(const belfry_request *request)

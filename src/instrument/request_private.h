@@ -16,13 +16,15 @@ enum { TRACE_ID_HEX_BYTES = 33, SPAN_ID_HEX_BYTES = 17 }; /* with NUL */
 MUST_USE bool belfry__random(void *out, size_t len);
 
 struct belfry_span {
-    struct belfry_tracer *tracer; /* constant, like the next six */
+    struct belfry_tracer *tracer; /* constant, like the next eight */
     belfry_trace_context context; /* its own ids */
     uint8_t parent_id[8];         /* zero: it begins a trace */
     bool is_parent_remote;
     belfry_span_kind kind;
     int64_t start_ns, start_mono_ns; /* since the epoch; monotonic */
     char *tracestate;                /* JSON string; NULL = none */
+    char trace_id[TRACE_ID_HEX_BYTES];
+    belfry_label exemplar; /* its trace_id */
 
     int64_t end_ns;           /* the thread that has the span, like the rest */
     struct belfry_span *next; /* in the tracer's queue */
@@ -69,6 +71,9 @@ uint64_t belfry__otlp_rejected(const char *body, size_t len);
 void belfry__hex(char *out, const uint8_t *bytes, size_t len);
 /* Where a thread in this scope is in a trace; false = nowhere. */
 bool belfry__scope_trace(const belfry_scope *scope, belfry_trace_context *out);
+/* What is counted in it has these as its exemplar: valid labels, as long as it lives. */
+const belfry_label *belfry__request_exemplar(const belfry_request *request, size_t *count);
+const belfry_label *belfry__span_exemplar(const belfry_span *span, size_t *count);
 /* Is its trace what the client sent, and no span here? */
 bool belfry__request_is_remote(const belfry_request *request);
 /* The fields that were added to a request; valid as long as it. */

@@ -53,6 +53,8 @@ belfry_span *belfry__span_new(belfry_tracer *tracer, const belfry_trace_context 
     s->is_parent_remote = parent && is_parent_remote;
     s->kind = kind;
     s->tracestate = state.ptr;
+    belfry__hex(s->trace_id, context->trace_id, sizeof context->trace_id);
+    s->exemplar = (belfry_label){"trace_id", s->trace_id};
     s->start_ns = now_ns(CLOCK_REALTIME);
     s->start_mono_ns = now_ns(CLOCK_MONOTONIC);
     belfry_span_set_name(s, name ? name : "");
@@ -158,6 +160,12 @@ void belfry_span_succeed(belfry_span *span)
         return;
     span->status = 1;
     belfry__text_deinit(&span->message);
+}
+
+const belfry_label *belfry__span_exemplar(const belfry_span *span, size_t *count)
+{
+    *count = 1;
+    return &span->exemplar;
 }
 
 bool belfry_span_context(const belfry_span *span, belfry_trace_context *out)

@@ -3,7 +3,9 @@
  * The linker sends the library's allocations here (--wrap, meson.build). */
 #include <belfry/collectors.h>
 #include <belfry/exposition.h>
+#include <belfry/health.h>
 #include <belfry/metrics.h>
+#include <belfry/request.h>
 
 #include <math.h>
 #include <pthread.h>
@@ -17,7 +19,8 @@
 
 #include <cmocka.h>
 
-static long countdown = -1; /* allocations until one fails; negative: none does */
+/* Allocations of the test's thread until one fails; negative: none does. */
+static _Thread_local long countdown = -1;
 
 static bool fails_now(void)
 {
@@ -178,20 +181,135 @@ static bool use_all(void)
     return ok && status == BELFRY_OK;
 }
 
-static void no_failing_allocation_harms_the_host(void **state)
+/* The log, its lines in a request. */
+static bool use_log(belfry_registry *r, belfry_request *request)
 {
-    assert_true(use_all()); /* what is made once is made now */
+    belfry_log_options options = {.path = "/dev/null", .repeat_max = 1, .with_trace = true};
+    belfry_log *log = belfry_log_open(&options);
+    if (!log)
+        return false;
+    bool ok = belfry_log_register(log, r) == BELFRY_OK;
+    belfry_scope scope;
+    belfry_request_enter(request, &scope);
+    belfry_log_info(log, "event", BELFRY_STR("text", "text"));
+    belfry_log_info(log, "event", BELFRY_STR("text", "text"));
+    belfry_scope_leave(&scope);
+    belfry_log_close(log);
+    return ok;
+}
+
+static void post(void *arg, const char *body, size_t len, belfry_post_reply *reply)
+{
+    reply->status = 200;
+}
+
+static bool use_spans(belfry_tracer *tracer)
+{
+    belfry_scope scope;
+    belfry_span *span = belfry_span_start(tracer, "work", BELFRY_SPAN_INTERNAL);
+    belfry_span_enter(span, &scope);
+    belfry_span_set(span, BELFRY_STR("key", "value"));
+    belfry_span_event(span, "event", NULL, 0);
+    belfry_span_fail(span, "failed");
+    belfry_scope_leave(&scope);
+    belfry_span_end(span);
+    return span != NULL;
+}
+
+static bool use_request(belfry_registry *r)
+{
+    static const char PARENT[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    belfry_tracer_options tracer_options = {.service_name = "test", .transport = {.post = post}};
+    belfry_tracer *tracer;
+    bool ok = belfry_tracer_open(&tracer, &tracer_options) == BELFRY_OK;
+    assert_int_equal(ok, tracer != NULL);
+    if (tracer)
+        ok = belfry_tracer_register(tracer, r) == BELFRY_OK;
+    belfry_request_options options = {.traceparent = PARENT,
+                                      .traceparent_bytes = sizeof PARENT - 1,
+                                      .tracestate = "a=1",
+                                      .tracestate_bytes = 3,
+                                      .tracer = tracer};
+    belfry_request *request;
+    bool made = belfry_request_new(&request, &options) == BELFRY_OK;
+    assert_int_equal(made, request != NULL);
+    if (made) {
+        ok = (!tracer || belfry_request_span(request)) && ok;
+        ok = use_log(r, request) && ok;
+    }
+    belfry_request_end(request);
+    ok = (!tracer || use_spans(tracer)) && ok;
+    belfry_tracer_close(tracer);
+    return ok && made;
+}
+
+static bool submit(void *arg, void (*run)(void *task), void *task)
+{
+    run(task);
+    return true;
+}
+
+static bool use_health(belfry_registry *r)
+{
+    belfry_health *health;
+    belfry_health_options options = {.service = "test", .version = "1"};
+    if (belfry_health_new(&health, &options) != BELFRY_OK) {
+        assert_null(health);
+        return false;
+    }
+    bool ok = belfry_health_add_disk(health, "/", 1) == BELFRY_OK;
+    ok = belfry_health_add_memory(health, 0, NULL) == BELFRY_OK && ok;
+    ok = belfry_health_add_worker(health, submit, NULL) == BELFRY_OK && ok;
+    ok = belfry_health_register(health, r) == BELFRY_OK && ok;
+    char *text;
+    size_t len;
+    bool ready;
+    belfry_status status = belfry_health_ready_text(health, &text, &len, &ready);
+    assert_int_equal(status == BELFRY_OK, text != NULL);
+    belfry_text_free(text);
+    ok = status == BELFRY_OK && ok;
+    status = belfry_health_live_text(health, &text, &len);
+    belfry_text_free(text);
+    belfry_health_free(health);
+    return status == BELFRY_OK && ok;
+}
+
+static bool use_logs_requests_and_health(void)
+{
+    belfry_registry *r = belfry_registry_new();
+    if (!r)
+        return false;
+    bool ok = use_request(r);
+    ok = use_health(r) && ok;
+    belfry_registry_free(r);
+    return ok;
+}
+
+/* Returns how many allocations `use` makes. */
+static long fail_each(bool (*use)(void))
+{
+    assert_true(use()); /* what is made once is made now */
     long n = 0;
     for (bool hit = true; hit; n++) {
         countdown = n;
-        bool ok = use_all();
+        bool ok = use();
         hit = countdown < 0;
         countdown = -1;
         if (!hit)
             assert_true(ok);
     }
-    assert_true(n > 300);
-    assert_true(use_all());
+    assert_true(use());
+    return n;
+}
+
+static void no_failing_allocation_harms_the_host(void **state)
+{
+    assert_true(fail_each(use_all) > 300);
+}
+
+static void no_failing_allocation_of_logs_requests_and_health_harms_the_host(void **state)
+{
+    assert_true(fail_each(use_logs_requests_and_health) > 20);
 }
 
 static bool maps_fail;
@@ -244,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_failing_allocation_harms_the_host),
         cmocka_unit_test(a_thread_without_memory_loses_updates_and_says_so),
+        cmocka_unit_test(no_failing_allocation_of_logs_requests_and_health_harms_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <belfry/exposition.h>
 #include <belfry/request.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -821,6 +822,68 @@ static void request_fields_are_copied_and_bounded(void **state)
     belfry_request_end(r);
 }
 
+static void count_in(belfry_registry *registry, const char *name)
+{
+    belfry_counter *c;
+    assert_int_equal(belfry_counter_new(&c, registry, name, "C."), BELFRY_OK);
+    (void)belfry_counter_inc(c);
+}
+
+static bool append(void *arg, const char *bytes, size_t len)
+{
+    strncat(arg, bytes, len);
+    return true;
+}
+
+/* What a thread counts is of the request, or span, that it is in at that moment. */
+static void exemplars_are_of_the_current_request(void **state)
+{
+    struct receiver r;
+    receiver_init(&r);
+    belfry_tracer *t;
+    belfry_tracer_options options = options_for(&r);
+    assert_int_equal(belfry_tracer_open(&t, &options), BELFRY_OK);
+    belfry_registry *registry = belfry_registry_new();
+    belfry_request *request = request_of("abc", "00-" TRACE "-" SPAN "-01", NULL, NULL);
+    belfry_request *unsampled = request_of("def", "00-" TRACE "-" SPAN "-00", NULL, NULL);
+    belfry_scope outer, inner, fields;
+    count_in(registry, "none_total");
+    belfry_request_enter(request, &outer);
+    count_in(registry, "outer_total");
+    belfry_request_enter(unsampled, &inner);
+    belfry_scope_enter(&fields, "id", NULL, 0);
+    count_in(registry, "inner_total");
+    belfry_scope_leave(&fields);
+    belfry_scope_leave(&inner);
+    count_in(registry, "again_total");
+    belfry_scope_leave(&outer);
+    count_in(registry, "after_total");
+    belfry_span *span = belfry_span_start(t, "alone", BELFRY_SPAN_INTERNAL);
+    belfry_trace_context ids;
+    char parent[BELFRY_TRACEPARENT_BYTES];
+    assert_true(belfry_span_context(span, &ids));
+    belfry_traceparent_format(parent, &ids);
+    belfry_span_enter(span, &outer);
+    count_in(registry, "span_total");
+    belfry_scope_leave(&outer);
+    belfry_span_end(span);
+    belfry_request_end(unsampled);
+    belfry_request_end(request);
+    belfry_tracer_close(t);
+    char text[8192] = "", expected[128];
+    belfry_exposition how = {.format = BELFRY_FORMAT_OPENMETRICS};
+    assert_int_equal(belfry_registry_write(registry, &how, append, text), BELFRY_OK);
+    assert_non_null(strstr(text, "none_total 1\n"));
+    assert_non_null(strstr(text, "outer_total 1 # {request_id=\"abc\",trace_id=\"" TRACE "\"} 1 "));
+    assert_non_null(strstr(text, "inner_total 1 # {request_id=\"def\"} 1 "));
+    assert_non_null(strstr(text, "again_total 1 # {request_id=\"abc\",trace_id=\"" TRACE "\"} 1 "));
+    assert_non_null(strstr(text, "after_total 1\n"));
+    snprintf(expected, sizeof expected, "span_total 1 # {trace_id=\"%.32s\"} 1 ", parent + 3);
+    assert_non_null(strstr(text, expected));
+    belfry_registry_free(registry);
+    receiver_deinit(&r);
+}
+
 /* In a child the tracer is off: nothing blocks, nothing is sent twice. */
 static void tracers_are_off_after_fork(void **state)
 {
@@ -907,6 +970,7 @@ int main(void)
         cmocka_unit_test(spans_find_their_parents),
         cmocka_unit_test(requests_that_are_not_sampled_have_a_trace_but_no_spans),
         cmocka_unit_test(request_fields_are_copied_and_bounded),
+        cmocka_unit_test(exemplars_are_of_the_current_request),
         cmocka_unit_test(tracers_are_off_after_fork),
         cmocka_unit_test(no_span_is_lost_without_being_counted),
     };
