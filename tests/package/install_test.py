@@ -11,7 +11,7 @@ import cases
 from cases import TOP, install, need, pkg_config, run, run_with, write
 
 ROOT = None  # the folder where the product is installed
-STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wcast-qual", "-Wundef"]
 COMPILERS = [("gcc", "-xc", "-std=c99"), ("gcc", "-xc", "-std=c17"), ("clang", "-xc", "-std=c99"),
              ("g++", "-xc++", "-std=c++17"), ("clang++", "-xc++", "-std=c++17")]
 # What each library may need when it runs: the C library and its parts, the loader.
@@ -102,6 +102,13 @@ def case_static_libraries_need_nothing_that_is_not_named(cwd):
         run(["gcc", "-fno-builtin", "-w", "-Wl,--no-undefined", "-o", "all", source, *flags], cwd=cwd)
         needed = run(["ldd", os.path.join(cwd, "all")])
         assert "belfry" not in needed, needed
+
+
+def case_an_executable_without_shared_libraries_is_linked_in_silence(cwd):
+    said = run(["gcc", "-static", "-o", "program", os.path.join(TOP, "tests/package/program.c"), "-I" + os.path.join(ROOT, "include"),
+                os.path.join(ROOT, "lib/libbelfry.a"), "-lm", "-pthread"], cwd=cwd)
+    assert said == "", said
+    assert "app_requests_total" in run([os.path.join(cwd, "program")])
 
 
 def case_internal_names_of_the_library_are_free_for_its_users(cwd):
