@@ -4,11 +4,11 @@
 
 #include "base/assert.h"
 #include "base/floattext.h"
+#include "base/quote.h"
 #include "base/utf8.h"
 #include "promql/instant_functions.h"
 #include "promql/label_ops.h"
 #include "promql/plan.h"
-#include "promql/quote.h"
 
 /* --- quantile --- */
 

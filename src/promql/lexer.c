@@ -4,8 +4,8 @@
 #include "promql/lexer.h"
 
 #include "base/assert.h"
+#include "base/quote.h"
 #include "base/utf8.h"
-#include "promql/quote.h"
 
 #include <stdio.h>
 

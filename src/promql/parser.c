@@ -5,8 +5,8 @@
 #include "base/assert.h"
 #include "base/duration.h"
 #include "base/floattext.h"
+#include "base/quote.h"
 #include "promql/parser_private.h"
-#include "promql/quote.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -4,9 +4,9 @@
 #include "base/assert.h"
 #include "base/duration.h"
 #include "base/floattext.h"
+#include "base/quote.h"
 #include "model/labels.h"
 #include "promql/parser.h"
-#include "promql/quote.h"
 
 #include <math.h>
 #include <stdlib.h>

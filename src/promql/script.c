@@ -6,7 +6,7 @@
 #include "base/duration.h"
 #include "base/file.h"
 #include "base/floattext.h"
-#include "promql/quote.h"
+#include "base/quote.h"
 #include "promql/script_private.h"
 #include "storage/memory_source.h"
 

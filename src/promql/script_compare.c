@@ -3,7 +3,7 @@
 #include "promql/script_private.h"
 
 #include "base/floattext.h"
-#include "promql/quote.h"
+#include "base/quote.h"
 
 #include <float.h>
 #include <math.h>

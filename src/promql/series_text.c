@@ -4,9 +4,9 @@
 #include "promql/series_text.h"
 
 #include "base/floattext.h"
+#include "base/quote.h"
 #include "model/sample.h"
 #include "promql/lexer.h"
-#include "promql/quote.h"
 
 #include <math.h>
 

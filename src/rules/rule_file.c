@@ -8,9 +8,9 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/nearest.h"
+#include "base/quote.h"
 #include "base/utf8.h"
 #include "base/yaml.h"
-#include "promql/quote.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quote.h: Go's quoting, which PromQL's strings and error messages use. */
-#ifndef BELFRY_PROMQL_QUOTE_H
-#define BELFRY_PROMQL_QUOTE_H
+/* quote.h: Go's quoting, which the strings of PromQL and templates and their error messages use. */
+#ifndef BELFRY_BASE_QUOTE_H
+#define BELFRY_BASE_QUOTE_H
 
 #include "base/arena.h"
 #include "base/attributes.h"

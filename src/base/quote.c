@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* quote.c: see quote.h. */
-#include "promql/quote.h"
+#include "base/quote.h"
 
 #include "base/utf8.h"
 
