@@ -59,6 +59,10 @@ struct regex {
     size_t bytes_len, bytes_capacity;
 };
 
+struct regex_search {
+    struct re2_program *program;
+};
+
 /* --- reading simple patterns --- */
 
 struct scan {
@@ -452,38 +456,47 @@ static struct view rewrite_names(struct view pattern, struct buffer *out)
     return buffer_view(out);
 }
 
-static bool program_new(struct regex *re, struct error *err)
+static bool pattern_check(struct view pattern, struct error *err)
 {
-    struct buffer rewritten;
-    buffer_init(&rewritten, MEM_OTHER, 2 * REGEX_PATTERN_BYTES_MAX);
-    char message[256];
-    struct view pattern = rewrite_names(re->pattern, &rewritten);
-    if (rewritten.failed) {
-        buffer_deinit(&rewritten);
-        return error_set(err, ERROR_LIMIT, "no memory to read a regular expression");
-    }
-    re->program = re2_program_new(pattern, REGEX_MEMORY_BYTES_MAX, message, sizeof(message));
-    buffer_deinit(&rewritten);
-    if (re->program)
-        return true;
-    size_t shown = re->pattern.len < SHOWN_BYTES_MAX ? re->pattern.len : SHOWN_BYTES_MAX;
-    return error_set(err, ERROR_INPUT, "regular expression \"%.*s\": %s", (int)shown,
-                     re->pattern.ptr, message);
-}
-
-bool regex_new(struct regex **out, struct view pattern, struct error *err)
-{
-    *out = NULL;
     if (pattern.len > REGEX_PATTERN_BYTES_MAX)
         return error_set(err, ERROR_INPUT, "regular expression has %zu bytes, at most %d allowed",
                          pattern.len, REGEX_PATTERN_BYTES_MAX);
     if (!utf8_is_valid(pattern))
         return error_set(err, ERROR_INPUT, "regular expression is not valid UTF-8");
+    return true;
+}
+
+/* The pattern was checked. */
+static bool program_new(struct re2_program **out, struct view written, bool dot_newline,
+                        struct error *err)
+{
+    struct buffer rewritten;
+    buffer_init(&rewritten, MEM_OTHER, 2 * REGEX_PATTERN_BYTES_MAX);
+    char message[256];
+    struct view pattern = rewrite_names(written, &rewritten);
+    if (rewritten.failed) {
+        buffer_deinit(&rewritten);
+        return error_set(err, ERROR_LIMIT, "no memory to read a regular expression");
+    }
+    *out = re2_program_new(pattern, dot_newline, REGEX_MEMORY_BYTES_MAX, message, sizeof(message));
+    buffer_deinit(&rewritten);
+    if (*out)
+        return true;
+    size_t shown = written.len < SHOWN_BYTES_MAX ? written.len : SHOWN_BYTES_MAX;
+    return error_set(err, ERROR_INPUT, "regular expression \"%.*s\": %s", (int)shown, written.ptr,
+                     message);
+}
+
+bool regex_new(struct regex **out, struct view pattern, struct error *err)
+{
+    *out = NULL;
+    if (!pattern_check(pattern, err))
+        return false;
     struct regex *re = mem_alloc_zero(MEM_OTHER, 1, sizeof(*re));
     re->pattern = (struct view){mem_copy_string(MEM_OTHER, pattern), pattern.len};
     bool captures = false;
     bool simple = simple_read(re, &captures);
-    if ((!simple || captures) && !program_new(re, err)) {
+    if ((!simple || captures) && !program_new(&re->program, re->pattern, true, err)) {
         regex_free(re);
         return false;
     }
@@ -558,16 +571,39 @@ static bool number_from(struct view name, size_t *out)
     return true;
 }
 
-static struct view group_value(const struct regex *re, struct view name, const struct view *groups,
-                               size_t group_count)
+/* program NULL = there are no names. */
+static struct view group_value(const struct re2_program *program, struct view name,
+                               const struct view *groups, size_t group_count)
 {
     size_t number;
     if (!number_from(name, &number)) {
-        number = re->program ? re2_program_group_named(re->program, name) : 0;
+        number = program ? re2_program_group_named(program, name) : 0;
         if (number == 0)
             return (struct view){NULL, 0};
     }
     return number < group_count ? groups[number] : (struct view){NULL, 0};
+}
+
+static void expand(const struct re2_program *program, struct view replacement,
+                   const struct view *groups, size_t group_count, struct buffer *out)
+{
+    for (size_t pos = 0; pos < replacement.len;) {
+        const char *dollar = memchr(replacement.ptr + pos, '$', replacement.len - pos);
+        size_t plain_end = dollar ? (size_t)(dollar - replacement.ptr) : replacement.len;
+        buffer_append_view(out, view_slice(replacement, pos, plain_end));
+        if (!dollar)
+            break;
+        pos = plain_end + 1;
+        struct view name;
+        if (pos < replacement.len && replacement.ptr[pos] == '$') {
+            buffer_append_byte(out, '$');
+            pos++;
+        } else if (name_at(replacement, &pos, &name)) {
+            buffer_append_view(out, group_value(program, name, groups, group_count));
+        } else {
+            buffer_append_byte(out, '$');
+        }
+    }
 }
 
 bool regex_expand(const struct regex *re, struct view text, struct view replacement,
@@ -583,24 +619,62 @@ bool regex_expand(const struct regex *re, struct view text, struct view replacem
     }
     if (group_count == 0)
         return false;
-    for (size_t pos = 0; pos < replacement.len;) {
-        const char *dollar = memchr(replacement.ptr + pos, '$', replacement.len - pos);
-        size_t plain_end = dollar ? (size_t)(dollar - replacement.ptr) : replacement.len;
-        buffer_append_view(out, view_slice(replacement, pos, plain_end));
-        if (!dollar)
-            break;
-        pos = plain_end + 1;
-        struct view name;
-        if (pos < replacement.len && replacement.ptr[pos] == '$') {
-            buffer_append_byte(out, '$');
-            pos++;
-        } else if (name_at(replacement, &pos, &name)) {
-            buffer_append_view(out, group_value(re, name, groups, group_count));
-        } else {
-            buffer_append_byte(out, '$');
-        }
-    }
+    expand(re->program, replacement, groups, group_count, out);
     return true;
+}
+
+/* --- searching --- */
+
+bool regex_search_new(struct regex_search **out, struct view pattern, struct error *err)
+{
+    struct re2_program *program = NULL;
+    *out = NULL;
+    if (!pattern_check(pattern, err) || !program_new(&program, pattern, false, err))
+        return false;
+    struct regex_search *re = mem_alloc(MEM_OTHER, sizeof(*re));
+    re->program = program;
+    *out = re;
+    return true;
+}
+
+void regex_search_free(struct regex_search *re)
+{
+    if (!re)
+        return;
+    re2_program_free(re->program);
+    mem_free(MEM_OTHER, re);
+}
+
+bool regex_search_match(const struct regex_search *re, struct view text)
+{
+    struct view whole;
+    return re2_program_search(re->program, text, 0, &whole, 1) > 0;
+}
+
+void regex_search_replace(const struct regex_search *re, struct view text, struct view replacement,
+                          struct buffer *out)
+{
+    struct view groups[RE2_GROUP_COUNT_MAX];
+    size_t done = 0, pos = 0; /* bytes that were copied, where the next match may begin */
+    while (pos <= text.len && !out->failed) {
+        size_t count = re2_program_search(re->program, text, pos, groups, ARRAY_COUNT(groups));
+        if (count == 0)
+            break;
+        size_t start = text.len ? (size_t)(groups[0].ptr - text.ptr) : 0;
+        size_t end = start + groups[0].len;
+        buffer_append_view(out, view_slice(text, done, start));
+        /* As in Go: no match of nothing right behind another match. */
+        if (end > done || start == 0)
+            expand(re->program, replacement, groups, count, out);
+        done = end;
+        size_t next = pos;
+        if (pos < text.len)
+            utf8_next(text, &next);
+        else
+            next = pos + 1;
+        pos = next > end ? next : end;
+    }
+    buffer_append_view(out, view_slice(text, done, text.len));
 }
 
 struct view regex_pattern(const struct regex *re)

@@ -35,4 +35,14 @@ struct view regex_literal(const struct regex *re, size_t idx);
 /* A literal prefix that each match begins with; may be empty. Borrowed. */
 struct view regex_prefix(const struct regex *re);
 
+/* The same syntax as Go's regexp package has it by itself: found anywhere in the text, '.' ends at newlines. */
+struct regex_search;
+
+MUST_USE bool regex_search_new(struct regex_search **out, struct view pattern, struct error *err);
+void regex_search_free(struct regex_search *re); /* NULL does nothing */
+bool regex_search_match(const struct regex_search *re, struct view text);
+/* Appends the text with all matches, from the left, replaced by `replacement`, expanded as in regex_expand(). */
+void regex_search_replace(const struct regex_search *re, struct view text, struct view replacement,
+                          struct buffer *out);
+
 #endif

@@ -19,11 +19,11 @@ static re2::StringPiece piece_from(struct view v)
     return re2::StringPiece(v.len ? v.ptr : "", v.len);
 }
 
-struct re2_program *re2_program_new(struct view pattern, size_t memory_bytes_max, char *message,
-                                    size_t message_bytes)
+struct re2_program *re2_program_new(struct view pattern, bool dot_newline, size_t memory_bytes_max,
+                                    char *message, size_t message_bytes)
 {
     RE2::Options options;
-    options.set_dot_nl(true);
+    options.set_dot_nl(dot_newline);
     options.set_log_errors(false);
     options.set_max_mem((int64_t)memory_bytes_max);
     re2_program *program = new re2_program(piece_from(pattern), options);
@@ -44,8 +44,8 @@ bool re2_program_match(const struct re2_program *program, struct view text)
     return program->re.Match(piece_from(text), 0, text.len, RE2::ANCHOR_BOTH, nullptr, 0);
 }
 
-size_t re2_program_groups(const struct re2_program *program, struct view text, struct view *groups,
-                          size_t groups_max)
+static size_t match_groups(const struct re2_program *program, struct view text, size_t start,
+                           RE2::Anchor anchor, struct view *groups, size_t groups_max)
 {
     re2::StringPiece pieces[RE2_GROUP_COUNT_MAX];
     size_t count = (size_t)program->re.NumberOfCapturingGroups() + 1;
@@ -53,13 +53,25 @@ size_t re2_program_groups(const struct re2_program *program, struct view text, s
         count = groups_max;
     if (count > RE2_GROUP_COUNT_MAX)
         count = RE2_GROUP_COUNT_MAX;
-    if (!program->re.Match(piece_from(text), 0, text.len, RE2::ANCHOR_BOTH, pieces, (int)count))
+    if (!program->re.Match(piece_from(text), start, text.len, anchor, pieces, (int)count))
         return 0;
     for (size_t i = 0; i < count; i++) {
         groups[i].ptr = pieces[i].data();
         groups[i].len = pieces[i].size();
     }
     return count;
+}
+
+size_t re2_program_groups(const struct re2_program *program, struct view text, struct view *groups,
+                          size_t groups_max)
+{
+    return match_groups(program, text, 0, RE2::ANCHOR_BOTH, groups, groups_max);
+}
+
+size_t re2_program_search(const struct re2_program *program, struct view text, size_t start,
+                          struct view *groups, size_t groups_max)
+{
+    return match_groups(program, text, start, RE2::UNANCHORED, groups, groups_max);
 }
 
 size_t re2_program_group_named(const struct re2_program *program, struct view name)

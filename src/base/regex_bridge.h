@@ -16,9 +16,9 @@ struct re2_program;
 
 enum { RE2_GROUP_COUNT_MAX = 64 }; /* that an expansion can name; more groups still match */
 
-/* Compiles; NULL when RE2 refuses it, then `message` (NUL-terminated) says why. */
-struct re2_program *re2_program_new(struct view pattern, size_t memory_bytes_max, char *message,
-                                    size_t message_bytes);
+/* Compiles; '.' matches newlines if `dot_newline`. NULL when RE2 refuses it, then `message` (NUL-terminated) says why. */
+struct re2_program *re2_program_new(struct view pattern, bool dot_newline, size_t memory_bytes_max,
+                                    char *message, size_t message_bytes);
 void re2_program_free(struct re2_program *program);
 /* The whole text. Any thread. */
 bool re2_program_match(const struct re2_program *program, struct view text);
@@ -26,6 +26,9 @@ bool re2_program_match(const struct re2_program *program, struct view text);
  * no match. */
 size_t re2_program_groups(const struct re2_program *program, struct view text, struct view *groups,
                           size_t groups_max);
+/* The same for the first match that begins at byte `start` or later; bytes before it are seen by ^ and \b. */
+size_t re2_program_search(const struct re2_program *program, struct view text, size_t start,
+                          struct view *groups, size_t groups_max);
 /* The number of the leftmost group of this name; 0 = none. */
 size_t re2_program_group_named(const struct re2_program *program, struct view name);
 /* What all matches begin with, at most out_bytes of it; returns its length. */

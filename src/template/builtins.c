@@ -63,7 +63,10 @@ static bool equal_compound(struct template_call *call, const struct template_val
         *equal = a->fields == b->fields;
         return true;
     }
-    return template_call_error(call, "non-comparable type %s", b->type->name);
+    struct view shown;
+    return template_call_text(call, b, &shown) &&
+           template_call_error(call, "non-comparable type %.*s: %s", VIEW_ARGS(shown),
+                               b->type->name);
 }
 
 static bool equal(struct template_call *call, const struct template_value *a,
@@ -317,7 +320,7 @@ static bool builtin_printf(struct template_call *call, const struct template_val
            scratch_take_value(call, mark, out);
 }
 
-/* The arguments as one text, as print would have it: what the escapers work on. */
+/* The arguments as one text, each as an action prints it: what the escapers work on. */
 static bool joined_text(struct template_call *call, const struct template_value *args, size_t count,
                         struct view *out)
 {
@@ -326,10 +329,15 @@ static bool joined_text(struct template_call *call, const struct template_value 
         return true;
     }
     size_t mark = scratch_begin(call);
-    if (count == 1 && !args[0].type)
-        buffer_append_literal(&call->scratch, "<no value>");
-    else if (!format_print(call, &call->scratch, args, count))
-        return false;
+    bool text_before = true; /* nil is shown by a text: no spaces around */
+    for (size_t i = 0; i < count; i++) {
+        bool text = !args[i].type || args[i].type->kind == TEMPLATE_STRING;
+        if (!text && !text_before)
+            buffer_append_byte(&call->scratch, ' ');
+        if (!format_shown(call, &call->scratch, &args[i]))
+            return false;
+        text_before = text;
+    }
     return scratch_take(call, mark, out);
 }
 

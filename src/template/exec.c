@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "template/format.h"
+#include "template/letters.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -162,7 +163,7 @@ bool template_call_text(struct template_call *call, const struct template_value 
         return true;
     }
     size_t mark = scratch_begin(call);
-    return format_value(call, &call->scratch, v) && scratch_take(call, mark, out);
+    return format_shown(call, &call->scratch, v) && scratch_take(call, mark, out);
 }
 
 /* --- types --- */
@@ -423,10 +424,11 @@ static bool eval_fields(struct template_call *c, const struct template_value *do
 static bool check_no_args(struct template_call *c, const struct node *n, const struct command *args,
                           const struct template_value *final)
 {
-    if ((args && args->count > 1) || final)
-        return fail(c, "can't give argument to non-function %.*s",
-                    VIEW_ARGS(view_slice(c->body->source->text, n->start, n->end)));
-    return true;
+    if (!(args && args->count > 1) && !final)
+        return true;
+    uint32_t parens = n->kind == NODE_PIPE ? 1 : 0;
+    return fail(c, "can't give argument to non-function %.*s",
+                VIEW_ARGS(view_slice(c->body->source->text, n->start + parens, n->end - parens)));
 }
 
 static bool eval_variable(struct template_call *c, const struct template_value *dot,
@@ -482,12 +484,20 @@ static bool eval_operand(struct template_call *c, const struct template_value *d
 
 /* --- pipelines --- */
 
+/* The pipeline begins with the name of a variable that there is not. */
+static bool fail_undefined(struct template_call *c, const struct node *pipe)
+{
+    struct view rest = view_slice(c->body->source->text, pipe->start + 1, pipe->end);
+    return fail(c, "undefined variable: $%.*s",
+                VIEW_ARGS(view_slice(rest, 0, letters_prefix(rest))));
+}
+
 static bool set_variables(struct template_call *c, const struct node *pipe,
                           const struct template_value *v)
 {
     for (size_t i = 0; i < pipe->pipe.slot_count; i++) {
         if (pipe->pipe.slots[i] == SLOT_NONE)
-            return fail(c, "undefined variable");
+            return fail_undefined(c, pipe);
         c->slots[pipe->pipe.slots[i]] = *v;
     }
     return true;
@@ -514,11 +524,9 @@ static bool write_value(struct template_call *c, const struct node *n,
                         const struct template_value *v)
 {
     c->at = n;
-    if (!v->type)
-        buffer_append_literal(&c->out, "<no value>");
-    else if (v->type->kind == TEMPLATE_STRING)
+    if (v->type && v->type->kind == TEMPLATE_STRING)
         buffer_append_view(&c->out, v->text);
-    else if (!format_value(c, &c->out, v))
+    else if (!format_shown(c, &c->out, v))
         return fail(c, "%s", c->message);
     return true;
 }
@@ -545,7 +553,7 @@ static bool iterate(struct template_call *c, const struct node *n,
         bool two = pipe->pipe.slot_count == 2;
         c->at = pipe;
         if (slots[0] == SLOT_NONE || (two && slots[1] == SLOT_NONE))
-            return fail(c, "undefined variable");
+            return fail_undefined(c, pipe);
         c->slots[slots[0]] = two ? *index : *item;
         if (two)
             c->slots[slots[1]] = *item;

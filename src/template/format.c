@@ -2,6 +2,7 @@
 /* format.c: see format.h. Verbs, flags and errors are those of Go's fmt. */
 #include "template/format.h"
 
+#include "base/assert.h"
 #include "base/floattext.h"
 #include "base/quote.h"
 #include "base/utf8.h"
@@ -21,6 +22,7 @@ struct spec {
     bool sharp, zero, plus, minus, space;
     bool go_syntax;   /* %#v */
     bool field_names; /* %+v */
+    bool indirect;    /* what a pointer points to, without "&" */
     bool erroring;    /* inside %!d(...): no text functions */
     bool has_width, has_precision;
     int width, precision;
@@ -221,7 +223,15 @@ static void append_rune_quoted(struct buffer *out, int64_t v, const struct spec 
     buffer_init(&quoted, out->account, 64);
     uint32_t code = v < 0 || v > 0x10ffff || (v >= 0xd800 && v < 0xe000) ? 0xfffd : (uint32_t)v;
     quote_append_rune(&quoted, code);
-    append_padded(out, s, buffer_view(&quoted));
+    if (s->plus) {
+        struct buffer ascii;
+        buffer_init(&ascii, out->account, 64);
+        append_ascii(&ascii, buffer_view(&quoted));
+        append_padded(out, s, buffer_view(&ascii));
+        buffer_deinit(&ascii);
+    } else {
+        append_padded(out, s, buffer_view(&quoted));
+    }
     buffer_deinit(&quoted);
 }
 
@@ -486,7 +496,7 @@ static bool append_float(struct template_call *call, struct buffer *out,
     switch (s->verb) {
     case 'v': {
         char text[FLOAT_TEXT_BYTES];
-        if (s->has_width || s->has_precision || s->plus || s->space) {
+        if (s->has_width || s->has_precision || s->plus || s->space || s->sharp) {
             append_float_padded(out, v->number, 'g', -1, s);
             return true;
         }
@@ -553,7 +563,8 @@ static bool append_fields(struct template_call *call, struct buffer *out,
 {
     const char *name = v->type->name;
     if (name[0] == '*') {
-        buffer_append_byte(out, '&');
+        if (!s->indirect)
+            buffer_append_byte(out, '&');
         name++;
     }
     if (s->go_syntax)
@@ -564,7 +575,9 @@ static bool append_fields(struct template_call *call, struct buffer *out,
             buffer_append_view(out, s->go_syntax ? VIEW(", ") : VIEW(" "));
         if (s->go_syntax || s->field_names)
             buffer_printf(out, "%s:", v->type->fields[i].name);
-        if (!append(call, out, &v->fields[i], s))
+        struct spec inner = *s;
+        inner.indirect = false;
+        if (!append(call, out, &v->fields[i], &inner))
             return false;
     }
     buffer_append_byte(out, '}');
@@ -607,17 +620,19 @@ static bool append_kind(struct template_call *call, struct buffer *out,
         return append_items(call, out, v, s);
     case TEMPLATE_STRUCT:
         return append_fields(call, out, v, s);
-    case TEMPLATE_TIME:
+    case TEMPLATE_TIME: /* Go shows its inside, of which nobody has any use */
+        return s->verb == 'v' ? append_text_of(call, out, v, s) : append_bad_verb(call, out, v, s);
     case TEMPLATE_ANY:
         break;
     }
-    return append_bad_verb(call, out, v, s);
+    UNREACHABLE();
 }
 
 static bool append(struct template_call *call, struct buffer *out, const struct template_value *v,
                    const struct spec *s)
 {
     struct spec inner = *s;
+    inner.indirect = s->indirect && s->depth == 0;
     if (++inner.depth > FORMAT_DEPTH_MAX)
         return template_call_error(call, "lists more than %d deep", FORMAT_DEPTH_MAX);
     if (s->verb == 'T') {
@@ -627,10 +642,12 @@ static bool append(struct template_call *call, struct buffer *out, const struct 
         return true;
     }
     if (!v->type || v->type->kind == TEMPLATE_ANY) {
-        if (s->verb != 'v')
+        if (s->depth > 0) /* in a list */
+            buffer_append_view(out, s->go_syntax ? VIEW("interface {}(nil)") : VIEW("<nil>"));
+        else if (s->verb == 'v')
+            append_padded(out, s, VIEW("<nil>"));
+        else
             return append_bad_verb(call, out, &(struct template_value){NULL}, &inner);
-        append_padded(out, s,
-                      s->go_syntax && s->depth > 0 ? VIEW("interface {}(nil)") : VIEW("<nil>"));
         return true;
     }
     bool as_text =
@@ -644,6 +661,15 @@ bool format_value(struct template_call *call, struct buffer *out, const struct t
 {
     struct spec s = {.verb = 'v'};
     return append(call, out, v, &s);
+}
+
+bool format_shown(struct template_call *call, struct buffer *out, const struct template_value *v)
+{
+    struct spec s = {.verb = 'v', .indirect = true};
+    if (v->type)
+        return append(call, out, v, &s);
+    buffer_append_literal(out, "<no value>");
+    return true;
 }
 
 static bool is_text(const struct template_value *v)

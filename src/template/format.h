@@ -10,6 +10,9 @@
 /* %v. */
 MUST_USE bool format_value(struct template_call *call, struct buffer *out,
                            const struct template_value *v);
+/* What an action prints: nil as "<no value>". */
+MUST_USE bool format_shown(struct template_call *call, struct buffer *out,
+                           const struct template_value *v);
 /* Sprint: a space between operands when neither is a text. */
 MUST_USE bool format_print(struct template_call *call, struct buffer *out,
                            const struct template_value *args, size_t count);

@@ -69,7 +69,7 @@ static struct token fail_at_character(struct lexer *l, size_t start, size_t pos,
     struct buffer b;
     buffer_init(&b, MEM_CONFIG, sizeof(shown));
     if (pos >= l->input.len)
-        return fail(l, start, "%s: U+FFFFFFFFFFFFFFFF", what);
+        return fail(l, start, "%sU+FFFFFFFFFFFFFFFF", what);
     size_t next = pos;
     uint32_t code = utf8_next(l->input, &next);
     if (code == UINT32_MAX)
@@ -78,10 +78,10 @@ static struct token fail_at_character(struct lexer *l, size_t start, size_t pos,
     snprintf(shown, sizeof(shown), "%.*s", VIEW_ARGS(buffer_view(&b)));
     buffer_deinit(&b);
     if (shown[1] == '\\' && code != '\\' && code != '\'')
-        return fail(l, start, "%s: U+%04X", what, code);
+        return fail(l, start, "%sU+%04X", what, code);
     if (code == '\\' || code == '\'')
         snprintf(shown, sizeof(shown), "'%c'", (char)code);
-    return fail(l, start, "%s: U+%04X %s", what, code, shown);
+    return fail(l, start, "%sU+%04X %s", what, code, shown);
 }
 
 /* Behind the letters, digits and "_" from pos on. */
@@ -293,7 +293,7 @@ static struct token lex_field(struct lexer *l, enum token_kind kind)
         return emit(l, kind == TOKEN_VARIABLE ? kind : TOKEN_DOT, start);
     l->pos = (uint32_t)skip_word(l, l->pos);
     if (!at_terminator(l))
-        return fail_at_character(l, start, l->pos, "bad character");
+        return fail_at_character(l, start, l->pos, "bad character ");
     return emit(l, kind, start);
 }
 
@@ -302,7 +302,7 @@ static struct token lex_word(struct lexer *l)
     size_t start = l->pos;
     l->pos = (uint32_t)skip_word(l, start);
     if (!at_terminator(l))
-        return fail_at_character(l, start, l->pos, "bad character");
+        return fail_at_character(l, start, l->pos, "bad character ");
     struct token t = emit(l, TOKEN_IDENTIFIER, start);
     for (size_t i = 0; i < ARRAY_COUNT(KEYWORDS); i++)
         if (view_is(t.text, KEYWORDS[i].word))
@@ -332,7 +332,7 @@ static struct token lex_punctuation(struct lexer *l, int c)
     default:
         if (c > ' ' && c < 0x7f)
             return emit(l, TOKEN_CHAR, start);
-        return fail_at_character(l, start, start, "unrecognized character in action");
+        return fail_at_character(l, start, start, "unrecognized character in action: ");
     }
 }
 

@@ -228,9 +228,11 @@ static bool read_integer(struct view text, bool *negative, uint64_t *out)
     }
     uint64_t v = 0;
     bool digit_seen = false;
+    if (base != 10 && pos < text.len && text.ptr[pos] == '_')
+        pos++;
     for (; pos < text.len; pos++) {
         char c = text.ptr[pos];
-        if (c == '_')
+        if (c == '_' && digit_seen && text.ptr[pos - 1] != '_' && pos + 1 < text.len)
             continue;
         unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0')
                          : (c | 0x20) >= 'a' && (c | 0x20) <= 'f'
@@ -267,8 +269,12 @@ static bool number_parse(struct parser *p, struct token t, struct number *out)
     bool marked = false;
     for (size_t i = 0; i < text.len; i++) {
         marked |= strchr(".eEpP", text.ptr[i]) != NULL;
+        bool between =
+            i > 0 && i + 1 < text.len && text.ptr[i - 1] >= '0' && text.ptr[i + 1] >= '0';
         if (text.ptr[i] != '_')
             plain[len++] = text.ptr[i];
+        else if (!between || text.ptr[i + 1] == '_')
+            return fail(p, "illegal number syntax: %s", quoted(p, text));
     }
     if (!float_parse((struct view){plain, len}, &out->number))
         return fail(p, "illegal number syntax: %s", quoted(p, text));
@@ -288,7 +294,7 @@ static bool char_parse(struct parser *p, struct token t, struct number *out)
     struct view text;
     size_t pos = 0;
     if (!quote_read(p->arena, t.text, &text) || text.len == 0)
-        return fail(p, "malformed character constant: %.*s", VIEW_ARGS(t.text));
+        return fail(p, "invalid syntax");
     uint32_t code = utf8_next(text, &pos);
     if (code == UINT32_MAX && text.len == 1)
         code = (unsigned char)text.ptr[0], pos = 1;
