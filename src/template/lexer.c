@@ -24,7 +24,7 @@ static const struct {
     {"false", TOKEN_BOOL},
 };
 
-void lexer_init(struct lexer *l, struct view input)
+void template_lexer_init(struct lexer *l, struct view input)
 {
     *l = (struct lexer){.input = input};
 }
@@ -367,7 +367,7 @@ static struct token lex_inside(struct lexer *l)
     return lex_punctuation(l, c);
 }
 
-struct token lexer_next(struct lexer *l)
+struct token template_lexer_next(struct lexer *l)
 {
     if (l->failed)
         return (struct token){TOKEN_ERROR, l->pos, view_from(l->message)};

@@ -61,7 +61,7 @@ struct lexer {
 };
 
 /* Borrows the input, which is shorter than 4 GiB. */
-void lexer_init(struct lexer *l, struct view input);
-struct token lexer_next(struct lexer *l);
+void template_lexer_init(struct lexer *l, struct view input);
+struct token template_lexer_next(struct lexer *l);
 
 #endif

@@ -72,7 +72,7 @@ static bool fail(struct parser *p, const char *format, ...)
 
 static struct token next(struct parser *p)
 {
-    p->token = p->back_count ? p->back[--p->back_count] : lexer_next(&p->lexer);
+    p->token = p->back_count ? p->back[--p->back_count] : template_lexer_next(&p->lexer);
     if (p->token.kind != TOKEN_SPACE)
         p->last_end = p->token.pos + (uint32_t)p->token.text.len;
     return p->token;
@@ -824,7 +824,7 @@ bool parser_run(struct parsed *out, struct arena *arena, const struct template_o
     p.source = ARENA_NEW(arena, struct source);
     p.source->name = arena_copy(arena, name);
     p.source->text = arena_copy(arena, text);
-    lexer_init(&p.lexer, p.source->text);
+    template_lexer_init(&p.lexer, p.source->text);
     *out = (struct parsed){.main = NULL};
     if (!scope_begin(&p, &scope, true) || !text_parse(&p, &list))
         return false;
