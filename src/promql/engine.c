@@ -20,7 +20,8 @@ struct query {
     struct storage_source *source;
     struct engine_options options;
     struct query_params params;
-    struct promql *parsed;
+    const struct promql *parsed;
+    struct promql *owned; /* `parsed`, when it is the query's own */
     struct label_store *labels;
     struct query_result result;
     struct result_block *blocks;
@@ -57,13 +58,9 @@ static bool params_check(const struct query_params *p, struct error *err)
     return true;
 }
 
-bool query_new(struct query **out, struct storage_source *source, const struct engine_options *opts,
-               struct view text, const struct query_params *params, struct error *err)
+static struct query *query_alloc(struct storage_source *source, const struct engine_options *opts,
+                                 const struct query_params *params)
 {
-    mono_time start = clock_mono();
-    *out = NULL;
-    if (!params_check(params, err))
-        return false;
     struct query *q = mem_alloc_zero(MEM_QUERY, 1, sizeof *q);
     arena_init(&q->arena, MEM_QUERY, 0);
     atomic_init(&q->cancel, false);
@@ -72,11 +69,41 @@ bool query_new(struct query **out, struct storage_source *source, const struct e
     q->params = *params;
     if (opts)
         q->options = *opts;
-    if (!promql_parse(text, &q->options.parser, &q->parsed, err) || !type_check(q, err)) {
+    return q;
+}
+
+bool query_new(struct query **out, struct storage_source *source, const struct engine_options *opts,
+               struct view text, const struct query_params *params, struct error *err)
+{
+    mono_time start = clock_mono();
+    *out = NULL;
+    if (!params_check(params, err))
+        return false;
+    struct query *q = query_alloc(source, opts, params);
+    bool ok = promql_parse(text, &q->options.parser, &q->owned, err);
+    q->parsed = q->owned;
+    if (!ok || !type_check(q, err)) {
         query_free(q);
         return false;
     }
     q->stats.parse_ns = clock_mono().ns - start.ns;
+    *out = q;
+    return true;
+}
+
+bool query_new_parsed(struct query **out, struct storage_source *source,
+                      const struct engine_options *opts, const struct promql *parsed,
+                      const struct query_params *params, struct error *err)
+{
+    *out = NULL;
+    if (!params_check(params, err))
+        return false;
+    struct query *q = query_alloc(source, opts, params);
+    q->parsed = parsed;
+    if (!type_check(q, err)) {
+        query_free(q);
+        return false;
+    }
     *out = q;
     return true;
 }
@@ -90,7 +117,7 @@ void query_free(struct query *q)
 {
     if (!q)
         return;
-    promql_free(q->parsed);
+    promql_free(q->owned);
     label_store_free(q->labels);
     result_blocks_free(q->blocks);
     arena_deinit(&q->arena);

@@ -50,6 +50,11 @@ struct query;
 MUST_USE bool query_new(struct query **out, struct storage_source *source,
                         const struct engine_options *opts, struct view text,
                         const struct query_params *params, struct error *err);
+/* The same for what was parsed before, by the options in force: rules are parsed once and evaluated for ever.
+ * Borrows `parsed`, too; several queries may at once. */
+MUST_USE bool query_new_parsed(struct query **out, struct storage_source *source,
+                               const struct engine_options *opts, const struct promql *parsed,
+                               const struct query_params *params, struct error *err);
 /* Evaluates. ERROR_EXECUTION, ERROR_LIMIT, ERROR_TIMEOUT ("query timed out in expression evaluation"),
  * ERROR_CANCELED and what the storage says. Once per query. */
 MUST_USE bool query_run(struct query *q, struct error *err);
