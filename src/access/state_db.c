@@ -27,6 +27,9 @@ static const char *const MIGRATIONS[] = {
     "CREATE TABLE sessions(digest BLOB PRIMARY KEY, user TEXT NOT NULL, proof BLOB NOT NULL,"
     " expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE INDEX sessions_user ON sessions(user);",
+    /* What rules keep of their alerts (rules/rule_state.c says what the bytes are). */
+    "CREATE TABLE rule_alerts(rule TEXT PRIMARY KEY, alerts BLOB NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE rule_meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
 };
 
 struct state_db {

@@ -63,6 +63,8 @@ const struct api_route API_ROUTES[] = {
     ROUTE(GET,      "/api/v1/targets/metadata",    VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_target_metadata),
     ROUTE(GET,      "/api/v1/scrape_pools",        VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_scrape_pools),
     ROUTE(GET,      "/api/v1/targets/relabel_steps", VIEW, ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_relabel_steps),
+    ROUTE(GET,      "/api/v1/rules",               VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_RULES, CORS,      api_serve_rules),
+    ROUTE(GET,      "/api/v1/alerts",              VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_RULES, CORS,      api_serve_alerts),
     ROUTE(GET,      "/api/v1/metadata",            VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_DB,   CORS,       api_serve_metadata),
 
     ROUTE(GET,      "/api/v1/status/buildinfo",    VIEW,   ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_buildinfo),
@@ -116,6 +118,8 @@ static bool is_there(const struct api *api, const struct api_route *route)
         return o->access != NULL;
     case API_NEEDS_DB:
         return o->db != NULL;
+    case API_NEEDS_RULES:
+        return api->options.rules != NULL;
     case API_NEEDS_SCRAPE:
         return o->scrape != NULL;
     case API_NEEDS_METRICS:

@@ -23,6 +23,7 @@
     X(MEM_SCRAPE, "scrape")                                                                        \
     X(MEM_REMOTE_WRITE, "remote_write")                                                            \
     X(MEM_QUERY, "query")                                                                          \
+    X(MEM_RULES, "rules")                                                                          \
     X(MEM_HTTP, "http")                                                                            \
     X(MEM_INSTRUMENT, "instrument")
 

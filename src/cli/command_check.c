@@ -75,6 +75,7 @@ static void check_rule_file(const char *path, struct view text,
     buffer_init(&errors, MEM_OTHER, TEXT_BYTES_MAX);
     rule_check(path, text, options, &out, &errors, report);
     command_print_both(&out, &errors);
+    putchar('\n');
     buffer_deinit(&out);
     buffer_deinit(&errors);
 }

@@ -28,6 +28,7 @@ struct server_flags {
     int64_t query_concurrency, samples_max, connections_max, series_max;
     int64_t series_per_job_max, series_per_metric_max, new_series_per_job_max;
     int64_t auto_reload_ms, discovery_pause_ms;
+    int64_t for_outage_tolerance_ms, for_grace_period_ms, resend_delay_ms, rule_evaluations;
     bool help, version, lifecycle, admin_api, remote_write, config_lenient;
 };
 
@@ -119,6 +120,14 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
          "Samples that one query may load."},
         {"query.max-memory", 0, FLAG_BYTES, &f->memory_max_bytes, "BYTES",
          "Memory that one query may use; a quarter of this machine's by default; 0B: no limit."},
+        {"rules.alert.for-outage-tolerance", 0, FLAG_DURATION, &f->for_outage_tolerance_ms,
+         "DURATION", "Longest outage after which alerts are still pending since before it."},
+        {"rules.alert.for-grace-period", 0, FLAG_DURATION, &f->for_grace_period_ms, "DURATION",
+         "Least time between that and firing, where only ALERTS_FOR_STATE knows."},
+        {"rules.alert.resend-delay", 0, FLAG_DURATION, &f->resend_delay_ms, "DURATION",
+         "How often an alert that fires is told again."},
+        {"rules.max-concurrent-evals", 0, FLAG_COUNT, &f->rule_evaluations, "N",
+         "Rules of a group evaluated at once, with --enable-feature=concurrent-rule-eval."},
         {"enable-feature", 0, FLAG_LIST, &f->features, "NAME,...",
          "Features that are off by default; repeatable."},
         {"sandbox", 0, FLAG_TEXT, &f->sandbox, "on|off",
@@ -156,10 +165,6 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         NO_EFFECT("storage.remote.read-sample-limit", FLAG_TEXT, LATER),
         NO_EFFECT("storage.remote.read-concurrent-limit", FLAG_TEXT, LATER),
         NO_EFFECT("storage.remote.read-max-bytes-in-frame", FLAG_TEXT, LATER),
-        NO_EFFECT("rules.alert.for-outage-tolerance", FLAG_TEXT, LATER),
-        NO_EFFECT("rules.alert.for-grace-period", FLAG_TEXT, LATER),
-        NO_EFFECT("rules.alert.resend-delay", FLAG_TEXT, LATER),
-        NO_EFFECT("rules.max-concurrent-evals", FLAG_TEXT, LATER),
         NO_EFFECT("alertmanager.notification-queue-capacity", FLAG_TEXT, LATER),
         NO_EFFECT("alertmanager.notification-batch-size", FLAG_TEXT, LATER),
         NO_EFFECT("alertmanager.drain-notification-queue-on-shutdown", FLAG_SWITCH, LATER),
@@ -230,6 +235,8 @@ static void enable_features(const struct flag_list *features, struct server_opti
                 flags_parser_features(features, &engine->parser);
             } else if (view_is(name, "promql-delayed-name-removal")) {
                 engine->delayed_name_removal = true;
+            } else if (view_is(name, "concurrent-rule-eval")) {
+                opts->concurrent_rules = true;
             } else if (view_is(name, "auto-reload-config")) {
                 opts->auto_reload_interval_ms = auto_reload_ms;
             } else if (!view_is(name, "promql-per-step-stats")) { /* that is always on */
@@ -317,6 +324,10 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
                    .samples_max = f->samples_max,
                    .memory_max_bytes = f->memory_max_bytes},
         .query_concurrency_max = (unsigned)f->query_concurrency,
+        .alert_resend_delay_ms = f->resend_delay_ms,
+        .alert_for_outage_tolerance_ms = f->for_outage_tolerance_ms,
+        .alert_for_grace_period_ms = f->for_grace_period_ms,
+        .rule_evaluations_max = (unsigned)f->rule_evaluations,
         .connections_max = (unsigned)f->connections_max,
         .read_timeout_ms = f->read_timeout_ms,
         .discovery_pause_ms = f->discovery_pause_ms,
@@ -356,6 +367,7 @@ static bool check_values(const struct server_flags *f, struct error *err)
         const char *name;
         int64_t value, max;
     } counts[] = {{"query.max-concurrency", f->query_concurrency, 100000},
+                  {"rules.max-concurrent-evals", f->rule_evaluations, 100000},
                   {"query.max-samples", f->samples_max, INT64_MAX},
                   {"web.max-connections", f->connections_max, 1000000},
                   {"storage.series-max", f->series_max, UINT32_MAX},
@@ -419,6 +431,10 @@ int command_server(int argc, char **argv)
                              .block_ms = 2 * 3600 * 1000,
                              .auto_reload_ms = 30 * 1000,
                              .discovery_pause_ms = 1000,
+                             .for_outage_tolerance_ms = 3600 * 1000,
+                             .for_grace_period_ms = 10 * 60 * 1000,
+                             .resend_delay_ms = 60 * 1000,
+                             .rule_evaluations = 4,
                              .lookback_ms = 5 * 60 * 1000,
                              .query_timeout_ms = 2 * 60 * 1000,
                              .read_timeout_ms = 5 * 60 * 1000,

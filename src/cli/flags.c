@@ -285,21 +285,23 @@ void flag_value_text(const struct flag *flag, struct buffer *out)
     }
 }
 
-void flags_parser_features(const struct flag_list *features, struct parser_options *out)
+bool flags_has_feature(const struct flag_list *features, const char *name)
 {
-    const struct {
-        const char *name;
-        bool *switched;
-    } known[] = {{"promql-experimental-functions", &out->experimental_functions},
-                 {"promql-duration-expr", &out->duration_expressions},
-                 {"promql-extended-range-selectors", &out->extended_range_selectors},
-                 {"promql-binop-fill-modifiers", &out->fill_modifiers}};
+    bool found = false;
     for (size_t i = 0; i < features->count; i++) {
         for (const char *word = features->items[i]; *word;) {
-            struct view name = {word, strcspn(word, ",")};
-            for (size_t k = 0; k < ARRAY_COUNT(known); k++)
-                *known[k].switched |= view_is(name, known[k].name);
-            word += name.len + (word[name.len] == ',');
+            struct view item = {word, strcspn(word, ",")};
+            found |= view_is(item, name);
+            word += item.len + (word[item.len] == ',');
         }
     }
+    return found;
+}
+
+void flags_parser_features(const struct flag_list *features, struct parser_options *out)
+{
+    out->experimental_functions |= flags_has_feature(features, "promql-experimental-functions");
+    out->duration_expressions |= flags_has_feature(features, "promql-duration-expr");
+    out->extended_range_selectors |= flags_has_feature(features, "promql-extended-range-selectors");
+    out->fill_modifiers |= flags_has_feature(features, "promql-binop-fill-modifiers");
 }

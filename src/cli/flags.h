@@ -54,6 +54,7 @@ void flags_print_help(FILE *out, const struct flag *flags, size_t count);
 /* Sets in *out the features of PromQL that a list of --enable-feature names; others are not looked at. */
 struct parser_options;
 void flags_parser_features(const struct flag_list *features, struct parser_options *out);
+bool flags_has_feature(const struct flag_list *features, const char *name);
 /* The value as text, as status/flags shows it. */
 void flag_value_text(const struct flag *flag, struct buffer *out);
 

@@ -249,9 +249,9 @@ void config_warn_job(struct loader *l, const struct yaml_node *node)
 
 static void warn_without_effect(struct loader *l, const struct yaml_node *root)
 {
-    static const char *const SECTIONS[] = {"rule_files", "alerting", "remote_write", "remote_read",
-                                           "tracing",    "otlp",     "runtime"};
-    static const char *const GLOBAL[] = {"rule_query_offset", "scrape_native_histograms",
+    static const char *const SECTIONS[] = {"alerting", "remote_write", "remote_read",
+                                           "tracing",  "otlp",         "runtime"};
+    static const char *const GLOBAL[] = {"scrape_native_histograms",
                                          "always_scrape_classic_histograms",
                                          "convert_classic_histograms_to_nhcb"};
     static const char *const TSDB[] = {"stale_series_compaction_threshold", "chunk_encoding"};

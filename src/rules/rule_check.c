@@ -87,6 +87,5 @@ void rule_check(const char *path, struct view text, const struct rule_check_opti
     } else {
         buffer_printf(out, "  SUCCESS: %zu rules found\n", f->rule_count);
     }
-    buffer_append_byte(out, '\n');
     rule_file_unref(f);
 }

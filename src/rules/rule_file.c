@@ -11,6 +11,7 @@
 #include "base/quote.h"
 #include "base/utf8.h"
 #include "base/yaml.h"
+#include "rules/rule_text.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -21,11 +22,18 @@ struct expression {
     struct promql *parsed;
 };
 
+struct text {
+    struct text *next;
+    struct rule_text *parsed;
+};
+
 struct owner {
     struct rule_file file; /* first: the outside sees this */
     struct arena arena;
-    struct expression *expressions; /* hold compiled regular expressions, which are no arena's */
-    atomic_uint references;         /* relaxed up, acquire-release down */
+    /* What is no arena's: compiled regular expressions, templates. */
+    struct expression *expressions;
+    struct text *texts;
+    atomic_uint references; /* relaxed up, acquire-release down */
 };
 
 struct loader {
@@ -235,16 +243,43 @@ static void read_recording(struct loader *l, const struct yaml_node *map, struct
     else if (braces) /* valid in UTF-8, but meant for the expression */
         add_error(l, node, "braces present in the recording rule name; should it be in expr?: %.*s",
                   VIEW_ARGS(view_slice(r->name, 0, 200)));
-    (void)read_duration(l, map, "backfill", &r->backfill_ms);
+}
+
+/* Parses each value as the template that it may be. */
+static struct rule_text **read_texts(struct loader *l, const struct yaml_node *map,
+                                     const char *field, const char *what, struct view rule_name,
+                                     struct labels ls)
+{
+    struct rule_text **texts = ARENA_ARRAY(l->arena, struct rule_text *, ls.count + 1);
+    const struct yaml_node *node = yaml_find(map, field);
+    for (uint32_t i = 0; i < ls.count; i++) {
+        struct error why = {0};
+        struct view name = ls.items[i].name;
+        const struct yaml_node *place = yaml_find(node, name.ptr);
+        if (!rule_text_new(&texts[i], rule_name, ls.items[i].value, &why))
+            add_error(l,
+                      place  ? place
+                      : node ? node
+                             : map,
+                      "%s \"%.*s\": %s", what, VIEW_ARGS(view_slice(name, 0, 200)), why.message);
+        if (!texts[i])
+            continue;
+        struct text *owned = ARENA_NEW(l->arena, struct text);
+        owned->parsed = texts[i];
+        owned->next = l->owner->texts;
+        l->owner->texts = owned;
+    }
+    return texts;
 }
 
 static void read_alerting(struct loader *l, const struct yaml_node *map, struct rule_definition *r)
 {
-    forbid(l, map, "backfill", "alerting");
+    r->label_texts = read_texts(l, map, "labels", "label", r->name, r->labels);
     (void)read_duration(l, map, "for", &r->for_ms);
     (void)read_duration(l, map, "keep_firing_for", &r->keep_firing_for_ms);
     r->annotations = read_map(l, map, "annotations", true);
     check_names(l, map, "annotations", "annotation", r->annotations);
+    r->annotation_texts = read_texts(l, map, "annotations", "annotation", r->name, r->annotations);
     if (read_duration(l, map, "missing_for", &r->missing_for_ms)) {
         if (r->missing_for_ms == 0)
             add_error(l, yaml_find(map, "missing_for"), "field 'missing_for' must be above zero");
@@ -267,9 +302,9 @@ static void read_alerting(struct loader *l, const struct yaml_node *map, struct 
 static void read_rule(struct loader *l, const struct yaml_node *map, struct labels group_labels,
                       struct rule_definition *r)
 {
-    static const char *const FIELDS[] = {"record",          "alert",   "expr",        "for",
-                                         "keep_firing_for", "labels",  "annotations", "missing_for",
-                                         "recover",         "backfill"};
+    static const char *const FIELDS[] = {"record",      "alert",           "expr",
+                                         "for",         "keep_firing_for", "labels",
+                                         "annotations", "missing_for",     "recover"};
     struct view record, alert;
     if (map->kind != YAML_MAPPING) {
         expected(l, map, "rules", "a mapping for each rule");
@@ -449,6 +484,8 @@ void rule_file_unref(struct rule_file *f)
         return;
     for (struct expression *e = owner->expressions; e; e = e->next)
         promql_free(e->parsed);
+    for (struct text *t = owner->texts; t; t = t->next)
+        rule_text_free(t->parsed);
     arena_deinit(&owner->arena);
     mem_free(MEM_CONFIG, owner);
 }
@@ -472,8 +509,8 @@ bool rule_definition_equal(const struct rule_definition *a, const struct rule_de
 {
     return a->kind == b->kind && view_eq(a->name, b->name) && a->for_ms == b->for_ms &&
            a->keep_firing_for_ms == b->keep_firing_for_ms &&
-           a->missing_for_ms == b->missing_for_ms && a->backfill_ms == b->backfill_ms &&
-           labels_equal(a->labels, b->labels) && labels_equal(a->annotations, b->annotations) &&
+           a->missing_for_ms == b->missing_for_ms && labels_equal(a->labels, b->labels) &&
+           labels_equal(a->annotations, b->annotations) &&
            (view_eq(a->text, b->text) || same_expr(a->expr, b->expr)) &&
            (view_eq(a->recover_text, b->recover_text) || same_expr(a->recover, b->recover));
 }

@@ -24,6 +24,8 @@ enum {
 
 enum rule_kind { RULE_RECORDING, RULE_ALERTING };
 
+struct rule_text;
+
 struct rule_definition {
     enum rule_kind kind;
     struct view name;           /* of the series or the alert */
@@ -33,12 +35,13 @@ struct rule_definition {
     int64_t keep_firing_for_ms; /* alerts */
     struct labels labels;       /* the group's and its own, its own win; of alerts: templates */
     struct labels annotations;  /* alerts: templates; values may be empty, unlike those of labels */
-    uint32_t line;              /* where it begins */
+    struct rule_text **label_texts,
+        **annotation_texts; /* alerts: parsed, one each; NULL: no template */
+    uint32_t line;          /* where it begins */
     /* Beyond Prometheus. */
     int64_t missing_for_ms;       /* alerts: > 0: for series that are gone for so long */
     struct view recover_text;     /* alerts: "" = none */
     const struct promql *recover; /* resolves only when this has the series; NULL = none */
-    int64_t backfill_ms;          /* recording: so much of the past is computed, too; 0 = none */
 };
 
 struct rule_group_definition {

@@ -10,6 +10,7 @@
 #include "ingest/discover.h"
 #include "ingest/remote_write.h"
 #include "ingest/scrape.h"
+#include "rules/rule_manager.h"
 #include "storage/db.h"
 #include "storage/exemplars.h"
 
@@ -289,6 +290,128 @@ static void collect_remote_write(belfry_emitter *e, const struct remote_write_st
     }
 }
 
+struct rule_family {
+    const char *name, *help;
+    belfry_metric_type type;
+    double (*value)(const struct rule_group *g);
+};
+
+static double atomic_seconds(const _Atomic int64_t *ns)
+{
+    return (double)atomic_load_explicit(ns, memory_order_relaxed) / 1e9;
+}
+static double atomic_count(const _Atomic uint64_t *n)
+{
+    return (double)atomic_load_explicit(n, memory_order_relaxed);
+}
+static double group_evaluations(const struct rule_group *g)
+{
+    return atomic_count(&g->evaluations);
+}
+static double group_failures(const struct rule_group *g)
+{
+    return atomic_count(&g->failures);
+}
+static double group_iterations(const struct rule_group *g)
+{
+    return atomic_count(&g->iterations) + atomic_count(&g->missed);
+}
+static double group_missed(const struct rule_group *g)
+{
+    return atomic_count(&g->missed);
+}
+static double group_last_seconds(const struct rule_group *g)
+{
+    return atomic_seconds(&g->last_duration_ns);
+}
+static double group_last_time(const struct rule_group *g)
+{
+    int64_t ms = atomic_load_explicit(&g->last_start_ms, memory_order_relaxed);
+    return ms == RULE_NEVER ? 0 : (double)ms / 1000;
+}
+static double group_last_samples(const struct rule_group *g)
+{
+    return atomic_count(&g->last_samples);
+}
+static double group_interval(const struct rule_group *g)
+{
+    return (double)g->interval_ms / 1000;
+}
+static double group_rules(const struct rule_group *g)
+{
+    return (double)g->rule_count;
+}
+
+static const struct rule_family RULE_FAMILIES[] = {
+    {"prometheus_rule_evaluations_total", "The total number of rule evaluations.", BELFRY_COUNTER,
+     group_evaluations},
+    {"prometheus_rule_evaluation_failures_total", "The total number of rule evaluation failures.",
+     BELFRY_COUNTER, group_failures},
+    {"prometheus_rule_group_iterations_total",
+     "The total number of scheduled rule group evaluations, whether executed or missed.",
+     BELFRY_COUNTER, group_iterations},
+    {"prometheus_rule_group_iterations_missed_total",
+     "The total number of rule group evaluations missed due to slow rule group evaluation.",
+     BELFRY_COUNTER, group_missed},
+    {"prometheus_rule_group_last_duration_seconds",
+     "The duration of the last rule group evaluation.", BELFRY_GAUGE, group_last_seconds},
+    {"prometheus_rule_group_last_evaluation_timestamp_seconds",
+     "The timestamp of the last rule group evaluation in seconds.", BELFRY_GAUGE, group_last_time},
+    {"prometheus_rule_group_last_evaluation_samples",
+     "The number of samples returned during the last rule group evaluation.", BELFRY_GAUGE,
+     group_last_samples},
+    {"prometheus_rule_group_interval_seconds", "The interval of a rule group.", BELFRY_GAUGE,
+     group_interval},
+    {"prometheus_rule_group_rules", "The number of rules.", BELFRY_GAUGE, group_rules},
+};
+
+/* What all evaluations took together, as a summary without quantiles. */
+static void emit_rule_time(belfry_emitter *e, const char *name, const char *help, double seconds,
+                           double count)
+{
+    belfry_emit_family(e, name, help, BELFRY_SUMMARY);
+    belfry_emit_sample(e, "_sum", NULL, 0, seconds);
+    belfry_emit_sample(e, "_count", NULL, 0, count);
+}
+
+static void collect_rules(belfry_emitter *e, struct rule_manager *rules)
+{
+    struct arena arena;
+    struct rule_groups groups;
+    struct rule_manager_stats stats;
+    double rule_seconds = 0, group_seconds = 0, evaluations = 0, iterations = 0;
+    arena_init(&arena, MEM_INSTRUMENT, 0);
+    rule_manager_groups(rules, &arena, &groups);
+    for (size_t f = 0; f < ARRAY_COUNT(RULE_FAMILIES) && groups.count; f++) {
+        const struct rule_family *family = &RULE_FAMILIES[f];
+        belfry_emit_family(e, family->name, family->help, family->type);
+        for (size_t i = 0; i < groups.count; i++) {
+            const belfry_label label = {"rule_group",
+                                        rule_group_key(groups.items[i]->def, &arena).ptr};
+            belfry_emit_sample(e, NULL, &label, 1, family->value(groups.items[i]));
+        }
+    }
+    for (size_t i = 0; i < groups.count; i++) {
+        const struct rule_group *g = groups.items[i];
+        rule_seconds += atomic_seconds(&g->rule_duration_sum_ns);
+        group_seconds += atomic_seconds(&g->duration_sum_ns);
+        evaluations += atomic_count(&g->evaluations);
+        iterations += atomic_count(&g->iterations);
+    }
+    rule_groups_release(&groups);
+    emit_rule_time(e, "prometheus_rule_evaluation_duration_seconds",
+                   "The duration for a rule to execute.", rule_seconds, evaluations);
+    emit_rule_time(e, "prometheus_rule_group_duration_seconds",
+                   "The duration of rule group evaluations.", group_seconds, iterations);
+    rule_manager_stats_get(rules, &stats);
+    belfry_emit(e, "belfry_rule_threads", "Threads that evaluate rules, or wait to.", BELFRY_GAUGE,
+                (double)stats.threads);
+    belfry_emit(e, "belfry_rule_state_failures_total",
+                "Attempts to keep alerts in state.db that failed.", BELFRY_COUNTER,
+                (double)stats.state_failures);
+    arena_deinit(&arena);
+}
+
 static void collect_guard(belfry_emitter *e, struct db *db)
 {
     struct arena arena;
@@ -485,6 +608,8 @@ static void collect(void *arg, belfry_emitter *e)
         collect_remote_write(e, &remote);
     }
     collect_discovery(e, m->sources.scrape);
+    if (m->sources.rules)
+        collect_rules(e, m->sources.rules);
     collect_process(e, &m->sources);
 }
 

@@ -23,6 +23,7 @@ struct self_metrics;
 struct self_metrics_sources {
     struct db *db;
     struct scrape_manager *scrape;
+    struct rule_manager *rules;
     struct remote_write *remote_write; /* NULL: not enabled */
     struct api *api;
     struct http_server *http;

@@ -2,8 +2,8 @@
 /* server.c: see server.h. The life of the process, from the top:
  *
  *   users and TLS -> listening sockets -> sandbox (files) -> log -> configuration -> storage (replay) -> API and routes
- *       -> HTTP answers -> scraping -> sandbox (calls) -> ready -> signals ...
- *       -> scraping ends -> HTTP ends -> storage closes -> log closes
+ *       -> HTTP answers -> scraping, rules -> sandbox (calls) -> ready -> signals ...
+ *       -> scraping ends -> HTTP ends -> rules end -> storage closes -> log closes
  *
  * Sockets are opened before the data folder is touched, so that a second server on one port fails without harm; clients
  * that connect during a replay wait in the backlog. */
@@ -18,6 +18,7 @@
 #include "ingest/remote_write.h"
 #include "ingest/scrape.h"
 #include "net/http_server.h"
+#include "rules/rule_manager.h"
 #include "server/confine.h"
 #include "server/reloader.h"
 #include "server/running_config.h"
@@ -52,6 +53,7 @@ struct server {
     struct pool *pool;
     struct db *db;
     struct scrape_manager *scrape;
+    struct rule_manager *rules;
     struct remote_write *remote_write; /* NULL: not enabled */
     struct pool *write_pool;
     struct http_server *http;
@@ -60,6 +62,7 @@ struct server {
     struct api *api;
     struct self_metrics *metrics;
     char retention[96];
+    char own_url[400]; /* of links that alerts carry, where --web.external-url says nothing */
     atomic_bool ready; /* main writes, any thread reads; relaxed: it guards nothing */
 };
 
@@ -192,15 +195,34 @@ static bool apply_queries(struct server *s, const struct config *config, struct 
     return api_apply_config(s->api, &queries, err);
 }
 
-/* Reads it and tries what may fail of it. */
-static bool read_new_config(struct server *s, struct config **out, struct error *err)
+/* Reads it, and the rule files that it names, and tries what may fail of it. */
+static bool read_new_config(struct server *s, struct config **out, struct rule_set **rules,
+                            struct error *err)
 {
     if (!running_config_read(&s->config, out, err))
         return false;
-    if (apply_queries(s, *out, err))
-        return true;
+    if (rule_set_load(rules, s->rules, *out, err)) {
+        if (apply_queries(s, *out, err))
+            return true;
+        rule_set_free(*rules);
+    }
     config_unref(*out);
     return false;
+}
+
+/* Nobody takes alerts yet: that must not be found out in the night. */
+static void apply_rules(struct server *s, const struct config *config, struct rule_set *rules)
+{
+    size_t groups = rule_set_group_count(rules), count = rule_set_rule_count(rules),
+           alerts = rule_set_alert_count(rules);
+    rule_manager_apply(s->rules, config, rules);
+    if (groups)
+        belfry_log_info(s->log, "rules_loaded", BELFRY_UINT("groups", groups),
+                        BELFRY_UINT("rules", count));
+    if (alerts)
+        belfry_log_warn(s->log, "alerts_not_delivered", BELFRY_UINT("alerting_rules", alerts),
+                        BELFRY_STR("detail", "alerts are evaluated and shown, but this version "
+                                             "sends them to nobody"));
 }
 
 /* Before the files are read: what changes while they are is seen the next time. 0 where there are none. */
@@ -213,8 +235,9 @@ static void reload_now(struct server *s, struct error *failure)
 {
     struct error err = {0};
     struct config *config;
+    struct rule_set *rules;
     s->files_hash = files_hash(s);
-    if (!read_new_config(s, &config, &err)) {
+    if (!read_new_config(s, &config, &rules, &err)) {
         *failure = err;
         running_config_failed(&s->config);
         belfry_log_error(s->log, "config_error", BELFRY_STR("detail", err.message),
@@ -225,6 +248,7 @@ static void reload_now(struct server *s, struct error *failure)
     log_config_warnings(s, config);
     apply_storage(s, config);
     scrape_manager_apply(s->scrape, config);
+    apply_rules(s, config, rules);
     belfry_log_info(s->log, "config_loaded",
                     BELFRY_STR("file", s->config.path ? s->config.path : "built in"),
                     BELFRY_UINT("scrape_jobs", config->scrape_configs.count));
@@ -355,6 +379,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .query_concurrency_max = s->opts->query_concurrency_max,
                                   .db = s->db,
                                   .scrape = s->scrape,
+                                  .rules = s->rules,
                                   .access = s->access,
                                   .prefix = s->opts->prefix,
                                   .external_url = s->opts->external_url,
@@ -377,6 +402,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
     s->api = api_new(&options);
     struct self_metrics_sources sources = {.db = s->db,
                                            .scrape = s->scrape,
+                                           .rules = s->rules,
                                            .remote_write = s->remote_write,
                                            .api = s->api,
                                            .http = s->http,
@@ -420,6 +446,45 @@ static bool open_remote_write(struct server *s, struct error *err)
     return true;
 }
 
+static bool start_rules(struct server *s, struct error *err)
+{
+    struct rule_manager_options options = {
+        .db = s->db,
+        .engine = s->opts->engine,
+        .external_url = s->opts->external_url ? s->opts->external_url : s->own_url,
+        .state_dir = s->opts->data_dir,
+        .resend_delay_ms = s->opts->alert_resend_delay_ms,
+        .for_outage_tolerance_ms = s->opts->alert_for_outage_tolerance_ms,
+        .for_grace_period_ms = s->opts->alert_for_grace_period_ms,
+        .concurrent_rules = s->opts->concurrent_rules,
+        .concurrent_max = s->opts->rule_evaluations_max,
+        .log = on_event,
+        .log_arg = s};
+    options.engine.pool = s->pool;
+    struct http_tls *tls = access_tls(s->access);
+    snprintf(s->own_url, sizeof s->own_url, "%s://%s%s", tls ? "https" : "http",
+             s->config.built_in_target, s->opts->prefix);
+    http_tls_unref(tls);
+    return rule_manager_start(&s->rules, &options, err);
+}
+
+/* What the configuration says is in force from here on. */
+static bool apply_first_config(struct server *s, struct error *err)
+{
+    struct rule_set *rules;
+    struct config *config = running_config_get(&s->config);
+    bool ok = rule_set_load(&rules, s->rules, config, err);
+    if (ok && apply_queries(s, config, err)) {
+        scrape_manager_apply(s->scrape, config);
+        apply_rules(s, config, rules);
+    } else if (ok) {
+        rule_set_free(rules);
+        ok = false;
+    }
+    config_unref(config);
+    return ok;
+}
+
 static bool start(struct server *s, struct error *err)
 {
     wall_time started = clock_wall();
@@ -429,15 +494,8 @@ static bool start(struct server *s, struct error *err)
         return false;
     http_server_set_pool(s->http, s->pool);
     if (!self_metrics_new(&s->metrics, err) || !load_config(s, err) || !open_storage(s, err) ||
-        !scrape_manager_start(&s->scrape, s->db, &scrape, err) || !open_remote_write(s, err) ||
-        !start_http(s, started, err))
-        return false;
-    struct config *config = running_config_get(&s->config);
-    bool applied = apply_queries(s, config, err);
-    if (applied)
-        scrape_manager_apply(s->scrape, config);
-    config_unref(config);
-    if (!applied)
+        !scrape_manager_start(&s->scrape, s->db, &scrape, err) || !start_rules(s, err) ||
+        !open_remote_write(s, err) || !start_http(s, started, err) || !apply_first_config(s, err))
         return false;
     if (s->opts->sandbox)
         confine_calls(&s->sandbox, s->log);
@@ -469,6 +527,7 @@ static bool stop(struct server *s, struct error *err)
         self_metrics_detach(s->metrics);
     http_server_close(s->http);
     api_free(s->api);
+    rule_manager_stop(s->rules);
     access_close(s->access);
     pool_stop(s->write_pool);
     remote_write_free(s->remote_write);

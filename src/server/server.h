@@ -25,6 +25,10 @@ struct server_options {
     struct db_options db;         /* its log callback is the server's */
     struct engine_options engine; /* its pool is the server's */
     unsigned query_concurrency_max;
+    /* Of rules: rule_manager_options. */
+    int64_t alert_resend_delay_ms, alert_for_outage_tolerance_ms, alert_for_grace_period_ms;
+    bool concurrent_rules;
+    unsigned rule_evaluations_max;
     unsigned connections_max;
     int64_t read_timeout_ms;
     const char *cors_origin;

@@ -289,7 +289,6 @@ static void what_has_no_effect_warns(void **state)
         "belfry.yml:10:3: this build of Belfry cannot discover targets by ec2_sd_configs: it is "
         "checked and has no effect; file_sd_configs or http_sd_configs can stand "
         "in",
-        "belfry.yml:1:13: section \"rule_files\" has no effect in this version",
         "belfry.yml:3:3: section \"alerting\" has no effect in this version",
         "belfry.yml:6:1: section \"remote_write\" has no effect in this version",
         "belfry.yml:12:29: field \"scrape_native_histograms\" has no effect in this version",
