@@ -216,7 +216,7 @@ static void regex_agrees_with_re2(void **state)
     for (long i = 0; i < rounds; i++) {
         char pattern[64], text[64], message[256];
         struct view p = {pattern, random_text(&r, pattern, pattern_atoms, 16)};
-        struct re2_program *oracle = re2_program_new(p, 1 << 20, message, sizeof(message));
+        struct re2_program *oracle = re2_program_new(p, true, 1 << 20, message, sizeof(message));
         struct regex *re;
         struct error err;
         if (regex_new(&re, p, &err) != (oracle != NULL))
