@@ -269,9 +269,16 @@ static ssize_t on_pull(void *cls, uint64_t pos, char *out, size_t max)
 static struct MHD_Response *make_response(struct http_response *rs)
 {
     struct view body = rs->is_gzip ? buffer_view(&rs->packed) : whole_body(rs);
-    if (rs->next)
-        return MHD_create_response_from_callback(rs->is_file ? rs->file_bytes : MHD_SIZE_UNKNOWN,
-                                                 HTTP_PIECE_BYTES, on_pull, rs, NULL);
+    if (rs->next) {
+        struct MHD_Response *mr = MHD_create_response_from_callback(
+            rs->is_file ? rs->file_bytes : MHD_SIZE_UNKNOWN, HTTP_PIECE_BYTES, on_pull, rs, NULL);
+        /* To HEAD the library (0.9.75) sends the last chunk although there is no body, and a client would take it for the
+         * next answer: so no chunks, and the connection ends. */
+        if (mr && !rs->is_file && rs->request->method == HTTP_HEAD)
+            (void)MHD_set_response_options(mr, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT,
+                                           MHD_RO_END); /* knows the option */
+        return mr;
+    }
     if (body.len > HTTP_PIECE_BYTES &&
         rs->static_body.ptr == NULL) /* so that a slow client is seen */
         return MHD_create_response_from_callback(body.len, HTTP_PIECE_BYTES, on_pull, rs, NULL);

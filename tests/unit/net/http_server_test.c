@@ -1103,6 +1103,18 @@ static void a_stream_that_fails_ends_without_its_last_chunk(void **state)
     world_free(w);
 }
 
+/* No body, so no last chunk either: a client would take it for the begin of the next answer. */
+static void nothing_follows_the_headers_of_a_streamed_head(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct http_server_options){0});
+    char *answer = ask(w, "HEAD /stream?bytes=1000000 HTTP/1.1\r\n" HOST "\r\n");
+    assert_memory_equal(answer, "HTTP/1.1 200 ", 13);
+    assert_string_equal(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
+    free(answer);
+    world_free(w);
+}
+
 /* Removes the chunks' frames in place. */
 static size_t unchunk(char *body, size_t len)
 {
@@ -1307,6 +1319,7 @@ int main(void)
         cmocka_unit_test(a_reader_that_takes_nothing_is_cut_off_and_the_stream_released),
         cmocka_unit_test(a_large_answer_to_a_slow_reader_needs_little_memory),
         cmocka_unit_test(a_stream_that_fails_ends_without_its_last_chunk),
+        cmocka_unit_test(nothing_follows_the_headers_of_a_streamed_head),
         cmocka_unit_test(answers_are_compressed_when_asked_and_long_enough),
         cmocka_unit_test(several_listeners_serve_the_same),
         cmocka_unit_test(bad_addresses_are_named),
