@@ -21,9 +21,11 @@
 
 /* Allocations of the test's thread until one fails; negative: none does. */
 static _Thread_local long countdown = -1;
+static _Thread_local long allocation_count;
 
 static bool fails_now(void)
 {
+    allocation_count++;
     return countdown >= 0 && countdown-- == 0;
 }
 
@@ -357,10 +359,49 @@ static void a_thread_without_memory_loses_updates_and_says_so(void **state)
     belfry_registry_free(r);
 }
 
+/* Allocations of one writing of so many counters and histograms, in a registry that was written before. */
+static long allocations_of(int children, belfry_format format)
+{
+    static const char *const names[] = {"a", "b"};
+    belfry_exposition how = {.format = format};
+    belfry_registry *r = belfry_registry_new();
+    belfry_counter_family *cf;
+    belfry_histogram_family *hf;
+    size_t bytes = 0;
+    assert_int_equal(belfry_counter_family_new(&cf, r, "c_total", "C.", names, 2), BELFRY_OK);
+    assert_int_equal(belfry_histogram_family_new(&hf, r, "h", "H.", names, 2, NULL, 0), BELFRY_OK);
+    for (int i = 0; i < children; i++) {
+        char value[16];
+        snprintf(value, sizeof(value), "%d", i);
+        const char *const values[] = {value, "\"quoted\""};
+        assert_int_equal(belfry_counter_inc(belfry_counter_family_with(cf, values)), BELFRY_OK);
+        assert_int_equal(belfry_histogram_observe(belfry_histogram_family_with(hf, values), 1),
+                         BELFRY_OK);
+    }
+    assert_int_equal(belfry_registry_write(r, &how, swallow, &bytes), BELFRY_OK);
+    long before = allocation_count;
+    assert_int_equal(belfry_registry_write(r, &how, swallow, &bytes), BELFRY_OK);
+    long count = allocation_count - before;
+    belfry_registry_free(r);
+    return count;
+}
+
+/* Buffers grow by doubling, and that is all. */
+static void writing_allocates_nothing_per_series(void **state)
+{
+    (void)state;
+    for (belfry_format format = BELFRY_FORMAT_TEXT; format <= BELFRY_FORMAT_PROTOBUF; format++) {
+        long few = allocations_of(100, format), many = allocations_of(3200, format);
+        assert_true(few < 40);
+        assert_true(many - few <= (format == BELFRY_FORMAT_PROTOBUF ? 6 : 1));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_failing_allocation_harms_the_host),
+        cmocka_unit_test(writing_allocates_nothing_per_series),
         cmocka_unit_test(a_thread_without_memory_loses_updates_and_says_so),
         cmocka_unit_test(no_failing_allocation_of_logs_requests_and_health_harms_the_host),
     };
