@@ -23,8 +23,7 @@ typedef enum belfry_format {
     BELFRY_FORMAT_PROTOBUF           /* io.prometheus.client.MetricFamily, each behind its length */
 } belfry_format;
 
-/* How names are written that have more in them than letters, digits, _ and : (which a name cannot begin with a digit
- * either). */
+/* How names are written that are not [a-zA-Z_:][a-zA-Z0-9_:]* (labels: without the colon). */
 typedef enum belfry_escaping {
     BELFRY_ESCAPING_DEFAULT,     /* nothing was asked for: as underscores */
     BELFRY_ESCAPING_UNDERSCORES, /* what does not belong there becomes _ */

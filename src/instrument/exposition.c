@@ -316,7 +316,7 @@ static struct shown_family family_shown(struct output *o, const belfry_emitter *
 {
     struct shown_family f = {.help = p->help, .type = p->type, .family = p->family};
     o->name.len = 0;
-    belfry__name_escape(&o->name, p->name, o->escaping);
+    belfry__name_escape(&o->name, p->name, true, o->escaping);
     f.name_len = o->name.len;
     belfry__text_byte(&o->name, '\0');
     f.name = o->name.failed ? "" : o->name.ptr;

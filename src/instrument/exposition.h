@@ -69,9 +69,9 @@ extern const struct format belfry__format_lines, belfry__format_protobuf;
 /* Writes text out when there is enough of it. */
 void belfry__output_flush(struct output *o, size_t bytes_min);
 
-/* Appends the name as the escaping writes it. */
-void belfry__name_escape(struct text *t, const char *name, belfry_escaping escaping);
-/* May the name stand without quotes? `colons`: a metric's may have them. */
+/* Appends the name as the escaping writes it. `colons`: a metric's, which may have them. */
+void belfry__name_escape(struct text *t, const char *name, bool colons, belfry_escaping escaping);
+/* May the name stand without quotes? */
 bool belfry__name_is_plain(const char *name, size_t len, bool colons);
 
 #endif

@@ -2,8 +2,8 @@
 /* exposition_lines.c: the text format 0.0.4 and OpenMetrics 1.0. They differ in the heads of families, in how bounds
  * are written, and in what text has no place for (exemplars, created, units).
  *
- * A line is written into room that was made for all of it; a child's labels are laid out since it was made, and bounds
- * once per family. So a counter costs four copies and a number. */
+ * What a family's lines share (names of labels with their quotes, constant labels, bounds) is laid out once per family; a
+ * child's labels once for all its lines. A line is written into room that was made for all of it. */
 #include "instrument/exposition.h"
 
 #include <math.h>
@@ -85,7 +85,7 @@ static void label_write(struct text *t, const char *name, const char *value,
                         belfry_escaping escaping)
 {
     size_t begin = t->len;
-    belfry__name_escape(t, name, escaping);
+    belfry__name_escape(t, name, false, escaping);
     if (!t->failed && !belfry__name_is_plain(t->ptr + begin, t->len - begin, false)) {
         t->len = begin;
         belfry__text_byte(t, '"');

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exposition_names.c: names for readers who know the legacy character set only: [a-zA-Z_:][a-zA-Z0-9_:]*. */
+/* exposition_names.c: names for readers who know the legacy character set only: [a-zA-Z_:][a-zA-Z0-9_:]*, labels
+ * without the colon (which Prometheus' own libraries forget: their readers then refuse the label). */
 #include "instrument/exposition.h"
 
 #include <stdio.h>
@@ -30,14 +31,14 @@ static uint32_t code_at(const char *p, size_t len)
     return code;
 }
 
-static void code_escape(struct text *t, uint32_t code, bool is_first, belfry_escaping how)
+static void code_escape(struct text *t, uint32_t code, bool is_plain, belfry_escaping how)
 {
     char value[16];
     if (how != BELFRY_ESCAPING_UNDERSCORES && code == '_') {
         belfry__text_append(t, "__", 2);
     } else if (how == BELFRY_ESCAPING_DOTS && code == '.') {
         belfry__text_append(t, "_dot_", 5);
-    } else if (is_legacy(code, is_first)) {
+    } else if (is_plain) {
         belfry__text_byte(t, (char)code);
     } else if (how == BELFRY_ESCAPING_VALUES) {
         snprintf(value, sizeof(value), "_%x_", (unsigned)code);
@@ -47,13 +48,13 @@ static void code_escape(struct text *t, uint32_t code, bool is_first, belfry_esc
     }
 }
 
-void belfry__name_escape(struct text *t, const char *name, belfry_escaping how)
+void belfry__name_escape(struct text *t, const char *name, bool colons, belfry_escaping how)
 {
     size_t len = strlen(name);
     if (how == BELFRY_ESCAPING_DEFAULT)
         how = BELFRY_ESCAPING_UNDERSCORES;
     if (how == BELFRY_ESCAPING_ALLOW_UTF8 ||
-        (how != BELFRY_ESCAPING_DOTS && belfry__name_is_plain(name, len, true))) {
+        (how != BELFRY_ESCAPING_DOTS && belfry__name_is_plain(name, len, colons))) {
         belfry__text_append(t, name, len);
         return;
     }
@@ -61,7 +62,8 @@ void belfry__name_escape(struct text *t, const char *name, belfry_escaping how)
         belfry__text_append(t, "U__", 3);
     for (size_t pos = 0; pos < len;) {
         size_t n = belfry__utf8_len(name + pos, len - pos);
-        code_escape(t, n ? code_at(name + pos, n) : 0xfffd, pos == 0, how);
+        uint32_t code = n ? code_at(name + pos, n) : 0xfffd;
+        code_escape(t, code, is_legacy(code, pos == 0) && (code != ':' || colons), how);
         pos += n ? n : 1;
     }
 }

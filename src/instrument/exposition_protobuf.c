@@ -142,7 +142,7 @@ static void label_write(struct output *o, const char *name, const char *value)
 {
     struct text *t = &o->text;
     size_t label = message_begin(t, METRIC_LABEL), at = message_begin(t, LABEL_NAME);
-    belfry__name_escape(t, name, o->escaping);
+    belfry__name_escape(t, name, false, o->escaping);
     message_end(t, at);
     write_clean(t, LABEL_VALUE, value, BELFRY_LABEL_VALUE_BYTES_MAX);
     message_end(t, label);
@@ -346,7 +346,7 @@ static void heads_layout(struct output *o, const struct shown_family *f)
         if (!f->family || i == f->family->label_count)
             return;
         size_t at = message_begin(t, LABEL_NAME);
-        belfry__name_escape(t, f->family->label_names[i], o->escaping);
+        belfry__name_escape(t, f->family->label_names[i], false, o->escaping);
         message_end(t, at);
     }
 }

@@ -192,6 +192,29 @@ static void children_stay_sorted_while_they_come_and_go(void **state)
     belfry_registry_free(r);
 }
 
+/* A colon is plain in the name of a metric and not in that of a label. */
+static void colons_are_for_metrics(void **state)
+{
+    static const struct {
+        belfry_escaping escaping;
+        const char *expected;
+    } cases[] = {
+        {BELFRY_ESCAPING_UNDERSCORES, "# TYPE a:b gauge\na:b{c_d=\"1\"} 0\n"},
+        {BELFRY_ESCAPING_ALLOW_UTF8, "# TYPE a:b gauge\na:b{\"c:d\"=\"1\"} 0\n"},
+        {BELFRY_ESCAPING_DOTS, "# TYPE a:b gauge\na:b{c__d=\"1\"} 0\n"},
+        {BELFRY_ESCAPING_VALUES, "# TYPE a:b gauge\na:b{U__c_3a_d=\"1\"} 0\n"},
+    };
+    static const char *const names[] = {"c:d"}, *const values[] = {"1"};
+    belfry_registry *r = belfry_registry_new();
+    belfry_gauge_family *f;
+    (void)state;
+    assert_int_equal(belfry_gauge_family_new(&f, r, "a:b", NULL, names, 1), BELFRY_OK);
+    assert_non_null(belfry_gauge_family_with(f, values));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_written(r, &(belfry_exposition){.escaping = cases[i].escaping}, cases[i].expected);
+    belfry_registry_free(r);
+}
+
 static void collect_parts(void *arg, belfry_emitter *e)
 {
     (void)arg;
@@ -752,6 +775,7 @@ int main(void)
         cmocka_unit_test(dots_and_values_escape_names),
         cmocka_unit_test(utf8_names_are_quoted_or_escaped),
         cmocka_unit_test(children_stay_sorted_while_they_come_and_go),
+        cmocka_unit_test(colons_are_for_metrics),
         cmocka_unit_test(names_filter_whole_families),
         cmocka_unit_test(samples_of_collectors_are_checked),
         cmocka_unit_test(wrong_options_are_an_error),
