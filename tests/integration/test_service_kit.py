@@ -192,7 +192,7 @@ def test_a_port_that_is_taken_is_fatal_also_for_metrics():
 # ---- 1.1: the end ----
 
 def test_sigterm_lets_work_end_and_a_second_one_does_not():
-    with folder() as cwd, Kit(cwd, KIT_SLOW_MS="1500", SHUTDOWN_GRACE_SECONDS="20") as kit:
+    with folder() as cwd, Kit(cwd, KIT_SLOW_MS="60000", SHUTDOWN_GRACE_SECONDS="60") as kit:
         answers = []
         kept = socket.create_connection(("127.0.0.1", kit.port))
         kept.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -206,7 +206,8 @@ def test_sigterm_lets_work_end_and_a_second_one_does_not():
         assert kept.recv(4096).startswith(b"HTTP/1.1 503"), "ready while stopping"
         kept.close()
         wait_for(lambda: refused(kit.port), "no new connections")
-        t.join(20)
+        open(os.path.join(cwd, "data", "release"), "w").close()
+        t.join(30)
         assert answers and answers[0][0] == 200 and answers[0][2] == b'{"success":false}\n', answers
         assert kit.proc.wait(20) == 0
         names = [e["event"] for e in kit.events()]
@@ -481,9 +482,13 @@ def test_each_request_has_one_line_of_twelve_keys():
 
 def test_lines_of_a_handler_carry_its_request_and_levels_and_logfmt_work():
     with folder() as cwd, Kit(cwd, KIT_SLOW_MS="10") as kit:
-        rid = kit.ask("GET", "/slow")[1]["x-request-id"]
-        wait_for(lambda: kit.events("http_request"), "its line")
-        assert [e["request_id"] for e in kit.events("slow_done")] == [rid]
+        trace = "0af7651916cd43dd8448eb211c80319c"
+        for headers in ([], [("traceparent", "00-%s-b7ad6b7169203331-01" % trace)]):
+            rid = kit.ask("GET", "/slow", headers=headers)[1]["x-request-id"]
+            wait_for(lambda: kit.events("http_request")[-1:] and last_request(kit)["request_id"] == rid, "its line")
+            line = kit.events("slow_done")[-1]
+            assert line["request_id"] == rid and line.get("trace_id") == (trace if headers else None), line
+            assert list(last_request(kit)) == HTTP_KEYS
     with folder() as cwd:
         env = clean_env({"KIT_BIND": "127.0.0.1:0", "KIT_DATA_DIR": cwd, "LOG_FORMAT": "text", "LOG_LEVEL": "INFO"})
         p = subprocess.Popen([KIT], env=env, stdout=subprocess.PIPE, text=True)
@@ -492,12 +497,19 @@ def test_lines_of_a_handler_carry_its_request_and_levels_and_logfmt_work():
         p.communicate(timeout=20)
         assert re.match(r"^ts=\S+ level=info event=service_started request_id=\S* service=kit-echo ", line), line
     with folder() as cwd:
-        env = clean_env({"KIT_BIND": "127.0.0.1:0", "KIT_DATA_DIR": cwd, "LOG_LEVEL": "CRITICAL"})
-        p = subprocess.Popen([KIT], env=env, stdout=subprocess.PIPE, text=True)
-        time.sleep(0.3)
-        p.terminate()
-        out, _ = p.communicate(timeout=20)
-        assert out == "" and p.returncode == 0, out
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:  # as systemd sees it
+            manager.bind(os.path.join(cwd, "notify"))
+            manager.settimeout(20)
+            env = clean_env({"KIT_BIND": "127.0.0.1:0", "KIT_DATA_DIR": cwd, "LOG_LEVEL": "CRITICAL",
+                             "NOTIFY_SOCKET": os.path.join(cwd, "notify")})
+            p = subprocess.Popen([KIT], env=env, stdout=subprocess.PIPE, text=True)
+            assert manager.recv(100) == b"READY=1"
+            p.send_signal(signal.SIGHUP)
+            assert manager.recv(100).startswith(b"RELOADING=1\n") and manager.recv(100) == b"READY=1"
+            p.terminate()
+            assert manager.recv(100) == b"STOPPING=1"
+            out, _ = p.communicate(timeout=20)
+            assert out == "" and p.returncode == 0, out
 
 
 def test_a_full_pipe_holds_up_nobody_and_is_counted():
@@ -653,7 +665,12 @@ def test_fetching_is_guarded():
         status, headers, body = kit.ask("GET", "/fetch?url=%s/x" % at)
         assert status == 200 and json.loads(body) == {"status": 200, "redirects": 0, "body": "secret of this machine"}
         seen = target.requests[-1][1]
+        assert "traceparent" not in {k.lower() for k in seen}
         assert seen["X-Request-Id"] == headers["x-request-id"] and seen["User-Agent"].startswith("belfry-kit-echo/"), seen
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        kit.ask("GET", "/fetch?url=%s/x" % at, headers=[("traceparent", trace)])
+        seen = {k.lower(): v for k, v in target.requests[-1][1].items()}
+        assert seen["traceparent"] == trace, seen
         status, _, body = kit.ask("GET", "/fetch?url=%s/to/%s/y" % (at, at))
         assert json.loads(body)["redirects"] == 1, body
         status, _, body = kit.ask("GET", "/fetch?url=%s/to/http://169.254.169.254/" % at)
