@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "net/outgoing_trust.h"
 #include "net/outgoing_url.h"
 
 #include <belfry/request.h>
@@ -25,7 +26,8 @@ struct hop {
     CURL *easy;
     size_t header_bytes; /* of all heads of this hop */
     bool is_followed;    /* its body is nobody's */
-    bool is_blocked, is_too_large, is_stopped;
+    bool is_blocked, is_too_large, is_stopped, is_distrusted;
+    struct error distrust;
     enum address_class class; /* when it is blocked */
 };
 
@@ -59,15 +61,28 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
-/* Connected, nothing sent yet. */
+/* libcurl believes whoever it is when policy->trust does the verification. */
+static bool peer_is_trusted(struct hop *hop)
+{
+    struct curl_tlssessioninfo *tls = NULL;
+    if (!hop->url.is_https || hop->policy->trust == NULL)
+        return true;
+    hop->is_distrusted =
+        curl_easy_getinfo(hop->easy, CURLINFO_TLS_SSL_PTR, &tls) != CURLE_OK || tls == NULL ||
+        tls->backend != CURLSSLBACKEND_GNUTLS || tls->internals == NULL ||
+        !outgoing_trust_verify(hop->policy->trust, tls->internals, hop->url.host, &hop->distrust);
+    return !hop->is_distrusted;
+}
+
+/* Connected, TLS begun, nothing sent yet. */
 static int before_request(void *arg, char *peer, char *local, int peer_port, int local_port)
 {
-    const struct hop *hop = arg;
+    struct hop *hop = arg;
     (void)peer;
     (void)local;
     (void)peer_port;
     (void)local_port;
-    return hop->is_blocked ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+    return hop->is_blocked || !peer_is_trusted(hop) ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static int on_progress(void *arg, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
@@ -152,10 +167,20 @@ static bool set_method(struct hop *hop)
     return method == NULL || curl_easy_setopt(hop->easy, CURLOPT_CUSTOMREQUEST, method) == CURLE_OK;
 }
 
+/* With a list of our own libcurl reads none, and leaves the judgement to peer_is_trusted(). */
+static bool set_trust(struct hop *hop)
+{
+    CURL *easy = hop->easy;
+    return hop->policy->trust == NULL ||
+           (curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK);
+}
+
 static bool set_options(struct hop *hop, struct curl_slist *headers, int64_t left_ms)
 {
     CURL *easy = hop->easy;
-    const struct outgoing_policy *policy = hop->policy;
     int64_t connect_ms = left_ms < OUTGOING_CONNECT_MS ? left_ms : OUTGOING_CONNECT_MS;
     curl_easy_reset(easy);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -181,9 +206,7 @@ static bool set_options(struct hop *hop, struct curl_slist *headers, int64_t lef
            curl_easy_setopt(easy, CURLOPT_NOPROXY, "") == CURLE_OK &&
            (hop->request->user_agent == NULL ||
             curl_easy_setopt(easy, CURLOPT_USERAGENT, hop->request->user_agent) == CURLE_OK) &&
-           (policy->ca_file == NULL ||
-            curl_easy_setopt(easy, CURLOPT_CAINFO, policy->ca_file) == CURLE_OK) &&
-           set_method(hop);
+           set_trust(hop) && set_method(hop);
 }
 
 static enum outgoing_failure blocked(const struct hop *hop, struct error *err)
@@ -222,6 +245,10 @@ static enum outgoing_failure verdict(struct hop *hop, CURLcode code, const char 
     const char *host = hop->url.host;
     if (hop->is_blocked)
         return blocked(hop, err);
+    if (hop->is_distrusted) {
+        *err = hop->distrust;
+        return OUTGOING_TLS;
+    }
     if (hop->is_too_large) {
         (void)error_set(err, ERROR_TOO_LARGE, "the answer of %s has more than %llu bytes of %s",
                         host,

@@ -32,11 +32,14 @@ enum {
     OUTGOING_CONNECT_MS = 5000
 };
 
+struct outgoing_trust; /* outgoing_trust.h */
+
 struct outgoing_policy {
     unsigned allowed; /* bits 1u << enum address_class; ADDRESS_PUBLIC needs none */
     /* Borrowed; NULL or "" = none. As in HTTP_PROXY, HTTPS_PROXY, NO_PROXY. */
     const char *http_proxy, *https_proxy, *no_proxy;
-    const char *ca_file; /* PEM, instead of the system's; NULL = the system's */
+    /* Whose certificates are believed; borrowed. NULL = the system's, read for each connection (48 ms). */
+    const struct outgoing_trust *trust;
 };
 
 enum outgoing_failure {

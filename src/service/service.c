@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/service_notify.h"
+#include "net/outgoing_trust.h"
 #include "service/service_private.h"
 
 #include <belfry/collectors.h>
@@ -448,6 +449,7 @@ int service_main(const struct service_definition *definition, int argc, char **a
     s->settings = &settings;
     int status = start(s, argc, argv);
     http_tls_unref(s->tls);
+    outgoing_trust_free(s->trust);
     settings_deinit(&settings);
     mutex_deinit(&s->mutex);
     cond_deinit(&s->changed);
@@ -487,12 +489,27 @@ const struct service_config *service_config_of(const struct service *s)
     return &s->config;
 }
 
-struct outgoing_policy service_outgoing_policy(const struct service *s)
+/* Read when the first one asks: a service without requests of its own does without these 4 MB. */
+static const struct outgoing_trust *system_trust(struct service *s)
+{
+    struct error err = {0};
+    mutex_lock(&s->mutex);
+    bool ok = s->trust || outgoing_trust_new(&s->trust, NULL, &err);
+    const struct outgoing_trust *trust = s->trust;
+    mutex_unlock(&s->mutex);
+    if (!ok)
+        belfry_log_warn(s->log, "no_authorities", BELFRY_STR("detail", err.message),
+                        BELFRY_STR("hint", "install ca-certificates"));
+    return trust;
+}
+
+struct outgoing_policy service_outgoing_policy(struct service *s)
 {
     const struct service_common *c = &s->common;
     return (struct outgoing_policy){.http_proxy = secret_reveal(&c->http_proxy).ptr,
                                     .https_proxy = secret_reveal(&c->https_proxy).ptr,
-                                    .no_proxy = c->no_proxy};
+                                    .no_proxy = c->no_proxy,
+                                    .trust = system_trust(s)};
 }
 
 int64_t service_grace_ms(const struct service *s)

@@ -142,8 +142,9 @@ belfry_health *service_health(const struct service *s);
 /* The check "worker": a task that does nothing ran on the pool within a second. In open() only. The pool lives until close(). */
 MUST_USE bool service_add_worker_check(struct service *s, struct pool *pool, struct error *err);
 const struct service_config *service_config_of(const struct service *s);
-/* Nothing is allowed but public addresses; the environment's proxies. The service adds classes to a copy. */
-struct outgoing_policy service_outgoing_policy(const struct service *s);
+/* Nothing is allowed but public addresses; the environment's proxies; the system's authorities, read once. Valid until
+ * the service is closed; it adds classes to its copy. */
+struct outgoing_policy service_outgoing_policy(struct service *s);
 /* SHUTDOWN_GRACE_SECONDS */
 int64_t service_grace_ms(const struct service *s);
 /* "belfry-imgforge/1.0": Server header, and what outgoing requests may be called by. */

@@ -71,6 +71,22 @@ static const char *write_error(const struct service_error *error, struct buffer 
     return "application/json";
 }
 
+/* What the HTTP server says in words of its own is said shorter. */
+static const char *message_of(int status, const char *text)
+{
+    static const char BAD[] = "400 Bad Request: ";
+    switch (status) {
+    case 404:
+        return "not found";
+    case 405:
+        return "method not allowed";
+    case 505:
+        return "HTTP version not supported";
+    default:
+        return strncmp(text, BAD, sizeof BAD - 1) == 0 ? text + sizeof BAD - 1 : text;
+    }
+}
+
 /* http_server_options.error_body: whoever found the error, service_fail() or the HTTP server. */
 static const char *on_error(struct http_request *rq, int status, struct view text,
                             struct buffer *out)
@@ -79,7 +95,7 @@ static const char *on_error(struct http_request *rq, int status, struct view tex
     struct service_context *c = service_context_of(rq);
     if (c->error_code == NULL) {
         c->error_code = code_of(s, status);
-        c->user_message = arena_copy(http_request_arena(rq), text).ptr;
+        c->user_message = message_of(status, arena_copy(http_request_arena(rq), text).ptr);
         c->developer_message = "";
     }
     struct service_error error = {.status = status,

@@ -61,6 +61,7 @@ struct service {
     bool wants_stop, wants_reload, stopping, ended;
     int signal; /* that stopped it; 0 = it did itself */
     struct http_tls *tls;
+    struct outgoing_trust *trust; /* NULL until it is needed; constant then */
 };
 
 /* What the kit knows of one request: http_request_context(). */

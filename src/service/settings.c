@@ -464,7 +464,7 @@ static bool load_row(struct settings *s, const struct setting *row, char *field,
 
 bool settings_load(struct settings *s, struct setting_problem *problem)
 {
-    for (size_t g = 0; g < s->group_count; g++)
+    for (size_t g = s->group_count; g-- > 0;) /* the last first: how to complain is among them */
         for (size_t i = 0; i < s->groups[g].count; i++) {
             const struct setting *row = &s->groups[g].items[i];
             if (!load_row(s, row, (char *)s->groups[g].values + row->offset, problem))

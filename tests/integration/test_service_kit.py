@@ -138,6 +138,8 @@ def test_a_malformed_value_ends_with_2_and_one_line_that_names_it():
                 if variable != "TLS_CERT_FILE":
                     assert (e["variable"], e["value"]) == (variable, value), e
                 assert "hunter2" not in out
+        code, out, _ = config(cwd, {"KIT_WORKERS": "x", "LOG_FORMAT": "text"})
+        assert code == 2 and re.match(r"^ts=\S+ level=error event=config_error request_id=\S* variable=KIT_WORKERS value=x ", out), out
         code, out, _ = config(cwd, {}, ("--env-file", "/nonexistent"))
         assert code == 2 and json.loads(out)["event"] == "config_error", out
         code, out, err = config(cwd, {}, ("--wrong",))
@@ -283,7 +285,7 @@ def exchanges():
          [b"X-Request-Id: ", b"X-Content-Type-Options: nosniff", b"Server: belfry-kit-echo/"]),
         ("and every error", b"GET /nothing HTTP/1.1\r\n" + H + b"\r\n", 404,
          [b"X-Request-Id: ", b"X-Content-Type-Options: nosniff", b"Server: belfry-kit-echo/",
-          b'{"error":"not_found","message":"404 page not found","request_id":"']),
+          b'{"error":"not_found","message":"not found","request_id":"']),
         ("HEAD of a GET", b"HEAD /big?bytes=2000 HTTP/1.1\r\n" + H + b"\r\n", 200, [b"Content-Length: 2000\r\n"]),
         ("HTTP/1.0", b"GET /health HTTP/1.0\r\n\r\n", 200, [b"healthy"]),
         ("unknown method", b"BREW /echo HTTP/1.1\r\n" + H + b"\r\n", 501, [b'"not_implemented"']),
@@ -704,6 +706,46 @@ def test_tls_is_spoken_and_a_new_certificate_read_at_sighup():
             wait_for(lambda: kit.events("reload_failed"), "the complaint")
             assert run(curl, "-sS", "--cacert", cert, url)[0] == 0
             assert kit.stop() == 0
+
+
+def test_other_servers_are_believed_by_their_certificates_only():
+    openssl = need("openssl")
+
+    def make(name, san, last="20990101000000Z"):
+        files = {"index": "", "serial": "01\n", "conf": "[ca]\ndefault_ca=d\n[d]\ndatabase=%s.index\nnew_certs_dir=.\n"
+                 "serial=%s.serial\npolicy=p\ndefault_md=sha256\nx509_extensions=e\n[p]\ncommonName=supplied\n"
+                 "[e]\nsubjectAltName=%s\n" % (name, name, san)}
+        for kind, content in files.items():
+            with open(os.path.join(cwd, name + "." + kind), "w") as f:
+                f.write(content)
+        for words in (("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=" + name,
+                       "-keyout", name + ".key", "-out", name + ".csr"),
+                      ("ca", "-batch", "-notext", "-selfsign", "-config", name + ".conf", "-keyfile", name + ".key", "-in",
+                       name + ".csr", "-out", name + ".pem", "-startdate", "20200101000000Z", "-enddate", last)):
+            code, _, err = run(openssl, *words, cwd=cwd)
+            assert code == 0, err
+        return os.path.join(cwd, name + ".pem"), os.path.join(cwd, name + ".key")
+    with folder() as cwd:
+        good, other = make("good", "IP:127.0.0.1,DNS:localhost"), make("other", "IP:127.0.0.2,DNS:other.example")
+        old = make("old", "IP:127.0.0.1", "20200102000000Z")
+        rows = [  # served with, believed, host, the answer's error (None = it is read)
+            (good, good, "127.0.0.1", None), (good, good, "localhost", None), (good, good, "2130706433", None),
+            (good, None, "127.0.0.1", "tls"),
+            (good, other, "127.0.0.1", "tls"), (other, other, "127.0.0.1", "tls"), (old, old, "127.0.0.1", "tls"),
+        ]
+        for served, believed, host, error in rows:
+            env = {"KIT_CA_FILE": believed[0]} if believed else {}
+            with Kit(cwd, TLS_CERT_FILE=served[0], TLS_KEY_FILE=served[1]) as far, \
+                    Kit(cwd, KIT_ALLOW_LOOPBACK="1", **env) as kit:
+                status, _, body = kit.ask("GET", "/fetch?url=https://%s:%d/rest/x" % (host, far.port))
+                answer = json.loads(body)
+                assert answer.get("error") == error and (status == 200) == (error is None), (host, answer)
+                assert far.stop() == 0 and len(far.events("http_request")) == (error is None), "a request was sent before the certificate was judged"
+        with open(os.path.join(cwd, "empty.pem"), "w") as f:
+            f.write("nothing")
+        for bad in ("empty.pem", "missing.pem"):
+            code, out, _ = config(cwd, {"KIT_BIND": "127.0.0.1:0", "KIT_CA_FILE": os.path.join(cwd, bad)})
+            assert code == 1 and bad in json.loads(out.splitlines()[0])["detail"], out
 
 
 def test_hostile_clients_disturb_nobody():

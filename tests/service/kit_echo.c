@@ -5,6 +5,7 @@
 #include "base/json_write.h"
 #include "base/thread.h"
 #include "net/multipart.h"
+#include "net/outgoing_trust.h"
 #include "service/json_read.h"
 #include "service/service.h"
 
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 struct echo_settings {
-    const char *bind, *metrics_bind, *data_dir;
+    const char *bind, *metrics_bind, *data_dir, *ca_file;
     struct secret token;
     int64_t slow_ms, upload_bytes_max, workers;
     bool allow_loopback, strict, once;
@@ -44,6 +45,8 @@ static const struct setting SETTINGS[] = {
      .max = 64, .help = "threads"},
     {"KIT_ALLOW_LOOPBACK", SETTING_BOOL, offsetof(struct echo_settings, allow_loopback),
      .help = "may /fetch read this machine"},
+    {"KIT_CA_FILE", SETTING_TEXT, offsetof(struct echo_settings, ca_file),
+     .help = "authorities that /fetch believes, instead of the system's"},
     {"KIT_STRICT", SETTING_BOOL, offsetof(struct echo_settings, strict), "true",
      .help = "wants KIT_MODE=plain"},
     {"KIT_ONCE", SETTING_BOOL, offsetof(struct echo_settings, once), .help = "end at once"},
@@ -59,6 +62,7 @@ struct echo {
     struct service *service;
     struct pool *pool;
     struct outgoing_policy policy;
+    struct outgoing_trust *trust;
     belfry_counter_family *requests;
     belfry_histogram *seconds;
 
@@ -381,6 +385,10 @@ static bool open_echo(struct service *s, void **state, struct error *err)
     mutex_init(&e->mutex);
     cond_init(&e->changed);
     e->policy = service_outgoing_policy(s);
+    if (values.ca_file && !outgoing_trust_new(&e->trust, values.ca_file, err))
+        return false;
+    if (e->trust)
+        e->policy.trust = e->trust;
     if (values.allow_loopback)
         e->policy.allowed |= 1u << ADDRESS_LOOPBACK;
     belfry_status status =
@@ -426,6 +434,7 @@ static void close_echo(void *arg)
     if (e == NULL)
         return;
     pool_stop(e->pool);
+    outgoing_trust_free(e->trust);
     cond_deinit(&e->changed);
     mutex_deinit(&e->mutex);
     mem_free(MEM_OTHER, e);
