@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* instrument_peers.c: the same updates and expositions by libbelfry and by a keyed client (keyed_client.h). Prints
- * CLIENT WHAT FIGURE a line: nanoseconds of CPU per update, of one thread and of eight, and series per second.
+ * CLIENT WHAT FIGURE a line: nanoseconds of CPU per update, of one thread and of eight, waits per million updates, and series per second.
  * bench/instrument_peers.py shows them beside clients of other languages. */
 #include "keyed_client.h"
 
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 enum { CHILDREN = 16, THREADS = 8, SERIES = 100000, ROUNDS = 5 };
@@ -24,8 +25,8 @@ static belfry_histogram_family *histograms;
 static belfry_counter *child;
 static struct keyed_metric *keyed_counters, *keyed_histograms;
 
-/* Of CPU time of all threads, which other programs on the machine disturb least. It leaves out the time that threads wait for
- * each other, which the keyed client has and libbelfry has not. */
+/* Seconds of CPU time of all threads, which other programs on the machine disturb least. It leaves out the time in which
+ * threads wait for each other: how often they do is counted. */
 static double now_s(void)
 {
     struct timespec t;
@@ -100,14 +101,24 @@ static double seconds(struct work *w, int threads)
     return best;
 }
 
+/* How often a thread went to sleep, since it had to wait. */
+static double waits(void)
+{
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (double)used.ru_nvcsw;
+}
+
 static void measure(const char *client, const char *what, void (*update)(unsigned i),
                     unsigned count)
 {
     struct work w = {update, count};
     printf("%s %s_ns %.1f\n", client, what, seconds(&w, 1) / count * 1e9);
     w.count = count / THREADS;
-    printf("%s %s_8_threads_ns %.1f\n", client, what,
-           seconds(&w, THREADS) / w.count / THREADS * 1e9);
+    double updates = (double)w.count * THREADS, before = waits();
+    printf("%s %s_8_threads_ns %.1f\n", client, what, seconds(&w, THREADS) / updates * 1e9);
+    printf("%s %s_8_threads_waits %.0f\n", client, what,
+           (waits() - before) / ROUNDS / updates * 1e6);
 }
 
 static bool swallow(void *arg, const char *bytes, size_t len)

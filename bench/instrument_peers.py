@@ -7,6 +7,7 @@
 
 Debian: apt-get install python3-prometheus-client; npm: npm install prom-client, and NODE_PATH=.../node_modules."""
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ ROWS = [("counter_kept_ns", "counter, child kept: ns", "%.1f"), ("counter_labels
         ("histogram_labels_ns", "histogram by labels, 11 buckets: ns", "%.0f"),
         ("counter_kept_8_threads_ns", "counter, child kept, 8 threads: ns", "%.1f"),
         ("counter_labels_8_threads_ns", "counter by labels, 8 threads: ns", "%.0f"),
+        ("counter_labels_8_threads_waits", "the same: times a thread waited, per million", "%.0f"),
         ("histogram_labels_8_threads_ns", "histogram by labels, 8 threads: ns", "%.0f"),
         ("exposition_series_per_s", "exposition of 100,000 series: million series/s", "%.2f")]
 CHILDREN, THREADS, SERIES, ROUNDS = 16, 8, 100000, 3
@@ -66,7 +68,10 @@ def measure_python():
 
     for what, work, count in (("counter_kept", kept, 200000), ("counter_labels", by_labels, 100000), ("histogram_labels", observe, 50000)):
         print("prometheus_client %s_ns %.1f" % (what, best(lambda: work(count)) / count * 1e9))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
         print("prometheus_client %s_8_threads_ns %.1f" % (what, best(lambda: in_threads(work, count)) / count * 1e9))
+        waits = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before
+        print("prometheus_client %s_8_threads_waits %.0f" % (what, waits / ROUNDS / count * 1e6))
     registry = p.CollectorRegistry()
     for f in range(20):
         users = p.Counter("users_%d" % f, "Users.", ["user", "zone"], registry=registry)
