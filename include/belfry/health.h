@@ -54,11 +54,11 @@ typedef struct belfry_health_check {
     /* Is it well? If not, a sentence in `reason` (empty on entry; cut to fit). On the check's own thread. */
     bool (*run)(void *arg, char reason[BELFRY_HEALTH_REASON_BYTES]);
     void *arg;
-    void (*release)(
-        void *
-            arg); /* once, when run will not be called again, also when adding failed; may be NULL */
-    uint32_t interval_ms; /* between two runs, so how old an answer may be; 0 = 5000 */
-    uint32_t timeout_ms;  /* a run that takes longer counts as failed; 0 = 1000 */
+    /* Once, when run will not be called again, also when adding failed. May be NULL. */
+    void (*release)(void *arg);
+    /* Between two runs; 0 = 5000. An answer older than this and the timeout is not used. */
+    uint32_t interval_ms;
+    uint32_t timeout_ms; /* a run that takes longer counts as failed; 0 = 1000 */
 } belfry_health_check;
 
 /* Adds a check and starts it. BELFRY_ERROR_NAME, BELFRY_ERROR_EXISTS, BELFRY_ERROR_LIMIT, BELFRY_ERROR_MEMORY,

@@ -4,6 +4,7 @@
  *   waiting --interval over--> running --answers--> waiting        read: what the last run said
  *                              running --timeout--> hanging        read: "did not answer in N ms"
  *                              hanging --answers--> waiting        read: the same, until the next run
+ *   waiting --no run within interval and timeout--> old              read: "ran last N ms ago"
  *
  * The thread has a reference, so a check that hangs outlives the health it was part of. Who sees first that the answer
  * changed writes the log line: the thread, or, of one that hangs, a reader. */
@@ -44,14 +45,19 @@ struct check {
 /* False while it is not known: the first run goes on. */
 static bool read_locked(const struct check *c, struct check_room *room, belfry_health_result *out)
 {
-    bool hangs = c->is_running && belfry__mono_ms() - c->started_ms > c->timeout_ms;
+    int64_t age_ms = belfry__mono_ms() - c->started_ms;
+    bool hangs = c->is_running && age_ms > c->timeout_ms;
+    bool is_old = c->has_run && !c->is_running &&
+                  age_ms > (int64_t)c->interval_ms + c->timeout_ms; /* the process was stopped */
     *out = (belfry_health_result){.name = c->name,
-                                  .up = c->up && c->has_run && !hangs,
+                                  .up = c->up && c->has_run && !hangs && !is_old,
                                   .reason = room->reason,
                                   .duration_seconds = c->duration_seconds,
                                   .last_run_seconds = c->last_run_seconds};
     if (hangs)
         snprintf(room->reason, sizeof room->reason, "did not answer in %u ms", c->timeout_ms);
+    else if (is_old)
+        snprintf(room->reason, sizeof room->reason, "ran last %lld ms ago", (long long)age_ms);
     else if (!c->has_run)
         snprintf(room->reason, sizeof room->reason, "has not run yet");
     else

@@ -23,6 +23,19 @@
 
 enum { PATIENCE_MS = 60000, STEP_MS = 2 };
 
+static _Atomic long later_seconds; /* on the monotonic clock */
+
+int __real_clock_gettime(clockid_t id, struct timespec *t);
+int __wrap_clock_gettime(clockid_t id, struct timespec *t);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *t)
+{
+    int result = __real_clock_gettime(id, t);
+    if (id == CLOCK_MONOTONIC)
+        t->tv_sec += later_seconds;
+    return result;
+}
+
 /* A check that a test leads: it answers, fails, or hangs until it is let go. */
 struct led {
     pthread_mutex_t mutex;
@@ -296,6 +309,24 @@ static void a_check_counts_as_failed_until_it_ran(void **state)
     led_set(&l, true, false, NULL);
     wait_ready(h, true);
     assert_true(result_of(h, "slow").last_run_seconds > 1e9);
+    belfry_health_free(h);
+}
+
+/* A process that was stopped for an hour does not answer with what it found before. */
+static void an_old_answer_is_not_used(void **state)
+{
+    belfry_health *h = health_new(NULL);
+    struct led l;
+    led_init(&l, true);
+    add(h, "db", &l, 60000, 30000);
+    wait_ready(h, true);
+    later_seconds = 30;
+    assert_true(result_of(h, "db").up);
+    later_seconds = 3600;
+    struct found f = result_of(h, "db");
+    later_seconds = 0;
+    assert_false(f.up);
+    assert_memory_equal(f.reason, "ran last 36", 11);
     belfry_health_free(h);
 }
 
@@ -762,6 +793,7 @@ int main(void)
         cmocka_unit_test(answers_have_exactly_their_keys),
         cmocka_unit_test(a_hanging_check_fails_alone),
         cmocka_unit_test(a_check_counts_as_failed_until_it_ran),
+        cmocka_unit_test(an_old_answer_is_not_used),
         cmocka_unit_test(checks_need_a_name_of_their_own),
         cmocka_unit_test(checks_are_shown_as_gauges),
         cmocka_unit_test(changes_are_logged_once),
