@@ -829,6 +829,102 @@ static void log_is_closed_by_children_that_do_not_write(void **state)
     close(fd);
 }
 
+/* --- everything at once --- */
+
+struct stress {
+    belfry_log *log;
+    char path[64];
+    _Atomic bool over;
+};
+
+enum { STRESS_WRITERS = 4, STRESS_LINES = 3000, MOVES = 20 };
+
+static void *write_in_own_scope(void *arg)
+{
+    struct stress *s = arg;
+    belfry_scope scope;
+    const belfry_field field = BELFRY_STR("secret_of_scope", "hidden");
+    for (int i = 0; i < STRESS_LINES; i++) {
+        belfry_scope_enter(&scope, "id", &field, 1);
+        belfry_log_info(s->log, "line", BELFRY_INT("i", i), BELFRY_STR("url", "http://a:b@c/?d"));
+        belfry_scope_leave(&scope);
+    }
+    return NULL;
+}
+
+/* Sets levels that let the lines pass, asks for what can be asked. */
+static void *disturb(void *arg)
+{
+    struct stress *s = arg;
+    for (unsigned i = 0; !s->over; i++) {
+        belfry_log_set_level(s->log, i % 2 ? BELFRY_LOG_DEBUG : BELFRY_LOG_INFO);
+        (void)belfry_log_dropped(s->log);
+        if (i % 64 == 0)
+            (void)belfry_log_flush(s->log);
+    }
+    return NULL;
+}
+
+/* Adds up what a file says and removes it. */
+static uint64_t told_in(const char *path)
+{
+    char *text = file_text(path), *rest = NULL;
+    uint64_t told = 0;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        json_t *j = json_loads(line, 0, NULL);
+        assert_non_null(j);
+        assert_string_equal(json_string_value(json_object_get(j, "event")), "line");
+        const json_t *repeated = json_object_get(j, "repeated");
+        told += repeated ? (uint64_t)json_integer_value(repeated) : 1;
+        json_decref(j);
+    }
+    free(text);
+    unlink(path);
+    return told;
+}
+
+/* Writers, a file that moves again and again, levels, flushes and a limit on repeats: every line is in a file, told of as a
+ * repeat, or counted as dropped. */
+static void log_loses_no_line_silently_whatever_happens(void **state)
+{
+    char dir[] = "/tmp/belfry-log-XXXXXX", moved[80];
+    struct stress s = {.over = false};
+    assert_non_null(mkdtemp(dir));
+    snprintf(s.path, sizeof s.path, "%s/log", dir);
+    belfry_log_options options = {.path = s.path,
+                                  .with_request_id = true,
+                                  .repeat_max = 500,
+                                  .repeat_interval_ms = 5,
+                                  .queue_bytes_max = 65536};
+    s.log = belfry_log_open(&options);
+    assert_non_null(s.log);
+    pthread_t writers[STRESS_WRITERS], other;
+    for (int i = 0; i < STRESS_WRITERS; i++)
+        assert_int_equal(pthread_create(&writers[i], NULL, write_in_own_scope, &s), 0);
+    assert_int_equal(pthread_create(&other, NULL, disturb, &s), 0);
+    for (int i = 0; i < MOVES; i++) {
+        snprintf(moved, sizeof moved, "%s/log.%d", dir, i);
+        assert_int_equal(rename(s.path, moved), 0);
+        belfry_log_reopen(s.log);
+        while (access(s.path, F_OK) != 0)
+            belfry_log_reopen(s.log);
+    }
+    for (int i = 0; i < STRESS_WRITERS; i++)
+        pthread_join(writers[i], NULL);
+    s.over = true;
+    pthread_join(other, NULL);
+    assert_true(belfry_log_flush(s.log));
+    uint64_t told = belfry_log_dropped(s.log);
+    belfry_log_close(s.log);
+    for (int i = 0; i < MOVES; i++) {
+        snprintf(moved, sizeof moved, "%s/log.%d", dir, i);
+        told += told_in(moved);
+    }
+    told += told_in(s.path);
+    assert_int_equal(told, STRESS_WRITERS * STRESS_LINES);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -855,6 +951,7 @@ int main(void)
         cmocka_unit_test(log_lines_after_a_torn_one_are_whole),
         cmocka_unit_test(log_works_in_children),
         cmocka_unit_test(log_is_closed_by_children_that_do_not_write),
+        cmocka_unit_test(log_loses_no_line_silently_whatever_happens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
