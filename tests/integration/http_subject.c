@@ -47,6 +47,7 @@ static void make_metrics(unsigned series)
     static const double bounds[] = {0.1, 1, 10};
     const belfry_histogram_options native = {.native_factor = 1.1};
     const belfry_label labels[] = {{"version", "1.2"}};
+    const belfry_label trace = {"trace_id", "0af7651916cd43dd8448eb211c80319c"};
     belfry_gauge_family *depth;
     belfry_histogram *seconds, *sizes;
     belfry_summary *wait;
@@ -60,10 +61,10 @@ static void make_metrics(unsigned series)
     must(belfry_summary_new(&wait, NULL, "app_wait_seconds", "Wait.", NULL), "summary", NULL);
     must(belfry_info_new(NULL, "app_build_info", "Build.", labels, 1), "info", NULL);
     must(belfry_process_collector_new(NULL, NULL), "process", NULL);
-    belfry_counter_add(rows, 41);
+    must(belfry_counter_add_exemplar(rows, 41, &trace, 1), "exemplar", NULL);
     belfry_gauge_set(belfry_gauge_family_with(depth, odd), -2.5);
     for (int i = 0; i < 100; i++) {
-        belfry_histogram_observe(seconds, i / 10.0);
+        must(belfry_histogram_observe_exemplar(seconds, i / 10.0, &trace, 1), "exemplar", NULL);
         belfry_histogram_observe(sizes, 1 + i);
         belfry_summary_observe(wait, i);
     }

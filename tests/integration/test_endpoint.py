@@ -151,7 +151,7 @@ def test_endpoint_compresses_a_large_registry_in_bounded_memory():
         assert sizes["gzip"] < sizes["identity"] / 5 and sizes["zstd"] < sizes["identity"] / 5, sizes
         grown = memory_kib(s.proc.pid) - base
         assert grown < 4096, grown
-        assert s.stats()["scrapes"] == 30
+        wait_for(lambda: s.stats()["scrapes"] == 30, "counted", 30)
 
 
 def test_endpoint_survives_hostile_clients():

@@ -12,7 +12,7 @@ import urllib.request
 from harness import Belfry, Process, folder, free_port, need, wait_for
 from subject import VALUES, Subject
 from test_access import bcrypt, certificate
-from test_differential import Peer
+from test_differential import Peer, ask
 from test_endpoint import value
 
 
@@ -46,7 +46,8 @@ def test_push_replaces_a_group_at_a_gateway():
         assert group["app_depth"]["metrics"][0]["labels"]["path"] == "a\"b\\c\nd/é"
         assert s.tell("count") == "count ok" and s.tell("push") == "push ok"
         assert rows(g.groups()[0][1]) == 42
-        assert s.tell("delete") == "delete ok" and g.groups() == []
+        assert s.tell("delete") == "delete ok"
+        wait_for(lambda: g.groups() == [], "deleted", 30)
         assert s.end() == (0, "")
 
 
@@ -57,7 +58,8 @@ def test_push_names_groups_with_slashes_and_nothing():
                 assert s.tell("push") == "push ok"
                 (labels, _), = g.groups()
                 assert labels == {"job": job, label: text}, labels
-                assert s.tell("delete") == "delete ok" and g.groups() == []
+                assert s.tell("delete") == "delete ok"
+        wait_for(lambda: g.groups() == [], "deleted", 30)
 
 
 def test_push_keeps_others_when_asked_to():
@@ -78,10 +80,10 @@ def test_push_at_an_interval_and_at_exit():
             wait_for(lambda: g.groups(), "pushed by itself", 30)
             assert s.tell("count") == "count ok"
             assert s.end() == (0, "")
-            assert rows(g.groups()[0][1]) == 42
+            assert rows(g.groups()[0][1]) == 42  # the last push is taken before it ends
         with Subject(push=g.url, job="k", at_exit=1) as s:
             assert s.end() == (0, "")
-            assert [labels["job"] for labels, _ in g.groups()] == ["j", "k"]
+            assert sorted(labels["job"] for labels, _ in g.groups()) == ["j", "k"]
 
 
 def test_push_with_tls_and_a_password():
@@ -144,8 +146,13 @@ def push_by_remote_write(server, native, **arguments):
 
 def test_push_by_remote_write_to_prometheus():
     with folder() as d, Peer(need("prometheus"), d, "global: {}\n", ["--web.enable-remote-write-receiver",
-                                                                    "--enable-feature=native-histograms"]) as peer:
+                                                                    "--enable-feature=native-histograms,exemplar-storage"]) as peer:
         push_by_remote_write(peer, True)
+        found = json.loads(ask(peer, "GET", "/api/v1/query_exemplars", {"query": "app_rows_total or app_seconds_bucket",
+                                                                       "start": "0", "end": "9999999999"})[2])["data"]
+        values = {f["seriesLabels"]["__name__"]: [e["labels"], float(e["value"])] for f in found for e in f["exemplars"]}
+        assert values["app_rows_total"] == [{"trace_id": "0af7651916cd43dd8448eb211c80319c"}, 41], found
+        assert len(found) == 4, found  # the counter and the three buckets that have one
 
 
 def test_push_by_remote_write_to_our_server():
