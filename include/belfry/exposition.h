@@ -39,6 +39,7 @@ typedef struct belfry_exposition {
     /* Families to write, all when there are none: a family's name, or that of one of its samples. Borrowed. */
     const char *const *names;
     size_t name_count;
+    uint64_t reserved[2]; /* 0 */
 } belfry_exposition;
 
 /* Sets format and escaping to what an Accept header asks for most (q-values; NULL and "" ask for nothing), as
