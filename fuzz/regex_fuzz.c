@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (utf8_is_valid(text)) {
         char message[256];
         struct re2_program *oracle =
-            re2_program_new(pattern, REGEX_MEMORY_BYTES_MAX, message, sizeof(message));
+            re2_program_new(pattern, true, REGEX_MEMORY_BYTES_MAX, message, sizeof(message));
         if (oracle) /* NULL: "(?<n>", which only regex.c reads */
             ASSERT(re2_program_match(oracle, text) == match);
         re2_program_free(oracle);

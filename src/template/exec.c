@@ -524,7 +524,10 @@ static bool write_value(struct template_call *c, const struct node *n,
                         const struct template_value *v)
 {
     c->at = n;
-    if (v->type && v->type->kind == TEMPLATE_STRING)
+    if (c->t->html) {
+        if (!html_value(c, &c->html, &c->out, v))
+            return fail(c, "%s", c->message);
+    } else if (v->type && v->type->kind == TEMPLATE_STRING)
         buffer_append_view(&c->out, v->text);
     else if (!format_shown(c, &c->out, v))
         return fail(c, "%s", c->message);
@@ -691,7 +694,10 @@ static enum flow walk_node(struct template_call *c, const struct template_value 
     struct template_value v;
     switch (n->kind) {
     case NODE_TEXT:
-        buffer_append_view(&c->out, n->text);
+        if (c->t->html)
+            html_text(&c->html, &c->out, n->text);
+        else
+            buffer_append_view(&c->out, n->text);
         return FLOW_ON;
     case NODE_ACTION:
         if (!eval_pipeline(c, dot, n->control.pipe, &v))
@@ -736,15 +742,18 @@ bool call_template(struct template_call *c, struct view name, const struct templ
 {
     const struct body *body = template_find(c->t, name);
     if (!body)
-        return template_call_error(c, "template \"%.*s\" not defined", VIEW_ARGS(name));
+        return template_call_error(c, "html/template: \"%.*s\" is undefined", VIEW_ARGS(name));
     if (c->depth >= c->limits.depth_max)
         return call_limit(c, "exceeded maximum template depth (%u)", c->limits.depth_max);
     size_t mark = c->out.len;
     const struct body *outer = c->body;
+    const struct html_state place = c->html;
+    c->html = (struct html_state){.place = HTML_TEXT}; /* a page of its own */
     c->depth++;
     bool ok = nest(c) && walk_body(c, body, data);
     c->depth--;
     c->nesting--;
+    c->html = place;
     if (!ok) {
         /* The inner error is told by the outer call. */
         c->body = outer;

@@ -3,6 +3,7 @@
 #ifndef BELFRY_TEMPLATE_EXEC_PRIVATE_H
 #define BELFRY_TEMPLATE_EXEC_PRIVATE_H
 
+#include "template/html.h"
 #include "template/template_private.h"
 
 struct template_call {
@@ -17,6 +18,7 @@ struct template_call {
     struct buffer out; /* the text */
     struct buffer
         scratch; /* a stack of texts that are being made: scratch_begin(), scratch_take() */
+    struct html_state html;                /* where in the page `out` ends */
     const struct body *body;               /* that is executed */
     struct template_value *slots;          /* its variables */
     const struct node *at;                 /* where errors are */

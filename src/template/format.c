@@ -194,7 +194,7 @@ static bool append_string(struct template_call *call, struct buffer *out,
             append_quoted(out, text, s);
             return true;
         }
-        /* fall through */
+        __attribute__((fallthrough));
     case 's':
         append_padded(out, s, truncated(text, s));
         return true;
@@ -309,7 +309,7 @@ static bool append_int(struct template_call *call, struct buffer *out,
             buffer_printf(out, "0x%" PRIx64, (uint64_t)v->integer);
             return true;
         }
-        /* fall through */
+        __attribute__((fallthrough));
     case 'd':
         if (!s->has_width && !s->has_precision && !s->plus && !s->space) {
             char digits[24], *end = digits + sizeof(digits);

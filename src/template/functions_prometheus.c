@@ -476,4 +476,17 @@ static const struct template_function ITEMS[] = {
     {"parseDuration", function_parse_duration, {STRING}, 1, false},
 };
 
+/* tmpl NAME DATA: the template of that name as HTML, where the name is known only when it runs. */
+static bool function_tmpl(struct template_call *call, const struct template_value *args,
+                          size_t count, struct template_value *out)
+{
+    out->type = &TEMPLATE_TYPE_HTML;
+    return call_template(call, args[0].text, &args[1], &out->text);
+}
+
+static const struct template_function CONSOLE_ITEMS[] = {
+    {"tmpl", function_tmpl, {STRING, ANY}, 2, false},
+};
+
+const struct template_functions TEMPLATE_CONSOLE = {CONSOLE_ITEMS, ARRAY_COUNT(CONSOLE_ITEMS)};
 const struct template_functions TEMPLATE_PROMETHEUS = {ITEMS, ARRAY_COUNT(ITEMS)};

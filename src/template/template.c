@@ -90,6 +90,7 @@ bool template_parse(struct template **out, const struct template_options *option
     t->bodies = parsed.bodies;
     t->count = parsed.count;
     t->variable_count = options->variable_count;
+    t->html = options->html;
     *out = t;
     return true;
 }

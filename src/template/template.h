@@ -40,6 +40,8 @@ struct template_functions {
 /* What Prometheus gives to rules and consoles, and Alertmanager to notifications. Both: beside Go's own (and, call,
  * eq, ge, gt, html, index, js, le, len, lt, ne, not, or, print, printf, println, slice, urlquery). */
 extern const struct template_functions TEMPLATE_PROMETHEUS, TEMPLATE_ALERTMANAGER;
+/* tmpl, which consoles have beside Prometheus' functions: for template_options.more. */
+extern const struct template_functions TEMPLATE_CONSOLE;
 
 /* Borrowed while parsing; the function tables, names included, must outlive what was parsed. Zero = Go's functions, text. */
 struct template_options {
@@ -48,6 +50,8 @@ struct template_options {
     const char *const
         *variables; /* "labels" for $labels: declared before the text begins, not in definitions */
     size_t variable_count;
+    bool
+        html; /* what actions print is escaped for the place in the page where it stands (template_parse() alone) */
 };
 
 /* Templates by name: those of files (Alertmanager's `templates`, a console library). */

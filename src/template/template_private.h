@@ -120,6 +120,7 @@ struct template
     struct body **bodies; /* what the text defines */
     size_t count;
     size_t variable_count; /* that a run brings */
+    bool html;             /* escape what is printed */
 };
 
 /* What one text holds. */

@@ -461,7 +461,7 @@ static bool read_part(struct time_reader *r, enum part part, struct view layout,
     case PART_DAY_SPACE:
         if (r->pos < r->text.len && r->text.ptr[r->pos] == ' ')
             r->pos++;
-        /* fall through */
+        __attribute__((fallthrough));
     case PART_DAY:
         return read_number(r, 1, 2, 1, 31, &c->day);
     case PART_DAY_2:

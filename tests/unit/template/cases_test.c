@@ -121,11 +121,14 @@ static const char *sentence(const char *message)
 static bool run_case(struct data *d, struct arena *arena, const char *mode, struct view text,
                      struct view *out, struct error *err)
 {
-    bool rule = strcmp(mode, "rule") == 0;
+    bool rule = strcmp(mode, "rule") == 0 || strcmp(mode, "console") == 0;
+    bool html = strcmp(mode, "mail") == 0 || strcmp(mode, "console") == 0;
     struct template_options options = {.functions =
                                            rule ? &TEMPLATE_PROMETHEUS : &TEMPLATE_ALERTMANAGER,
+                                       .more = rule && html ? &TEMPLATE_CONSOLE : NULL,
                                        .variables = RULE_VARIABLES,
-                                       .variable_count = rule ? RULE_VARIABLE_COUNT : 0};
+                                       .variable_count = rule && !html ? RULE_VARIABLE_COUNT : 0,
+                                       .html = html};
     struct template_run run = {.arena = arena,
                                .data = rule ? rule_data_value(&d->rule) : d->notification,
                                .variables = d->rule.fields,
