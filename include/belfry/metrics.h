@@ -9,7 +9,7 @@
  *
  * - A registry owns what is registered in it; NULL means the process's default registry, which is never
  *   freed. Pointers to metrics are valid until their registry is freed, those of removed children and of
- *   unregistered metrics too: what they count is shown no more.
+ *   unregistered metrics too: what they count is shown no more (belfry_reclaim() frees them before).
  * - Threads: every function may be called from any thread at any time, unless it says otherwise. Updates
  *   take no lock: each thread counts in cells of its own, which it gets at its first update, and more
  *   when it meets another thread at a metric. Reading never makes an update wait.
@@ -108,7 +108,7 @@ BELFRY_API BELFRY_MUST_USE belfry_status belfry_registry_show_created(belfry_reg
 
 /* --- what is registered, by name: as it was given, without the registry's prefix --- */
 
-/* Shows it no more and frees its name. Its memory stays until the registry is freed: pointers to it may be used. */
+/* Shows it no more and frees its name. Pointers to it stay valid: belfry_reclaim(). */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_unregister(belfry_registry *registry,
                                                            const char *name);
 /* The unit in which it counts ("seconds", "bytes"); its name must end in it ("_seconds", before "_total").
@@ -120,6 +120,11 @@ BELFRY_API BELFRY_MUST_USE belfry_status belfry_set_unit(belfry_registry *regist
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_set_children_max(belfry_registry *registry,
                                                                  const char *name,
                                                                  size_t children_max);
+
+/* Frees the memory of children that were taken out and of what was unregistered. Until then, or until the registry is freed,
+ * programs may use pointers to them; afterwards they must not. For programs that remove without end. BELFRY_ERROR_USED, and
+ * nothing is freed, while another thread writes the registry or does the same. */
+BELFRY_API belfry_status belfry_reclaim(belfry_registry *registry);
 
 /* Registering a name twice is BELFRY_ERROR_EXISTS. *out is then NULL, but where what is there is the same (type, labels,
  * buckets, quantiles, states) *out is what is there: to share it, take both BELFRY_OK and a *out that is not NULL.
@@ -267,7 +272,7 @@ BELFRY_API BELFRY_MUST_USE belfry_status belfry_info_new(belfry_registry *regist
  * no memory; updating NULL says so and harms nothing. Any other text is a value: quotes and line ends are escaped.
  *
  * _remove takes a child out: it is shown no more, and the next who asks for its values gets a new one that begins at 0.
- * _clear takes all out. Pointers to what was taken out stay valid; their memory is kept until the registry is freed. */
+ * _clear takes all out. Pointers to what was taken out stay valid: belfry_reclaim(). */
 
 /* Registers a family of counters. */
 BELFRY_API BELFRY_MUST_USE belfry_status

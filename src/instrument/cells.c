@@ -25,6 +25,7 @@
 #include "instrument/lock.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -139,6 +140,15 @@ bool belfry__blocks_are_quiet(void)
             return false;
     }
     return true;
+}
+
+void belfry__blocks_wait_quiet(void)
+{
+    struct cell_block *block = atomic_load(&all.blocks);
+    for (; block; block = block->next) {
+        while (atomic_load(&block->is_reading))
+            sched_yield(); /* it is there for some 20 ns, unless it was interrupted */
+    }
 }
 
 void belfry__blocks_after_fork(void)

@@ -58,6 +58,10 @@ struct cell_block *belfry__block_get(void);
  * freed: who begins later does not find it. */
 bool belfry__blocks_are_quiet(void);
 
+/* Waits until each thread was once outside of them: what was unlinked before (seq_cst) may then be freed. Not under the lock, which
+ * such a thread may wait for. */
+void belfry__blocks_wait_quiet(void);
+
 /* Of the child of a fork: blocks of threads that are not there any more are free. */
 void belfry__blocks_after_fork(void);
 

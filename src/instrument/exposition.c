@@ -425,6 +425,14 @@ static bool write_all(struct output *o, const belfry_emitter *e)
     return !o->text.failed;
 }
 
+/* While it is not 0 nothing is freed that pieces or orders of children point to. */
+static void writing_count(belfry_registry *r, int by)
+{
+    belfry__lock();
+    r->writing_count += (size_t)by;
+    belfry__unlock();
+}
+
 belfry_status belfry_registry_write(belfry_registry *r, const belfry_exposition *how,
                                     bool (*write)(void *arg, const char *bytes, size_t len),
                                     void *arg)
@@ -451,7 +459,9 @@ belfry_status belfry_registry_write(belfry_registry *r, const belfry_exposition 
     o->format =
         how->format == BELFRY_FORMAT_PROTOBUF ? &belfry__format_protobuf : &belfry__format_lines;
     belfry_emitter e = {.registry = r};
+    writing_count(r, 1);
     bool ok = gather(r, &e, how) && write_all(o, &e);
+    writing_count(r, -1);
     belfry_status status = !ok ? BELFRY_ERROR_MEMORY : o->refused ? BELFRY_ERROR_WRITE : BELFRY_OK;
     struct text *texts[] = {&o->text,   &o->name, &o->heads, &o->labels,
                             &o->bounds, &o->key,  &e.names,  &e.records};

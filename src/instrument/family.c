@@ -5,7 +5,8 @@
  * takes no lock: it loads the table (seq_cst) between block_read_begin() and _end(), and finds the child or does not. Changes
  * are made under the lock: a child is whole before its pointer is stored (release). A table that is replaced is freed when no
  * thread is reading (belfry__blocks_are_quiet(): a thread that begins later finds the new one), at the latest with the
- * family. Children themselves are never freed before: programs hold pointers to them. */
+ * family. Children themselves are never freed before, unless the program says that it holds no pointers to those that were
+ * taken out (reclaim.c). */
 #include "instrument/family.h"
 
 #include "instrument/clock.h"
@@ -456,6 +457,18 @@ void belfry__family_free_locked(struct family *f)
     belfry__family_order_free_locked(f);
     free(t);
     belfry__family_shape_free(f);
+}
+
+void belfry__family_reclaim_locked(struct family *f)
+{
+    struct metric_list *list = &f->removed;
+    for (size_t i = 0; i < list->reclaim_count; i++)
+        metric_free_locked(list->items[i]);
+    list->count -= list->reclaim_count;
+    if (list->count)
+        memmove(list->items, list->items + list->reclaim_count,
+                list->count * sizeof(list->items[0]));
+    list->reclaim_count = 0;
 }
 
 belfry_status belfry__family_set_children_max(struct family *f, size_t max)

@@ -33,6 +33,14 @@ bool belfry__families_are_alike(const struct family *a, const struct family *b);
 /* "counter", "gauge", ... */
 const char *belfry__type_name(belfry_metric_type type);
 
+/* --- registry.c --- */
+
+/* Registers a family, and its only child where it has no labels and *out_metric is asked for. Where the same is there already,
+ * these are what is there. */
+belfry_status belfry__register(belfry_registry *r, const struct family_spec *spec,
+                               struct family **out_family, struct metric **out_metric,
+                               const char *const *values);
+
 /* --- family.c: its children --- */
 
 /* With all its children; nobody may use them any more. NULL does nothing. */
@@ -42,6 +50,8 @@ void belfry__family_free_locked(struct family *f);
 struct metric *belfry__family_with(struct family *f, const char *const *values, size_t value_count);
 belfry_status belfry__family_remove(struct family *f, const char *const *values);
 belfry_status belfry__family_clear(struct family *f);
+/* Frees the children that were taken out first, removed.reclaim_count of them; nobody may be at them any more. */
+void belfry__family_reclaim_locked(struct family *f);
 belfry_status belfry__family_set_children_max(struct family *f, size_t max);
 
 #endif

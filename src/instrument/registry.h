@@ -103,6 +103,7 @@ struct family {
     struct metric_list {               /* the lock */
         struct metric **items;
         size_t count, capacity;
+        size_t reclaim_count; /* the first ones, which reclaim.c is about to free */
     } removed;
     struct child_table *old_tables; /* the lock: not freed yet */
     _Atomic uint32_t change_count;  /* stored under the lock: of children that came and went */
@@ -136,7 +137,9 @@ struct belfry_registry {      /* all: the lock */
     struct family **families; /* not the unregistered */
     size_t family_count, family_capacity;
     struct family **gone; /* unregistered; pointers to their metrics stay valid */
-    size_t gone_count, gone_capacity;
+    size_t gone_count, gone_capacity, gone_reclaim_count;
+    size_t writing_count;                           /* expositions that go on */
+    bool is_reclaiming;                             /* a call of belfry_reclaim() goes on */
     struct sample_name *names;                      /* open addressing: the names of all samples */
     size_t name_slots, name_count, name_count_live; /* count: with what was taken out */
     struct collector *collectors;

@@ -126,6 +126,10 @@ static void *churn(void *arg)
             assert_int_equal(belfry_counter_family_remove(s.churned, values), BELFRY_OK);
         if (i % 1000 == 0)
             assert_int_equal(belfry_counter_family_clear(s.churned), BELFRY_OK);
+        if (i % 700 == 0) { /* no other thread holds pointers to them */
+            belfry_status status = belfry_reclaim(s.registry);
+            assert_true(status == BELFRY_OK || status == BELFRY_ERROR_USED);
+        }
         if (i % 5000 == 0) {
             belfry_registry *r = belfry_registry_new();
             belfry_counter *own;

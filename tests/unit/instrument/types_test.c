@@ -600,6 +600,57 @@ static void children_are_removed_and_begin_again(void **state)
     belfry_registry_free(r);
 }
 
+static void what_was_removed_can_be_freed(void **state)
+{
+    static const char *const names[] = {"n"};
+    belfry_registry *r = belfry_registry_new();
+    belfry_histogram_family *f;
+    belfry_gauge *g;
+    belfry_histogram_options native = {.native_factor = 1.1};
+    assert_int_equal(belfry_reclaim(r), BELFRY_OK);
+    assert_int_equal(belfry_histogram_family_new_with(&f, r, "f", "F.", names, 1, &native),
+                     BELFRY_OK);
+    for (int i = 0; i < 2000; i++) {
+        char n[16];
+        snprintf(n, sizeof(n), "%d", i);
+        const char *const values[] = {n};
+        belfry_histogram *h = belfry_histogram_family_with(f, values);
+        assert_int_equal(belfry_histogram_observe(h, i), BELFRY_OK);
+        if (i % 10)
+            assert_int_equal(belfry_histogram_family_remove(f, values), BELFRY_OK);
+        assert_int_equal(belfry_gauge_new(&g, r, n, "G."), BELFRY_OK);
+        assert_int_equal(belfry_unregister(r, n), BELFRY_OK);
+        if (i % 100 == 0) {
+            assert_has(r, BELFRY_FORMAT_TEXT, "f_count{n=\"0\"} 1\n", true);
+            assert_int_equal(belfry_reclaim(r), BELFRY_OK);
+        }
+    }
+    belfry_histogram *h = belfry_histogram_family_with(f, (const char *const[]){"10"});
+    assert_int_equal(belfry_histogram_count(h), 1); /* what was not removed is untouched */
+    assert_has(r, BELFRY_FORMAT_TEXT, "f_count{n=\"1990\"} 1\n", true);
+    belfry_registry_free(r);
+}
+
+/* Reclaims while it is written to. */
+static bool reclaim_meanwhile(void *arg, const char *bytes, size_t len)
+{
+    (void)bytes;
+    (void)len;
+    assert_int_equal(belfry_reclaim(arg), BELFRY_ERROR_USED);
+    assert_string_equal(belfry_last_error(), "nothing was freed: the registry is being written");
+    return true;
+}
+
+static void nothing_is_freed_while_a_registry_is_written(void **state)
+{
+    belfry_registry *r = belfry_registry_new();
+    belfry_gauge *g;
+    assert_int_equal(belfry_gauge_new(&g, r, "g", "G."), BELFRY_OK);
+    assert_int_equal(belfry_registry_write_text(r, reclaim_meanwhile, r), BELFRY_OK);
+    assert_int_equal(belfry_reclaim(r), BELFRY_OK);
+    belfry_registry_free(r);
+}
+
 static void the_number_of_children_can_be_set(void **state)
 {
     static const char *const names[] = {"n"};
@@ -641,6 +692,8 @@ int main(void)
         cmocka_unit_test(a_registry_adds_prefix_and_labels),
         cmocka_unit_test(what_is_unregistered_is_shown_no_more),
         cmocka_unit_test(children_are_removed_and_begin_again),
+        cmocka_unit_test(what_was_removed_can_be_freed),
+        cmocka_unit_test(nothing_is_freed_while_a_registry_is_written),
         cmocka_unit_test(the_number_of_children_can_be_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
