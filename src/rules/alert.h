@@ -21,6 +21,9 @@ const char *alert_state_name(enum alert_state state);
 
 /* How long a resolved alert is kept, so that its end can be told again. */
 enum { ALERT_RESOLVED_RETENTION_MS = 15 * 60 * 1000 };
+/* Of one rule, resolved ones too: a label that is new each time ({{ $value }}) must not fill the memory. Beyond it the
+ * rule fails and forgets its alerts, as beyond the limit of its group. */
+enum { ALERTS_MAX = 100000 };
 
 struct alert {
     struct labels labels;      /* with alertname; owned, one block */

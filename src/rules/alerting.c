@@ -303,10 +303,14 @@ static bool meet(struct evaluation *e, struct error *err)
         step_missing_locked(e);
     else
         step_locked(e);
+    bool too_many = r->alert_count > ALERTS_MAX;
     bool over = r->limit && e->active_count > r->limit;
-    if (over)
+    if (over || too_many)
         rule_clear_alerts_locked(r);
     mutex_unlock(&r->mutex);
+    if (too_many)
+        return error_set(err, ERROR_LIMIT, "more than %d alerts, resolved ones included",
+                         ALERTS_MAX);
     return !over || error_set(err, ERROR_EXECUTION, "exceeded limit of %llu with %zu alerts",
                               (unsigned long long)r->limit, e->active_count);
 }
@@ -321,8 +325,11 @@ bool rule_evaluate_alerts(struct rule *r, const struct rule_env *env, int64_t ti
     if (!rule_run_query(r, env, r->def->expr, time_ms - offset_ms, &q, err))
         return false;
     rule_series_init(&e.recovered);
-    bool ok = rule_vector_of(q, arena, false, &v, err) && candidates_make(&e, &v, err) &&
-              find_recovered(&e, time_ms - offset_ms, err) && meet(&e, err);
+    bool ok =
+        rule_vector_of(q, arena, false, &v, err) &&
+        (v.count <= ALERTS_MAX || error_set(err, ERROR_LIMIT, "more than %d alerts", ALERTS_MAX)) &&
+        candidates_make(&e, &v, err) && find_recovered(&e, time_ms - offset_ms, err) &&
+        meet(&e, err);
     query_free(q); /* the alerts have copies of its labels */
     if (ok && r->def->missing_for_ms)
         expand_missing(&e);

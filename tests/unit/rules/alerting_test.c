@@ -292,6 +292,30 @@ static void query_offset_and_limit_are_kept(void **state)
     world_deinit(&w);
 }
 
+/* A label that is new at each evaluation: the alerts that were are kept for a while, but not without end. */
+static void alerts_of_a_rule_have_a_limit(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, ALERT("    labels: {v: '{{ $value }}'}\n"));
+    for (int i = 0; i < ALERTS_MAX / 2 + 1; i++) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", i);
+        const struct label items[] = {{VIEW(LABEL_NAME), VIEW("x")},
+                                      {VIEW("i"), view_from(number)}};
+        for (int step = 0; step < 2; step++)
+            memory_source_add(w.store, (struct labels){items, 2}, (int64_t)step * MINUTE_MS,
+                              step + 1);
+    }
+    rule_group_evaluate(w.group, &w.run, 0);
+    assert_int_equal(w.group->rules[0].alert_count, ALERTS_MAX / 2 + 1);
+    rule_group_evaluate(w.group, &w.run, MINUTE_MS);
+    assert_int_equal(w.group->rules[0].alert_count, 0);
+    assert_string_equal(w.group->rules[0].last_error,
+                        "more than 100000 alerts, resolved ones included");
+    world_deinit(&w);
+}
+
 /* A group that changes hands its alerts and series on: what stays goes on, what is gone ends at the next evaluation. */
 static void a_changed_group_takes_over(void **state)
 {
@@ -360,6 +384,7 @@ int main(void)
         cmocka_unit_test(recordings_are_written_in_order_and_end),
         cmocka_unit_test(a_failing_rule_ends_nothing),
         cmocka_unit_test(query_offset_and_limit_are_kept),
+        cmocka_unit_test(alerts_of_a_rule_have_a_limit),
         cmocka_unit_test(a_changed_group_takes_over),
         cmocka_unit_test(times_are_an_interval_apart),
         cmocka_unit_test(generator_urls_are_as_prometheus_has_them),
