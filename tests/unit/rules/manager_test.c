@@ -97,8 +97,8 @@ static void apply(struct server *s, const char *rules)
 {
     struct error err = {0};
     char path[100];
-    struct config *config;
-    struct rule_set *set;
+    struct config *config = NULL;
+    struct rule_set *set = NULL;
     snprintf(path, sizeof path, "%s/r.yml", s->dir);
     if (!file_replace(path, view_from(rules), &err) ||
         !config_load_text(VIEW("global: {evaluation_interval: 20ms}\nrule_files: [r.yml]\n"),
