@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "rules/rule_query.h"
+#include "template/rule_data.h"
 #include "template/template.h"
 
 /* Of one annotation: enough for a page of text, small enough for a thousand alerts. */
@@ -13,15 +14,6 @@ struct rule_text {
     struct template *template;
 };
 
-/* In the order of the values below. */
-static const char *const VARIABLES[] = {"labels", "externalLabels", "externalURL", "value"};
-static const struct template_field FIELDS[] = {
-    {"Labels", NULL}, {"ExternalLabels", NULL}, {"ExternalURL", NULL}, {"Value", NULL}};
-static const struct template_type DATA = {.kind = TEMPLATE_STRUCT,
-                                          .name = "struct",
-                                          .fields = FIELDS,
-                                          .field_count = ARRAY_COUNT(FIELDS)};
-
 bool rule_text_new(struct rule_text **out, struct view rule_name, struct view text,
                    struct error *err)
 {
@@ -29,8 +21,8 @@ bool rule_text_new(struct rule_text **out, struct view rule_name, struct view te
     if (text.len < 2 || !memmem(text.ptr, text.len, "{{", 2))
         return true;
     const struct template_options options = {.functions = &TEMPLATE_PROMETHEUS,
-                                             .variables = VARIABLES,
-                                             .variable_count = ARRAY_COUNT(VARIABLES)};
+                                             .variables = RULE_VARIABLES,
+                                             .variable_count = RULE_VARIABLE_COUNT};
     struct template *parsed;
     struct buffer name;
     buffer_init(&name, MEM_RULES, 1 << 20);
@@ -88,14 +80,13 @@ struct view rule_text_expand(const struct rule_text *t, struct view raw,
 {
     if (!t)
         return raw;
-    struct template_value *values = ARENA_ARRAY(arena, struct template_value, ARRAY_COUNT(FIELDS));
-    values[0] = map_value(arena, data->labels);
-    values[1] = map_value(arena, data->env->external_labels);
-    values[2] = template_string(data->env->external_url);
-    values[3] = template_float(data->value);
+    struct rule_data values;
+    rule_data_init(&values, map_value(arena, data->labels),
+                   map_value(arena, data->env->external_labels), data->env->external_url,
+                   data->value);
     const struct template_run run = {.arena = arena,
-                                     .data = template_struct(&DATA, values),
-                                     .variables = values,
+                                     .data = rule_data_value(&values),
+                                     .variables = values.fields,
                                      .now = {data->time_ms},
                                      .external_url = data->env->external_url,
                                      .query = on_query,

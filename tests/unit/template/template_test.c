@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parsing, executing and the limits. */
+#include "base/buffer.h"
 #include "template/template.h"
 
 #include <setjmp.h>
@@ -12,7 +13,8 @@
 #include <cmocka.h>
 
 static const char *const VARIABLES[] = {"labels", "value"};
-static const struct template_options OPTIONS = {.variables = VARIABLES, .variable_count = 2};
+static const struct template_options OPTIONS = {
+    .functions = &TEMPLATE_PROMETHEUS, .variables = VARIABLES, .variable_count = 2};
 
 struct fixture {
     struct arena arena;
@@ -74,6 +76,17 @@ static const struct {
      "(100)"},
     {"{{ range 1000000000 }}{{ end }}",
      "limit 1:10 template: t:1:9: executing \"t\" at <1000000000>: more than 20000000 steps"},
+    {"{{ $x := \"ab\" }}{{ range 100 }}{{ $x = print $x $x }}{{ end }}",
+     "limit 1:40 template: t:1:39: executing \"t\" at <print $x $x>: error calling print: more "
+     "than "
+     "67108864 bytes of values"},
+    {"{{ range 10000000 }}0123456789{{ end }}",
+     "limit 1:21 template: t:1:20: executing \"t\" at <0123456789>: more than 16777216 bytes of "
+     "output"},
+    {"{{ reReplaceAll \"\" (printf \"%1000s\" \"x\") (printf \"%100000s\" \"y\") }}",
+     "limit 1:4 template: t:1:3: executing \"t\" at <reReplaceAll \"\" (printf \"%1000s\" \"x\") "
+     "(printf "
+     "\"%100000s\" \"y\")>: error calling reReplaceAll: more than 67108864 bytes of values"},
     {"{{ printf \"%1000000000d\" 1 }}", "ok: %!(NOVERB)%!(EXTRA int=1)"},
 };
 
@@ -87,10 +100,103 @@ static void template_gives_what_go_gives(void **state)
     fixture_deinit(&f);
 }
 
+/* Texts of `open` and `close` around nothing, `count` deep, with `inner` in the middle. */
+static struct view nested(struct arena *arena, const char *open, const char *inner,
+                          const char *close, size_t count)
+{
+    struct buffer b;
+    buffer_init(&b, MEM_OTHER, 1 << 20);
+    for (size_t i = 0; i < count; i++)
+        buffer_append_view(&b, view_from(open));
+    buffer_append_view(&b, view_from(inner));
+    for (size_t i = 0; i < count; i++)
+        buffer_append_view(&b, view_from(close));
+    struct view text = arena_copy(arena, buffer_view(&b));
+    buffer_deinit(&b);
+    return text;
+}
+
+/* What is nested deeper than the limit is refused, up to it it runs: also where a template calls itself from there. */
+static void nesting_is_bounded(void **state)
+{
+    struct fixture f;
+    fixture_init(&f);
+    struct view deep = nested(&f.arena, "{{ if true }}", "x", "{{ end }}", TEMPLATE_NESTING_MAX);
+    assert_string_equal(executed(&f, deep.ptr), "ok: x");
+    deep = nested(&f.arena, "{{ if true }}", "x", "{{ end }}", TEMPLATE_NESTING_MAX + 1);
+    assert_non_null(strstr(executed(&f, deep.ptr), "max expression depth exceeded"));
+    deep = nested(&f.arena, "(", "1", ")", TEMPLATE_NESTING_MAX + 1);
+    const char *text = arena_printf(&f.arena, "{{ %s }}", deep.ptr).ptr;
+    assert_non_null(strstr(executed(&f, text), "max expression depth exceeded"));
+    deep = nested(&f.arena, "{{ if true }}", "{{ template \"r\" }}", "{{ end }}", 150);
+    text =
+        arena_printf(&f.arena, "{{ define \"r\" }}%s{{ end }}{{ template \"r\" }}", deep.ptr).ptr;
+    assert_non_null(strstr(executed(&f, text), "nested more than"));
+    fixture_deinit(&f);
+}
+
+/* Later definitions replace earlier ones, but not by nothing; a template's own come before those of its set. */
+static void definitions_are_found_in_the_set(void **state)
+{
+    struct fixture f;
+    struct error err;
+    struct template *t;
+    struct view out;
+    fixture_init(&f);
+    struct template_set *set = template_set_new();
+    assert_true(template_set_parse(set, &OPTIONS, VIEW("one.tmpl"),
+                                   VIEW("{{ define \"a\" }}a1{{ end }}{{ define \"b\" }}b1{{ end }}"
+                                        "{{ define \"c\" }}c{{ template \"b\" }}{{ end }}"),
+                                   &err));
+    assert_true(template_set_parse(
+        set, &OPTIONS, VIEW("two.tmpl"),
+        VIEW("{{ define \"a\" }}a2{{ end }}{{ define \"b\" }} {{ end }}"), &err));
+    assert_false(template_set_parse(set, &OPTIONS, VIEW("bad.tmpl"),
+                                    VIEW("{{ define \"a\" }}a3{{ end }}\n{{ nope }}"), &err));
+    assert_int_equal(err.line, 2);
+    assert_true(template_set_has(set, VIEW("c")));
+    assert_false(template_set_has(set, VIEW("d")));
+    assert_true(template_parse(
+        &t, &OPTIONS, set, VIEW(""),
+        VIEW("{{ template \"a\" }} {{ template \"b\" }} {{ template \"c\" }}"), &err));
+    assert_true(template_execute(t, &f.run, &out, &err));
+    assert_string_equal(out.ptr, "a2 b1 cb1");
+    template_free(t);
+    assert_true(template_parse(&t, &OPTIONS, set, VIEW(""),
+                               VIEW("{{ define \"b\" }}own{{ end }}{{ template \"c\" }}"), &err));
+    assert_true(template_execute(t, &f.run, &out, &err));
+    assert_string_equal(out.ptr, "cown");
+    template_free(t);
+    template_set_free(set);
+    fixture_deinit(&f);
+}
+
+/* Where a text must come out, an error is that text, as Prometheus writes it. */
+static void a_failed_expansion_is_a_text(void **state)
+{
+    struct fixture f;
+    struct error err;
+    struct template *t;
+    struct view out;
+    fixture_init(&f);
+    assert_true(
+        template_parse(&t, &OPTIONS, NULL, VIEW("__alert_Down"), VIEW("{{ .job.x }}"), &err));
+    assert_false(template_expand(t, &f.run, &out, &err));
+    assert_string_equal(
+        out.ptr, "<error expanding template: error executing template __alert_Down: template: "
+                 "__alert_Down:1:7: executing \"__alert_Down\" at <.job.x>: can't evaluate "
+                 "field x in type string>");
+    template_free(t);
+    fixture_deinit(&f);
+}
+
 int main(void)
 {
     static const struct CMUnitTest TESTS[] = {
         cmocka_unit_test(template_gives_what_go_gives),
+        cmocka_unit_test(nesting_is_bounded),
+        cmocka_unit_test(definitions_are_found_in_the_set),
+        cmocka_unit_test(a_failed_expansion_is_a_text),
     };
     return cmocka_run_group_tests(TESTS, NULL, NULL);
 }
