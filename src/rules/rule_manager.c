@@ -413,6 +413,8 @@ static void entry_end_locked(struct rule_manager *m, struct entry *e)
     int64_t now = clock_wall().ms;
     e->is_stopped = false;
     e->is_ending = true;
+    if (now <= e->group->last_ms) /* what a series has at a time stays: its end comes later */
+        now = e->group->last_ms + 1;
     e->next_ms = now - e->group->query_offset_ms; /* the time at which its series end */
     e->due = mono_add_ms(clock_mono(), 2 * e->group->interval_ms);
     m->ending = mem_grow(MEM_RULES, m->ending, &m->ending_capacity, m->ending_count + 1,

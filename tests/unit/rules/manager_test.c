@@ -199,17 +199,19 @@ static void a_reload_keeps_what_stays_and_ends_what_goes(void **state)
 }
 
 /* A group that comes back before its series have ended writes them again. */
+/* Evaluated each millisecond, so that it also goes in the millisecond of its last row. */
 static void a_group_may_come_back(void **state)
 {
     (void)state;
     struct server s;
     server_init(&s);
-    for (int i = 0; i < 5; i++) {
-        apply(&s, GROUP("  - {record: a, expr: 1}\n"));
+    for (int i = 0; i < 20; i++) {
+        apply(&s, "groups:\n- name: g\n  interval: 1ms\n  rules: [{record: a, expr: 1}]\n");
         wait_series(&s, "a", 1);
         apply(&s, "groups: []\n");
+        if (i % 4 == 3)
+            wait_series(&s, "a", 0);
     }
-    wait_series(&s, "a", 0);
     server_deinit(&s);
 }
 
