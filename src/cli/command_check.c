@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_check.c: belfry check config|rules|metrics|web-config|sandbox, with promtool's words and exit statuses. */
+/* command_check.c: belfry check config|rules|alertmanager|metrics|web-config|sandbox, with promtool's words and exit statuses. */
 #include "access/web_config.h"
+#include "alerting/alert_check.h"
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/file.h"
@@ -29,6 +30,8 @@ static const char USAGE[] = "Usage: belfry check config [FILE...]      configura
                             "prometheus.yml when none is named\n"
                             "       belfry check rules [FILE...]       rule files; standard "
                             "input when none is named\n"
+                            "       belfry check alertmanager FILE...  configuration files of "
+                            "Alertmanager, as amtool check-config\n"
                             "       belfry check service-discovery FILE JOB  the targets of a job, "
                             "before and after relabelling\n"
                             "       belfry check metrics [FILE]        an exposition on standard "
@@ -247,6 +250,26 @@ static int check_web_config(const struct flag_words *words)
     return ok ? EXIT_OK : EXIT_FAILED;
 }
 
+static int check_alertmanager(const struct flag_words *words)
+{
+    struct error err = {0};
+    bool ok = true;
+    if (words->count == 0) {
+        error_set(&err, ERROR_USAGE, "expected the name of a file");
+        return command_fail(&err);
+    }
+    for (int i = 0; i < words->count; i++) {
+        struct buffer out, warnings;
+        buffer_init(&out, MEM_OTHER, TEXT_BYTES_MAX);
+        buffer_init(&warnings, MEM_OTHER, TEXT_BYTES_MAX);
+        ok &= alert_check(words->items[i], &out, &warnings);
+        command_print_both(&out, &warnings);
+        buffer_deinit(&out);
+        buffer_deinit(&warnings);
+    }
+    return ok ? EXIT_OK : EXIT_FAILED;
+}
+
 int command_check(int argc, char **argv)
 {
     struct error err = {0};
@@ -277,8 +300,10 @@ int command_check(int argc, char **argv)
     if (strcmp(what, "sandbox") == 0 && !o.help)
         return sandbox_check(stdout) ? EXIT_OK : EXIT_FAILED;
     bool config = strcmp(what, "config") == 0, web = strcmp(what, "web-config") == 0,
-         discovery = strcmp(what, "service-discovery") == 0, rules = strcmp(what, "rules") == 0;
-    if (o.help || (!config && !web && !discovery && !rules && strcmp(what, "metrics") != 0)) {
+         discovery = strcmp(what, "service-discovery") == 0, rules = strcmp(what, "rules") == 0,
+         alertmanager = strcmp(what, "alertmanager") == 0;
+    if (o.help || (!config && !web && !discovery && !rules && !alertmanager &&
+                   strcmp(what, "metrics") != 0)) {
         fputs(USAGE, o.help ? stdout : stderr);
         flags_print_help(o.help ? stdout : stderr, flags, ARRAY_COUNT(flags));
         return o.help ? EXIT_OK : EXIT_USAGE;
@@ -289,6 +314,8 @@ int command_check(int argc, char **argv)
         return check_web_config(&words);
     if (discovery)
         return check_discovery(&o, &words);
+    if (alertmanager)
+        return check_alertmanager(&words);
     if (rules)
         return check_rules(&o, &words);
     return config ? check_config(&o, &words) : check_metrics(&words);

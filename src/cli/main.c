@@ -14,7 +14,8 @@ static const struct {
     const char *help;
 } COMMANDS[] = {
     {"server", command_server, "scrape, store and answer queries (also: flags alone)"},
-    {"check", command_check, "check config|rules|metrics|web-config|sandbox: say what is wrong"},
+    {"check", command_check,
+     "check config|rules|alertmanager|metrics|web-config|sandbox: say what is wrong"},
     {"user", command_user, "user add|list|passwd|role|revoke: who may log in"},
     {"token", command_token, "token add|list|revoke: what programs send in place of a password"},
     {"query", command_query, "query instant|range|series|labels: ask a running server"},

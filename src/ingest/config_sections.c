@@ -652,7 +652,7 @@ static const struct field TRACING_FIELDS[] = {
     {F(config_tracing, compression, FIELD_STRING)},
     {"timeout", FIELD_DURATION, offsetof(struct config_tracing, timeout_ms)},
 };
-static const struct section TRACING_SECTION = {"the tracing section", sizeof(struct config_tracing),
+const struct section CONFIG_TRACING_SECTION = {"the tracing section", sizeof(struct config_tracing),
                                                FIELDS(TRACING_FIELDS), tracing_defaults,
                                                tracing_check};
 
@@ -978,7 +978,7 @@ static const struct field CONFIG_FIELDS[] = {
     {"scrape_configs", FIELD_LIST, offsetof(struct config, main_jobs), &CONFIG_JOB_SECTION,
      .null_item = "empty or null scrape config section"},
     {F(config, storage, FIELD_POINTER), &STORAGE_SECTION},
-    {F(config, tracing, FIELD_POINTER), &TRACING_SECTION},
+    {F(config, tracing, FIELD_POINTER), &CONFIG_TRACING_SECTION},
     {F(config, remote_write, FIELD_LIST), &REMOTE_WRITE_SECTION,
      .null_item = "empty or null remote write config section"},
     {F(config, remote_read, FIELD_LIST), &REMOTE_READ_SECTION,
