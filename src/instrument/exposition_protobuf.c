@@ -330,7 +330,8 @@ static void label_put(struct text *t, const char *head, size_t head_len, const c
     t->len = (size_t)(pair + length_bytes + value_len - t->ptr);
 }
 
-/* Constant labels, and the name of each label of a registered family as it stands in a LabelPair. */
+/* Constant labels, and the name of each label of a registered family as it stands in a LabelPair. Not whole once the text has
+ * failed: whoever reads heads looks at heads_are_whole() first. */
 static void heads_layout(struct output *o, const struct shown_family *f)
 {
     struct text *t = &o->text;
@@ -351,9 +352,14 @@ static void heads_layout(struct output *o, const struct shown_family *f)
     }
 }
 
+static bool heads_are_whole(const struct output *o)
+{
+    return !o->heads.failed && !o->text.failed;
+}
+
 static void constant_labels_write(struct output *o)
 {
-    if (!o->heads.failed)
+    if (heads_are_whole(o) && o->head_ends[0])
         belfry__text_append(&o->text, o->heads.ptr, o->head_ends[0]);
 }
 
@@ -361,7 +367,7 @@ static void metric_labels_write(struct output *o, const struct metric *m)
 {
     const char *value = metric_values(m);
     constant_labels_write(o);
-    for (size_t i = 0; !o->heads.failed && i < m->family->label_count; i++) {
+    for (size_t i = 0; heads_are_whole(o) && i < m->family->label_count; i++) {
         size_t begin = o->head_ends[i], len = strlen(value);
         label_put(&o->text, o->heads.ptr + begin, o->head_ends[i + 1] - begin, value, len);
         value += len + 1;
