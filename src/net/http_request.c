@@ -386,6 +386,11 @@ static bool gzip_accepted(struct view header)
 
 static bool check_body(struct http_request *rq, uint64_t length)
 {
+    if (rq->method == HTTP_OPTIONS) { /* asked of nobody who they are: nothing of it may be kept */
+        if (length > 0)
+            http_response_error(&rq->response, 413, "OPTIONS takes no request body");
+        return length == 0; /* chunks are over the limit of 0 bytes */
+    }
     size_t max =
         rq->route->body_bytes_max ? rq->route->body_bytes_max : rq->server->options.body_bytes_max;
     rq->body_bytes_max = max;

@@ -559,10 +559,11 @@ def test_tokens_are_asked_for_before_the_body_and_violations_logged():
         got = kit.talk(b"PUT /private HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n")
         assert got.startswith(b"HTTP/1.1 401"), got[:100]
         wait_for(lambda: len(kit.events("http_request")) >= 12, "all lines")
+        assert kit.ask("POST", "/upload", b"x")[0] == 401
         seen = kit.events("security_violation")
         assert seen and all(list(e)[:4] == ["ts", "level", "event", "request_id"] and e["level"] == "error" and
                             e["remote_addr"] == "127.0.0.1" and e["request_id"] for e in seen), seen
-        assert {e["endpoint"] for e in seen} == {"/private", "/metrics"}
+        assert {e["endpoint"] for e in seen} == {"/private", "/metrics", "/upload"}
         assert "hunter" not in kit.output()
 
 
@@ -577,6 +578,27 @@ def test_other_sites_read_answers_only_where_allowed():
                                                               ("Access-Control-Request-Method", "POST")])
         assert status == 204 and "POST" in got["access-control-allow-methods"], (status, got)
         assert kit.ask("POST", "/echo", b"1", [("Origin", "https://a.example")])[0] == 200
+
+
+def test_a_preflight_brings_no_body_past_the_token():
+    """It is asked for no token, so nothing that it brings may reach the route: /upload would answer 415 to this."""
+    with folder() as cwd, Kit(cwd, KIT_TOKEN="hunter2", KIT_CORS_ORIGINS="*") as kit:
+        assert kit.ask("OPTIONS", "/upload")[0] == 204
+        status, _, said = kit.ask("OPTIONS", "/upload", b"x")
+        assert status == 413 and b"OPTIONS takes no request body" in said, (status, said)
+        got = kit.talk(b"OPTIONS /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+        assert got.startswith(b"HTTP/1.1 413"), got[:200]
+        assert kit.alive()
+
+
+def test_an_origin_that_is_none_is_not_repeated():
+    with folder() as cwd, Kit(cwd, KIT_CORS_ORIGINS="*", KIT_CORS_CREDENTIALS="true") as kit:
+        assert kit.ask("GET", "/health", headers=[("Origin", "https://a.example")])[1]["access-control-allow-origin"] == "https://a.example"
+        for origin in (b"a\x01b", b"a\x1fb", b"a b", b"a\x7fb", b"a\xffb", b"a\tb"):
+            got = kit.talk(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\nOrigin: " + origin + b"\r\n\r\n")
+            assert got.startswith(b"HTTP/1.1 ") and b"Access-Control" not in got, (origin, got)
+            assert got.startswith(b"HTTP/1.1 400") or origin in (b"a b", b"a\xffb", b"a\tb"), (origin, got)
+        assert kit.ask("GET", "/health")[0] == 200
 
 
 # ---- 1.5 and 1.6: metrics and health ----

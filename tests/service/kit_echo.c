@@ -21,7 +21,7 @@ struct echo_settings {
     const char *bind, *metrics_bind, *data_dir, *ca_file;
     struct secret token;
     int64_t slow_ms, upload_bytes_max, workers;
-    bool allow_loopback, strict, once;
+    bool allow_loopback, strict, once, cors_credentials;
     struct setting_list origins;
     int mode;
 };
@@ -52,6 +52,8 @@ static const struct setting SETTINGS[] = {
     {"KIT_ONCE", SETTING_BOOL, offsetof(struct echo_settings, once), .help = "end at once"},
     {"KIT_CORS_ORIGINS", SETTING_LIST, offsetof(struct echo_settings, origins),
      .help = "pages that may read answers"},
+    {"KIT_CORS_CREDENTIALS", SETTING_BOOL, offsetof(struct echo_settings, cors_credentials),
+     .help = "also those that are given for a cookie"},
     {"KIT_MODE", SETTING_CHOICE, offsetof(struct echo_settings, mode), "plain", .choices = MODES,
      .help = "how it speaks"},
 };
@@ -85,7 +87,8 @@ static bool configure(struct service_config *config, struct settings *settings,
                                       .metrics_token = values.token,
                                       .data_dir = values.data_dir,
                                       .body_bytes_max = 64 * 1024,
-                                      .cors_origins = values.origins.count ? origins : NULL};
+                                      .cors_origins = values.origins.count ? origins : NULL,
+                                      .cors_credentials = values.cors_credentials};
     return true;
 }
 
@@ -368,7 +371,8 @@ static const struct service_route ROUTES[] = {
     {HTTP_GET, "/fail/{status}", NULL, fail_here, HTTP_RUN_DIRECT},
     {HTTP_PUT | HTTP_PATCH, "/private", NULL, private_echo, HTTP_RUN_DIRECT,
      .authorize = private_is_allowed},
-    {HTTP_POST, "/upload", NULL, upload_done, HTTP_RUN_POOL, .receive = upload_receive},
+    {HTTP_POST, "/upload", NULL, upload_done, HTTP_RUN_POOL, .receive = upload_receive,
+     .authorize = private_is_allowed},
     {HTTP_GET, "/download", NULL, download, HTTP_RUN_POOL},
     {HTTP_GET, "/fetch", NULL, fetch, HTTP_RUN_POOL},
     {HTTP_GET, "/rest/{*path}", NULL, rest, HTTP_RUN_DIRECT},
