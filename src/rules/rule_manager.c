@@ -398,15 +398,6 @@ static struct entry **entries_make(const struct rule_set *set, const struct conf
     return all;
 }
 
-/* It is evaluated no more when this returns. */
-static void entry_stop_locked(struct rule_manager *m, struct entry *e)
-{
-    e->is_stopped = true;
-    rule_group_cancel(e->group);
-    while (e->is_running)
-        cond_wait(&m->entry_rests, &m->mutex);
-}
-
 /* The group goes, and what it wrote ends in two intervals. */
 static void entry_end_locked(struct rule_manager *m, struct entry *e)
 {
@@ -423,61 +414,123 @@ static void entry_end_locked(struct rule_manager *m, struct entry *e)
     heap_push_locked(m, e);
 }
 
-struct by_key {
-    struct string_map *map;
-    struct arena arena;
+/* A name and a file may have any character but NUL. */
+static struct view entry_key(const struct entry *e, struct arena *arena)
+{
+    const struct rule_group_definition *d = e->group->def;
+    return arena_printf(arena, "%.*s%c%.*s", VIEW_ARGS(d->file), '\0', VIEW_ARGS(d->name));
+}
+
+enum { NO_ENTRY = -1 };
+
+/* What a reload makes of the groups in force. */
+struct change {
+    struct entry **before, **after;
+    size_t before_count, after_count;
+    int64_t *old_of; /* for each after: number of the group of the same key before, or NO_ENTRY */
+    bool *is_same;   /* for each after: that one goes on */
+    bool *goes;      /* for each before: it is evaluated no more */
+    bool *follows;   /* for each before: one after has its key */
 };
 
-static void index_entries(struct by_key *k, struct entry **entries, size_t count)
+static void change_init(struct change *c, struct rule_manager *m, struct entry **after,
+                        size_t count)
 {
-    k->map = string_map_new(MEM_RULES);
-    arena_init(&k->arena, MEM_RULES, 0);
-    for (size_t i = 0; i < count; i++)
-        string_map_set(k->map, rule_group_key(entries[i]->group->def, &k->arena), i);
-}
-
-static void index_free(struct by_key *k)
-{
-    string_map_free(k->map);
-    arena_deinit(&k->arena);
-}
-
-/* A group that was there: it goes on as it is, or hands its state to its successor. Returns what is in force. */
-static struct entry *entry_follow_locked(struct rule_manager *m, struct entry *old,
-                                         struct entry *new)
-{
-    if (rule_group_equal(old->group, new->group)) {
-        entry_free(new);
-        return old;
+    struct string_map *map = string_map_new(MEM_RULES);
+    struct arena arena;
+    arena_init(&arena, MEM_RULES, 0);
+    *c = (struct change){.before = m->entries,
+                         .before_count = m->entry_count,
+                         .after = after,
+                         .after_count = count,
+                         .old_of = mem_alloc_zero(MEM_RULES, count + 1, sizeof(int64_t)),
+                         .is_same = mem_alloc_zero(MEM_RULES, count + 1, sizeof(bool)),
+                         .goes = mem_alloc_zero(MEM_RULES, m->entry_count + 1, sizeof(bool)),
+                         .follows = mem_alloc_zero(MEM_RULES, m->entry_count + 1, sizeof(bool))};
+    for (size_t i = 0; i < c->before_count; i++) {
+        string_map_set(map, entry_key(c->before[i], &arena), i);
+        c->goes[i] = true;
     }
-    entry_stop_locked(m, old);
-    heap_drop_stopped_locked(m);
-    rule_group_take_over(new->group, old->group);
-    new->until_restore = old->until_restore;
-    rule_group_close(old->group);
-    entry_free(old);
-    return new;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t number;
+        c->old_of[i] = NO_ENTRY;
+        if (!string_map_get(map, entry_key(after[i], &arena), &number))
+            continue;
+        c->old_of[i] = (int64_t)number;
+        c->follows[number] = true;
+        c->is_same[i] = rule_group_equal(c->before[number]->group, after[i]->group);
+        c->goes[number] = !c->is_same[i];
+    }
+    string_map_free(map);
+    arena_deinit(&arena);
 }
 
-/* A name that comes back while the series of the group that had it are ending: the new one is its successor. */
-static void follow_ending_locked(struct rule_manager *m, struct rule_group *g)
+static void change_deinit(struct change *c)
+{
+    mem_free(MEM_RULES, c->old_of);
+    mem_free(MEM_RULES, c->is_same);
+    mem_free(MEM_RULES, c->goes);
+    mem_free(MEM_RULES, c->follows);
+}
+
+/* The removed group of this name whose series are still to end, at rest; NULL: there is none. Waits. */
+static struct entry *ending_rests_locked(struct rule_manager *m, const struct rule_group *g)
 {
     for (size_t i = 0; i < m->ending_count; i++) {
         struct entry *e = m->ending[i];
         if (!view_eq(e->group->def->name, g->def->name) ||
             !view_eq(e->group->def->file, g->def->file))
             continue;
-        if (!e->is_running) {
-            e->is_stopped = true;
-            heap_drop_stopped_locked(m);
-            rule_group_take_over(g, e->group);
-            rule_group_close(e->group);
-            forget_ending_locked(m, e);
-            return;
-        }
+        if (!e->is_running)
+            return e;
         cond_wait(&m->entry_rests, &m->mutex);
         i = (size_t)-1; /* it has gone, or the list is another one */
     }
+    return NULL;
+}
+
+/* Everything that another group follows, or that goes, is evaluated no more when this returns. The mutex is free while
+ * it waits, and others look at the groups in force: nothing may be freed before or in it. */
+static void stop_what_goes_locked(struct rule_manager *m, const struct change *c)
+{
+    for (size_t i = 0; i < c->before_count; i++) {
+        if (!c->goes[i])
+            continue;
+        c->before[i]->is_stopped = true;
+        rule_group_cancel(c->before[i]->group);
+    }
+    heap_drop_stopped_locked(m);
+    for (size_t i = 0; i < c->before_count; i++)
+        while (c->goes[i] && c->before[i]->is_running)
+            cond_wait(&m->entry_rests, &m->mutex);
+    for (size_t i = 0; i < c->after_count; i++) {
+        struct entry *e =
+            c->old_of[i] == NO_ENTRY ? ending_rests_locked(m, c->after[i]->group) : NULL;
+        if (!e)
+            continue;
+        e->is_stopped = true;
+        heap_drop_stopped_locked(m);
+    }
+}
+
+/* A group that was there, or whose series are ending, hands its state to its successor; one that is as before goes on.
+ * Returns what is in force. */
+static struct entry *follow_locked(struct rule_manager *m, struct entry *old, struct entry *new,
+                                   bool is_same)
+{
+    if (is_same) {
+        entry_free(new);
+        return old;
+    }
+    rule_group_take_over(new->group, old->group);
+    rule_group_close(old->group);
+    if (old->is_ending) {
+        forget_ending_locked(m, old);
+    } else {
+        new->until_restore = old->until_restore;
+        entry_free(old);
+    }
+    return new;
 }
 
 static void start_entry_locked(struct rule_manager *m, struct entry *e, bool kept)
@@ -513,39 +566,29 @@ static void load_state(struct rule_manager *m, struct entry **entries, size_t co
 
 static void replace_entries_locked(struct rule_manager *m, struct entry **entries, size_t count)
 {
-    struct by_key old;
-    struct entry **before = m->entries;
-    size_t before_count = m->entry_count;
-    bool *follows = mem_alloc_zero(MEM_RULES, before_count + 1, sizeof *follows);
-    bool *kept = mem_alloc_zero(MEM_RULES, count + 1, sizeof *kept);
-    index_entries(&old, before, before_count);
+    struct change c;
+    change_init(&c, m, entries, count);
+    stop_what_goes_locked(m, &c);
+    /* From here to the end the mutex is held: nobody sees a group that has gone. */
     for (size_t i = 0; i < count; i++) {
-        uint64_t number;
-        if (!string_map_get(old.map, rule_group_key(entries[i]->group->def, &old.arena), &number)) {
-            follow_ending_locked(m, entries[i]->group);
-            continue;
-        }
-        follows[number] = true;
-        entries[i] = entry_follow_locked(m, before[number], entries[i]);
-        kept[i] = entries[i] == before[number];
+        struct entry *old = c.old_of[i] == NO_ENTRY ? ending_rests_locked(m, entries[i]->group)
+                                                    : c.before[c.old_of[i]];
+        if (old)
+            entries[i] = follow_locked(m, old, entries[i], c.is_same[i]);
     }
-    for (size_t i = 0; i < before_count; i++) {
-        if (follows[i])
+    for (size_t i = 0; i < c.before_count; i++) {
+        if (c.follows[i])
             continue;
-        entry_stop_locked(m, before[i]);
-        heap_drop_stopped_locked(m);
-        entry_end_locked(m, before[i]);
+        entry_end_locked(m, c.before[i]);
         if (m->state)
-            rule_state_drop(m->state, before[i]->group);
+            rule_state_drop(m->state, c.before[i]->group);
     }
     m->entries = entries;
     m->entry_count = count;
     for (size_t i = 0; i < count; i++)
-        start_entry_locked(m, entries[i], kept[i]);
-    index_free(&old);
-    mem_free(MEM_RULES, before);
-    mem_free(MEM_RULES, follows);
-    mem_free(MEM_RULES, kept);
+        start_entry_locked(m, entries[i], c.is_same[i]);
+    mem_free(MEM_RULES, c.before);
+    change_deinit(&c);
 }
 
 void rule_manager_apply(struct rule_manager *m, const struct config *config, struct rule_set *set)

@@ -351,6 +351,71 @@ static void many_groups_are_evaluated_changed_and_looked_at(void **state)
     server_deinit(&s);
 }
 
+/* Looks at the groups in force, again and again, as the API and /metrics do. */
+struct looker {
+    struct server *server;
+    atomic_bool is_stopping;
+    atomic_size_t wrong, looks;
+};
+
+static void *look(void *arg)
+{
+    struct looker *l = arg;
+    while (!atomic_load(&l->is_stopping)) {
+        struct arena arena;
+        struct rule_groups groups;
+        arena_init(&arena, MEM_OTHER, 0);
+        rule_manager_groups(l->server->manager, &arena, &groups);
+        for (size_t i = 0; i < groups.count; i++)
+            if (groups.items[i]->def->name.len == 0)
+                atomic_fetch_add(&l->wrong, 1);
+        rule_groups_release(&groups);
+        arena_deinit(&arena);
+        atomic_fetch_add(&l->looks, 1);
+    }
+    return NULL;
+}
+
+/* Groups that are all changed or removed by one reload, while they are busy and looked at: a reload waits for some when
+ * others have already been replaced. */
+static void groups_may_be_looked_at_while_all_change(void **state)
+{
+    (void)state;
+    struct server s;
+    struct buffer text;
+    struct error err = {0};
+    pthread_t thread;
+    server_init(&s);
+    struct looker looker = {.server = &s};
+    if (!thread_start(&thread, "look", look, &looker, &err))
+        fail_msg("%s", err.message);
+    buffer_init(&text, MEM_OTHER, 1 << 20);
+    for (int round = 0; round < 12; round++) {
+        buffer_reset(&text);
+        buffer_append_literal(&text, "groups:\n");
+        /* Changed groups, removed ones, and in the next round some that come back while their series end. */
+        for (int g = 0; g < 16 && round % 3 != 2; g++)
+            if (g < 8 || round % 2 == 0)
+                buffer_printf(&text,
+                              "- name: g%d\n  interval: 1ms\n  rules:\n"
+                              "  - {record: 'r%d', expr: 'count_over_time(vector(%d)[4000s:1s])'}\n",
+                              g, g, round);
+        if (round % 3 == 2)
+            buffer_append_literal(&text, "- name: last\n  rules: [{record: last, expr: 1}]\n");
+        buffer_append_byte(&text, '\0');
+        apply(&s, text.ptr);
+        if (round % 3 != 2)
+            wait_series(&s, "{__name__=~\"r[0-7]\"}", 8);
+    }
+    wait_series(&s, "last", 1);
+    atomic_store(&looker.is_stopping, true);
+    thread_join(thread);
+    assert_int_equal(atomic_load(&looker.wrong), 0);
+    assert_true(atomic_load(&looker.looks) > 0);
+    buffer_deinit(&text);
+    server_deinit(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +426,7 @@ int main(void)
         cmocka_unit_test(without_a_state_the_series_tell),
         cmocka_unit_test(a_damaged_state_stops_nothing),
         cmocka_unit_test(many_groups_are_evaluated_changed_and_looked_at),
+        cmocka_unit_test(groups_may_be_looked_at_while_all_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
