@@ -90,8 +90,8 @@ static void forget_ended(struct rule *r, struct series_writer *w)
 }
 
 /* Ends series of a table by a row of their own; those that `kept` knows are another's now. */
-static void end_table(struct rule_series_table *t, struct series_writer *w, int64_t time_ms,
-                      bool (*kept)(void *arg, struct hash128 hash), void *arg)
+static void write_ends(const struct rule_series_table *t, struct series_writer *w, int64_t time_ms,
+                       bool (*kept)(void *arg, struct hash128 hash), void *arg)
 {
     struct error ignored = {0};
     bool begun = false;
@@ -108,6 +108,18 @@ static void end_table(struct rule_series_table *t, struct series_writer *w, int6
         return; /* likewise */
 }
 
+/* What was written by whoever is gone: it ends where nobody else writes it, and its slots are free. */
+static void end_table(struct rule_series_table *t, struct series_writer *w, int64_t time_ms,
+                      bool (*kept)(void *arg, struct hash128 hash), void *arg)
+{
+    write_ends(t, w, time_ms, kept, arg);
+    for (size_t i = 0; i < t->count; i++)
+        if (t->items[i].slot != RULE_SLOT_NONE)
+            series_writer_release(w, t->items[i].slot);
+    rule_series_deinit(t);
+    rule_series_init(t);
+}
+
 static bool group_writes(void *arg, struct hash128 hash)
 {
     return rule_group_writes(arg, hash);
@@ -118,8 +130,6 @@ static void end_former(struct rule_group *g, struct rule *r, int64_t time_ms)
     if (!r->former_writer || !r->evaluated)
         return;
     end_table(&r->former, r->former_writer, time_ms, group_writes, g);
-    rule_series_deinit(&r->former);
-    rule_series_init(&r->former);
     series_writer_unref(r->former_writer);
     r->former_writer = NULL;
 }
@@ -229,7 +239,6 @@ void rule_group_end_series(struct rule_group *g, int64_t time_ms, bool all,
 {
     for (size_t i = 0; i < g->orphan_count; i++) {
         end_table(&g->orphans[i].series, g->orphans[i].writer, time_ms, kept, arg);
-        rule_series_deinit(&g->orphans[i].series);
         series_writer_unref(g->orphans[i].writer);
     }
     g->orphan_count = 0;

@@ -8,6 +8,35 @@
 #include "storage/appender.h"
 #include "storage/memory_source.h"
 
+bool series_writer_slot(struct series_writer *w, struct labels ls, uint32_t *slot,
+                        struct error *err)
+{
+    if (!w->ops->slot(w, ls, slot, err))
+        return false;
+    size_t before = w->user_capacity;
+    w->users =
+        mem_grow(MEM_RULES, w->users, &w->user_capacity, (size_t)*slot + 1, sizeof *w->users);
+    if (w->user_capacity > before)
+        memset(w->users + before, 0, (w->user_capacity - before) * sizeof *w->users);
+    w->users[*slot]++;
+    return true;
+}
+
+void series_writer_release(struct series_writer *w, uint32_t slot)
+{
+    ASSERT(slot < w->user_capacity && w->users[slot] > 0);
+    if (--w->users[slot] == 0)
+        w->ops->release(w, slot);
+}
+
+void series_writer_unref(struct series_writer *w)
+{
+    if (!w || --w->references > 0)
+        return;
+    mem_free(MEM_RULES, w->users);
+    w->ops->free(w);
+}
+
 /* --- the database --- */
 
 struct db_writer {
@@ -63,7 +92,7 @@ static struct series_writer *db_writer_open(void *db, struct view key, struct er
     if (!db_group_open(db, key, &group, err))
         return NULL;
     struct db_writer *d = mem_alloc_zero(MEM_RULES, 1, sizeof *d);
-    d->writer = (struct series_writer){&OPS, 1};
+    d->writer = (struct series_writer){.ops = &OPS, .references = 1};
     d->group = group;
     return &d->writer;
 }
@@ -150,7 +179,7 @@ static struct series_writer *memory_writer_open(void *source, struct view key, s
     (void)key;
     (void)err;
     struct memory_writer *m = mem_alloc_zero(MEM_RULES, 1, sizeof *m);
-    m->writer = (struct series_writer){&OPS, 1};
+    m->writer = (struct series_writer){.ops = &OPS, .references = 1};
     m->source = source;
     arena_init(&m->arena, MEM_RULES, 0);
     return &m->writer;

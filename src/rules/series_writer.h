@@ -22,7 +22,7 @@ enum series_write {
 };
 
 struct series_writer_ops {
-    /* The slot of a series; valid until it is released. */
+    /* The slot of a series, the same for the same labels (or a new one each time). */
     bool (*slot)(struct series_writer *w, struct labels ls, uint32_t *slot, struct error *err);
     bool (*begin)(struct series_writer *w, int64_t time_ms, struct error *err);
     enum series_write (*sample)(struct series_writer *w, uint32_t slot, double value);
@@ -34,6 +34,8 @@ struct series_writer_ops {
 struct series_writer {
     const struct series_writer_ops *ops;
     unsigned references; /* of one thread at a time, as all of it */
+    uint32_t *users;     /* by slot: how many have asked for it and not released it */
+    size_t user_capacity;
 };
 
 enum series_writer_flag {
@@ -43,11 +45,9 @@ enum series_writer_flag {
     SERIES_WRITER_FIRST = 2
 };
 
-MUST_USE static inline bool series_writer_slot(struct series_writer *w, struct labels ls,
-                                               uint32_t *slot, struct error *err)
-{
-    return w->ops->slot(w, ls, slot, err);
-}
+/* The slot of a series; valid until the caller releases it. Rules that give the same series are given the same slot. */
+MUST_USE bool series_writer_slot(struct series_writer *w, struct labels ls, uint32_t *slot,
+                                 struct error *err);
 /* A row is begun, filled and committed. After a failed begin there is no row. */
 MUST_USE static inline bool series_writer_begin(struct series_writer *w, int64_t time_ms,
                                                 struct error *err)
@@ -64,21 +64,15 @@ MUST_USE static inline bool series_writer_commit(struct series_writer *w, unsign
 {
     return w->ops->commit(w, flags, err);
 }
-/* The series ended; its slot may be another's. Not within a row. */
-static inline void series_writer_release(struct series_writer *w, uint32_t slot)
-{
-    w->ops->release(w, slot);
-}
+/* Once for each series_writer_slot(): whoever asked writes the series no more. When nobody has it any more, it may
+ * become another series'. Not within a row. */
+void series_writer_release(struct series_writer *w, uint32_t slot);
 static inline struct series_writer *series_writer_ref(struct series_writer *w)
 {
     w->references++;
     return w;
 }
-static inline void series_writer_unref(struct series_writer *w)
-{
-    if (w && --w->references == 0)
-        w->ops->free(w);
-}
+void series_writer_unref(struct series_writer *w); /* NULL does nothing */
 
 /* Where writers come from. */
 struct series_store {

@@ -396,10 +396,11 @@ static void groups_may_be_looked_at_while_all_change(void **state)
         /* Changed groups, removed ones, and in the next round some that come back while their series end. */
         for (int g = 0; g < 16 && round % 3 != 2; g++)
             if (g < 8 || round % 2 == 0)
-                buffer_printf(&text,
-                              "- name: g%d\n  interval: 1ms\n  rules:\n"
-                              "  - {record: 'r%d', expr: 'count_over_time(vector(%d)[4000s:1s])'}\n",
-                              g, g, round);
+                buffer_printf(
+                    &text,
+                    "- name: g%d\n  interval: 1ms\n  rules:\n"
+                    "  - {record: 'r%d', expr: 'count_over_time(vector(%d)[4000s:1s])'}\n",
+                    g, g, round);
         if (round % 3 == 2)
             buffer_append_literal(&text, "- name: last\n  rules: [{record: last, expr: 1}]\n");
         buffer_append_byte(&text, '\0');
