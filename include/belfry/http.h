@@ -55,7 +55,7 @@ typedef struct belfry_http_options {
     size_t answer_bytes_max; /* of an answer that is held whole (not an endpoint's); 0 = 64 MiB */
 } belfry_http_options;
 
-/* On error *out is NULL and *error, when not NULL, says why. Any thread. */
+/* On error *out is NULL (requests are then answered with 500) and *error, when not NULL, says why. Any thread. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_http_new(belfry_http **out,
                                                          const belfry_http_options *options,
                                                          belfry_http_error *error);
@@ -123,7 +123,7 @@ typedef struct belfry_endpoint_options {
 
 /* Opens the listeners and starts a thread that serves them; another one per scrape at the same time follows, up to
  * scrapes_max. An answer is written while it is sent, through 64 KiB: a large registry or a slow client takes no
- * memory. On error nothing is left open and *out is NULL.
+ * memory. On error nothing is left open and *out is NULL, which the other calls take: no address, port 0, zeros.
  *
  * After fork() the child does not serve: its copies of the listening sockets are closed, and stopping the endpoint there
  * frees nothing. */

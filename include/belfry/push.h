@@ -74,7 +74,7 @@ typedef struct belfry_push_options {
 } belfry_push_options;
 
 /* Checks the options and, with an interval, starts a thread (whose first push is one interval later). Connects to nobody
- * yet. On error *out is NULL and *error, when not NULL, says why. */
+ * yet. On error *out is NULL and *error, when not NULL, says why; the other calls take that NULL: BELFRY_ERROR_NULL. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_push_start(belfry_push **out,
                                                            const belfry_push_options *options,
                                                            belfry_http_error *error);
@@ -98,7 +98,7 @@ typedef struct belfry_push_stats {
     belfry_http_error last_failure; /* its sentence; "" = none */
 } belfry_push_stats;
 
-/* Any thread. */
+/* Any thread. NULL: all zero. */
 BELFRY_API void belfry_push_stats_get(belfry_push *push, belfry_push_stats *out);
 /* Shows belfry_pushes_total, belfry_push_failures_total, belfry_push_attempts_total and
  * belfry_push_last_success_timestamp_seconds. The registry (NULL = the default one) may outlive the push. */

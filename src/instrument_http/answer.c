@@ -62,7 +62,11 @@ static bool copy(char **out, const char *text, const char *fallback)
 belfry_status belfry_http_new(belfry_http **out, const belfry_http_options *o,
                               belfry_http_error *error)
 {
-    *out = NULL;
+    if (out)
+        *out = NULL;
+    if (!out || !o)
+        return belfry__http_fail(error, BELFRY_ERROR_NULL,
+                                 "no place for the answers, or no options");
     const char *fault = options_fault(o);
     if (fault)
         return belfry__http_fail(error, BELFRY_ERROR_FORMAT, "%s", fault);

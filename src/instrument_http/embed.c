@@ -44,6 +44,11 @@ void belfry_http_answer_make(belfry_http *http, const belfry_http_request *reque
 {
     struct http_plan plan;
     struct text body;
+    if (!out)
+        return;
+    *out = (belfry_http_answer){.status = 500};
+    if (!http || !request)
+        return;
     const struct http_query query = {.method = request->method ? request->method : "",
                                      .path = request->target ? request->target : "",
                                      .accept = request->accept,
@@ -85,6 +90,8 @@ int belfry_http_answer_mhd(belfry_http *http, struct MHD_Connection *c, const ch
 {
     struct http_plan plan;
     struct text body;
+    if (!http)
+        return MHD_NO;
     const struct http_query query = {
         .method = method,
         .path = url,

@@ -260,7 +260,11 @@ static belfry_status open_all(struct belfry_endpoint *e, const belfry_endpoint_o
 belfry_status belfry_endpoint_start(belfry_endpoint **out, const belfry_endpoint_options *o,
                                     belfry_http_error *error)
 {
-    *out = NULL;
+    if (out)
+        *out = NULL;
+    if (!out || !o)
+        return belfry__http_fail(error, BELFRY_ERROR_NULL,
+                                 "no place for the endpoint, or no options");
     const char *fault = options_fault(o);
     if (fault)
         return belfry__http_fail(error, BELFRY_ERROR_FORMAT, "%s", fault);
@@ -324,16 +328,21 @@ void belfry_endpoint_stop(belfry_endpoint *e)
 
 const char *belfry_endpoint_address(const belfry_endpoint *e, size_t idx)
 {
-    return idx < e->listener_count ? e->listeners[idx].listening.address : NULL;
+    return e && idx < e->listener_count ? e->listeners[idx].listening.address : NULL;
 }
 
 uint16_t belfry_endpoint_port(const belfry_endpoint *e, size_t idx)
 {
-    return idx < e->listener_count ? e->listeners[idx].listening.port : 0;
+    return e && idx < e->listener_count ? e->listeners[idx].listening.port : 0;
 }
 
 void belfry_endpoint_stats_get(const belfry_endpoint *e, belfry_endpoint_stats *out)
 {
+    if (!out)
+        return;
+    *out = (belfry_endpoint_stats){0};
+    if (!e)
+        return;
     const memory_order relaxed = memory_order_relaxed;
     pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&e->mutex; /* not the caller's const */
     pthread_mutex_lock(mutex);

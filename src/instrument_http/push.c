@@ -74,6 +74,11 @@ static bool is_ours(const belfry_push *p)
     return p->pid == getpid();
 }
 
+static belfry_status fail_null(belfry_http_error *error)
+{
+    return belfry__http_fail(error, BELFRY_ERROR_NULL, "there is no push: it was not started");
+}
+
 static belfry_status fail_foreign(belfry_http_error *error)
 {
     return belfry__http_fail(error, BELFRY_ERROR_SYSTEM,
@@ -266,6 +271,8 @@ static belfry_status push_locked(belfry_push *p, belfry_http_error *error)
 
 belfry_status belfry_push_now(belfry_push *p, belfry_http_error *error)
 {
+    if (!p)
+        return fail_null(error);
     if (!is_ours(p))
         return fail_foreign(error);
     pthread_mutex_lock(&p->pushing);
@@ -276,6 +283,8 @@ belfry_status belfry_push_now(belfry_push *p, belfry_http_error *error)
 
 belfry_status belfry_push_delete(belfry_push *p, belfry_http_error *error)
 {
+    if (!p)
+        return fail_null(error);
     if (!is_ours(p))
         return fail_foreign(error);
     if (p->protocol != BELFRY_PUSH_GATEWAY)
@@ -471,7 +480,11 @@ static bool start_thread(belfry_push *p)
 belfry_status belfry_push_start(belfry_push **out, const belfry_push_options *o,
                                 belfry_http_error *error)
 {
-    *out = NULL;
+    if (out)
+        *out = NULL;
+    if (!out || !o)
+        return belfry__http_fail(error, BELFRY_ERROR_NULL,
+                                 "there is no place for the push, or no options");
     const char *fault = options_fault(o);
     if (fault)
         return belfry__http_fail(error, BELFRY_ERROR_FORMAT, "%s", fault);
@@ -522,6 +535,11 @@ belfry_status belfry_push_stop(belfry_push *p, bool last, belfry_http_error *err
 
 void belfry_push_stats_get(belfry_push *p, belfry_push_stats *out)
 {
+    if (!p || !out) {
+        if (out)
+            *out = (belfry_push_stats){0};
+        return;
+    }
     const struct push_counts *c = p->counts;
     out->pushes = atomic_load_explicit(&c->pushes, memory_order_relaxed);
     out->failures = atomic_load_explicit(&c->failures, memory_order_relaxed);
@@ -552,6 +570,8 @@ static void collect(void *arg, belfry_emitter *e)
 
 belfry_status belfry_push_register(belfry_push *p, belfry_registry *registry)
 {
+    if (!p)
+        return BELFRY_ERROR_NULL;
     atomic_fetch_add_explicit(&p->counts->references, 1, memory_order_relaxed);
     return belfry_collector_new(registry, collect, p->counts, unref_counts);
 }

@@ -626,6 +626,29 @@ static void several_addresses_are_served(void **state)
     belfry_registry_free(r);
 }
 
+/* What a program calls that did not look at the status of its start. */
+static void what_did_not_start_has_no_address(void **state)
+{
+    (void)state;
+    belfry_endpoint *e = NULL;
+    belfry_http *http = NULL;
+    belfry_endpoint_stats stats = {.requests_total = 7};
+    belfry_http_answer answer;
+    assert_int_equal(belfry_endpoint_start(&e, NULL, NULL), BELFRY_ERROR_NULL);
+    assert_int_equal(belfry_endpoint_start(NULL, NULL, NULL), BELFRY_ERROR_NULL);
+    assert_int_equal(belfry_http_new(&http, NULL, NULL), BELFRY_ERROR_NULL);
+    assert_null(belfry_endpoint_address(e, 0));
+    assert_int_equal(belfry_endpoint_port(e, 0), 0);
+    belfry_endpoint_stats_get(e, &stats);
+    assert_int_equal(stats.requests_total, 0);
+    belfry_endpoint_stats_get(e, NULL);
+    belfry_endpoint_stop(e);
+    belfry_http_answer_make(http, &(belfry_http_request){.method = "GET", .target = "/"}, &answer);
+    assert_int_equal(answer.status, 500);
+    belfry_http_answer_release(&answer);
+    belfry_http_free(http);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -644,6 +667,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(unix_sockets_are_served),
         cmocka_unit_test(a_forked_child_does_not_serve),
         cmocka_unit_test(several_addresses_are_served),
+        cmocka_unit_test(what_did_not_start_has_no_address),
     };
     if (argc > 1) /* one of them */
         cmocka_set_test_filter(argv[1]);

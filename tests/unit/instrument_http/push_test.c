@@ -513,6 +513,28 @@ static void otlp_takes_the_environment(void **state)
     server_stop(&s);
 }
 
+/* What a program calls that did not look at the status of its start. */
+static void what_did_not_start_is_no_push(void **state)
+{
+    (void)state;
+    belfry_push *p = NULL;
+    belfry_http_error why = {""};
+    belfry_push_stats stats = {.pushes = 7};
+    assert_int_equal(belfry_push_start(&p, &(belfry_push_options){0}, &why), BELFRY_ERROR_FORMAT);
+    assert_null(p);
+    why.message[0] = '\0';
+    assert_int_equal(belfry_push_now(p, &why), BELFRY_ERROR_NULL);
+    assert_string_equal(why.message, "there is no push: it was not started");
+    assert_int_equal(belfry_push_delete(p, NULL), BELFRY_ERROR_NULL);
+    assert_int_equal(belfry_push_register(p, NULL), BELFRY_ERROR_NULL);
+    belfry_push_stats_get(p, &stats);
+    assert_int_equal(stats.pushes, 0);
+    belfry_push_stats_get(p, NULL);
+    assert_int_equal(belfry_push_stop(p, true, &why), BELFRY_OK);
+    assert_int_equal(belfry_push_start(&p, NULL, &why), BELFRY_ERROR_NULL);
+    assert_int_equal(belfry_push_start(NULL, NULL, NULL), BELFRY_ERROR_NULL);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -527,6 +549,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(snappy_reads_our_blocks),
         cmocka_unit_test(remote_write_goes_in_batches),
         cmocka_unit_test(otlp_takes_the_environment),
+        cmocka_unit_test(what_did_not_start_is_no_push),
     };
     if (argc > 1) /* one of them */
         cmocka_set_test_filter(argv[1]);
