@@ -242,6 +242,10 @@ static belfry_status push_by_remote_write(belfry_push *p, belfry_http_error *err
         belfry_registry_write(p->registry, &how, belfry__remote_writer_take, &w) == BELFRY_OK &&
         belfry__remote_writer_finish(&w);
     belfry__remote_writer_deinit(&w);
+    if (w.has_no_room)
+        return belfry__http_fail(error, BELFRY_ERROR_FORMAT,
+                                 "a series has more than %d labels, with those of the group",
+                                 WRITE_LABELS_MAX);
     if (!ok && rp.status == BELFRY_OK)
         return belfry__http_fail_memory(error);
     return rp.status;

@@ -164,7 +164,8 @@ static int compare_names(const struct write_label *a, const struct write_label *
 }
 
 /* In its place; one of the same name stays as it is. */
-static void insert_label(struct write_label *labels, size_t *count, const struct write_label *l)
+static void insert_label(struct remote_writer *w, struct write_label *labels, size_t *count,
+                         const struct write_label *l)
 {
     size_t at = *count;
     while (at > 0) {
@@ -175,8 +176,10 @@ static void insert_label(struct write_label *labels, size_t *count, const struct
             break;
         at--;
     }
-    if (*count == WRITE_LABELS_MAX)
-        return; /* a family has 16 and a group has a limit: there is room */
+    if (*count == WRITE_LABELS_MAX) {
+        w->has_no_room = true;
+        return;
+    }
     memmove(labels + at + 1, labels + at, (*count - at) * sizeof *labels);
     labels[at] = *l;
     (*count)++;
@@ -192,16 +195,16 @@ static void begin_series(struct remote_writer *w, const struct family *f, const 
     belfry__text_append(&w->name, f->name, f->name_len);
     belfry__text_string(&w->name, suffix);
     const struct write_label name = {"__name__", w->name.ptr ? w->name.ptr : "", 8, w->name.len};
-    insert_label(labels, &count, &name);
+    insert_label(w, labels, &count, &name);
     for (size_t i = 0; i < m->label_count; i++)
-        insert_label(labels, &count, &m->labels[i]);
+        insert_label(w, labels, &count, &m->labels[i]);
     if (more_name) {
         const struct write_label more = {more_name, more_value, strlen(more_name),
                                          strlen(more_value)};
-        insert_label(labels, &count, &more);
+        insert_label(w, labels, &count, &more);
     }
     for (size_t i = 0; i < w->extra_count; i++)
-        insert_label(labels, &count, &w->extra[i]);
+        insert_label(w, labels, &count, &w->extra[i]);
     for (size_t i = 0; i < count; i++)
         if (labels[i].value_len > 0) /* an empty one is none */
             put_label(&w->series, &labels[i]);
@@ -220,6 +223,8 @@ static bool flush(struct remote_writer *w)
 
 static bool end_series(struct remote_writer *w)
 {
+    if (w->has_no_room)
+        return false;
     put_bytes(&w->request, 1, w->series.ptr ? w->series.ptr : "", w->series.len);
     w->series_count++;
     if (w->series_count >= WRITE_SERIES_MAX || w->request.len >= WRITE_BYTES_MAX)
@@ -407,7 +412,7 @@ static bool take_histogram(struct remote_writer *w, const struct family *fam,
 
 /* ---- families ---- */
 
-static void take_label(struct metric *m, struct wire in)
+static void take_label(struct remote_writer *w, struct metric *m, struct wire in)
 {
     struct wire_field f;
     struct write_label l = {"", "", 0, 0};
@@ -420,7 +425,7 @@ static void take_label(struct metric *m, struct wire in)
             l.value_len = wire_len(&f.inside);
         }
     }
-    insert_label(m->labels, &m->label_count, &l);
+    insert_label(w, m->labels, &m->label_count, &l);
 }
 
 static bool take_metric(struct remote_writer *w, const struct family *fam, struct wire in)
@@ -431,7 +436,7 @@ static bool take_metric(struct remote_writer *w, const struct family *fam, struc
     struct metric m = {.label_count = 0, .time_ms = w->now_ms};
     while (read_field(&in, &f)) {
         if (f.number == 1)
-            take_label(&m, f.inside);
+            take_label(w, &m, f.inside);
         else if (f.number == 6)
             m.time_ms = (int64_t)f.value;
         else if (f.type == WIRE_BYTES) {

@@ -8,8 +8,9 @@
 
 #include <belfry/metrics.h>
 
-/* A request goes out when it has so many series or bytes, before compression; Prometheus' own limit is 2,000 samples. */
-enum { WRITE_SERIES_MAX = 2000, WRITE_BYTES_MAX = 512 * 1024, WRITE_LABELS_MAX = 64 };
+/* A request goes out when it has so many series or bytes, before compression; Prometheus' own limit is 2,000 samples.
+ * Labels: a family's 16, a registry's 16, job and a group's 32, its name and le; collectors may have more. */
+enum { WRITE_SERIES_MAX = 2000, WRITE_BYTES_MAX = 512 * 1024, WRITE_LABELS_MAX = 80 };
 
 struct write_label {
     const char *name, *value;
@@ -28,11 +29,12 @@ struct remote_writer {
 
     struct text request, series, name;
     size_t series_count;
-    bool is_refused; /* send() said no */
+    bool is_refused;  /* send() said no */
+    bool has_no_room; /* a series has more than WRITE_LABELS_MAX labels: nothing more is written */
 };
 
 /* For belfry_registry_write() in BELFRY_FORMAT_PROTOBUF: whole families in each piece. `writer` is a struct
- * remote_writer. False: send() said no, no memory, or not that format. */
+ * remote_writer. False: send() said no, no memory, has_no_room, or not that format. */
 MUST_USE bool belfry__remote_writer_take(void *writer, const char *bytes, size_t len);
 /* Sends what is left. */
 MUST_USE bool belfry__remote_writer_finish(struct remote_writer *w);

@@ -474,6 +474,67 @@ static void remote_write_goes_in_batches(void **state)
     belfry_registry_free(r);
 }
 
+/* A bucket with `*arg` labels and le. */
+static void emit_wide(void *arg, belfry_emitter *e)
+{
+    const size_t *count = arg;
+    belfry_label labels[100];
+    char names[100][8];
+    for (size_t i = 0; i < *count; i++) {
+        (void)snprintf(names[i], sizeof names[i], "a%zu", i);
+        labels[i] = (belfry_label){names[i], "x"};
+    }
+    labels[*count] = (belfry_label){"le", "+Inf"};
+    belfry_emit_family(e, "app_wide", "Wide.", BELFRY_HISTOGRAM);
+    belfry_emit_sample(e, "_bucket", labels, *count + 1, 1);
+}
+
+static bool last_body_has(const struct server *s, const char *text)
+{
+    static char plain[100000];
+    size_t plain_len = sizeof plain;
+    const char *body = strstr(s->last, "\r\n\r\n") + 4;
+    assert_int_equal(
+        snappy_uncompress(body, s->last_bytes - (size_t)(body - s->last), plain, &plain_len),
+        SNAPPY_OK);
+    return memmem(plain, plain_len, text, strlen(text)) != NULL;
+}
+
+/* As many labels as a family, a registry and a group may have keep le and the group's; more are refused. */
+static void remote_write_loses_no_label(void **state)
+{
+    (void)state;
+    static const char *const script[] = {"204", NULL};
+    belfry_label group[32];
+    char names[32][8];
+    struct server s;
+    size_t count = 32;
+    for (size_t i = 0; i < 32; i++) {
+        (void)snprintf(names[i], sizeof names[i], "z%zu", i);
+        group[i] = (belfry_label){names[i], "grouped"};
+    }
+    server_start(&s, script);
+    belfry_registry *r = belfry_registry_new();
+    assert_int_equal(belfry_collector_new(r, emit_wide, &count, NULL), BELFRY_OK);
+    belfry_push *p = start((belfry_push_options){.registry = r,
+                                                 .protocol = BELFRY_PUSH_REMOTE_WRITE,
+                                                 .remote.url = url_of(&s),
+                                                 .job = "j",
+                                                 .grouping = group,
+                                                 .grouping_count = 32});
+    assert_int_equal(belfry_push_now(p, NULL), BELFRY_OK);
+    assert_true(last_body_has(&s, "\n\x02le\x12\x04+Inf"));
+    assert_true(last_body_has(&s, "\n\x03z31\x12\x07grouped"));
+    belfry_http_error why;
+    count = 80;
+    assert_int_equal(belfry_push_now(p, &why), BELFRY_ERROR_FORMAT);
+    assert_string_equal(why.message, "a series has more than 80 labels, with those of the group");
+    assert_int_equal(requests_of(&s), 1);
+    assert_int_equal(belfry_push_stop(p, false, NULL), BELFRY_OK);
+    server_stop(&s);
+    belfry_registry_free(r);
+}
+
 /* The transport of spans: what the environment says, what is refused, and what came back. */
 static void otlp_takes_the_environment(void **state)
 {
@@ -548,6 +609,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_forked_child_does_not_push),
         cmocka_unit_test(snappy_reads_our_blocks),
         cmocka_unit_test(remote_write_goes_in_batches),
+        cmocka_unit_test(remote_write_loses_no_label),
         cmocka_unit_test(otlp_takes_the_environment),
         cmocka_unit_test(what_did_not_start_is_no_push),
     };
