@@ -3,10 +3,12 @@
 #include "alerting/alert_check.h"
 
 #include "alerting/alert_config.h"
+#include "alerting/route_lint.h"
 #include "base/file.h"
 #include "template/template.h"
 
 #include <glob.h>
+#include <inttypes.h>
 #include <string.h>
 
 static bool parse_template(struct template_set *set, const char *path, struct error *err)
@@ -50,6 +52,18 @@ static bool check_templates(const struct alert_config *c, struct buffer *out)
     return ok;
 }
 
+struct lint {
+    const char *path;
+    struct buffer *warnings;
+};
+
+static void add_lint(void *arg, uint32_t line, uint32_t column, const char *sentence)
+{
+    const struct lint *lint = arg;
+    buffer_printf(lint->warnings, "belfry: warning: %s:%" PRIu32 ":%" PRIu32 ": %s\n", lint->path,
+                  line, column, sentence);
+}
+
 bool alert_check(const char *path, struct buffer *out, struct buffer *warnings)
 {
     struct alert_config *c;
@@ -69,6 +83,8 @@ bool alert_check(const char *path, struct buffer *out, struct buffer *warnings)
     buffer_append_byte(out, '\n');
     for (size_t i = 0; i < c->warnings->count; i++)
         buffer_printf(warnings, "belfry: warning: %.*s\n", VIEW_ARGS(c->warnings->items[i]));
+    struct lint lint = {path, warnings};
+    route_lint(c, add_lint, &lint);
     alert_config_unref(c);
     return ok;
 }

@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-/* Appends what was found to `out` and warnings, one a line, to `warnings`. Reads the templates that the file names.
+/* Appends what was found to `out` and warnings, one a line, to `warnings`: also routes and
+ * inhibitions that can never match. Reads the templates that the file names.
  * False when the file or a template was refused; the reason is in `out`. */
 bool alert_check(const char *path, struct buffer *out, struct buffer *warnings);
 

@@ -214,8 +214,11 @@ static bool read_all_matchers(struct loader *l, const struct yaml_node *match,
                               struct matchers *out)
 {
     own(l, out);
-    return read_match(l, match, MATCH_EQUAL, out) && read_match(l, match_re, MATCH_REGEX, out) &&
-           read_matchers(l, matchers, out);
+    if (!read_match(l, match, MATCH_EQUAL, out) || !read_match(l, match_re, MATCH_REGEX, out) ||
+        !read_matchers(l, matchers, out))
+        return false;
+    matchers_sort(out); /* as Alertmanager shows them */
+    return true;
 }
 
 /* --- routes --- */
@@ -398,11 +401,13 @@ static void inherit_labels(struct loader *l, struct config_pairs *own,
 
 /* What the parts of the tree say of other parts: receivers, time intervals. Fills in what is inherited. Recursion is as
  * deep as the YAML, which has a limit. */
-static bool finish_route(struct loader *l, const struct alert_config *c, struct alert_route *r,
+static bool finish_route(struct loader *l, const struct alert_config *c,
+                         const struct string_map *receivers, struct alert_route *r,
                          const struct alert_route *parent)
 {
     const struct config_strings *lists[] = {&r->active_time_intervals, &r->mute_time_intervals};
-    if (r->receiver.len && !alert_config_receiver(c, r->receiver))
+    uint64_t at;
+    if (r->receiver.len && !string_map_get(receivers, r->receiver, &at))
         return yaml_error(l->err, alert_config_place(r->node, "receiver"),
                           "undefined receiver \"%.*s\" used in route",
                           VIEW_ARGS(view_slice(r->receiver, 0, 200)));
@@ -429,7 +434,7 @@ static bool finish_route(struct loader *l, const struct alert_config *c, struct 
         r->repeat_interval_ms = parent->repeat_interval_ms;
     inherit_labels(l, &r->labels, &parent->labels);
     for (size_t i = 0; i < r->routes.count; i++) {
-        if (!finish_route(l, c, &r->routes.items[i], r))
+        if (!finish_route(l, c, receivers, &r->routes.items[i], r))
             return false;
     }
     return true;
@@ -494,8 +499,12 @@ static bool finish(struct loader *l, const struct yaml_node *root, struct alert_
     }
     if (!g->smtp_tls_config)
         g->smtp_tls_config = ARENA_NEW(l->arena, struct config_tls);
-    return alert_config_finish_receivers(l, c) && check_root(l, root, c->route) &&
-           check_interval_names(l, c) && finish_route(l, c, (struct alert_route *)c->route, &ABOVE);
+    struct string_map *names = string_map_new(MEM_CONFIG);
+    bool ok = alert_config_finish_receivers(l, c, names) && check_root(l, root, c->route) &&
+              check_interval_names(l, c) &&
+              finish_route(l, c, names, (struct alert_route *)c->route, &ABOVE);
+    string_map_free(names);
+    return ok;
 }
 
 /* The folder of a path, without the slash. */

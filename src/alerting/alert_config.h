@@ -66,7 +66,7 @@ struct alert_route {
         labels; /* templates for notifications; its own and its parent's, its own win */
     struct config_strings mute_time_intervals, active_time_intervals;
     bool continues;           /* `continue`: siblings after it are tried, too */
-    struct matchers matchers; /* match, match_re and matchers, in their order; the root has none */
+    struct matchers matchers; /* match, match_re and matchers; the root has none */
     const struct yaml_node *match, *match_re, *matchers_node; /* as written */
     struct alert_routes routes;
 };

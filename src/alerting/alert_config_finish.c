@@ -208,9 +208,9 @@ static bool finish_receiver(struct loader *l, const struct alert_global *g, stru
     return true;
 }
 
-bool alert_config_finish_receivers(struct loader *l, struct alert_config *c)
+bool alert_config_finish_receivers(struct loader *l, struct alert_config *c,
+                                   struct string_map *names)
 {
-    struct string_map *names = string_map_new(MEM_CONFIG);
     bool ok = true;
     for (size_t i = 0; i < c->receivers.count && ok; i++) {
         struct receiver *r = &c->receivers.items[i];
@@ -223,6 +223,5 @@ bool alert_config_finish_receivers(struct loader *l, struct alert_config *c)
             ok = finish_receiver(l, &c->global, r);
         string_map_set(names, r->name, i);
     }
-    string_map_free(names);
     return ok;
 }

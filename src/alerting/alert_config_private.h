@@ -26,7 +26,10 @@ bool alert_config_check_urls(struct loader *l, const struct section *section,
 bool alert_config_check_host_port(struct loader *l, const struct yaml_node *node, const char *name,
                                   struct view address);
 
-/* alert_config_finish.c: fills in what `global` says for the receivers; what is then missing is an error. */
-MUST_USE bool alert_config_finish_receivers(struct loader *l, struct alert_config *c);
+/* alert_config_finish.c: fills in what `global` says for the receivers; what is then missing is an error. Adds their
+ * names to `names`. */
+struct string_map;
+MUST_USE bool alert_config_finish_receivers(struct loader *l, struct alert_config *c,
+                                            struct string_map *names);
 
 #endif

@@ -15,6 +15,7 @@ enum exit_status {
     EXIT_NOT_READY = 4
 };
 
+int command_route(int argc, char **argv);
 int command_server(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_query(int argc, char **argv);

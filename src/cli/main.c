@@ -19,6 +19,7 @@ static const struct {
     {"user", command_user, "user add|list|passwd|role|revoke: who may log in"},
     {"token", command_token, "token add|list|revoke: what programs send in place of a password"},
     {"query", command_query, "query instant|range|series|labels: ask a running server"},
+    {"route", command_route, "route show|test: the routing tree of Alertmanager's configuration"},
     {"test", command_test, "test promql|rules FILE...: run PromQL scripts and unit tests of rules"},
     {"tsdb", command_tsdb, "tsdb list|dump|analyze|verify|import: work on a data folder"},
     {"version", command_version, "print the version"},

@@ -92,3 +92,48 @@ def test_check_says_where_and_hides_secrets():
         assert code == 1 and "missing.yml" in out, (out, err)
         code, out, err = run(BELFRY, "check", "alertmanager", cwd=d)
         assert code == 2, (out, err)
+
+
+ROUTES = """route:
+  receiver: a
+  routes:
+  - matchers: ['x="1"', 'b=~"2"']
+    receiver: b
+    continue: true
+    routes:
+    - match: {c: "3"}
+      receiver: c
+      routes: [{matchers: ['d!="4"']}]
+    - match_re: {c: "5|6"}
+  - {receiver: d, continue: true}
+  - match: {e: "f g"}
+    routes: [{match: {h: i}, receiver: e}]
+receivers: [{name: a}, {name: b}, {name: c}, {name: d}, {name: e}]
+"""
+LABELS = [[], ["x=1"], ["x=1", "b=2"], ["x=1", "b=2", "c=3"], ["x=1", "b=2", "c=3", "d=4"], ["b=2", "x=1", "c=6"],
+          ["e=f g"], ["e=\"f g\"", "h=i"], ["x=2", "x=1", "b=2"], ["x"], ["x!=1"], ["x=1,b=2"]]
+
+
+def test_routes_are_shown_and_tested_as_amtool_does():
+    amtool, wrong = need("amtool"), []
+    with folder() as d:
+        with open(d + "/r.yml", "w") as f:
+            f.write(ROUTES)
+        commands = [["show"]] + [["test"] + labels for labels in LABELS]
+        commands += [["test", "--tree"] + labels for labels in LABELS]
+        commands += [["test", "--verify.receivers=" + r, "x=1", "b=2"] for r in ("b,d", "d,b", "b")]
+        for words in commands:
+            theirs = run(amtool, "config", "routes", *words, "--config.file=r.yml", cwd=d)
+            ours = run(BELFRY, "route", *words, "--config.file=r.yml", cwd=d)
+            if ours[:2] != theirs[:2]:
+                wrong.append((words, ours, theirs))
+    assert not wrong, wrong
+
+
+def test_routes_that_never_match_are_warned_of():
+    with folder() as d:
+        with open(d + "/r.yml", "w") as f:
+            f.write("route:\n  receiver: a\n  routes:\n  - match: {x: 1}\n  - match: {x: 1, y: 2}\nreceivers: [{name: a}]\n")
+        for words in (["check", "alertmanager", "r.yml"], ["route", "show", "--config.file=r.yml"]):
+            code, _, err = run(BELFRY, *words, cwd=d)
+            assert code == 0 and "warning: r.yml:5:5: this route is never reached" in err and "line 4" in err, err
