@@ -31,12 +31,13 @@ struct tree {
     const struct labels *labels; /* NULL: the whole tree, else what they match */
 };
 
-/* Does the tree have the child, and does it end with it? */
+/* Does the tree show the child? */
 static bool is_shown(const struct tree *t, const struct alert_route *child)
 {
     return !t->labels || matchers_match(&child->matchers, *t->labels);
 }
 
+/* The last child that is shown: the last of all, or the one that keeps the alert. SIZE_MAX: none. */
 static size_t last_shown(const struct tree *t, const struct alert_route *route)
 {
     size_t last = SIZE_MAX;
