@@ -63,6 +63,9 @@ void alert_set_annotations(struct alert *a, struct labels annotations)
 
 void alert_set_source(struct alert *a, struct labels source)
 {
+    if (labels_equal(a->source, source))
+        return;
+    a->is_changed = true;
     struct labels old = a->source;
     a->source = labels_own(source);
     labels_disown(old);

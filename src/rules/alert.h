@@ -28,8 +28,8 @@ enum { ALERTS_MAX = 100000 };
 struct alert {
     struct labels labels;      /* with alertname; owned, one block */
     struct labels annotations; /* expanded; owned, one block */
-    struct labels source;      /* missing_for: of the series; owned, one block; else empty */
-    struct hash128 hash;       /* of labels */
+    struct labels source; /* of the series that gave it last, without its name; owned, one block */
+    struct hash128 hash;  /* of labels */
     enum alert_state state;
     double value;
     /* ms since the epoch, RULE_NEVER where it did not happen */

@@ -139,17 +139,15 @@ static bool is_forgotten(const struct alert *a, int64_t now)
 }
 
 /* The candidate's alert, which is made when it is not there. */
-static struct alert *alert_of_locked(struct rule *r, const struct candidate *c, bool keep_source,
-                                     bool *is_new)
+static struct alert *alert_of_locked(struct rule *r, const struct candidate *c, bool *is_new)
 {
     struct alert *a = rule_find_alert_locked(r, c->hash);
     *is_new = a == NULL;
     if (!a) {
         a = alert_new(c->hash, c->labels);
-        if (keep_source)
-            alert_set_source(a, c->source);
         rule_add_alert_locked(r, a);
     }
+    alert_set_source(a, c->source);
     a->value = c->value;
     a->round = r->round;
     return a;
@@ -176,8 +174,8 @@ static void step_locked(struct evaluation *e)
     struct rule *r = e->rule;
     for (size_t i = 0; i < e->count; i++) {
         bool is_new;
-        struct alert *a = alert_of_locked(r, &e->candidates[i], r->def->recover != NULL, &is_new);
-        if (is_new || a->state == ALERT_INACTIVE)
+        struct alert *a = alert_of_locked(r, &e->candidates[i], &is_new);
+        if (is_new || !alert_is_active(a))
             alert_begin(a, e->time_ms);
         alert_set_annotations(a, e->candidates[i].annotations);
     }
@@ -207,7 +205,7 @@ static void step_missing_locked(struct evaluation *e)
     int64_t forget_ms = r->def->keep_firing_for_ms ? r->def->keep_firing_for_ms : MISSING_MS_MAX;
     for (size_t i = 0; i < e->count; i++) {
         bool is_new;
-        struct alert *a = alert_of_locked(r, &e->candidates[i], true, &is_new);
+        struct alert *a = alert_of_locked(r, &e->candidates[i], &is_new);
         if (a->state == ALERT_FIRING)
             alert_resolve(a, e->time_ms);
         else if (is_new || a->state == ALERT_PENDING || is_forgotten(a, e->time_ms)) {

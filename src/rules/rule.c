@@ -82,7 +82,8 @@ bool rule_add_cell(struct rule *r, struct arena *arena, struct labels labels, do
     return true;
 }
 
-/* What the expression gave, with the rule's labels in place of its own of the same names; both are sorted. */
+/* What the expression gave, with the rule's labels in place of its own of the same names, which an empty
+ * value takes away; both are sorted. */
 static struct labels labels_with_own(struct arena *arena, struct labels base, struct labels own)
 {
     struct label *items = arena_alloc(arena, (base.count + own.count) * sizeof *items);
@@ -94,7 +95,9 @@ static struct labels labels_with_own(struct arena *arena, struct labels base, st
         if (order < 0) {
             items[count++] = base.items[i++];
         } else {
-            items[count++] = own.items[k++];
+            if (own.items[k].value.len)
+                items[count++] = own.items[k];
+            k++;
             i += order == 0;
         }
     }

@@ -146,9 +146,8 @@ static bool metric_name_is_valid(const struct loader *l, struct view name)
                                  : name.len > 0 && utf8_is_valid(name);
 }
 
-/* A mapping of strings, sorted. With keep_empty values may be empty; else they say that the label is not there. */
-static struct labels read_map(struct loader *l, const struct yaml_node *map, const char *field,
-                              bool keep_empty)
+/* A mapping of strings, sorted. Values may be empty: a label without one takes that label from the series. */
+static struct labels read_map(struct loader *l, const struct yaml_node *map, const char *field)
 {
     const struct yaml_node *node = yaml_find(map, field);
     struct labels none = {NULL, 0};
@@ -167,8 +166,7 @@ static struct labels read_map(struct loader *l, const struct yaml_node *map, con
             continue;
         }
         struct view text = yaml_is_null(value) ? VIEW("") : value->text;
-        if (text.len || keep_empty)
-            items[count++] = (struct label){node->pairs[i].key->text, text};
+        items[count++] = (struct label){node->pairs[i].key->text, text};
     }
     labels_sort(l->arena, items, count);
     return (struct labels){items, count};
@@ -186,14 +184,20 @@ static void check_names(struct loader *l, const struct yaml_node *map, const cha
     }
 }
 
+/* Both are sorted; of two with one name the rule's own wins, also where its value is empty. */
 static struct labels merge(struct arena *arena, struct labels group, struct labels own)
 {
-    struct labels_builder b;
-    labels_builder_init(&b, arena);
-    labels_builder_reset(&b, group);
-    for (uint32_t i = 0; i < own.count; i++)
-        labels_builder_set(&b, own.items[i].name, own.items[i].value);
-    return labels_builder_finish(&b);
+    struct label *items = ARENA_ARRAY(arena, struct label, group.count + own.count + 1);
+    uint32_t count = 0, g = 0;
+    for (uint32_t i = 0; i < own.count; i++) {
+        while (g < group.count && view_cmp(group.items[g].name, own.items[i].name) < 0)
+            items[count++] = group.items[g++];
+        g += g < group.count && view_eq(group.items[g].name, own.items[i].name);
+        items[count++] = own.items[i];
+    }
+    while (g < group.count)
+        items[count++] = group.items[g++];
+    return (struct labels){items, count};
 }
 
 /* --- rules --- */
@@ -277,7 +281,7 @@ static void read_alerting(struct loader *l, const struct yaml_node *map, struct 
     r->label_texts = read_texts(l, map, "labels", "label", r->name, r->labels);
     (void)read_duration(l, map, "for", &r->for_ms);
     (void)read_duration(l, map, "keep_firing_for", &r->keep_firing_for_ms);
-    r->annotations = read_map(l, map, "annotations", true);
+    r->annotations = read_map(l, map, "annotations");
     check_names(l, map, "annotations", "annotation", r->annotations);
     r->annotation_texts = read_texts(l, map, "annotations", "annotation", r->name, r->annotations);
     if (read_duration(l, map, "missing_for", &r->missing_for_ms)) {
@@ -331,7 +335,7 @@ static void read_rule(struct loader *l, const struct yaml_node *map, struct labe
     } else {
         r->expr = parse_expr(l, map, "expr", r->text);
     }
-    struct labels own = read_map(l, map, "labels", false);
+    struct labels own = read_map(l, map, "labels");
     check_names(l, map, "labels", "label", own);
     r->labels = merge(l->arena, group_labels, own);
     if (r->name.len && !(record.len && alert.len)) {
@@ -379,7 +383,7 @@ static void read_group(struct loader *l, const struct yaml_node *map, struct str
     (void)read_duration(l, map, "interval", &g->interval_ms);
     g->has_query_offset = read_duration(l, map, "query_offset", &g->query_offset_ms);
     read_limit(l, map, g);
-    struct labels labels = read_map(l, map, "labels", false);
+    struct labels labels = read_map(l, map, "labels");
     check_names(l, map, "labels", "label", labels);
     g->labels = labels;
     const struct yaml_node *rules = yaml_find(map, "rules");

@@ -33,8 +33,9 @@ struct rule_definition {
     const struct promql *expr;  /* the file's */
     int64_t for_ms;             /* alerts; 0 = fires at once */
     int64_t keep_firing_for_ms; /* alerts */
-    struct labels labels;       /* the group's and its own, its own win; of alerts: templates */
-    struct labels annotations;  /* alerts: templates; values may be empty, unlike those of labels */
+    struct labels labels; /* the group's and its own, its own win; of alerts: templates; an empty
+                                 * value takes the label away */
+    struct labels annotations; /* alerts: templates; values may be empty */
     struct rule_text **label_texts,
         **annotation_texts; /* alerts: parsed, one each; NULL: no template */
     uint32_t line;          /* where it begins */

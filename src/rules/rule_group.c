@@ -161,9 +161,12 @@ static void take_rule(struct rule *to, struct rule_group *old, size_t number)
     }
 }
 
+/* With and without missing_for an alert means the contrary: such an edit makes another rule. */
 static bool is_successor(const struct rule *to, const struct rule *from)
 {
+    bool missing = to->def->missing_for_ms > 0;
     return to->def->kind == from->def->kind && view_eq(to->def->name, from->def->name) &&
+           missing == (from->def->missing_for_ms > 0) &&
            labels_equal(to->def->labels, from->def->labels);
 }
 

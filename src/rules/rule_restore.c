@@ -4,7 +4,9 @@
 #include "rules/rule_restore.h"
 
 #include "base/thread.h"
-#include "model/sample.h"
+
+/* Past any time that an alert can have; its milliseconds fit in 64 bits with room to reckon. */
+#define SECONDS_MAX 1e14
 
 struct restoring {
     struct rule_group *group;
@@ -29,7 +31,7 @@ static void restore_alert(struct restoring *r, struct rule *rule, struct labels 
                           int64_t down_ms, double value)
 {
     struct labels_builder b;
-    if (sample_is_stale(value))
+    if (!(value > -SECONDS_MAX && value < SECONDS_MAX)) /* stale (NaN), or written by others */
         return;
     labels_builder_init(&b, &r->arena);
     labels_builder_reset(&b, series);

@@ -5,8 +5,10 @@
 #include "promql/series_text.h"
 #include "rules/rule_group.h"
 #include "rules/rule_query.h"
+#include "rules/rule_restore.h"
 #include "storage/memory_source.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -122,6 +124,9 @@ static const struct {
     {"recover, for the longest keep_firing_for",
      "  rules:\n  - alert: A\n    expr: x > 9\n    recover: x < 5\n    keep_firing_for: 2m\n",
      "x 10 7 7 7", "f f f i", "f . . r"},
+    {"recover asks the series that gave the alert last",
+     "  rules:\n  - alert: A\n    expr: x > 9\n    recover: x < 5\n    labels: {a: z}\n",
+     "x{a=\"1\"} 10 4 1 1 1|x{a=\"2\"} 1 1 10 7 4", "f i f f i", "f r f . r"},
     {"recover asks the same series only",
      "  rules:\n  - alert: A\n    expr: x > 9\n    recover: x < 5\n",
      "x{a=\"1\"} 10 7|x{a=\"2\"} 1 1", "f f", "f ."},
@@ -138,28 +143,34 @@ static const struct {
      "f f"},
 };
 
+/* One evaluation; appends what came of it. */
+static void world_step(struct world *w, const char *all, size_t step, struct buffer *states,
+                       struct buffer *sent)
+{
+    char series[1024];
+    snprintf(series, sizeof series, "%s", all);
+    for (char *one = series, *next; one; one = next) {
+        next = strchr(one, '|');
+        if (next)
+            *next++ = '\0';
+        world_add(w, one, step);
+    }
+    buffer_reset(&w->sent);
+    rule_group_evaluate(w->group, &w->run, (int64_t)step * MINUTE_MS);
+    if (step) {
+        buffer_append_byte(states, ' ');
+        buffer_append_byte(sent, ' ');
+    }
+    print_states(w, states);
+    buffer_append_view(sent, w->sent.len ? buffer_view(&w->sent) : VIEW("."));
+}
+
 static void run_scenario(size_t number, struct buffer *states, struct buffer *sent, size_t steps)
 {
     struct world w;
     world_init(&w, SCENARIOS[number].rules);
-    for (size_t step = 0; step < steps; step++) {
-        char series[1024];
-        snprintf(series, sizeof series, "%s", SCENARIOS[number].series);
-        for (char *one = series, *next; one; one = next) {
-            next = strchr(one, '|');
-            if (next)
-                *next++ = '\0';
-            world_add(&w, one, step);
-        }
-        buffer_reset(&w.sent);
-        rule_group_evaluate(w.group, &w.run, (int64_t)step * MINUTE_MS);
-        if (step) {
-            buffer_append_byte(states, ' ');
-            buffer_append_byte(sent, ' ');
-        }
-        print_states(&w, states);
-        buffer_append_view(sent, w.sent.len ? buffer_view(&w.sent) : VIEW("."));
-    }
+    for (size_t step = 0; step < steps; step++)
+        world_step(&w, SCENARIOS[number].series, step, states, sent);
     buffer_append_byte(states, '\0');
     buffer_append_byte(sent, '\0');
     world_deinit(&w);
@@ -316,29 +327,33 @@ static void alerts_of_a_rule_have_a_limit(void **state)
     world_deinit(&w);
 }
 
+/* These rules take the place of the group's. */
+static void world_edit(struct world *w, const char *rules)
+{
+    struct rule_file *file;
+    struct rule_group *changed = group_of(rules, &file);
+    assert_false(rule_group_equal(w->group, changed));
+    rule_group_take_over(changed, w->group);
+    rule_group_close(w->group);
+    rule_group_unref(w->group);
+    rule_file_unref(w->file);
+    w->group = changed;
+    w->file = file;
+}
+
 /* A group that changes hands its alerts and series on: what stays goes on, what is gone ends at the next evaluation. */
 static void a_changed_group_takes_over(void **state)
 {
     (void)state;
     struct world w;
-    struct rule_file *file;
     static const char X[] = "x 1 1 1 1";
     world_init(&w, "  rules:\n  - {record: a, expr: x}\n  - {record: b, expr: x}\n"
                    "  - {alert: A, expr: x > 0, for: 2m}\n");
     evaluate(&w, X, 0);
     evaluate(&w, X, 1);
     ASSERT_ASK(&w, "{__name__=~\"[abc]\"}", 1, " a 1 b 1");
-    struct rule_group *changed =
-        group_of("  rules:\n  - {alert: A, expr: x > 0, for: 1m}\n  - {record: c, expr: x}\n"
-                 "  - {record: a, expr: x + 1}\n",
-                 &file);
-    assert_false(rule_group_equal(w.group, changed));
-    rule_group_take_over(changed, w.group);
-    rule_group_close(w.group);
-    rule_group_unref(w.group);
-    rule_file_unref(w.file);
-    w.group = changed;
-    w.file = file;
+    world_edit(&w, "  rules:\n  - {alert: A, expr: x > 0, for: 1m}\n  - {record: c, expr: x}\n"
+                   "  - {record: a, expr: x + 1}\n");
     evaluate(&w, X, 2);
     ASSERT_ASK(&w, "{__name__=~\"[abc]\"}", 2, " a 2 c 1");
     assert_int_equal(w.group->rules[0].alert_count, 1);
@@ -346,6 +361,92 @@ static void a_changed_group_takes_over(void **state)
     assert_int_equal(w.group->rules[0].alerts[0]->active_ms, 0);
     evaluate(&w, X, 3);
     ASSERT_ASK(&w, "{__name__=~\"[abc]\"}", 3, " a 2 c 1");
+    world_deinit(&w);
+}
+
+/* Rules that change after step 1, and the series' steps from 0. */
+static const struct {
+    const char *name, *before, *after, *series, *states, *sent;
+} EDITS[] = {
+    {"missing_for goes: what was watched fires",
+     "  rules:\n  - {alert: A, expr: x, missing_for: 1m}\n", "  rules:\n  - {alert: A, expr: x}\n",
+     "x 1 1 1 1", "w w f f", ". . f ."},
+    {"missing_for goes: what is no more there never was an alert",
+     "  rules:\n  - {alert: A, expr: x, missing_for: 1m}\n", "  rules:\n  - {alert: A, expr: x}\n",
+     "x 1 1 stale", "w w - -", ". . . ."},
+    {"missing_for comes: what was an alert is watched", "  rules:\n  - {alert: A, expr: x}\n",
+     "  rules:\n  - {alert: A, expr: x, missing_for: 1m}\n", "x 1 1 1 stale _", "f f w p f",
+     "f . . . f"},
+    {"missing_for comes: what was resolved is not missing",
+     "  rules:\n  - {alert: A, expr: x > 0}\n",
+     "  rules:\n  - {alert: A, expr: x > 0, missing_for: 1m}\n", "x 1 0 0 0", "f i - -", "f r . ."},
+    {"recover comes", "  rules:\n  - {alert: A, expr: x > 9}\n",
+     "  rules:\n  - {alert: A, expr: x > 9, recover: x < 5}\n", "x{a=\"1\"} 10 10 10 7 4",
+     "f f f f i", "f . . f r"},
+};
+
+static void alerts_outlive_edits_of_what_they_mean(void **state)
+{
+    (void)state;
+    size_t wrong = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(EDITS); i++) {
+        struct world w;
+        struct buffer states, sent;
+        size_t steps = (strlen(EDITS[i].sent) + 1) / 2;
+        buffer_init(&states, MEM_OTHER, 1 << 20);
+        buffer_init(&sent, MEM_OTHER, 1 << 20);
+        world_init(&w, EDITS[i].before);
+        for (size_t step = 0; step < steps; step++) {
+            if (step == 2)
+                world_edit(&w, EDITS[i].after);
+            world_step(&w, EDITS[i].series, step, &states, &sent);
+        }
+        buffer_append_byte(&states, '\0');
+        buffer_append_byte(&sent, '\0');
+        if (strcmp(states.ptr, EDITS[i].states) != 0 || strcmp(sent.ptr, EDITS[i].sent) != 0) {
+            printf("%s:\n  states %s\n  sent   %s\n", EDITS[i].name, states.ptr, sent.ptr);
+            wrong++;
+        }
+        world_deinit(&w);
+        buffer_deinit(&states);
+        buffer_deinit(&sent);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* Other programs write series of any name: a time that is none says nothing. */
+static void impossible_times_restore_nothing(void **state)
+{
+    (void)state;
+    static const double TIMES[] = {1e300, -1e300, 1e17, -1e17, INFINITY, -INFINITY, NAN};
+    const struct label items[] = {{VIEW(LABEL_NAME), VIEW("ALERTS_FOR_STATE")},
+                                  {VIEW("alertname"), VIEW("A")}};
+    for (size_t i = 0; i < ARRAY_COUNT(TIMES); i++) {
+        struct world w;
+        struct error err = {0};
+        world_init(&w, ALERT("    for: 5m\n"));
+        w.group->rules[0].restored = false;
+        memory_source_add(w.store, (struct labels){items, 2}, 0, TIMES[i]);
+        evaluate(&w, "x _ 1", 1);
+        assert_true(rule_group_restore(w.group, &w.env, 2 * MINUTE_MS, 3600 * 1000, 0, &err));
+        assert_int_equal(w.group->rules[0].alerts[0]->active_ms, MINUTE_MS);
+        assert_true(w.group->rules[0].restored);
+        world_deinit(&w);
+    }
+}
+
+/* A label without a value takes that of the series away, in both kinds of rules, also one that the group gives. */
+static void an_empty_label_takes_the_series_label_away(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, "  labels: {g: x}\n  rules:\n"
+                   "  - {record: a, expr: x, labels: {pod: ''}}\n"
+                   "  - {record: b, expr: x, labels: {g: ''}}\n"
+                   "  - {alert: A, expr: x > 0, labels: {pod: '', g: ''}}\n");
+    evaluate(&w, "x{pod=\"p\",g=\"own\"} 1", 0);
+    ASSERT_ASK(&w, "{__name__=~\"[ab]\"}", 0, " a{g=\"x\"} 1 b{pod=\"p\"} 1");
+    ASSERT_ASK(&w, "ALERTS", 0, " ALERTS{alertname=\"A\",alertstate=\"firing\"} 1");
     world_deinit(&w);
 }
 
@@ -386,6 +487,9 @@ int main(void)
         cmocka_unit_test(query_offset_and_limit_are_kept),
         cmocka_unit_test(alerts_of_a_rule_have_a_limit),
         cmocka_unit_test(a_changed_group_takes_over),
+        cmocka_unit_test(alerts_outlive_edits_of_what_they_mean),
+        cmocka_unit_test(impossible_times_restore_nothing),
+        cmocka_unit_test(an_empty_label_takes_the_series_label_away),
         cmocka_unit_test(times_are_an_interval_apart),
         cmocka_unit_test(generator_urls_are_as_prometheus_has_them),
     };
