@@ -41,7 +41,8 @@ struct rule {
     bool evaluated;      /* the cells are those of an evaluation that went well */
     bool text_failed;    /* a template, at the last evaluation */
     bool restored;       /* alerting: ALERTS is written from now on */
-    bool alerts_removed; /* since they were saved */
+    bool alerts_removed; /* since they were saved, or they came from another rule */
+    bool has_row;        /* alerting: it was saved with alerts */
     /* What a rule before a reload wrote: ends unless this rule gives it. */
     struct rule_series_table former;
     struct series_writer *former_writer; /* NULL: none */

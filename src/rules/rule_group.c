@@ -137,6 +137,9 @@ static void take_alerts(struct rule *to, struct rule *from)
         from->alerts[i]->round = 0;
         rule_add_alert_locked(to, from->alerts[i]);
     }
+    /* In state.db the successor may have another key. */
+    to->alerts_removed = from->alerts_removed || from->alert_count > 0;
+    to->has_row = from->has_row;
     from->alert_count = 0;
     map_clear(&from->alert_index);
     mutex_unlock(&from->mutex);

@@ -523,6 +523,8 @@ static struct entry *follow_locked(struct rule_manager *m, struct entry *old, st
         return old;
     }
     rule_group_take_over(new->group, old->group);
+    if (m->state)
+        rule_state_drop(m->state, old->group, new->group);
     rule_group_close(old->group);
     if (old->is_ending) {
         forget_ending_locked(m, old);
@@ -552,7 +554,8 @@ static void load_state(struct rule_manager *m, struct entry **entries, size_t co
     }
     for (size_t i = 0; i < count; i++) {
         if (known) {
-            rule_state_give(m->state, entries[i]->group);
+            if (!rule_state_give(m->state, entries[i]->group, m->opts.for_grace_period_ms))
+                entries[i]->until_restore = 2;
             continue;
         }
         for (size_t r = 0; r < entries[i]->group->rule_count; r++)
@@ -560,6 +563,8 @@ static void load_state(struct rule_manager *m, struct entry **entries, size_t co
                 entries[i]->group->rules[r].def->kind == RULE_RECORDING;
         entries[i]->until_restore = 2; /* series may come back one scrape later: as Prometheus */
     }
+    if (known)
+        rule_state_drop_orphans(m->state);
     if (m->state)
         rule_state_forget_loaded(m->state);
 }
@@ -581,7 +586,7 @@ static void replace_entries_locked(struct rule_manager *m, struct entry **entrie
             continue;
         entry_end_locked(m, c.before[i]);
         if (m->state)
-            rule_state_drop(m->state, c.before[i]->group);
+            rule_state_drop(m->state, c.before[i]->group, NULL);
     }
     m->entries = entries;
     m->entry_count = count;

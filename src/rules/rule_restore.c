@@ -15,16 +15,15 @@ struct restoring {
     struct arena arena;
 };
 
-/* When an alert that was pending or firing until down_ms counts as active since. */
-static int64_t active_since(const struct restoring *r, int64_t since_ms, int64_t down_ms,
-                            int64_t hold_ms)
+int64_t rule_active_since(int64_t since_ms, int64_t down_ms, int64_t now_ms, int64_t hold_ms,
+                          int64_t grace_ms)
 {
     int64_t remaining = hold_ms - (down_ms - since_ms);
     if (remaining <= 0) /* it was firing: it fires again at the next evaluation */
         return since_ms;
-    if (remaining < r->grace_ms)
-        return r->now_ms + r->grace_ms - hold_ms;
-    return since_ms + (r->now_ms - down_ms); /* the time that it was down does not count */
+    if (remaining < grace_ms)
+        return now_ms + grace_ms - hold_ms;
+    return since_ms + (now_ms - down_ms); /* the time that it was down does not count */
 }
 
 static void restore_alert(struct restoring *r, struct rule *rule, struct labels series,
@@ -40,7 +39,8 @@ static void restore_alert(struct restoring *r, struct rule *rule, struct labels 
     mutex_lock(&rule->mutex);
     struct alert *a = rule_find_alert_locked(rule, hash);
     if (a && alert_is_active(a)) {
-        a->active_ms = active_since(r, (int64_t)value * 1000, down_ms, rule->def->for_ms);
+        a->active_ms = rule_active_since((int64_t)value * 1000, down_ms, r->now_ms,
+                                         rule->def->for_ms, r->grace_ms);
         a->is_changed = true;
     }
     mutex_unlock(&rule->mutex);

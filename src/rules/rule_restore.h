@@ -6,6 +6,10 @@
 
 #include "rules/rule_group.h"
 
+/* When an alert that was pending or firing since since_ms until down_ms, when the server went down, counts as active
+ * since at now_ms; hold_ms is its `for`. */
+int64_t rule_active_since(int64_t since_ms, int64_t down_ms, int64_t now_ms, int64_t hold_ms,
+                          int64_t grace_ms);
 /* After evaluations at now_ms: alerts that are active get their time back, and all rules write ALERTS from now on.
  * Data older than tolerance_ms counts for nothing; who was not done before waits grace_ms at least. Evaluating
  * thread. False when data could not be read: rules are restored all the same. */

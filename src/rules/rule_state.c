@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rule_state.c: see rule_state.h. A row for each alerting rule that has alerts (table rule_alerts, made by access/state_db.c):
  *
- *   rule   := FILE ; GROUP ; NAME ; number among rules of that name in the group
+ *   rule   := FILE ; GROUP ; NAME ; hash of its labels, 16 hexadecimal digits ; "missing" or "" ; number among those
+ *             of the group that are alike in all this
  *   alerts := version u8 | count varint | alert ...
  *   alert  := state u8 | value f64 | active fired resolved keep_firing_since sent valid_until, each svarint (RULE_NEVER
  *             is what does not exist) | labels | annotations | source
@@ -18,6 +19,7 @@
 #include "base/mem.h"
 #include "base/reader.h"
 #include "base/thread.h"
+#include "rules/rule_restore.h"
 
 #include <stdio.h>
 
@@ -30,6 +32,8 @@ enum {
     BUSY_MS = 5000
 };
 
+#define TIME_MS_MAX (INT64_C(1) << 60)
+
 /* What is to be written of one rule. */
 struct pending {
     struct pending *next;
@@ -40,6 +44,7 @@ struct pending {
 
 struct loaded {
     struct view rule, alerts;
+    bool is_given; /* a rule has it */
 };
 
 struct rule_state {
@@ -54,12 +59,14 @@ struct rule_state {
     struct loaded *loaded;
     size_t loaded_count, loaded_capacity;
     struct string_map *loaded_index;
-    bool was_alive_known, drop_pending;
+    int64_t loaded_ms, alive_ms; /* now, and when the process before was last there */
+    bool drop_pending;
 
     pthread_mutex_t mutex; /* guards the rest */
     pthread_cond_t wakes;
     struct pending *queue; /* a rule is in it once */
     bool is_stopping, has_thread;
+    bool too_large_told; /* a rule's alerts do not fit */
     pthread_t thread;
     uint64_t failures;
 };
@@ -104,6 +111,17 @@ static bool get_labels(struct reader *r, struct arena *arena, struct labels *out
     return !r->failed;
 }
 
+/* Times that an alert in this state has, near enough that reckoning with them cannot overflow. */
+static bool times_are_sane(uint8_t state, const int64_t *times)
+{
+    for (int i = 0; i < 6; i++)
+        if (times[i] != RULE_NEVER && (times[i] > TIME_MS_MAX || times[i] < -TIME_MS_MAX))
+            return false;
+    return !(state == ALERT_PENDING && times[0] == RULE_NEVER) &&
+           !(state == ALERT_FIRING && (times[0] == RULE_NEVER || times[1] == RULE_NEVER)) &&
+           !(state == ALERT_INACTIVE && times[2] == RULE_NEVER);
+}
+
 /* NULL: these bytes are no alert. */
 static struct alert *get_alert(struct reader *r, struct arena *arena)
 {
@@ -113,8 +131,9 @@ static struct alert *get_alert(struct reader *r, struct arena *arena)
     double value = reader_f64(r);
     for (size_t i = 0; i < ARRAY_COUNT(times); i++)
         times[i] = reader_svarint(r);
-    if (!get_labels(r, arena, &labels) || !get_labels(r, arena, &annotations) ||
-        !get_labels(r, arena, &source) || state > ALERT_WATCHED)
+    if (!times_are_sane(state, times) || !get_labels(r, arena, &labels) ||
+        !get_labels(r, arena, &annotations) || !get_labels(r, arena, &source) ||
+        state > ALERT_WATCHED)
         return NULL;
     struct alert *a = alert_new(rule_series_hash(labels), labels);
     alert_set_annotations(a, annotations);
@@ -386,7 +405,7 @@ static bool read_rows(struct rule_state *s, sqlite3 *sqlite, const char *sql, bo
         s->loaded = arena_grow(&s->arena, s->loaded, &s->loaded_capacity, s->loaded_count + 1,
                                sizeof *s->loaded);
         s->loaded[s->loaded_count] =
-            (struct loaded){column_bytes(&s->arena, st, 0), column_bytes(&s->arena, st, 1)};
+            (struct loaded){column_bytes(&s->arena, st, 0), column_bytes(&s->arena, st, 1), false};
         string_map_set(s->loaded_index, s->loaded[s->loaded_count].rule, s->loaded_count);
         s->loaded_count++;
     }
@@ -414,7 +433,9 @@ bool rule_state_load(struct rule_state *s, int64_t tolerance_ms, bool *known, st
         (void)fail(&reading, err);
     db_close_now(&reading);
     *known = ok && alive != RULE_NEVER;
-    s->drop_pending = *known && clock_wall().ms - alive > tolerance_ms;
+    s->loaded_ms = clock_wall().ms;
+    s->alive_ms = alive > s->loaded_ms ? s->loaded_ms : alive;
+    s->drop_pending = *known && s->loaded_ms - s->alive_ms > tolerance_ms;
     return ok;
 }
 
@@ -429,17 +450,45 @@ void rule_state_forget_loaded(struct rule_state *s)
 
 /* --- rules --- */
 
+static bool are_alike(const struct rule_definition *a, const struct rule_definition *b)
+{
+    return a->kind == b->kind && view_eq(a->name, b->name) &&
+           (a->missing_for_ms > 0) == (b->missing_for_ms > 0) && labels_equal(a->labels, b->labels);
+}
+
 static struct view rule_key(const struct rule_group *g, size_t number, struct arena *arena)
 {
     size_t before = 0;
     const struct rule_definition *def = g->rules[number].def;
     for (size_t i = 0; i < number; i++)
-        before += view_eq(g->rules[i].def->name, def->name);
-    return arena_printf(arena, "%.*s;%.*s;%.*s;%zu", VIEW_ARGS(g->def->file),
-                        VIEW_ARGS(g->def->name), VIEW_ARGS(def->name), before);
+        before += are_alike(g->rules[i].def, def);
+    return arena_printf(arena, "%.*s;%.*s;%.*s;%016llx;%s;%zu", VIEW_ARGS(g->def->file),
+                        VIEW_ARGS(g->def->name), VIEW_ARGS(def->name),
+                        (unsigned long long)labels_hash(def->labels),
+                        def->missing_for_ms > 0 ? "missing" : "", before);
 }
 
-static void give_alerts(const struct rule_state *s, struct rule *r, struct view bytes)
+/* The time that the server was down does not count for `for`, as in Prometheus. But a restart, which nothing is known
+ * of but that it took less than an interval or the time between two notes of "alive", changes nothing. */
+static bool shift_pending(const struct rule_state *s, const struct rule_group *g,
+                          const struct rule_definition *def, int64_t grace_ms, struct alert *a)
+{
+    int64_t hold_ms = def->missing_for_ms > 0 ? def->missing_for_ms : def->for_ms;
+    int64_t down_ms = s->alive_ms > a->active_ms ? s->alive_ms : a->active_ms;
+    int64_t slack_ms = g->interval_ms > ALIVE_MS ? g->interval_ms : ALIVE_MS;
+    if (s->drop_pending)
+        return false;
+    if (s->loaded_ms - down_ms <= slack_ms)
+        return true;
+    if (hold_ms < grace_ms)
+        return false;
+    a->active_ms = rule_active_since(a->active_ms, down_ms, s->loaded_ms, hold_ms, grace_ms);
+    a->is_changed = true;
+    return true;
+}
+
+static void give_alerts(const struct rule_state *s, const struct rule_group *g, struct rule *r,
+                        int64_t grace_ms, struct view bytes)
 {
     struct arena arena;
     struct reader in = reader_from(bytes);
@@ -450,43 +499,79 @@ static void give_alerts(const struct rule_state *s, struct rule *r, struct view 
         struct alert *a = get_alert(&in, &arena);
         if (!a)
             break; /* damaged: what was read counts */
-        if ((a->state == ALERT_PENDING && s->drop_pending) || rule_find_alert_locked(r, a->hash))
+        if ((a->state == ALERT_PENDING && !shift_pending(s, g, r->def, grace_ms, a)) ||
+            rule_find_alert_locked(r, a->hash)) {
             alert_free(a);
-        else
+            r->alerts_removed = true;
+        } else {
             rule_add_alert_locked(r, a);
+        }
     }
     mutex_unlock(&r->mutex);
     arena_deinit(&arena);
 }
 
-void rule_state_give(struct rule_state *s, struct rule_group *g)
+bool rule_state_give(struct rule_state *s, struct rule_group *g, int64_t grace_ms)
 {
     struct arena arena;
     uint64_t number;
+    bool all = true;
     arena_init(&arena, MEM_RULES, 0);
-    for (size_t i = 0; i < g->rule_count; i++)
-        if (g->rules[i].def->kind == RULE_ALERTING &&
-            string_map_get(s->loaded_index, rule_key(g, i, &arena), &number))
-            give_alerts(s, &g->rules[i], s->loaded[number].alerts);
+    for (size_t i = 0; i < g->rule_count; i++) {
+        if (g->rules[i].def->kind != RULE_ALERTING)
+            continue;
+        g->rules[i].has_row = g->rules[i].restored =
+            string_map_get(s->loaded_index, rule_key(g, i, &arena), &number);
+        all &= g->rules[i].has_row;
+        if (!g->rules[i].has_row)
+            continue;
+        s->loaded[number].is_given = true;
+        give_alerts(s, g, &g->rules[i], grace_ms, s->loaded[number].alerts);
+    }
     arena_deinit(&arena);
+    return all;
 }
 
 /* Only the evaluating thread changes alerts. False when nothing is new. */
-static bool take_changes(struct rule *r, struct buffer *out)
+static bool has_changes(const struct rule *r)
 {
     bool changed = r->alerts_removed;
-    for (size_t i = 0; i < r->alert_count; i++) {
-        changed |= r->alerts[i]->is_changed;
-        r->alerts[i]->is_changed = false;
+    for (size_t i = 0; i < r->alert_count && !changed; i++)
+        changed = r->alerts[i]->is_changed;
+    return changed;
+}
+
+/* False when they are too many bytes: they stay changed. */
+static bool take_changes(struct rule *r, struct buffer *out)
+{
+    if (r->alert_count) {
+        buffer_append_u8(out, VERSION);
+        buffer_append_varint(out, r->alert_count);
     }
-    r->alerts_removed = false;
-    if (!changed || r->alert_count == 0)
-        return changed;
-    buffer_append_u8(out, VERSION);
-    buffer_append_varint(out, r->alert_count);
-    for (size_t i = 0; i < r->alert_count; i++)
+    for (size_t i = 0; i < r->alert_count && !out->failed; i++)
         put_alert(out, r->alerts[i]);
-    return !out->failed;
+    if (out->failed)
+        return false;
+    for (size_t i = 0; i < r->alert_count; i++)
+        r->alerts[i]->is_changed = false;
+    r->alerts_removed = false;
+    r->has_row = r->alert_count > 0;
+    return true;
+}
+
+static void tell_too_large(struct rule_state *s, const struct rule *r)
+{
+    char text[400];
+    mutex_lock(&s->mutex);
+    bool told = s->too_large_told;
+    s->too_large_told = true;
+    s->failures++;
+    mutex_unlock(&s->mutex);
+    (void)snprintf(text, sizeof text,
+                   "rule \"%.*s\": its alerts are more than %d bytes and are not kept",
+                   VIEW_ARGS(view_slice(r->def->name, 0, 200)), ALERTS_BYTES_MAX);
+    if (!told && s->log)
+        s->log(s->log_arg, true, "rule_state", text);
 }
 
 /* Takes the content of `alerts`. */
@@ -518,26 +603,49 @@ void rule_state_save(struct rule_state *s, struct rule_group *g)
     arena_init(&arena, MEM_RULES, 0);
     for (size_t i = 0; i < g->rule_count; i++) {
         struct buffer alerts;
-        if (g->rules[i].def->kind != RULE_ALERTING)
+        if (g->rules[i].def->kind != RULE_ALERTING || !has_changes(&g->rules[i]))
             continue;
         buffer_init(&alerts, MEM_RULES, ALERTS_BYTES_MAX);
-        if (take_changes(&g->rules[i], &alerts))
+        if (take_changes(&g->rules[i], &alerts)) {
             enqueue(s, rule_key(g, i, &arena), &alerts);
-        else
+        } else {
+            tell_too_large(s, &g->rules[i]);
             buffer_deinit(&alerts);
+        }
     }
     arena_deinit(&arena);
 }
 
-void rule_state_drop(struct rule_state *s, struct rule_group *g)
+static void drop_row(struct rule_state *s, struct view key)
+{
+    struct buffer none;
+    buffer_init(&none, MEM_RULES, 1);
+    enqueue(s, key, &none);
+}
+
+void rule_state_drop(struct rule_state *s, struct rule_group *g, const struct rule_group *successor)
 {
     struct arena arena;
+    struct string_map *stay = string_map_new(MEM_RULES);
+    uint64_t unused;
     arena_init(&arena, MEM_RULES, 0);
+    for (size_t i = 0; successor && i < successor->rule_count; i++)
+        if (successor->rules[i].has_row) /* it took it over */
+            string_map_set(stay, rule_key(successor, i, &arena), 1);
     for (size_t i = 0; i < g->rule_count; i++) {
-        struct buffer none;
-        buffer_init(&none, MEM_RULES, 1);
-        if (g->rules[i].def->kind == RULE_ALERTING && g->rules[i].alert_count)
-            enqueue(s, rule_key(g, i, &arena), &none);
+        if (!g->rules[i].has_row)
+            continue;
+        struct view key = rule_key(g, i, &arena);
+        if (!string_map_get(stay, key, &unused))
+            drop_row(s, key);
     }
+    string_map_free(stay);
     arena_deinit(&arena);
+}
+
+void rule_state_drop_orphans(struct rule_state *s)
+{
+    for (size_t i = 0; i < s->loaded_count; i++)
+        if (!s->loaded[i].is_given)
+            drop_row(s, s->loaded[i].rule);
 }

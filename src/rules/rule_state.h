@@ -24,15 +24,20 @@ void rule_state_free(struct rule_state *s);
  * forgotten. Not there: nothing is known, and that is no error. */
 MUST_USE bool rule_state_load(struct rule_state *s, int64_t tolerance_ms, bool *known,
                               struct error *err);
-/* Gives the rules of a group what was loaded of them. Before its first evaluation. */
-void rule_state_give(struct rule_state *s, struct rule_group *g);
+/* Gives the rules of a group what was loaded of them; how long the server was down does not count for `for`, with
+ * grace_ms as in rule_group_restore(). Before its first evaluation. Rules that nothing is known of are left to
+ * rule_group_restore(): they are marked so, and the result is false. */
+bool rule_state_give(struct rule_state *s, struct rule_group *g, int64_t grace_ms);
+/* Forgets what was loaded and given to no rule: a rule that comes later is another one. */
+void rule_state_drop_orphans(struct rule_state *s);
 /* Frees what was loaded. */
 void rule_state_forget_loaded(struct rule_state *s);
 
 /* Notes the alerts of rules where something changed since the last time. Evaluating thread. */
 void rule_state_save(struct rule_state *s, struct rule_group *g);
-/* A group is no more. */
-void rule_state_drop(struct rule_state *s, struct rule_group *g);
+/* A group is no more: forgets its alerts, but for rules that its successor has (NULL = none). */
+void rule_state_drop(struct rule_state *s, struct rule_group *g,
+                     const struct rule_group *successor);
 /* Any thread. */
 uint64_t rule_state_failures(struct rule_state *s);
 
