@@ -113,6 +113,9 @@ static bool evaluate_recording(struct rule *r, const struct rule_env *env, int64
         return false;
     /* Labels must outlive the query: the cells are written later. Text is copied with those of new series only. */
     bool ok = rule_vector_of(q, arena, false, &v, err);
+    if (ok && r->limit && v.count > r->limit)
+        ok = error_set(err, ERROR_EXECUTION, "exceeded limit of %llu with %zu series",
+                       (unsigned long long)r->limit, v.count);
     for (size_t i = 0; i < v.count && ok; i++) {
         struct labels labels = labels_with_own(arena, v.labels[i], r->own_labels);
         ok = rule_add_cell(r, arena, labels, v.values[i]) ||
@@ -122,15 +125,13 @@ static bool evaluate_recording(struct rule *r, const struct rule_env *env, int64
             r->cells[i].labels = labels_copy(arena, labels);
     }
     query_free(q);
-    if (ok && r->limit && v.count > r->limit)
-        ok = error_set(err, ERROR_EXECUTION, "exceeded limit of %llu with %zu series",
-                       (unsigned long long)r->limit, v.count);
     return ok;
 }
 
 bool rule_evaluate(struct rule *r, const struct rule_env *env, int64_t time_ms, int64_t offset_ms,
                    struct arena *arena, bool *text_failed, struct error *err)
 {
+    size_t known = r->series.count;
     r->round++;
     r->cells = NULL;
     r->cell_count = r->cell_capacity = 0;
@@ -138,8 +139,11 @@ bool rule_evaluate(struct rule *r, const struct rule_env *env, int64_t time_ms, 
     r->evaluated = r->def->kind == RULE_ALERTING
                        ? rule_evaluate_alerts(r, env, time_ms, offset_ms, arena, text_failed, err)
                        : evaluate_recording(r, env, time_ms - offset_ms, arena, err);
-    if (!r->evaluated)
+    if (!r->evaluated) {
         r->cell_count = 0;
+        while (r->series.count > known) /* nobody would ever end them */
+            rule_series_remove(&r->series, (uint32_t)(r->series.count - 1));
+    }
     return r->evaluated;
 }
 

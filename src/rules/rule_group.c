@@ -30,6 +30,7 @@ struct rule_group *rule_group_new(struct rule_file *file, const struct rule_grou
         g->stages[g->stage_count++] = (struct rule_stage){.first = i, .count = count};
         i += count;
     }
+    g->writer_count = g->stage_count;
     g->last_ms = RULE_NEVER;
     atomic_init(&g->last_start_ms, RULE_NEVER);
     atomic_init(&g->last_evaluation_ms, RULE_NEVER);
@@ -54,7 +55,7 @@ void rule_group_close(struct rule_group *g)
         series_writer_unref(g->rules[i].former_writer);
         g->rules[i].former_writer = NULL;
     }
-    for (size_t i = 0; i < g->stage_count; i++) {
+    for (size_t i = 0; i < g->writer_count; i++) {
         series_writer_unref(g->stages[i].writer);
         g->stages[i].writer = NULL;
     }
@@ -173,6 +174,46 @@ static bool is_successor(const struct rule *to, const struct rule *from)
            labels_equal(to->def->labels, from->def->labels);
 }
 
+/* Counters and what was last: nobody has the successor yet. */
+static void take_statistics(struct rule_group *g, struct rule_group *old)
+{
+    _Atomic uint64_t *const to[] = {&g->evaluations, &g->failures, &g->iterations, &g->missed,
+                                    &g->last_samples};
+    _Atomic uint64_t *const from[] = {&old->evaluations, &old->failures, &old->iterations,
+                                      &old->missed, &old->last_samples};
+    _Atomic int64_t *const to_times[] = {&g->last_duration_ns, &g->last_start_ms,
+                                         &g->last_evaluation_ms, &g->duration_sum_ns,
+                                         &g->rule_duration_sum_ns};
+    _Atomic int64_t *const from_times[] = {&old->last_duration_ns, &old->last_start_ms,
+                                           &old->last_evaluation_ms, &old->duration_sum_ns,
+                                           &old->rule_duration_sum_ns};
+    for (size_t i = 0; i < ARRAY_COUNT(to); i++)
+        atomic_store_explicit(to[i], atomic_load_explicit(from[i], memory_order_relaxed),
+                              memory_order_relaxed);
+    for (size_t i = 0; i < ARRAY_COUNT(to_times); i++)
+        atomic_store_explicit(to_times[i],
+                              atomic_load_explicit(from_times[i], memory_order_relaxed),
+                              memory_order_relaxed);
+}
+
+/* Stages of the same number have the same key, and one is open once: it is handed on. Those past the last stage are
+ * kept open for a successor that has more. */
+static void take_writers(struct rule_group *g, struct rule_group *old)
+{
+    if (old->writer_count > g->writer_count) {
+        struct rule_stage *stages = ARENA_ARRAY(&g->arena, struct rule_stage, old->writer_count);
+        memset(stages, 0, old->writer_count * sizeof *stages);
+        memcpy(stages, g->stages, g->stage_count * sizeof *stages);
+        g->stages = stages;
+        g->writer_count = old->writer_count;
+    }
+    for (size_t i = 0; i < old->writer_count; i++) {
+        g->stages[i].writer = old->stages[i].writer;
+        g->stages[i].has_row = old->stages[i].has_row;
+        old->stages[i].writer = NULL;
+    }
+}
+
 void rule_group_take_over(struct rule_group *g, struct rule_group *old)
 {
     bool *taken = mem_alloc_zero(MEM_RULES, old->rule_count + 1, sizeof *taken);
@@ -194,27 +235,23 @@ void rule_group_take_over(struct rule_group *g, struct rule_group *old)
     }
     for (size_t i = 0; i < old->orphan_count; i++)
         orphan_add(g, &old->orphans[i].series, old->orphans[i].writer);
-    /* Stages of the same number have the same key: one is open once, so it is handed on. */
-    for (size_t i = 0; i < old->stage_count && i < g->stage_count; i++) {
-        g->stages[i].writer = old->stages[i].writer;
-        g->stages[i].has_row = old->stages[i].has_row;
-        old->stages[i].writer = NULL;
-    }
+    take_writers(g, old);
+    take_statistics(g, old);
     g->last_ms = old->last_ms;
-    atomic_store_explicit(&g->last_start_ms,
-                          atomic_load_explicit(&old->last_start_ms, memory_order_relaxed),
-                          memory_order_relaxed);
     mem_free(MEM_RULES, taken);
 }
 
-bool rule_group_writes(const struct rule_group *g, struct hash128 hash)
+void rule_add_written(const struct rule *r, struct rule_series_table *set)
 {
-    for (size_t i = 0; i < g->rule_count; i++) {
-        uint32_t found = rule_series_find(&g->rules[i].series, hash);
-        if (found != MAP_NONE && g->rules[i].series.items[found].slot != RULE_SLOT_NONE)
-            return true;
-    }
-    return false;
+    for (size_t i = 0; i < r->series.count; i++)
+        if (r->series.items[i].slot != RULE_SLOT_NONE)
+            (void)rule_series_get(set, r->series.items[i].hash);
+}
+
+void rule_group_add_written(const struct rule_group *g, struct rule_series_table *set)
+{
+    for (size_t i = 0; i < g->rule_count; i++)
+        rule_add_written(&g->rules[i], set);
 }
 
 /* --- evaluation --- */
@@ -288,8 +325,6 @@ static bool fails_anew(struct rule *r, const struct error *err)
 
 static void count_failure(struct stage_run *s, struct rule *r, const struct error *err, bool tell)
 {
-    if (err->kind == ERROR_CANCELED) /* the end of the process or a reload */
-        return;
     atomic_fetch_add_explicit(&s->group->failures, 1, memory_order_relaxed);
     if (tell)
         tell_failure(s->group, r, s->run, "", err->message);
@@ -307,6 +342,10 @@ static void evaluate_rule(struct stage_run *s, struct rule *r, struct arena *are
     bool ok =
         rule_evaluate(r, s->run->env, s->time_ms, g->query_offset_ms, arena, &text_failed, &err);
     int64_t took_ns = clock_mono().ns - start.ns;
+    if (!ok &&
+        err.kind ==
+            ERROR_CANCELED) /* the end of the process or a reload: it says nothing of the rule */
+        return;
     bool tell = !ok && fails_anew(r, &err);
     rule_set_health(r, ok ? NULL : &err);
     rule_set_times(r, began.ms, took_ns);

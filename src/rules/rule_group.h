@@ -58,8 +58,11 @@ struct rule_group {
     /* Evaluating thread. */
     struct rule_stage *stages;
     size_t stage_count;
+    size_t writer_count; /* >= stage_count: of a group before that had more stages */
     struct rule_orphan *orphans;
     size_t orphan_count, orphan_capacity;
+    /* All that rules write, while an evaluation ends what others wrote before a reload; NULL = it does not. */
+    struct rule_series_table *written;
     struct arena *scratch; /* of an evaluation, one per lane */
     unsigned scratch_count;
     int64_t last_ms; /* time of the last evaluation; RULE_NEVER before the first */
@@ -89,11 +92,12 @@ void rule_group_take_over(struct rule_group *g, struct rule_group *old);
 
 /* Evaluates everything at time_ms. */
 void rule_group_evaluate(struct rule_group *g, const struct rule_run *run, int64_t time_ms);
-/* Does the group write this series now? Evaluating thread. */
-bool rule_group_writes(const struct rule_group *g, struct hash128 hash);
-/* Ends at time_ms what orphans and, with `all`, rules wrote, but for series that `kept` says another writes. */
+/* Adds the series that a rule or a group writes now to a set. Evaluating thread. */
+void rule_add_written(const struct rule *r, struct rule_series_table *set);
+void rule_group_add_written(const struct rule_group *g, struct rule_series_table *set);
+/* Ends at time_ms what orphans and, with `all`, rules wrote, but for series in `kept`, which another writes. */
 void rule_group_end_series(struct rule_group *g, int64_t time_ms, bool all,
-                           bool (*kept)(void *arg, struct hash128 hash), void *arg);
+                           const struct rule_series_table *kept);
 /* The latest time not after now_ms at which the group is to be evaluated: they are its interval apart, at an
  * offset by the hash of file and name. */
 int64_t rule_group_time(const struct rule_group *g, int64_t now_ms);

@@ -183,25 +183,26 @@ static void evaluate(struct rule_manager *m, struct entry *e, const struct manag
         rule_state_save(m->state, e->group);
 }
 
-/* Does any group in force write the series? Rules change their tables while they are evaluated: only those at rest are
- * asked, and a series that the others would write in this moment ends and begins. */
-static bool any_writes(void *arg, struct hash128 hash)
+/* What groups in force write. Rules change their tables while they are evaluated: only those at rest are asked, and a
+ * series that the others would write in this moment ends and begins. */
+static void add_written(struct rule_manager *m, struct rule_series_table *set)
 {
-    struct rule_manager *m = arg;
-    bool found = false;
     mutex_lock(&m->mutex);
-    for (size_t i = 0; i < m->entry_count && !found; i++)
+    for (size_t i = 0; i < m->entry_count; i++)
         if (!m->entries[i]->is_running)
-            found = rule_group_writes(m->entries[i]->group, hash);
+            rule_group_add_written(m->entries[i]->group, set);
     mutex_unlock(&m->mutex);
-    return found;
 }
 
 /* Two intervals after a group was removed: rules that another group took over have been evaluated there. */
 static void end_series(struct rule_manager *m, struct entry *e)
 {
-    rule_group_end_series(e->group, e->next_ms, true, any_writes, m);
+    struct rule_series_table written;
+    rule_series_init(&written);
+    add_written(m, &written);
+    rule_group_end_series(e->group, e->next_ms, true, &written);
     rule_group_close(e->group);
+    rule_series_deinit(&written);
 }
 
 static void entry_free(struct entry *e)

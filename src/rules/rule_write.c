@@ -91,13 +91,13 @@ static void forget_ended(struct rule *r, struct series_writer *w)
 
 /* Ends series of a table by a row of their own; those that `kept` knows are another's now. */
 static void write_ends(const struct rule_series_table *t, struct series_writer *w, int64_t time_ms,
-                       bool (*kept)(void *arg, struct hash128 hash), void *arg)
+                       const struct rule_series_table *kept)
 {
     struct error ignored = {0};
     bool begun = false;
     for (size_t i = 0; i < t->count; i++) {
         const struct rule_series *s = &t->items[i];
-        if (s->slot == RULE_SLOT_NONE || kept(arg, s->hash))
+        if (s->slot == RULE_SLOT_NONE || rule_series_find(kept, s->hash) != MAP_NONE)
             continue;
         if (!begun && !series_writer_begin(w, time_ms, &ignored))
             return; /* then they end as series do that nobody writes, by the lookback */
@@ -110,9 +110,9 @@ static void write_ends(const struct rule_series_table *t, struct series_writer *
 
 /* What was written by whoever is gone: it ends where nobody else writes it, and its slots are free. */
 static void end_table(struct rule_series_table *t, struct series_writer *w, int64_t time_ms,
-                      bool (*kept)(void *arg, struct hash128 hash), void *arg)
+                      const struct rule_series_table *kept)
 {
-    write_ends(t, w, time_ms, kept, arg);
+    write_ends(t, w, time_ms, kept);
     for (size_t i = 0; i < t->count; i++)
         if (t->items[i].slot != RULE_SLOT_NONE)
             series_writer_release(w, t->items[i].slot);
@@ -120,16 +120,22 @@ static void end_table(struct rule_series_table *t, struct series_writer *w, int6
     rule_series_init(t);
 }
 
-static bool group_writes(void *arg, struct hash128 hash)
+/* Made once in an evaluation, when it is asked for; rule_write_stage() keeps it true. */
+static const struct rule_series_table *all_written(struct rule_group *g)
 {
-    return rule_group_writes(arg, hash);
+    if (!g->written) {
+        g->written = mem_alloc(MEM_RULES, sizeof *g->written);
+        rule_series_init(g->written);
+        rule_group_add_written(g, g->written);
+    }
+    return g->written;
 }
 
 static void end_former(struct rule_group *g, struct rule *r, int64_t time_ms)
 {
     if (!r->former_writer || !r->evaluated)
         return;
-    end_table(&r->former, r->former_writer, time_ms, group_writes, g);
+    end_table(&r->former, r->former_writer, time_ms, all_written(g));
     series_writer_unref(r->former_writer);
     r->former_writer = NULL;
 }
@@ -150,7 +156,16 @@ static void log_rule(const struct rule_group *g, const struct rule_run *run, con
     buffer_deinit(&out);
 }
 
-static void tell_written(const struct rule_group *g, const struct rule_run *run, struct rule *r,
+/* It was evaluated, but what it gave was not written. */
+static void rule_fails(struct rule_group *g, const struct rule_run *run, struct rule *r,
+                       const struct error *err)
+{
+    rule_set_health(r, err);
+    atomic_fetch_add_explicit(&g->failures, 1, memory_order_relaxed);
+    log_rule(g, run, r, err->message);
+}
+
+static void tell_written(struct rule_group *g, const struct rule_run *run, struct rule *r,
                          const struct written *w)
 {
     if (w->different) {
@@ -163,8 +178,7 @@ static void tell_written(const struct rule_group *g, const struct rule_run *run,
     if (w->refused) {
         struct error err = w->first;
         (void)error_wrap(&err, "%" PRIu64 " samples were not taken", w->refused);
-        rule_set_health(r, &err);
-        log_rule(g, run, r, err.message);
+        rule_fails(g, run, r, &err);
     }
 }
 
@@ -173,10 +187,8 @@ static void fail_stage(struct rule_group *g, const struct rule_run *run,
 {
     (void)error_wrap(err, "could not write samples");
     for (size_t i = stage->first; i < stage->first + stage->count; i++) {
-        if (!g->rules[i].evaluated)
-            continue;
-        rule_set_health(&g->rules[i], err);
-        log_rule(g, run, &g->rules[i], err->message);
+        if (g->rules[i].evaluated)
+            rule_fails(g, run, &g->rules[i], err);
     }
 }
 
@@ -225,28 +237,34 @@ void rule_write_stage(struct rule_group *g, const struct rule_run *run, struct r
 {
     if (has_cells(g, stage))
         write_row(g, run, stage, time_ms, wait);
+    for (size_t i = stage->first; i < stage->first + stage->count && g->written; i++)
+        rule_add_written(&g->rules[i], g->written);
     for (size_t i = stage->first; i < stage->first + stage->count; i++)
         end_former(g, &g->rules[i], time_ms);
 }
 
 void rule_write_orphans(struct rule_group *g, int64_t time_ms)
 {
-    rule_group_end_series(g, time_ms, false, group_writes, g);
+    if (g->orphan_count)
+        rule_group_end_series(g, time_ms, false, all_written(g));
+    if (g->written)
+        rule_series_deinit(g->written);
+    mem_free(MEM_RULES, g->written);
+    g->written = NULL;
 }
 
 void rule_group_end_series(struct rule_group *g, int64_t time_ms, bool all,
-                           bool (*kept)(void *arg, struct hash128 hash), void *arg)
+                           const struct rule_series_table *kept)
 {
     for (size_t i = 0; i < g->orphan_count; i++) {
-        end_table(&g->orphans[i].series, g->orphans[i].writer, time_ms, kept, arg);
+        end_table(&g->orphans[i].series, g->orphans[i].writer, time_ms, kept);
         series_writer_unref(g->orphans[i].writer);
     }
     g->orphan_count = 0;
     for (size_t s = 0; s < g->stage_count && all; s++)
         for (size_t i = 0; i < g->stages[s].count && g->stages[s].writer; i++)
-            end_table(&g->rules[g->stages[s].first + i].series, g->stages[s].writer, time_ms, kept,
-                      arg);
+            end_table(&g->rules[g->stages[s].first + i].series, g->stages[s].writer, time_ms, kept);
     for (size_t i = 0; i < g->rule_count && all; i++)
         if (g->rules[i].former_writer)
-            end_table(&g->rules[i].former, g->rules[i].former_writer, time_ms, kept, arg);
+            end_table(&g->rules[i].former, g->rules[i].former_writer, time_ms, kept);
 }

@@ -14,11 +14,12 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-enum { STEP_MS = 1000 };
+enum { STEP_MS = 1000, PATIENCE_MS = 60 * 1000 };
 
 struct world {
     char dir[64];
@@ -102,6 +103,19 @@ static size_t written(struct world *w, const char *query, int step)
     return v.count;
 }
 
+/* Rows that end series are written without waiting until they can be read. */
+static void wait_written(struct world *w, const char *query, int step, size_t count)
+{
+    mono_time start = clock_mono();
+    size_t found;
+    while ((found = written(w, query, step)) != count) {
+        if (mono_ms_since(start) > PATIENCE_MS)
+            fail_msg("%s: %zu series, %zu expected", query, found, count);
+        struct timespec t = {.tv_nsec = 1000000};
+        nanosleep(&t, NULL);
+    }
+}
+
 /* Slots of the first stage's writer that some rule has. */
 static size_t slots_in_use(const struct world *w)
 {
@@ -139,10 +153,10 @@ static void series_go_from_rule_to_rule(void **state)
         give(&w, "y", step * OTHERS, OTHERS, step, 3);
         give(&w, "y", (step - 1) * OTHERS, step ? OTHERS : 0, step, sample_stale());
         evaluate(&w, step);
-        assert_int_equal(written(&w, value < 5 ? "t == 1" : "t == 9", step), COUNT);
-        assert_int_equal(written(&w, "t", step), COUNT);
-        assert_int_equal(written(&w, "u == 3", step), OTHERS);
-        assert_int_equal(written(&w, "u", step), OTHERS);
+        wait_written(&w, value < 5 ? "t == 1" : "t == 9", step, COUNT);
+        wait_written(&w, "t", step, COUNT);
+        wait_written(&w, "u == 3", step, OTHERS);
+        wait_written(&w, "u", step, OTHERS);
         assert_int_equal(slots_in_use(&w), COUNT + OTHERS);
     }
     world_deinit(&w);
@@ -159,7 +173,7 @@ static void a_series_of_two_rules_stays_while_one_gives_it(void **state)
         double value = step < 2 ? 1 : step < 5 ? 6 : 9;
         give(&w, "x", 0, COUNT, step, value);
         evaluate(&w, step);
-        assert_int_equal(written(&w, "t", step), value < 8 ? COUNT : 0);
+        wait_written(&w, "t", step, value < 8 ? COUNT : 0);
         assert_int_equal(slots_in_use(&w), value < 8 ? COUNT : 0);
     }
     world_deinit(&w);
@@ -181,11 +195,202 @@ static void a_reload_leaves_no_slots_behind(void **state)
     for (int step = 1; step < 5; step++) {
         give(&w, "x", 0, COUNT, step, 1);
         evaluate(&w, step);
-        assert_int_equal(written(&w, "t", step), COUNT - 10);
-        assert_int_equal(written(&w, "u == 2", step), COUNT);
-        assert_int_equal(written(&w, "{__name__=~\"[tuv]\"}", step), 2 * COUNT - 10);
+        wait_written(&w, "t", step, COUNT - 10);
+        wait_written(&w, "u == 2", step, COUNT);
+        wait_written(&w, "{__name__=~\"[tuv]\"}", step, 2 * COUNT - 10);
         assert_int_equal(slots_in_use(&w), 2 * COUNT - 10);
     }
+    world_deinit(&w);
+}
+
+/* What failing evaluations gave is forgotten, and what was written before stays known. */
+static void failing_rules_do_not_grow(void **state)
+{
+    (void)state;
+    struct world w;
+    enum { COUNT = 100 };
+    world_init(&w, "  limit: 10\n  rules:\n  - {record: t, expr: x}\n"
+                   "  - {record: u, expr: y, labels: {i: same}}\n");
+    give(&w, "x", 0, 5, 0, 1);
+    evaluate(&w, 0);
+    assert_int_equal(w.group->rules[0].series.count, 5);
+    for (int step = 1; step < 5; step++) {
+        give(&w, "x", step * COUNT, COUNT, step, 1);
+        give(&w, "y", 2 * step, 2, step, 1);
+        evaluate(&w, step);
+        assert_int_equal(w.group->rules[0].health, RULE_FAILING);
+        assert_int_equal(w.group->rules[1].health, RULE_FAILING);
+        assert_int_equal(w.group->rules[0].series.count, 5);
+        assert_int_equal(w.group->rules[1].series.count, 0);
+    }
+    world_deinit(&w);
+}
+
+/* A reload stops a rule in its evaluation: that is no failure of the rule, nor of the one that follows. */
+static void a_stopped_rule_has_not_failed(void **state)
+{
+    (void)state;
+    struct world w;
+    static const char RULES[] = "  rules:\n  - {record: t, expr: x}\n";
+    world_init(&w, RULES);
+    give(&w, "x", 0, 1, 0, 1);
+    evaluate(&w, 0);
+    rule_group_cancel(w.group);
+    evaluate(&w, 1);
+    assert_int_equal(w.group->rules[0].health, RULE_OK);
+    replace_group(&w, RULES);
+    assert_int_equal(w.group->rules[0].health, RULE_OK);
+    assert_null(w.group->rules[0].last_error);
+    assert_int_equal(w.group->failures, 0);
+    world_deinit(&w);
+}
+
+/* --- a store that takes nothing --- */
+
+static bool refuse_slot(struct series_writer *w, struct labels ls, uint32_t *slot,
+                        struct error *err)
+{
+    (void)w;
+    (void)ls;
+    (void)slot;
+    return error_set(err, ERROR_LIMIT, "no new series");
+}
+
+static bool give_slot(struct series_writer *w, struct labels ls, uint32_t *slot, struct error *err)
+{
+    (void)w;
+    (void)ls;
+    (void)err;
+    *slot = 0;
+    return true;
+}
+
+static bool begin_row(struct series_writer *w, int64_t time_ms, struct error *err)
+{
+    (void)w;
+    (void)time_ms;
+    (void)err;
+    return true;
+}
+
+static enum series_write take_sample(struct series_writer *w, uint32_t slot, double value)
+{
+    (void)w;
+    (void)slot;
+    (void)value;
+    return SERIES_WRITTEN;
+}
+
+static bool take_row(struct series_writer *w, unsigned flags, struct error *err)
+{
+    (void)w;
+    (void)flags;
+    (void)err;
+    return true;
+}
+
+static bool lose_row(struct series_writer *w, unsigned flags, struct error *err)
+{
+    (void)w;
+    (void)flags;
+    return error_set(err, ERROR_NO_SPACE, "disk full");
+}
+
+static void ignore_slot(struct series_writer *w, uint32_t slot)
+{
+    (void)w;
+    (void)slot;
+}
+
+static void free_writer(struct series_writer *w)
+{
+    mem_free(MEM_OTHER, w);
+}
+
+static struct series_writer *open_writer(void *ops, struct view key, struct error *err)
+{
+    (void)key;
+    (void)err;
+    struct series_writer *w = mem_alloc_zero(MEM_OTHER, 1, sizeof *w);
+    *w = (struct series_writer){.ops = ops, .references = 1};
+    return w;
+}
+
+static void samples_that_are_not_written_are_failures(void **state)
+{
+    (void)state;
+    static const struct series_writer_ops STORES[] = {
+        {refuse_slot, begin_row, take_sample, take_row, ignore_slot, free_writer},
+        {give_slot, begin_row, take_sample, lose_row, ignore_slot, free_writer}};
+    for (size_t i = 0; i < ARRAY_COUNT(STORES); i++) {
+        struct world w;
+        world_init(&w, "  rules:\n  - {record: t, expr: x}\n");
+        w.env.store = (struct series_store){open_writer, (void *)(uintptr_t)&STORES[i]};
+        give(&w, "x", 0, 1, 0, 1);
+        evaluate(&w, 0);
+        assert_int_equal(w.group->rules[0].health, RULE_FAILING);
+        assert_int_equal(w.group->failures, 1);
+        assert_int_equal(w.group->evaluations, 1);
+        world_deinit(&w);
+    }
+}
+
+/* Counters of a group go on when it changes. */
+static void a_reload_does_not_set_counters_back(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, "  rules:\n  - {record: t, expr: x}\n  - {record: u, expr: x + on(k) x}\n");
+    for (int step = 0; step < 3; step++) {
+        give(&w, "x", 0, 2, step, 1);
+        evaluate(&w, step);
+    }
+    assert_int_equal(w.group->failures, 3);
+    int64_t sum = w.group->duration_sum_ns, of_rules = w.group->rule_duration_sum_ns;
+    replace_group(&w, "  rules:\n  - {record: t, expr: x + 1}\n");
+    assert_int_equal(w.group->evaluations, 6);
+    assert_int_equal(w.group->failures, 3);
+    assert_int_equal(w.group->iterations, 3);
+    assert_int_equal(w.group->last_samples, 2);
+    assert_int_equal(w.group->last_evaluation_ms, w.begin_ms + 2 * STEP_MS);
+    assert_true(w.group->duration_sum_ns == sum && w.group->rule_duration_sum_ns == of_rules);
+    world_deinit(&w);
+}
+
+/* Stages go and come back before anything was evaluated, and while a rule that fails still knows what it wrote. */
+static void stages_may_go_and_come_back(void **state)
+{
+    (void)state;
+    struct world w;
+    static const char TWO[] =
+        "  rules:\n  - {record: t, expr: x}\n  - {record: u, expr: t * 0 + 7}\n";
+    static const char ONE[] = "  rules:\n  - {record: t, expr: x}\n"
+                              "  - {record: u, expr: x + on(k) x}\n";
+    world_init(&w, TWO);
+    give(&w, "x", 0, 2, 0, 1);
+    give(&w, "t", 0, 2, 0, 1); /* rules read from memory */
+    evaluate(&w, 0);
+    wait_written(&w, "u == 7", 0, 2);
+    replace_group(&w, ONE);
+    replace_group(&w, TWO);
+    assert_int_equal(w.group->stage_count, 2);
+    for (int step = 1; step < 4; step++) {
+        give(&w, "x", 0, 2, step, 1);
+        give(&w, "t", 0, 2, step, 1);
+        evaluate(&w, step);
+        assert_int_equal(w.group->failures, 0);
+        wait_written(&w, "u == 7", step, 2);
+    }
+    replace_group(&w, ONE);
+    give(&w, "x", 0, 2, 4, 1);
+    evaluate(&w, 4);
+    assert_int_equal(w.group->failures, 1);
+    replace_group(&w, TWO);
+    give(&w, "x", 0, 2, 5, 1);
+    give(&w, "t", 0, 2, 5, 1);
+    evaluate(&w, 5);
+    assert_int_equal(w.group->failures, 1);
+    wait_written(&w, "u == 7", 5, 2);
     world_deinit(&w);
 }
 
@@ -195,6 +400,11 @@ int main(void)
         cmocka_unit_test(series_go_from_rule_to_rule),
         cmocka_unit_test(a_series_of_two_rules_stays_while_one_gives_it),
         cmocka_unit_test(a_reload_leaves_no_slots_behind),
+        cmocka_unit_test(failing_rules_do_not_grow),
+        cmocka_unit_test(a_stopped_rule_has_not_failed),
+        cmocka_unit_test(samples_that_are_not_written_are_failures),
+        cmocka_unit_test(a_reload_does_not_set_counters_back),
+        cmocka_unit_test(stages_may_go_and_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
