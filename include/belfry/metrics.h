@@ -47,7 +47,7 @@ typedef enum belfry_status {
     BELFRY_ERROR_NULL,    /* a metric, family or argument that must not be NULL: not registered? */
     BELFRY_ERROR_VALUE,   /* a number that cannot be counted: NaN, an infinity, less than nothing */
     BELFRY_ERROR_NOT_FOUND, /* nothing is registered under this name, or no child has these values */
-    BELFRY_ERROR_USED       /* too late: the registry has metrics already */
+    BELFRY_ERROR_USED       /* too late, or another thread is at it */
 } belfry_status;
 
 /* A sentence in lower case, static. */
@@ -55,6 +55,8 @@ BELFRY_API const char *belfry_status_text(belfry_status status);
 /* What was wrong at this thread's last call of this library that failed: lower case, one line, "" before any.
  * Valid until the thread's next one that fails. */
 BELFRY_API const char *belfry_last_error(void);
+
+#define BELFRY_COUNTER_ADD_MAX (UINT64_C(1) << 53)
 
 typedef struct belfry_registry belfry_registry;
 typedef struct belfry_counter belfry_counter;
@@ -93,11 +95,11 @@ BELFRY_API void belfry_registry_free(belfry_registry *registry);
 /* The registry that NULL stands for. NULL when there was no memory for it. */
 BELFRY_API belfry_registry *belfry_registry_default(void);
 /* Puts `prefix` ("app_") before the name of all that is registered from now on; not before what collectors emit.
- * NULL or "" = none. BELFRY_ERROR_USED once something is registered. */
+ * NULL or "" = none. BELFRY_ERROR_USED once something is registered, or while a thread registers or writes. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_registry_set_prefix(belfry_registry *registry,
                                                                     const char *prefix);
 /* Labels that every sample of the registry carries, those of collectors too. Copied.
- * BELFRY_ERROR_USED once something is registered. */
+ * BELFRY_ERROR_USED once something is registered, or while a thread registers or writes. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_registry_set_labels(belfry_registry *registry,
                                                                     const belfry_label *labels,
                                                                     size_t label_count);
@@ -138,7 +140,8 @@ BELFRY_API BELFRY_MUST_USE belfry_status belfry_counter_new(belfry_counter **out
                                                             const char *name, const char *help);
 /* Adds 1. About 2 ns. */
 BELFRY_API belfry_status belfry_counter_inc(belfry_counter *counter);
-/* Adds a whole number. */
+/* Adds a whole number. BELFRY_ERROR_VALUE above BELFRY_COUNTER_ADD_MAX, which no double could show exactly; the sum of all
+ * whole numbers added must stay below 2^64. */
 BELFRY_API belfry_status belfry_counter_add(belfry_counter *counter, uint64_t by);
 /* Adds seconds and the like. BELFRY_ERROR_VALUE for a negative number, NaN and infinity. */
 BELFRY_API belfry_status belfry_counter_add_double(belfry_counter *counter, double by);
@@ -356,7 +359,8 @@ BELFRY_API belfry_status belfry_stateset_family_clear(belfry_stateset_family *fa
 
 /* --- values read when somebody looks --- */
 
-/* Calls read(arg) at each exposition, from the thread that writes it. No lock is held. */
+/* Calls read(arg) at each exposition, from the thread that writes it. No lock is held. An exposition that goes on may call it
+ * also after belfry_unregister(): `arg` is free when belfry_reclaim() returned BELFRY_OK after that, or when the registry is. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_counter_func_new(belfry_registry *registry,
                                                                  const char *name, const char *help,
                                                                  double (*read)(void *arg),

@@ -28,6 +28,9 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
+
+enum { YIELDS_MAX = 100, TRIES_MAX = 1000 };
 
 _Thread_local struct cell_block *belfry__block;
 
@@ -54,7 +57,7 @@ static void block_release(void *arg)
 {
     struct cell_block *block = arg;
     belfry__block = NULL;
-    block->exemplar = NULL;
+    atomic_store_explicit(&block->exemplar, NULL, memory_order_relaxed);
     atomic_store_explicit(&block->is_owned, false, memory_order_release);
 }
 
@@ -81,7 +84,7 @@ __attribute__((destructor)) static void unload(void)
     belfry__unlock();
 }
 
-static void *map_zeros(size_t bytes)
+void *belfry__map_zeros(size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return p == MAP_FAILED ? NULL : p;
@@ -100,7 +103,7 @@ static struct cell_block *block_find_free(void)
 
 static struct cell_block *block_new(void)
 {
-    struct cell_block *block = map_zeros(sizeof(*block));
+    struct cell_block *block = belfry__map_zeros(sizeof(*block));
     if (!block)
         return NULL;
     atomic_store_explicit(&block->is_owned, true, memory_order_relaxed);
@@ -142,13 +145,34 @@ bool belfry__blocks_are_quiet(void)
     return true;
 }
 
+/* A thread reads for some 20 ns, unless it was interrupted, or waits for the lock: then it is let sleep on. */
+static void wait_round(size_t round)
+{
+    if (round < YIELDS_MAX)
+        sched_yield();
+    else
+        (void)nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL); /* woken early: looks early */
+}
+
 void belfry__blocks_wait_quiet(void)
 {
     struct cell_block *block = atomic_load(&all.blocks);
     for (; block; block = block->next) {
-        while (atomic_load(&block->is_reading))
-            sched_yield(); /* it is there for some 20 ns, unless it was interrupted */
+        for (size_t round = 0; atomic_load(&block->is_reading); round++)
+            wait_round(round);
     }
+}
+
+bool belfry__blocks_were_quiet(void)
+{
+    struct cell_block *block = atomic_load(&all.blocks);
+    for (; block; block = block->next) {
+        for (size_t tries = 0; atomic_load(&block->is_reading); tries++) {
+            if (tries == TRIES_MAX)
+                return false;
+        }
+    }
+    return true;
 }
 
 void belfry__blocks_after_fork(void)
@@ -157,7 +181,7 @@ void belfry__blocks_after_fork(void)
     for (; block; block = block->next) {
         if (block == belfry__block)
             continue;
-        block->exemplar = NULL;
+        atomic_store_explicit(&block->exemplar, NULL, memory_order_relaxed);
         atomic_store_explicit(&block->is_reading, false, memory_order_relaxed);
         atomic_store_explicit(&block->is_owned, false, memory_order_relaxed);
     }
@@ -166,11 +190,16 @@ void belfry__blocks_after_fork(void)
 static _Atomic uint64_t *segment_get(struct cell_block *block, unsigned segment)
 {
     _Atomic uint64_t *cells = atomic_load_explicit(&block->segments[segment], memory_order_relaxed);
-    if (!cells) {
-        cells = map_zeros(((size_t)SEGMENT0_CELLS << segment) * sizeof(cells[0]));
-        if (cells)
-            atomic_store_explicit(&block->segments[segment], cells, memory_order_release);
-    }
+    if (cells)
+        return cells;
+    size_t bytes = ((size_t)SEGMENT0_CELLS << segment) * sizeof(cells[0]);
+    _Atomic uint64_t *made = belfry__map_zeros(bytes);
+    if (!made)
+        return NULL;
+    if (atomic_compare_exchange_strong_explicit(&block->segments[segment], &cells, made,
+                                                memory_order_release, memory_order_relaxed))
+        return made;
+    (void)munmap(made, bytes); /* a signal handler of this thread was here in between */
     return cells;
 }
 

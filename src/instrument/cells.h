@@ -18,12 +18,13 @@ enum { SEGMENT0_CELLS = 256, SEGMENT_COUNT_MAX = 25, ERROR_TEXT_BYTES = 512 };
 /* What one thread has: its copies of shared cells, and what else belongs to a thread. */
 struct cell_block {
     _Atomic(_Atomic uint64_t *) segments[SEGMENT_COUNT_MAX]; /* stored by the owner (release) */
-    const belfry_label *exemplar; /* owner only: belfry__exemplar_set(); borrowed */
-    size_t exemplar_count;
-    struct cell_block *next;      /* all blocks; constant once published */
-    _Atomic bool is_owned;        /* a thread's; taken by exchange, given back with release */
-    _Atomic bool is_reading;      /* between block_read_begin() and _end() */
-    char error[ERROR_TEXT_BYTES]; /* owner only: belfry_last_error() */
+    _Atomic(const belfry_label *)
+        exemplar; /* owner and its handlers only: belfry__exemplar_set(); borrowed */
+    _Atomic size_t exemplar_count; /* constant while exemplar is not NULL */
+    struct cell_block *next;       /* all blocks; constant once published */
+    _Atomic bool is_owned;         /* a thread's; taken by exchange, given back with release */
+    _Atomic bool is_reading;       /* between block_read_begin() and _end() */
+    char error[ERROR_TEXT_BYTES];  /* owner only: belfry_last_error() */
     _Atomic uint64_t segment0[SEGMENT0_CELLS];
 };
 
@@ -62,8 +63,14 @@ bool belfry__blocks_are_quiet(void);
  * such a thread may wait for. */
 void belfry__blocks_wait_quiet(void);
 
+/* The same, but gives up after some microseconds: false. */
+bool belfry__blocks_were_quiet(void);
+
 /* Of the child of a fork: blocks of threads that are not there any more are free. */
 void belfry__blocks_after_fork(void);
+
+/* Takes no lock, so that a signal handler may; never given back. NULL without memory. */
+void *belfry__map_zeros(size_t bytes);
 
 /* What is missing is made. NULL without memory (counted as lost). */
 _Atomic uint64_t *belfry__cells_slow(struct cells *cells, _Atomic uint64_t *base);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exemplar.c: a slot is guarded by a sequence, odd while a thread stores. Readers copy and look whether it has changed; words
  * are atomic, so that a copy that came to nothing is no data race. The child of a fork may inherit an odd slot whose
- * thread is not there any more: that one example is then neither shown nor replaced. */
+ * thread is not there any more: that one example is then neither shown nor replaced.
+ *
+ * Slots are mapped, many at once, and taken without a lock or malloc: counters are counted in signal handlers. A list of free
+ * ones is taken whole and put back without its first, so that no other thread or handler can see it change. */
 #include "instrument/exemplar.h"
 
 #include "instrument/cells.h"
@@ -9,15 +12,16 @@
 #include "instrument/names.h"
 #include "instrument/status.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+enum { SLOT_PAGE_BYTES = 16384 };
 enum { TEXT_WORDS = (EXEMPLAR_TEXT_BYTES + 7) / 8, READ_TRIES = 100, CURRENT_INTERVAL_MS = 1000 };
 
 struct exemplar_slot {
-    _Atomic uint32_t sequence; /* 0 = nothing stored yet */
-    _Atomic uint32_t sizes;    /* labels << 16 | bytes of text */
-    _Atomic uint64_t value;    /* a double */
+    struct exemplar_slot *next; /* among free ones */
+    _Atomic uint32_t sequence;  /* 0 = nothing stored yet */
+    _Atomic uint32_t sizes;     /* labels << 16 | bytes of text */
+    _Atomic uint64_t value;     /* a double */
     _Atomic int64_t timestamp_ms;
     _Atomic uint64_t text[TEXT_WORDS];
 };
@@ -27,16 +31,22 @@ bool belfry__exemplar_set(const belfry_label *labels, size_t count)
     struct cell_block *block = belfry__block_get();
     if (!block)
         return false;
-    block->exemplar = count ? labels : NULL;
-    block->exemplar_count = count;
+    /* A signal handler of this thread finds the old, nothing or the new. */
+    atomic_store_explicit(&block->exemplar, NULL, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&block->exemplar_count, count, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&block->exemplar, count ? labels : NULL, memory_order_relaxed);
     return true;
 }
 
 const belfry_label *belfry__exemplar_current(size_t *count)
 {
     const struct cell_block *block = belfry__block;
-    *count = block && block->exemplar ? block->exemplar_count : 0;
-    return *count ? block->exemplar : NULL;
+    const belfry_label *labels =
+        block ? atomic_load_explicit(&block->exemplar, memory_order_relaxed) : NULL;
+    *count = labels ? atomic_load_explicit(&block->exemplar_count, memory_order_relaxed) : 0;
+    return labels;
 }
 
 belfry_status belfry__exemplar_check(const belfry_label *labels, size_t count)
@@ -70,18 +80,71 @@ belfry_status belfry__exemplar_check(const belfry_label *labels, size_t count)
     return BELFRY_OK;
 }
 
+static _Atomic(struct exemplar_slot *) free_slots;
+
+/* Where others have put some back meanwhile, they are few: its list goes before `slots`. */
+static void slots_put(struct exemplar_slot *slots)
+{
+    struct exemplar_slot *none = NULL;
+    while (slots && !atomic_compare_exchange_strong_explicit(
+                        &free_slots, &none, slots, memory_order_acq_rel, memory_order_relaxed)) {
+        struct exemplar_slot *others =
+            atomic_exchange_explicit(&free_slots, NULL, memory_order_acq_rel);
+        struct exemplar_slot *last = others;
+        while (last && last->next)
+            last = last->next;
+        if (last) {
+            last->next = slots;
+            slots = others;
+        }
+        none = NULL;
+    }
+}
+
+static struct exemplar_slot *slots_map(void)
+{
+    struct exemplar_slot *slots = belfry__map_zeros(SLOT_PAGE_BYTES);
+    for (size_t i = 0; slots && i + 1 < SLOT_PAGE_BYTES / sizeof(*slots); i++)
+        slots[i].next = &slots[i + 1];
+    return slots;
+}
+
+/* All zero. NULL without memory. */
+static struct exemplar_slot *slot_take(void)
+{
+    struct exemplar_slot *slot = atomic_exchange_explicit(&free_slots, NULL, memory_order_acq_rel);
+    if (!slot)
+        slot = slots_map();
+    if (slot) {
+        slots_put(slot->next);
+        slot->next = NULL;
+    }
+    return slot;
+}
+
+void belfry__exemplar_free(struct exemplar_slot *slot)
+{
+    if (!slot)
+        return;
+    memset(slot, 0, sizeof(*slot));
+    slot->next = atomic_load_explicit(&free_slots, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&free_slots, &slot->next, slot,
+                                                  memory_order_release, memory_order_relaxed))
+        ;
+}
+
 static struct exemplar_slot *slot_get(_Atomic(struct exemplar_slot *) *place)
 {
     struct exemplar_slot *slot = atomic_load_explicit(place, memory_order_acquire);
     if (slot)
         return slot;
-    struct exemplar_slot *made = calloc(1, sizeof(*made));
+    struct exemplar_slot *made = slot_take();
     if (!made)
         return NULL;
     if (atomic_compare_exchange_strong_explicit(place, &slot, made, memory_order_acq_rel,
                                                 memory_order_acquire))
         return made;
-    free(made);
+    belfry__exemplar_free(made);
     return slot;
 }
 
@@ -158,9 +221,4 @@ bool belfry__exemplar_read(_Atomic(struct exemplar_slot *) const *place, struct 
             return true;
     }
     return false;
-}
-
-void belfry__exemplar_free(struct exemplar_slot *slot)
-{
-    free(slot);
 }

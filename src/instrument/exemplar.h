@@ -43,6 +43,7 @@ bool belfry__exemplar_read(_Atomic(struct exemplar_slot *) const *place, struct 
 void belfry__exemplar_free(struct exemplar_slot *slot);
 
 /* Is there a current request? `block` is this thread's. */
-#define EXEMPLAR_IS_SET(block) UNLIKELY((block)->exemplar != NULL)
+#define EXEMPLAR_IS_SET(block)                                                                     \
+    UNLIKELY(atomic_load_explicit(&(block)->exemplar, memory_order_relaxed) != NULL)
 
 #endif

@@ -193,7 +193,8 @@ static bool table_replace_locked(struct family *f, uint32_t slots)
     return true;
 }
 
-/* Room for one more: at most two thirds of the slots are used. False without memory. */
+/* Room for one more: at most two thirds of the slots are used. A new table has half of them free at least, so that removing and
+ * adding without end does not replace it each time. False without memory. */
 static bool table_reserve_locked(struct family *f)
 {
     struct child_table *t = family_table_locked(f);
@@ -201,7 +202,7 @@ static bool table_reserve_locked(struct family *f)
         return true;
     uint32_t slots = f->label_count ? SLOT_COUNT_MIN : 2;
     uint32_t shown = atomic_load_explicit(&f->shown_count, memory_order_relaxed) + 2;
-    while (slots * 2 < shown * 3)
+    while (f->label_count && slots < shown * 2)
         slots *= 2;
     return table_replace_locked(f, slots);
 }
@@ -275,9 +276,12 @@ static struct metric *overflow_locked(struct family *f)
     struct key key;
     if (!key_from(&key, f, values, SIZE_MAX))
         return NULL;
+    struct metric *before = atomic_load_explicit(&f->overflow, memory_order_relaxed);
     _Atomic(struct metric *) *slot = table_find(family_table_locked(f), &key);
     struct metric *m =
         slot ? atomic_load_explicit(slot, memory_order_relaxed) : child_new_locked(f, &key);
+    if (slot && m != before) /* the program asked for it once: it is no child of its own any more */
+        atomic_fetch_sub_explicit(&f->shown_count, 1, memory_order_relaxed);
     atomic_store_explicit(&f->overflow, m, memory_order_release);
     return m;
 }
@@ -342,6 +346,14 @@ struct metric *belfry__family_with(struct family *f, const char *const *values, 
         block_read_end(block);
     }
     return LIKELY(m && m != GONE) ? m : child_make(f, &key);
+}
+
+struct metric *belfry__family_find_locked(struct family *f, const char *const *values)
+{
+    struct key key;
+    _Atomic(struct metric *) *slot =
+        key_from(&key, f, values, SIZE_MAX) ? table_find(family_table_locked(f), &key) : NULL;
+    return slot ? atomic_load_explicit(slot, memory_order_relaxed) : NULL;
 }
 
 static bool children_copy(struct child_table *t, const struct metric ***out, size_t *count)

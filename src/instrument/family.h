@@ -48,6 +48,8 @@ void belfry__family_free_locked(struct family *f);
 /* The child with these values, made where it is missing. value_count SIZE_MAX: as many as there are labels, unchecked. NULL: the
  * error is set. */
 struct metric *belfry__family_with(struct family *f, const char *const *values, size_t value_count);
+/* It, where it is there; else NULL. */
+struct metric *belfry__family_find_locked(struct family *f, const char *const *values);
 belfry_status belfry__family_remove(struct family *f, const char *const *values);
 belfry_status belfry__family_clear(struct family *f);
 /* Frees the children that were taken out first, removed.reclaim_count of them; nobody may be at them any more. */

@@ -9,6 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+static uint64_t classic_count(const belfry_histogram *h, size_t bucket)
+{
+    return belfry__cells_sum(&h->metric.cells, h->base, HISTOGRAM_FIRST_BUCKET_CELL + bucket);
+}
+
+/* The sketch begins anew: what the classic buckets hold is of the time before. */
+static void classic_begin_anew_locked(struct sketch *sketch)
+{
+    belfry_histogram *h = (belfry_histogram *)((char *)sketch - offsetof(belfry_histogram, sketch));
+    for (size_t i = 0; i <= h->bound_count; i++)
+        h->classic_before[i] = classic_count(h, i);
+}
+
 bool belfry__histogram_init_locked(belfry_histogram *h)
 {
     const struct family *f = h->metric.family;
@@ -16,7 +29,19 @@ bool belfry__histogram_init_locked(belfry_histogram *h)
     h->bound_count = (uint32_t)f->bound_count;
     h->is_classic = f->bounds != NULL;
     h->is_native = f->sketch.schema != SKETCH_SCHEMA_NONE;
-    return !h->is_native || belfry__sketch_init_locked(&h->sketch, &f->sketch);
+    if (!h->is_native)
+        return true;
+    if (h->is_classic && f->sketch.reset_ms > 0) {
+        h->classic_before = calloc(f->bound_count + 1, sizeof(h->classic_before[0]));
+        if (!h->classic_before)
+            return false;
+    }
+    if (!belfry__sketch_init_locked(&h->sketch, &f->sketch)) {
+        free(h->classic_before);
+        return false;
+    }
+    h->sketch.began_anew_locked = h->classic_before ? classic_begin_anew_locked : NULL;
+    return true;
 }
 
 void belfry__histogram_deinit_locked(belfry_histogram *h)
@@ -25,7 +50,7 @@ void belfry__histogram_deinit_locked(belfry_histogram *h)
     for (size_t i = 0; places && i < places->count; i++)
         belfry__exemplar_free(atomic_load_explicit(&places->places[i], memory_order_relaxed));
     free(places);
-    free(atomic_load_explicit(&h->classic_before, memory_order_relaxed));
+    free(h->classic_before);
     if (h->is_native)
         belfry__sketch_deinit_locked(&h->sketch);
 }
@@ -45,39 +70,16 @@ static size_t bucket_of(const double *bounds, size_t count, double value)
     return (size_t)(base - bounds) + (base[0] < value);
 }
 
-static uint64_t classic_count(const belfry_histogram *h, size_t bucket)
-{
-    return belfry__cells_sum(&h->metric.cells, h->base, HISTOGRAM_FIRST_BUCKET_CELL + bucket);
-}
-
-/* The sketch began anew: what the classic buckets hold is of the time before. Without memory they go on, and only look larger than
- * the native ones. */
-static NOINLINE void classic_begin_anew(belfry_histogram *h)
-{
-    size_t count = (size_t)h->bound_count + 1;
-    belfry__lock();
-    uint64_t *before = atomic_load_explicit(&h->classic_before, memory_order_relaxed);
-    if (!before)
-        before = calloc(count, sizeof(before[0]));
-    for (size_t i = 0; before && i < count; i++)
-        before[i] = classic_count(h, i);
-    atomic_store_explicit(&h->classic_before, before, memory_order_relaxed);
-    belfry__unlock();
-}
-
 static inline belfry_status observe(belfry_histogram *h, double value)
 {
     if (UNLIKELY(!is_finite_double(value)))
         return belfry__fail(BELFRY_ERROR_VALUE, "histogram \"%s\" cannot observe %g",
                             h->metric.family->name, value);
     if (h->is_native) {
-        enum sketch_result result = belfry__sketch_observe(&h->sketch, value);
-        if (UNLIKELY(result == SKETCH_LOST))
+        if (UNLIKELY(!belfry__sketch_observe(&h->sketch, value)))
             return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
         if (!h->is_classic)
             return BELFRY_OK;
-        if (UNLIKELY(result == SKETCH_COUNTED_ANEW))
-            classic_begin_anew(h);
     }
     _Atomic uint64_t *mine = cells_mine(&h->metric.cells, h->base);
     if (UNLIKELY(mine == NULL))
@@ -169,8 +171,7 @@ bool belfry__histogram_read(const belfry_histogram *h, struct histogram_reading 
     out->created_ms = h->metric.created_ms;
     if (h->is_native)
         belfry__lock();
-    const uint64_t *before =
-        h->is_native ? atomic_load_explicit(&h->classic_before, memory_order_relaxed) : NULL;
+    const uint64_t *before = h->classic_before;
     for (size_t i = 0; h->is_classic && i <= h->bound_count; i++) {
         uint64_t n = classic_count(h, i);
         out->classic[i] = before ? n - before[i] : n;

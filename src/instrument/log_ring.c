@@ -63,9 +63,12 @@ bool belfry__log_ring_push(struct log_ring *r, const char *line, size_t len)
     uint64_t need = record_bytes(len), to_end, claim;
     uint64_t pos = atomic_load_explicit(&r->head, memory_order_relaxed);
     do {
+        uint64_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
+        if (tail > pos) /* this thread was away so long that its head has been read */
+            pos = atomic_load_explicit(&r->head, memory_order_relaxed);
         to_end = r->size - (pos & (r->size - 1));
         claim = need <= to_end ? need : to_end + need;
-        if (pos + claim - atomic_load_explicit(&r->tail, memory_order_acquire) > r->size)
+        if (pos + claim - tail > r->size)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&r->head, &pos, pos + claim,
                                                     memory_order_relaxed, memory_order_relaxed));

@@ -4,6 +4,8 @@
 #include "instrument/registry.h"
 #include "instrument/status.h"
 
+#include <inttypes.h>
+
 static NOINLINE belfry_status fail_null(void)
 {
     return belfry__fail_plainly(BELFRY_ERROR_NULL);
@@ -21,6 +23,10 @@ static inline belfry_status counter_add(belfry_counter *counter, uint64_t by)
 {
     if (UNLIKELY(!counter))
         return fail_null();
+    if (UNLIKELY(by > BELFRY_COUNTER_ADD_MAX))
+        return belfry__fail(BELFRY_ERROR_VALUE,
+                            "counter \"%s\" cannot have %" PRIu64 " added: at most 2^53 at once",
+                            counter->metric.family->name, by);
     _Atomic uint64_t *mine = cells_mine(&counter->metric.cells, counter->base);
     if (UNLIKELY(!mine))
         return fail_memory();

@@ -92,9 +92,11 @@ static belfry_registry *registry_or_default(belfry_registry *r)
     return r;
 }
 
+/* Those that register or write read prefix and labels without the lock. */
 static bool is_used_locked(const belfry_registry *r)
 {
-    return r->family_count || r->gone_count || r->collector_count;
+    return r->family_count || r->gone_count || r->collector_count || r->registering_count ||
+           r->writing_count;
 }
 
 belfry_status belfry_registry_set_prefix(belfry_registry *r, const char *prefix)
@@ -317,7 +319,9 @@ static belfry_status registry_add_locked(belfry_registry *r, struct family *f,
     return BELFRY_OK;
 }
 
-static belfry_status fail_exists(const struct family *f, const struct family *beside, bool alike)
+/* Under the lock: `beside` may be freed by others afterwards. */
+static belfry_status fail_exists_locked(const struct family *f, const struct family *beside,
+                                        bool alike)
 {
     if (alike)
         return belfry__fail(BELFRY_ERROR_EXISTS, "\"%s\" is registered already, as the same %s",
@@ -334,42 +338,58 @@ static belfry_status fail_exists(const struct family *f, const struct family *be
                         f->name);
 }
 
+/* Adds the family that was made, or frees it: *f is then what is there and is the same, or NULL. */
+static belfry_status registry_take_locked(belfry_registry *r, struct family **f,
+                                          belfry_status status)
+{
+    struct family *made = *f, *beside = NULL;
+    if (status == BELFRY_OK)
+        status = registry_add_locked(r, made, &beside);
+    if (status == BELFRY_OK)
+        return status;
+    *f = beside && belfry__families_are_alike(made, beside) ? beside : NULL;
+    if (status == BELFRY_ERROR_EXISTS)
+        fail_exists_locked(made, beside, *f != NULL);
+    else
+        belfry__fail(status, "\"%s\": %s", made->name, belfry_status_text(status));
+    belfry__family_free_locked(made);
+    return status;
+}
+
+static void registering_count(belfry_registry *r, int by)
+{
+    belfry__lock();
+    r->registering_count += (size_t)by;
+    belfry__unlock();
+}
+
 belfry_status belfry__register(belfry_registry *r, const struct family_spec *spec,
                                struct family **out_family, struct metric **out_metric,
                                const char *const *values)
 {
-    struct family *f, *beside = NULL;
+    struct family *f;
     struct metric *only = NULL;
     r = registry_or_default(r);
     if (!r)
         return BELFRY_ERROR_MEMORY;
+    registering_count(r, 1);
     belfry_status status = belfry__family_new(&f, r, spec);
-    if (status != BELFRY_OK)
-        return status;
-    if (out_metric) {
-        only = belfry__family_with(f, values, SIZE_MAX);
-        status = only ? BELFRY_OK : BELFRY_ERROR_MEMORY;
-    }
-    belfry__lock();
-    if (status == BELFRY_OK)
-        status = registry_add_locked(r, f, &beside);
-    belfry__unlock();
-    bool alike = beside && belfry__families_are_alike(f, beside);
-    if (status == BELFRY_ERROR_EXISTS)
-        status = fail_exists(f, beside, alike);
-    else if (status != BELFRY_OK)
-        belfry__fail(status, "\"%s\": %s", f->name, belfry_status_text(status));
-    if (status != BELFRY_OK) {
+    if (status == BELFRY_OK) {
+        if (out_metric) {
+            only = belfry__family_with(f, values, SIZE_MAX);
+            status = only ? BELFRY_OK : BELFRY_ERROR_MEMORY;
+        }
         belfry__lock();
-        belfry__family_free_locked(f);
+        status = registry_take_locked(r, &f, status);
+        if (out_metric && status != BELFRY_OK) /* of an info that is there none is made */
+            only = f ? belfry__family_find_locked(f, values) : NULL;
         belfry__unlock();
-        f = alike ? beside : NULL;
-        only = f && out_metric ? belfry__family_with(f, values, SIZE_MAX) : NULL;
+        if (out_family)
+            *out_family = f;
+        if (out_metric)
+            *out_metric = only;
     }
-    if (out_family)
-        *out_family = f;
-    if (out_metric)
-        *out_metric = only;
+    registering_count(r, -1);
     return status;
 }
 

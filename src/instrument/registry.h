@@ -45,8 +45,9 @@ struct belfry_histogram {
     struct sketch sketch; /* native */
     /* One place per classic bucket, +Inf too, or HISTOGRAM_NATIVE_EXEMPLARS; NULL until there is one. */
     _Atomic(struct exemplar_places *) exemplars;
-    _Atomic(uint64_t *) classic_before; /* the lock: buckets' counts at the last start, or NULL */
-    _Atomic uint64_t base[];            /* HISTOGRAM_* */
+    uint64_t *
+        classic_before; /* its buckets' counts at the last start (the lock); NULL: it never begins anew */
+    _Atomic uint64_t base[]; /* HISTOGRAM_* */
 };
 struct belfry_summary {
     struct metric metric;
@@ -139,6 +140,7 @@ struct belfry_registry {      /* all: the lock */
     struct family **gone; /* unregistered; pointers to their metrics stay valid */
     size_t gone_count, gone_capacity, gone_reclaim_count;
     size_t writing_count;                           /* expositions that go on */
+    size_t registering_count;                       /* registrations that go on */
     bool is_reclaiming;                             /* a call of belfry_reclaim() goes on */
     struct sample_name *names;                      /* open addressing: the names of all samples */
     size_t name_slots, name_count, name_count_live; /* count: with what was taken out */

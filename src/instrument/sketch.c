@@ -14,7 +14,7 @@
  * newest schema and zero threshold (both only become coarser, and a coarser bucket is a union of finer ones). So counts are
  * exact at any time. There are few layouts: 12 schemas, 4 sizes, and each widening of zero takes an eighth of the keys.
  *
- * Beginning anew publishes a layout with nothing behind it. The old ones are kept until no thread can be at them
+ * Beginning anew publishes a layout with nothing behind it. The old ones are kept until each thread was elsewhere
  * (block_read_begin; only where beginning anew is asked for, as it costs about 6 ns). What a late thread adds to them is lost
  * with them, as if it had come a moment before.
  *
@@ -168,6 +168,7 @@ bool belfry__sketch_init_locked(struct sketch *s, const struct sketch_options *o
                                                 options->buckets_max);
     s->options = options;
     s->may_reset = options->reset_ms > 0;
+    s->began_anew_locked = NULL;
     s->retired = NULL;
     atomic_store_explicit(&s->started_ms, belfry__clock_ms(), memory_order_relaxed);
     atomic_store_explicit(&s->current, l, memory_order_release);
@@ -241,7 +242,6 @@ static struct sketch_layout *layout_from_locked(const struct sketch *s,
     }
 }
 
-/* What no thread can be at any more goes. */
 static void retire_locked(struct sketch *s, struct sketch_layout *old)
 {
     struct sketch_layout *last = old;
@@ -249,10 +249,23 @@ static void retire_locked(struct sketch *s, struct sketch_layout *old)
         last = last->older;
     last->older = s->retired;
     s->retired = old;
-    if (belfry__blocks_are_quiet()) {
-        layouts_free_locked(s->retired);
-        s->retired = NULL;
-    }
+}
+
+/* What no thread can be at any more goes; where one seems to be stuck there it is tried again after the next start. Not
+ * between block_read_begin() and _end(). */
+static void free_retired(struct sketch *s)
+{
+    belfry__lock();
+    struct sketch_layout *retired = s->retired;
+    s->retired = NULL;
+    belfry__unlock();
+    bool may_go = retired && belfry__blocks_were_quiet();
+    belfry__lock();
+    if (may_go)
+        layouts_free_locked(retired);
+    else if (retired)
+        retire_locked(s, retired);
+    belfry__unlock();
 }
 
 /* Room for one more key than `full` has. False without memory. */
@@ -273,6 +286,8 @@ static bool make_room_locked(struct sketch *s, struct sketch_layout *full, bool 
         atomic_store_explicit(&s->started_ms, now_ms, memory_order_relaxed);
         atomic_store(&s->current, l); /* seq_cst: then whoever reads later sees it */
         retire_locked(s, full);
+        if (s->began_anew_locked)
+            s->began_anew_locked(s);
         *did_reset = true;
         return true;
     } else {
@@ -342,55 +357,57 @@ static inline uint32_t cell_of(struct sketch_layout *l, double value)
     return FIRST_SLOT_CELL + slot;
 }
 
-static inline enum sketch_result cell_count(struct sketch_layout *l, uint32_t cell, double value)
+static inline bool cell_count(struct sketch_layout *l, uint32_t cell, double value)
 {
     _Atomic uint64_t *mine = cells_mine(&l->cells, l->base);
     if (UNLIKELY(mine == NULL))
-        return SKETCH_LOST;
+        return false;
     cell_add_double(mine + SUM_CELL, value);
     cell_add(mine + cell, 1);
-    return SKETCH_COUNTED;
+    return true;
 }
 
 /* Until there is room. */
-static NOINLINE enum sketch_result observe_making_room(struct sketch *s, double value)
+static NOINLINE bool observe_making_room(struct sketch *s, double value, bool *did_reset)
 {
-    bool did_reset = false;
     for (;;) {
         struct sketch_layout *l = atomic_load(&s->current); /* seq_cst: see retire_locked() */
         uint32_t cell = cell_of(l, value);
-        if (cell != NO_SLOT) {
-            enum sketch_result result = cell_count(l, cell, value);
-            return result == SKETCH_COUNTED && did_reset ? SKETCH_COUNTED_ANEW : result;
-        }
-        if (!make_room(s, l, &did_reset)) {
+        if (cell != NO_SLOT)
+            return cell_count(l, cell, value);
+        if (!make_room(s, l, did_reset)) {
             belfry__cells_count_lost();
-            return SKETCH_LOST;
+            return false;
         }
     }
 }
 
 /* Layouts may be freed by others: where the sketch may begin anew. */
-static NOINLINE enum sketch_result observe_guarded(struct sketch *s, double value)
+static NOINLINE bool observe_guarded(struct sketch *s, double value)
 {
     struct cell_block *block = belfry__block_get();
+    bool did_reset = false;
     if (!block) {
         belfry__cells_count_lost();
-        return SKETCH_LOST;
+        return false;
     }
     block_read_begin(block);
-    enum sketch_result result = observe_making_room(s, value);
+    bool ok = observe_making_room(s, value, &did_reset);
     block_read_end(block);
-    return result;
+    if (UNLIKELY(did_reset))
+        free_retired(s);
+    return ok;
 }
 
-enum sketch_result belfry__sketch_observe(struct sketch *s, double value)
+bool belfry__sketch_observe(struct sketch *s, double value)
 {
     if (UNLIKELY(s->may_reset))
         return observe_guarded(s, value);
     struct sketch_layout *l = atomic_load_explicit(&s->current, memory_order_acquire);
     uint32_t cell = cell_of(l, value);
-    return LIKELY(cell != NO_SLOT) ? cell_count(l, cell, value) : observe_making_room(s, value);
+    bool did_reset = false; /* stays so */
+    return LIKELY(cell != NO_SLOT) ? cell_count(l, cell, value)
+                                   : observe_making_room(s, value, &did_reset);
 }
 
 /* --- reading --- */

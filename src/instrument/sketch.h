@@ -29,8 +29,10 @@ struct sketch_layout;
 struct sketch {
     const struct sketch_options *options; /* constant */
     bool may_reset;                       /* constant */
+    /* Constant: called when it has begun anew, before anybody can read it. NULL: none. */
+    void (*began_anew_locked)(struct sketch *sketch);
     _Atomic(struct sketch_layout *) current;
-    struct sketch_layout *retired; /* the lock: of the start before */
+    struct sketch_layout *retired; /* the lock: of starts before, which a thread may still be at */
     _Atomic int64_t started_ms;    /* of the epoch; stored under the lock */
 };
 
@@ -61,15 +63,8 @@ double belfry__sketch_bound(int32_t key, int schema);
 MUST_USE bool belfry__sketch_init_locked(struct sketch *s, const struct sketch_options *options);
 void belfry__sketch_deinit_locked(struct sketch *s);
 
-/* What became of a value. */
-enum sketch_result {
-    SKETCH_COUNTED,
-    SKETCH_COUNTED_ANEW, /* it is the first after the sketch began anew */
-    SKETCH_LOST          /* for want of memory */
-};
-
-/* Counts a finite value. About 10 ns. */
-enum sketch_result belfry__sketch_observe(struct sketch *s, double value);
+/* Counts a finite value. False: lost, for want of memory. About 10 ns. */
+bool belfry__sketch_observe(struct sketch *s, double value);
 
 /* What is counted now. False without memory. */
 MUST_USE bool belfry__sketch_read_locked(const struct sketch *s, struct sketch_reading *out);

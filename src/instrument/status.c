@@ -22,7 +22,7 @@ const char *belfry_status_text(belfry_status status)
         [BELFRY_ERROR_NULL] = "an argument is NULL: was the metric registered?",
         [BELFRY_ERROR_VALUE] = "the number is not one that can be counted",
         [BELFRY_ERROR_NOT_FOUND] = "there is nothing with this name or these label values",
-        [BELFRY_ERROR_USED] = "the registry has metrics already",
+        [BELFRY_ERROR_USED] = "it is too late for this, or another thread is at it",
     };
     size_t i = (size_t)status;
     return i < ARRAY_COUNT(texts) && texts[i] ? texts[i] : "unknown status";

@@ -84,9 +84,8 @@ belfry_status belfry_summary_observe(belfry_summary *s, double value)
         (void)window_step_locked(s, now_ms); /* without memory: the next one tries */
         belfry__unlock();
     }
-    return belfry__sketch_observe(&s->sketch, value) != SKETCH_LOST
-               ? BELFRY_OK
-               : belfry__fail_plainly(BELFRY_ERROR_MEMORY);
+    return belfry__sketch_observe(&s->sketch, value) ? BELFRY_OK
+                                                     : belfry__fail_plainly(BELFRY_ERROR_MEMORY);
 }
 
 /* --- quantiles --- */
@@ -122,7 +121,7 @@ static bool window_read_locked(belfry_summary *s, uint64_t *in_window)
 static double bucket_middle(int32_t key, int schema)
 {
     double high = belfry__sketch_bound(key, schema), low = belfry__sketch_bound(key - 1, schema);
-    return isinf(high) ? low : 2 * low / (low + high) * high;
+    return isinf(high) ? low : low / (0.5 + low / high / 2); /* low + high may be too large */
 }
 
 static double quantile_of(const struct sketch_reading *r, uint64_t count, double quantile)

@@ -23,6 +23,10 @@
 static _Thread_local long countdown = -1;
 static _Thread_local long allocation_count;
 
+/* Calls of malloc and its like, not of mmap. */
+static _Thread_local long malloc_count;
+static _Thread_local bool is_malloc_watched;
+
 static bool fails_now(void)
 {
     allocation_count++;
@@ -40,16 +44,19 @@ char *__wrap_strdup(const char *text);
 
 void *__wrap_malloc(size_t bytes)
 {
+    malloc_count += is_malloc_watched;
     return fails_now() ? NULL : __real_malloc(bytes);
 }
 
 void *__wrap_calloc(size_t count, size_t bytes)
 {
+    malloc_count += is_malloc_watched;
     return fails_now() ? NULL : __real_calloc(count, bytes);
 }
 
 void *__wrap_realloc(void *ptr, size_t bytes)
 {
+    malloc_count += is_malloc_watched;
     return fails_now() ? NULL : __real_realloc(ptr, bytes);
 }
 
@@ -62,6 +69,23 @@ static bool swallow(void *arg, const char *bytes, size_t len)
 {
     (void)bytes;
     *(size_t *)arg += len;
+    return true;
+}
+
+struct kept {
+    char **text;
+    size_t *bytes;
+};
+
+static bool keep(void *arg, const char *bytes, size_t len)
+{
+    struct kept *k = arg;
+    char *grown = realloc(*k->text, *k->bytes + len + 1);
+    assert_non_null(grown);
+    memcpy(grown + *k->bytes, bytes, len);
+    *k->text = grown;
+    *k->bytes += len;
+    grown[*k->bytes] = '\0';
     return true;
 }
 
@@ -397,11 +421,49 @@ static void writing_allocates_nothing_per_series(void **state)
     }
 }
 
+/* What a signal handler may call allocates nothing: an example of a new counter neither. */
+static void counting_in_a_request_does_not_allocate(void **state)
+{
+    (void)state;
+    belfry_registry *r = belfry_registry_new();
+    belfry_counter *c[40];
+    belfry_request *request;
+    belfry_scope scope;
+    for (size_t i = 0; i < 40; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "c%zu_total", i);
+        assert_int_equal(belfry_counter_new(&c[i], r, name, "C."), BELFRY_OK);
+    }
+    assert_int_equal(belfry_request_new(&request, &(belfry_request_options){.request_id = NULL}),
+                     BELFRY_OK);
+    belfry_counter_inc(c[0]); /* the thread has its block */
+    belfry_request_enter(request, &scope);
+    is_malloc_watched = true;
+    malloc_count = 0;
+    for (size_t i = 0; i < 40; i++)
+        belfry_counter_inc(c[i]);
+    is_malloc_watched = false;
+    assert_int_equal(malloc_count, 0);
+    belfry_scope_leave(&scope);
+    belfry_request_end(request);
+    char *text = NULL;
+    size_t bytes = 0, examples = 0;
+    belfry_exposition how = {.format = BELFRY_FORMAT_OPENMETRICS};
+    assert_int_equal(belfry_registry_write(r, &how, keep, &(struct kept){&text, &bytes}),
+                     BELFRY_OK);
+    for (const char *at = text; (at = strstr(at, "# {request_id=")) != NULL; at++)
+        examples++;
+    assert_int_equal(examples, 40);
+    free(text);
+    belfry_registry_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_failing_allocation_harms_the_host),
         cmocka_unit_test(writing_allocates_nothing_per_series),
+        cmocka_unit_test(counting_in_a_request_does_not_allocate),
         cmocka_unit_test(a_thread_without_memory_loses_updates_and_says_so),
         cmocka_unit_test(no_failing_allocation_of_logs_requests_and_health_harms_the_host),
     };

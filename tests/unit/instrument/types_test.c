@@ -4,6 +4,7 @@
 #include <belfry/metrics.h>
 
 #include "instrument/exemplar.h"
+#include "instrument/lock.h"
 #include "instrument/registry.h"
 #include "instrument/text.h"
 
@@ -287,6 +288,32 @@ static void a_native_histogram_begins_anew_when_it_may(void **state)
     belfry_registry_free(r);
 }
 
+/* What it began with is freed, however often it begins anew. */
+static void what_a_native_histogram_left_is_freed(void **state)
+{
+    static const double bounds[] = {1};
+    belfry_registry *r = belfry_registry_new();
+    belfry_histogram *h = native_new(r, &(belfry_histogram_options){.native_factor = 2,
+                                                                    .native_buckets_max = 1,
+                                                                    .bounds = bounds,
+                                                                    .bound_count = 1,
+                                                                    .native_reset_seconds = 3600});
+    struct cells first = {0}, last = {0};
+    for (int round = 0; round < 100; round++) {
+        later_seconds += 3601;
+        assert_int_equal(belfry_histogram_observe(h, round % 2 ? 1 : 1000), BELFRY_OK);
+        assert_int_equal(belfry_histogram_count(h), 1);
+        assert_null(h->sketch.retired);
+        belfry__lock(); /* nor do its cells grow */
+        assert_true(belfry__cells_take_locked(round == 2 ? &first : &last, 66));
+        belfry__cells_give_locked(round == 2 ? &first : &last, 66);
+        belfry__unlock();
+    }
+    assert_int_equal(first.segment, last.segment);
+    later_seconds = 0;
+    belfry_registry_free(r);
+}
+
 /* --- summaries --- */
 
 static int compare_doubles(const void *a, const void *b)
@@ -320,6 +347,19 @@ static void quantiles_are_close_to_the_ranked_value(void **state)
     }
     assert_int_equal(belfry_summary_count(s), COUNT);
     belfry_registry_free(r);
+}
+
+static void quantiles_of_the_largest_numbers_are_no_less(void **state)
+{
+    static const double values[] = {1e307, 9.5e307, 1.5e308, -1.5e308};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        belfry_registry *r = belfry_registry_new();
+        belfry_summary *s;
+        assert_int_equal(belfry_summary_new(&s, r, "s", "S.", NULL), BELFRY_OK);
+        assert_int_equal(belfry_summary_observe(s, values[i]), BELFRY_OK);
+        assert_true(fabs(belfry_summary_quantile(s, 0.5) - values[i]) <= fabs(values[i]) * 0.006);
+        belfry_registry_free(r);
+    }
 }
 
 static void a_summary_forgets_what_is_old(void **state)
@@ -672,6 +712,74 @@ static void the_number_of_children_can_be_set(void **state)
     belfry_registry_free(r);
 }
 
+static void an_adopted_overflow_child_is_not_counted_twice(void **state)
+{
+    belfry_registry *r = belfry_registry_new();
+    belfry_gauge_family *f;
+    assert_int_equal(belfry_gauge_family_new(&f, r, "f", "F.", (const char *const[]){"n"}, 1),
+                     BELFRY_OK);
+    assert_int_equal(belfry_set_children_max(r, "f", 2), BELFRY_OK);
+    belfry_gauge *a = belfry_gauge_family_with(f, (const char *const[]){"a"});
+    belfry_gauge *o = belfry_gauge_family_with(f, (const char *const[]){"overflow"});
+    assert_ptr_equal(o, belfry_gauge_family_with(f, (const char *const[]){"b"})); /* too many */
+    assert_int_equal(belfry_gauge_family_clear(f), BELFRY_OK);
+    assert_int_equal(((struct family *)f)->shown_count, 0);
+    assert_ptr_not_equal(a, belfry_gauge_family_with(f, (const char *const[]){"a"}));
+    assert_ptr_not_equal(o, belfry_gauge_family_with(f, (const char *const[]){"b"}));
+    belfry_registry_free(r);
+}
+
+static void an_info_with_other_values_changes_nothing(void **state)
+{
+    belfry_registry *r = belfry_registry_new();
+    assert_int_equal(belfry_info_new(r, "app_info", "A.", &(belfry_label){"version", "1"}, 1),
+                     BELFRY_OK);
+    assert_int_equal(belfry_info_new(r, "app_info", "A.", &(belfry_label){"version", "2"}, 1),
+                     BELFRY_ERROR_EXISTS);
+    assert_written(r, BELFRY_FORMAT_TEXT,
+                   "# HELP app_info A.\n# TYPE app_info gauge\napp_info{version=\"1\"} 1\n");
+    belfry_registry_free(r);
+}
+
+static bool set_labels_while_written(void *arg, const char *bytes, size_t len)
+{
+    (void)bytes;
+    (void)len;
+    assert_int_equal(belfry_registry_set_labels(arg, &(belfry_label){"a", "b"}, 1),
+                     BELFRY_ERROR_USED);
+    assert_int_equal(belfry_registry_set_prefix(arg, "p_"), BELFRY_ERROR_USED);
+    return true;
+}
+
+static void labels_do_not_change_while_they_are_read(void **state)
+{
+    belfry_registry *r = belfry_registry_new();
+    belfry_exposition how = {.format = BELFRY_FORMAT_OPENMETRICS};
+    r->registering_count++; /* another thread is at it */
+    set_labels_while_written(r, NULL, 0);
+    r->registering_count--;
+    assert_int_equal(belfry_registry_write(r, &how, set_labels_while_written, r), BELFRY_OK);
+    belfry_counter *c;
+    assert_int_equal(belfry_counter_new(&c, r, "", "C."), BELFRY_ERROR_NAME);
+    assert_int_equal(r->registering_count, 0);
+    assert_int_equal(belfry_registry_set_prefix(r, "p_"), BELFRY_OK);
+    belfry_registry_free(r);
+}
+
+static void a_counter_takes_no_number_that_makes_it_fall(void **state)
+{
+    belfry_registry *r = belfry_registry_new();
+    belfry_counter *c;
+    assert_int_equal(belfry_counter_new(&c, r, "c", "C."), BELFRY_OK);
+    assert_int_equal(belfry_counter_add(c, BELFRY_COUNTER_ADD_MAX), BELFRY_OK);
+    assert_int_equal(belfry_counter_add(c, BELFRY_COUNTER_ADD_MAX + 1), BELFRY_ERROR_VALUE);
+    assert_string_equal(belfry_last_error(),
+                        "counter \"c\" cannot have 9007199254740993 added: at most 2^53 at once");
+    assert_int_equal(belfry_counter_add(c, UINT64_MAX), BELFRY_ERROR_VALUE);
+    assert_true(belfry_counter_value(c) == 0x1p53);
+    belfry_registry_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -683,7 +791,9 @@ int main(void)
         cmocka_unit_test(the_coarsest_schema_takes_all),
         cmocka_unit_test(zero_widens_before_resolution_halves),
         cmocka_unit_test(a_native_histogram_begins_anew_when_it_may),
+        cmocka_unit_test(what_a_native_histogram_left_is_freed),
         cmocka_unit_test(quantiles_are_close_to_the_ranked_value),
+        cmocka_unit_test(quantiles_of_the_largest_numbers_are_no_less),
         cmocka_unit_test(a_summary_forgets_what_is_old),
         cmocka_unit_test(infos_and_state_sets_are_gauges_in_text),
         cmocka_unit_test(exemplars_stand_behind_counters_and_buckets),
@@ -695,6 +805,10 @@ int main(void)
         cmocka_unit_test(what_was_removed_can_be_freed),
         cmocka_unit_test(nothing_is_freed_while_a_registry_is_written),
         cmocka_unit_test(the_number_of_children_can_be_set),
+        cmocka_unit_test(an_adopted_overflow_child_is_not_counted_twice),
+        cmocka_unit_test(an_info_with_other_values_changes_nothing),
+        cmocka_unit_test(labels_do_not_change_while_they_are_read),
+        cmocka_unit_test(a_counter_takes_no_number_that_makes_it_fall),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
