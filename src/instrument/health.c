@@ -5,6 +5,7 @@
 #include "instrument/error_rate.h"
 #include "instrument/health_private.h"
 #include "instrument/line.h"
+#include "instrument/status.h"
 #include "instrument/threads.h"
 
 #include <math.h>
@@ -45,13 +46,17 @@ static void health_unref(void *arg)
 
 belfry_status belfry_health_new(belfry_health **out, const belfry_health_options *options)
 {
-    *out = NULL;
+    if (out)
+        *out = NULL;
+    if (!out || !options)
+        return belfry__fail_plainly(BELFRY_ERROR_NULL);
     if (!options->service || !options->version)
-        return BELFRY_ERROR_FORMAT;
+        return belfry__fail(BELFRY_ERROR_FORMAT, "health has no %s",
+                            options->service ? "version" : "service");
     belfry__fork_watch();
     belfry_health *h = calloc(1, sizeof *h);
     if (!h)
-        return BELFRY_ERROR_MEMORY;
+        return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
     atomic_init(&h->references, 1);
     h->service = strdup(options->service);
     h->version = strdup(options->version);
@@ -62,7 +67,7 @@ belfry_status belfry_health_new(belfry_health **out, const belfry_health_options
     pthread_mutex_init(&h->mutex, NULL);
     if (!h->service || !h->version) {
         health_unref(h);
-        return BELFRY_ERROR_MEMORY;
+        return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
     }
     *out = h;
     return BELFRY_OK;
@@ -124,6 +129,24 @@ static belfry_status add_locked(belfry_health *h, const belfry_health_check *che
     return status;
 }
 
+static const char *add_error(belfry_status status)
+{
+    switch (status) {
+    case BELFRY_ERROR_NAME:
+        return "its name must be 1 to 64 letters, digits, dots, dashes or underscores";
+    case BELFRY_ERROR_EXISTS:
+        return "there is a check with this name already";
+    case BELFRY_ERROR_LIMIT:
+        return "there are as many checks as there may be";
+    case BELFRY_ERROR_FORMAT:
+        return "there is no function to run, no health, or it is that of the process before fork";
+    case BELFRY_ERROR_SYSTEM:
+        return "its thread could not be started";
+    default:
+        return belfry_status_text(status);
+    }
+}
+
 belfry_status belfry_health_add(belfry_health *health, const belfry_health_check *check)
 {
     belfry_status status = BELFRY_ERROR_FORMAT;
@@ -134,7 +157,11 @@ belfry_status belfry_health_add(belfry_health *health, const belfry_health_check
         status = add_locked(health, check);
         pthread_mutex_unlock(&health->mutex);
     }
-    if (status != BELFRY_OK && check->release)
+    if (status == BELFRY_OK)
+        return status;
+    belfry__fail(status, "health check \"%.*s\": %s", BELFRY_HEALTH_NAME_BYTES_MAX,
+                 check->name ? check->name : "", add_error(status));
+    if (check->release)
         check->release(check->arg);
     return status;
 }
@@ -237,7 +264,7 @@ static belfry_status copy_out(const struct line *l, char **out, size_t *len)
 {
     *out = malloc(l->len + 1);
     if (!*out)
-        return BELFRY_ERROR_MEMORY;
+        return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
     memcpy(*out, l->text, l->len);
     (*out)[l->len] = '\0';
     *len = l->len;
@@ -247,6 +274,8 @@ static belfry_status copy_out(const struct line *l, char **out, size_t *len)
 belfry_status belfry_health_live_text(belfry_health *health, char **out, size_t *len)
 {
     struct line l;
+    if (!health || !out || !len)
+        return belfry__fail_plainly(BELFRY_ERROR_NULL);
     l.len = 0;
     l.full = false;
     put(&l, "{\"status\":\"healthy\",\"service\":");
@@ -291,6 +320,8 @@ bool belfry_health_is_ready(belfry_health *health)
 belfry_status belfry_health_ready_text(belfry_health *health, char **out, size_t *len, bool *ready)
 {
     struct line l, dependencies;
+    if (!health || !out || !len || !ready)
+        return belfry__fail_plainly(BELFRY_ERROR_NULL);
     l.len = dependencies.len = 0;
     l.full = dependencies.full = false;
     *ready = all_up(health, &dependencies);
@@ -355,7 +386,7 @@ static void collect(void *arg, belfry_emitter *emitter)
 belfry_status belfry_health_register(belfry_health *health, belfry_registry *registry)
 {
     if (!health)
-        return BELFRY_ERROR_FORMAT;
+        return belfry__fail(BELFRY_ERROR_FORMAT, "there is no health to register");
     atomic_fetch_add_explicit(&health->references, 1, memory_order_relaxed);
     return belfry_collector_new(registry, collect, health, health_unref);
 }

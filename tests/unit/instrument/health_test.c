@@ -787,6 +787,29 @@ static void health_is_asked_by_many_threads(void **state)
     belfry_health_free(h);
 }
 
+static void what_is_wrong_is_told(void **state)
+{
+    (void)state;
+    belfry_health *h = NULL;
+    char *text;
+    size_t len;
+    bool ready;
+    assert_int_equal(belfry_health_live_text(NULL, &text, &len), BELFRY_ERROR_NULL);
+    assert_int_equal(belfry_health_ready_text(NULL, &text, &len, &ready), BELFRY_ERROR_NULL);
+    assert_int_equal(belfry_health_new(&h, NULL), BELFRY_ERROR_NULL);
+    assert_int_equal(belfry_health_new(NULL, NULL), BELFRY_ERROR_NULL);
+    assert_int_equal(belfry_health_new(&h, &(belfry_health_options){.service = "s"}),
+                     BELFRY_ERROR_FORMAT);
+    assert_string_equal(belfry_last_error(), "health has no version");
+    assert_int_equal(belfry_health_register(NULL, NULL), BELFRY_ERROR_FORMAT);
+    assert_string_equal(belfry_last_error(), "there is no health to register");
+    assert_int_equal(belfry_health_add(NULL, &(belfry_health_check){.name = "a b"}),
+                     BELFRY_ERROR_NAME);
+    assert_string_equal(belfry_last_error(),
+                        "health check \"a b\": its name must be 1 to 64 letters, digits, dots, "
+                        "dashes or underscores");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -805,6 +828,7 @@ int main(void)
         cmocka_unit_test(error_rate_forgets_after_five_minutes),
         cmocka_unit_test(error_rate_agrees_with_a_plain_list),
         cmocka_unit_test(health_is_asked_by_many_threads),
+        cmocka_unit_test(what_is_wrong_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
