@@ -46,6 +46,17 @@ static bool take_part(CURLU *parts, CURLUPart what, unsigned flags, char *out, s
     return fits;
 }
 
+/* Parsed anew with the host, so that a number written in signs or in percents is an address as any other. */
+static bool set_host(CURLU *parts, const char *host)
+{
+    char *text = NULL;
+    bool ok = curl_url_set(parts, CURLUPART_HOST, host, 0) == CURLUE_OK &&
+              curl_url_get(parts, CURLUPART_URL, &text, 0) == CURLUE_OK &&
+              curl_url_set(parts, CURLUPART_URL, text, CURLU_DISALLOW_USER) == CURLUE_OK;
+    curl_free(text);
+    return ok;
+}
+
 /* IDNA 2008, with the mapping of UTS 46: what browsers do. */
 static bool host_to_ascii(struct outgoing_url *u, struct error *err)
 {
@@ -64,10 +75,8 @@ static bool host_to_ascii(struct outgoing_url *u, struct error *err)
             : idn2_to_ascii_8z(host, &ascii,
                                IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT | IDN2_USE_STD3_ASCII_RULES);
     const char *use = is_ascii ? host : ascii;
-    bool fits = code == IDN2_OK && use[0] != '\0' && strlen(use) <= OUTGOING_HOST_BYTES_MAX;
-    bool ok = fits && (is_ascii || curl_url_set(u->parts, CURLUPART_HOST, use, 0) == CURLUE_OK);
-    if (ok)
-        memcpy(u->host, use, strlen(use) + 1);
+    bool ok = code == IDN2_OK && use[0] != '\0' && !has_odd_byte(use) && set_host(u->parts, use) &&
+              take_part(u->parts, CURLUPART_HOST, 0, u->host, sizeof u->host);
     curl_free(host);
     idn2_free(ascii);
     if (ok)

@@ -25,6 +25,7 @@ static const struct {
     {"http://127.0.0.1/", ADDRESS_LOOPBACK},
     {"http://127.255.255.254/", ADDRESS_LOOPBACK},
     {"http://127.1/", ADDRESS_LOOPBACK},
+    {"http://\xef\xbc\x91\xef\xbc\x92\xef\xbc\x97.1/", ADDRESS_LOOPBACK}, /* wide digits */
     {"http://0177.0.0.1/", ADDRESS_LOOPBACK},
     {"http://0x7f.0.0.1/", ADDRESS_LOOPBACK},
     {"http://0x7f.1/", ADDRESS_LOOPBACK},
