@@ -4,6 +4,7 @@
 #include "api/api_private.h"
 #include "base/duration.h"
 #include "base/floattext.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "model/labels.h"
 #include "promql/parser.h"
@@ -256,27 +257,16 @@ size_t api_accept_parse(struct view header, struct api_accepted *items)
 
 /* ---- label names ---- */
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* "_XX_" (hexadecimal code point, at most six digits) at *pos. */
 static bool escape_take(struct view name, size_t *pos, char *out, size_t *len)
 {
     uint32_t code = 0;
     size_t at = *pos + 1, count = 0;
     for (; at < name.len && name.ptr[at] != '_' && count < 7; at++, count++) {
-        int digit = hex_value(name.ptr[at]);
-        if (digit < 0)
+        uint32_t digit = hex_digit((unsigned char)name.ptr[at]);
+        if (digit == HEX_NONE)
             return false;
-        code = code * 16 + (uint32_t)digit;
+        code = code * 16 + digit;
     }
     if (at >= name.len || count == 0 || count > 6 || code > 0x10ffff ||
         (code >= 0xd800 && code <= 0xdfff))

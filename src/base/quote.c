@@ -2,6 +2,7 @@
 /* quote.c: see quote.h. */
 #include "base/quote.h"
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 #include <stddef.h>
@@ -80,25 +81,14 @@ void quote_append_rune(struct buffer *out, uint32_t code)
     buffer_append_byte(out, '\'');
 }
 
-static int digit_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return 16;
-}
-
 /* Reads `count` digits of a base at *pos. */
-static bool read_digits(struct view text, size_t *pos, int count, int base, uint32_t *out)
+static bool read_digits(struct view text, size_t *pos, int count, uint32_t base, uint32_t *out)
 {
     uint32_t v = 0;
     for (int i = 0; i < count; i++, (*pos)++) {
-        if (*pos >= text.len || digit_value(text.ptr[*pos]) >= base)
+        if (*pos >= text.len || hex_digit((unsigned char)text.ptr[*pos]) >= base)
             return false;
-        v = v * (uint32_t)base + (uint32_t)digit_value(text.ptr[*pos]);
+        v = v * base + hex_digit((unsigned char)text.ptr[*pos]);
     }
     *out = v;
     return true;

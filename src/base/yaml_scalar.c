@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/floattext.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 
 #include <ctype.h>
@@ -52,14 +53,6 @@ static bool digits_take(struct view text, char out[NUMBER_BYTES_MAX], size_t *le
     return true;
 }
 
-static int digit_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    int lower = c | 0x20;
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : 16;
-}
-
 /* 0b, 0x, 0o and a leading 0 (octal), as Go's ParseUint with base 0. */
 static bool text_as_magnitude(struct view text, uint64_t *out, bool *negative)
 {
@@ -77,7 +70,7 @@ static bool text_as_magnitude(struct view text, uint64_t *out, bool *negative)
         return false;
     uint64_t value = 0;
     for (; pos < len; pos++) {
-        uint64_t digit = (uint64_t)digit_value(digits[pos]);
+        uint64_t digit = hex_digit((unsigned char)digits[pos]);
         if (digit >= base || __builtin_mul_overflow(value, base, &value) ||
             __builtin_add_overflow(value, digit, &value))
             return false;

@@ -28,22 +28,10 @@ struct dump {
 /* promtool writes {__name__="up", job="x"}; OpenMetrics up{job="x"}. */
 static void series_text(const struct dump *d, struct labels ls, struct buffer *out)
 {
-    if (d->openmetrics) {
+    if (d->openmetrics)
         labels_format(out, ls);
-        return;
-    }
-    buffer_append_byte(out, '{');
-    for (uint32_t i = 0; i < ls.count; i++) {
-        if (i)
-            buffer_append_literal(out, ", ");
-        if (label_name_is_legacy(ls.items[i].name))
-            buffer_append_view(out, ls.items[i].name);
-        else
-            label_quote(out, ls.items[i].name);
-        buffer_append_byte(out, '=');
-        label_quote(out, ls.items[i].value);
-    }
-    buffer_append_byte(out, '}');
+    else
+        labels_format_set(out, ls);
 }
 
 static bool out_flush(struct dump *d, size_t keep_below, struct error *err)

@@ -37,6 +37,8 @@ uint64_t labels_hash(struct labels ls);
 struct labels labels_copy(struct arena *arena, struct labels ls);
 /* As PromQL writes it: name{a="b",c="d"}, {a="b"}, {"odd name"="x"}; {"utf-8 metric",a="b"}; "{}" when empty. */
 void labels_format(struct buffer *out, struct labels ls);
+/* All between braces, as Prometheus' tools print a label set: {__name__="up", job="x"}. */
+void labels_format_set(struct buffer *out, struct labels ls);
 /* [a-zA-Z_:][a-zA-Z0-9_:]* and [a-zA-Z_][a-zA-Z0-9_]*: names that need no quotes. */
 bool metric_name_is_legacy(struct view name);
 bool label_name_is_legacy(struct view name);

@@ -3,6 +3,7 @@
 #include "model/labels.h"
 
 #include "base/assert.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 
 #include <inttypes.h>
@@ -86,6 +87,22 @@ void labels_format(struct buffer *out, struct labels ls)
     buffer_append_byte(out, '}');
 }
 
+void labels_format_set(struct buffer *out, struct labels ls)
+{
+    buffer_append_byte(out, '{');
+    for (uint32_t i = 0; i < ls.count; i++) {
+        if (i)
+            buffer_append_literal(out, ", ");
+        if (label_name_is_legacy(ls.items[i].name))
+            buffer_append_view(out, ls.items[i].name);
+        else
+            label_quote(out, ls.items[i].name);
+        buffer_append_byte(out, '=');
+        label_quote(out, ls.items[i].value);
+    }
+    buffer_append_byte(out, '}');
+}
+
 /* ---- reading it back ---- */
 
 struct label_text {
@@ -134,24 +151,16 @@ static struct view take_word(struct label_text *t)
     return word;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The number behind \x, \u or \U: exactly `digits` hexadecimal digits. */
 static bool take_hex(struct label_text *t, unsigned digits, uint32_t *code)
 {
     *code = 0;
     for (unsigned i = 0; i < digits; i++) {
-        int digit = t->pos < t->text.len ? hex_digit(t->text.ptr[t->pos]) : -1;
-        if (digit < 0)
+        uint32_t digit =
+            t->pos < t->text.len ? hex_digit((unsigned char)t->text.ptr[t->pos]) : HEX_NONE;
+        if (digit == HEX_NONE)
             return text_fail(t, "a hexadecimal digit");
-        *code = *code << 4 | (uint32_t)digit;
+        *code = *code << 4 | digit;
         t->pos++;
     }
     return true;

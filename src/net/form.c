@@ -4,19 +4,9 @@
 #include "net/form.h"
 
 #include "base/assert.h"
+#include "base/hex.h"
 
 #include <string.h>
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 static bool needs_decoding(struct view text, bool plus_is_blank)
 {
@@ -41,9 +31,9 @@ bool form_decode(struct arena *arena, struct view text, bool plus_is_blank, stru
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '%') {
-            int high = i + 2 < text.len ? hex_digit(text.ptr[i + 1]) : -1;
-            int low = i + 2 < text.len ? hex_digit(text.ptr[i + 2]) : -1;
-            if (high < 0 || low < 0)
+            uint32_t high = i + 2 < text.len ? hex_digit((unsigned char)text.ptr[i + 1]) : HEX_NONE;
+            uint32_t low = i + 2 < text.len ? hex_digit((unsigned char)text.ptr[i + 2]) : HEX_NONE;
+            if (high == HEX_NONE || low == HEX_NONE)
                 return error_set(err, ERROR_INPUT, "invalid URL escape \"%.*s\"",
                                  VIEW_ARGS(view_slice(text, i, i + 3)));
             c = (char)(high * 16 + low);

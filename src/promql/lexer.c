@@ -4,6 +4,7 @@
 #include "promql/lexer.h"
 
 #include "base/assert.h"
+#include "base/hex.h"
 #include "base/quote.h"
 #include "base/utf8.h"
 
@@ -101,10 +102,6 @@ static bool is_alphanumeric(uint32_t c)
 {
     return is_alpha(c) || is_digit(c);
 }
-static bool is_hex_digit(uint32_t c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
 
 /* The next byte if it is ASCII, else the character; does not move. */
 static uint32_t peek(const struct lexer *l)
@@ -186,15 +183,15 @@ static struct token fail_text(struct lexer *l, const char *before)
 /* Reads digits with single underscores between them. */
 static bool scan_digits(struct lexer *l, bool hex)
 {
-    uint32_t before = l->pos;
+    uint32_t before = l->pos, base = hex ? 16 : 10;
     for (;;) {
         uint32_t c = peek(l);
-        if (hex ? is_hex_digit(c) : is_digit(c)) {
+        if (hex_digit(c) < base) {
             l->pos++;
         } else if (c == '_' && l->pos > before) {
             l->pos++;
             c = peek(l);
-            if (!(hex ? is_hex_digit(c) : is_digit(c)))
+            if (hex_digit(c) >= base)
                 return false;
         } else {
             return true;
@@ -278,16 +275,11 @@ static struct token fail_escape(struct lexer *l, const char *before, uint32_t c,
     return fail_at(l);
 }
 
-static int digit_value(uint32_t c)
-{
-    return is_digit(c) ? (int)c - '0' : is_hex_digit(c) ? (int)(c | 0x20) - 'a' + 10 : 16;
-}
-
 /* The backslash is read. False with l->error set. */
 static bool scan_escape(struct lexer *l, uint32_t quote)
 {
-    uint32_t c = next(l), max = 0x10ffff, value = 0;
-    int count, base = 16;
+    uint32_t c = next(l), max = 0x10ffff, value = 0, base = 16;
+    int count;
     if (c == quote || (c < 0x80 && c != 0 && strchr("abfnrtv\\", (int)c)))
         return true;
     if (c >= '0' && c <= '7') {
@@ -308,11 +300,11 @@ static bool scan_escape(struct lexer *l, uint32_t quote)
     }
     for (int i = 0; i < count; i++) {
         c = next(l);
-        if (digit_value(c) >= base) {
+        if (hex_digit(c) >= base) {
             (void)fail_escape(l, "illegal character", c, " in escape sequence");
             return false;
         }
-        value = value * (uint32_t)base + (uint32_t)digit_value(c);
+        value = value * base + hex_digit(c);
     }
     if (value > max || (value >= 0xd800 && value < 0xe000)) {
         (void)fail(l, "escape sequence is an invalid Unicode code point");

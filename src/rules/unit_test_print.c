@@ -11,22 +11,6 @@
 
 enum { DIFF_LINES_MAX = 2000 };
 
-void test_print_labels(struct buffer *out, struct labels ls)
-{
-    buffer_append_byte(out, '{');
-    for (uint32_t i = 0; i < ls.count; i++) {
-        if (i)
-            buffer_append_literal(out, ", ");
-        if (label_name_is_legacy(ls.items[i].name))
-            buffer_append_view(out, ls.items[i].name);
-        else
-            label_quote(out, ls.items[i].name);
-        buffer_append_byte(out, '=');
-        label_quote(out, ls.items[i].value);
-    }
-    buffer_append_byte(out, '}');
-}
-
 static void new_line(struct buffer *out, unsigned indent)
 {
     buffer_printf(out, "\n%*s", (int)indent, "");
@@ -47,10 +31,10 @@ void test_print_alerts(struct buffer *out, const struct test_alert *alerts, size
         buffer_printf(out, "%zu:", i);
         new_line(out, indent + 2);
         buffer_append_literal(out, "Labels:");
-        test_print_labels(out, alerts[i].labels);
+        labels_format_set(out, alerts[i].labels);
         new_line(out, indent + 2);
         buffer_append_literal(out, "Annotations:");
-        test_print_labels(out, alerts[i].annotations);
+        labels_format_set(out, alerts[i].annotations);
     }
     new_line(out, indent);
     buffer_append_byte(out, ']');
@@ -84,7 +68,7 @@ void test_print_points(struct buffer *out, const struct test_point *points, size
     for (size_t i = 0; i < count; i++) {
         if (i)
             buffer_append_literal(out, ", ");
-        test_print_labels(out, points[i].labels);
+        labels_format_set(out, points[i].labels);
         buffer_append_byte(out, ' ');
         print_value(out, points[i].value);
     }

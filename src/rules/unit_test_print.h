@@ -6,8 +6,6 @@
 #include "base/buffer.h"
 #include "rules/unit_test_file.h"
 
-/* {a="b", c="d"} */
-void test_print_labels(struct buffer *out, struct labels ls);
 /* [ 0: Labels:... Annotations:... ], each line but the first indented by `indent` blanks. */
 void test_print_alerts(struct buffer *out, const struct test_alert *alerts, size_t count,
                        unsigned indent);

@@ -2,6 +2,7 @@
 /* escape.c: see escape.h. */
 #include "template/escape.h"
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 #include <unictype.h>
@@ -80,14 +81,6 @@ void escape_query(struct buffer *out, struct view text)
     }
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool escape_query_undo(struct buffer *out, struct view text, struct view *bad)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -96,9 +89,11 @@ bool escape_query_undo(struct buffer *out, struct view text, struct view *bad)
             continue;
         }
         *bad = view_slice(text, i, i + 3);
-        if (bad->len < 3 || hex_value(bad->ptr[1]) < 0 || hex_value(bad->ptr[2]) < 0)
+        uint32_t high = bad->len < 3 ? HEX_NONE : hex_digit((unsigned char)bad->ptr[1]),
+                 low = bad->len < 3 ? HEX_NONE : hex_digit((unsigned char)bad->ptr[2]);
+        if (high == HEX_NONE || low == HEX_NONE)
             return false;
-        buffer_append_byte(out, (char)(hex_value(bad->ptr[1]) << 4 | hex_value(bad->ptr[2])));
+        buffer_append_byte(out, (char)(high << 4 | low));
         i += 2;
     }
     return true;
