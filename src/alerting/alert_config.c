@@ -262,11 +262,10 @@ static bool route_check(struct loader *l, const struct yaml_node *node, void *ob
         !route_check_group_by(l, node, r))
         return false;
     if (r->group_interval_ms == 0)
-        return yaml_error(l->err, alert_config_place(node, "group_interval"),
+        return yaml_error(l->err, yaml_place(node, "group_interval"),
                           "group_interval cannot be zero");
-    return r->repeat_interval_ms != 0 ||
-           yaml_error(l->err, alert_config_place(node, "repeat_interval"),
-                      "repeat_interval cannot be zero");
+    return r->repeat_interval_ms != 0 || yaml_error(l->err, yaml_place(node, "repeat_interval"),
+                                                    "repeat_interval cannot be zero");
 }
 
 static const struct section ROUTE_SECTION;
@@ -322,8 +321,7 @@ static bool intervals_check(struct loader *l, const struct yaml_node *node, void
     struct named_intervals *n = object;
     n->node = node;
     if (n->name.len == 0)
-        return yaml_error(l->err, alert_config_place(node, "name"),
-                          "missing name in time interval");
+        return yaml_error(l->err, yaml_place(node, "name"), "missing name in time interval");
     if (!n->list)
         return true;
     if (n->list->kind != YAML_SEQUENCE)
@@ -408,7 +406,7 @@ static bool finish_route(struct loader *l, const struct alert_config *c,
     const struct config_strings *lists[] = {&r->active_time_intervals, &r->mute_time_intervals};
     uint64_t at;
     if (r->receiver.len && !string_map_get(receivers, r->receiver, &at))
-        return yaml_error(l->err, alert_config_place(r->node, "receiver"),
+        return yaml_error(l->err, yaml_place(r->node, "receiver"),
                           "undefined receiver \"%.*s\" used in route",
                           VIEW_ARGS(view_slice(r->receiver, 0, 200)));
     for (size_t k = 0; k < ARRAY_COUNT(lists); k++) {
@@ -456,12 +454,12 @@ static bool check_root(struct loader *l, const struct yaml_node *root, const str
                                         : r->matchers_node,
                           "root route must not have any matchers");
     if (r->mute_time_intervals.count)
-        return yaml_error(l->err, alert_config_place(r->node, "mute_time_intervals"),
+        return yaml_error(l->err, yaml_place(r->node, "mute_time_intervals"),
                           "root route must not have any mute time intervals");
     if (r->active_time_intervals.count)
-        return yaml_error(l->err, alert_config_place(r->node, "active_time_intervals"),
+        return yaml_error(l->err, yaml_place(r->node, "active_time_intervals"),
                           "root route must not have any active time intervals");
-    return !r->continues || yaml_error(l->err, alert_config_place(r->node, "continue"),
+    return !r->continues || yaml_error(l->err, yaml_place(r->node, "continue"),
                                        "cannot have continue in root route");
 }
 
@@ -475,8 +473,7 @@ static bool check_interval_names(struct loader *l, const struct alert_config *c)
             const struct named_intervals *n = &lists[k]->items[i];
             uint64_t first;
             if (string_map_get(names, n->name, &first))
-                ok = yaml_error(l->err, alert_config_place(n->node, "name"),
-                                "%s \"%.*s\" is not unique",
+                ok = yaml_error(l->err, yaml_place(n->node, "name"), "%s \"%.*s\" is not unique",
                                 k ? "time interval" : "mute time interval",
                                 VIEW_ARGS(view_slice(n->name, 0, 200)));
             string_map_set(names, n->name, i);

@@ -216,7 +216,7 @@ bool alert_config_finish_receivers(struct loader *l, struct alert_config *c,
         struct receiver *r = &c->receivers.items[i];
         uint64_t first;
         if (string_map_get(names, r->name, &first))
-            ok = yaml_error(l->err, alert_config_place(r->node, "name"),
+            ok = yaml_error(l->err, yaml_place(r->node, "name"),
                             "notification config name \"%.*s\" is not unique",
                             VIEW_ARGS(view_slice(r->name, 0, 200)));
         else

@@ -14,8 +14,6 @@ enum { ALERT_FIELD_IS_URL = 1 << 8 };
 
 /* receivers.c */
 extern const struct section ALERT_RECEIVER_SECTION;
-/* The field's node where it was said, else `node`. */
-const struct yaml_node *alert_config_place(const struct yaml_node *node, const char *field);
 /* Not both; the error is at the second. */
 bool alert_config_one_of(struct loader *l, const struct yaml_node *node, bool a, bool b,
                          const char *a_name, const char *b_name);

@@ -6,16 +6,10 @@
 #include "base/assert.h"
 #include "base/map.h"
 
-const struct yaml_node *alert_config_place(const struct yaml_node *node, const char *field)
-{
-    const struct yaml_node *found = yaml_find(node, field);
-    return found ? found : node;
-}
-
 bool alert_config_one_of(struct loader *l, const struct yaml_node *node, bool a, bool b,
                          const char *a_name, const char *b_name)
 {
-    return !(a && b) || yaml_error(l->err, alert_config_place(node, b_name),
+    return !(a && b) || yaml_error(l->err, yaml_place(node, b_name),
                                    "at most one of %s & %s must be configured", a_name, b_name);
 }
 
@@ -34,8 +28,7 @@ bool alert_config_check_urls(struct loader *l, const struct section *section,
         /* "<secret>" is what a configuration that was shown has in its place. */
         if (url.len == 0 || view_is(url, SECRET_SHOWN) || config_http_url_check(url, &why))
             continue;
-        return yaml_error(l->err, alert_config_place(node, f->name), "%s: %s", f->name,
-                          why.message);
+        return yaml_error(l->err, yaml_place(node, f->name), "%s: %s", f->name, why.message);
     }
     return true;
 }
@@ -190,7 +183,7 @@ static struct view canonical_header(struct arena *arena, struct view name)
 static bool email_check_headers(struct loader *l, const struct yaml_node *node,
                                 struct email_receiver *r)
 {
-    const struct yaml_node *place = alert_config_place(node, "headers");
+    const struct yaml_node *place = yaml_place(node, "headers");
     struct string_map *seen = string_map_new(MEM_CONFIG);
     bool ok = true;
     for (size_t i = 0; i < r->headers.count && ok; i++) {
@@ -215,7 +208,7 @@ static bool email_check_headers(struct loader *l, const struct yaml_node *node,
 bool alert_config_check_host_port(struct loader *l, const struct yaml_node *node, const char *name,
                                   struct view address)
 {
-    const struct yaml_node *place = alert_config_place(node, name);
+    const struct yaml_node *place = yaml_place(node, name);
     struct view shown = view_slice(address, 0, 200);
     const char *colon = address.len ? memrchr(address.ptr, ':', address.len) : NULL;
     if (address.len == 0)
@@ -245,7 +238,7 @@ static bool email_check(struct loader *l, const struct yaml_node *node, void *ob
         return false;
     return !r->threading_enabled || view_is(r->thread_by_date, "none") ||
            view_is(r->thread_by_date, "daily") ||
-           yaml_error(l->err, alert_config_place(node, "threading"),
+           yaml_error(l->err, yaml_place(node, "threading"),
                       "threading.thread_by_date must be either 'none' or 'daily'");
 }
 
@@ -279,7 +272,7 @@ static bool webhook_check(struct loader *l, const struct yaml_node *node, void *
         return false;
     return url.len == 0 || view_is(url, SECRET_SHOWN) || memmem(url.ptr, url.len, "{{", 2) ||
            config_http_url_check(url, &why) ||
-           yaml_error(l->err, alert_config_place(node, "url"), "url: %s", why.message);
+           yaml_error(l->err, yaml_place(node, "url"), "url: %s", why.message);
 }
 
 /* --- a receiver --- */
@@ -289,7 +282,7 @@ static bool receiver_check(struct loader *l, const struct yaml_node *node, void 
     struct receiver *r = object;
     r->node = node;
     return r->name.len > 0 ||
-           receiver_fail(l, alert_config_place(node, "name"), "missing name in receiver");
+           receiver_fail(l, yaml_place(node, "name"), "missing name in receiver");
 }
 
 static const struct field RECEIVER_FIELDS[] = {{F(receiver, name, FIELD_STRING)},

@@ -366,7 +366,7 @@ static bool slack_check(struct loader *l, const struct yaml_node *node, void *ob
             "at most one of api_url/api_url_file & app_token/app_token_file must be "
             "configured");
     return !r->update_message || view_is(secret_reveal(&r->api_url), SLACK_POST_MESSAGE) ||
-           receiver_fail(l, alert_config_place(node, "update_message"),
+           receiver_fail(l, yaml_place(node, "update_message"),
                          "update_message can only be used with bot tokens. api_url must be set "
                          "to " SLACK_POST_MESSAGE);
 }
@@ -415,7 +415,7 @@ static bool telegram_check(struct loader *l, const struct yaml_node *node, void 
     for (size_t i = 0; i < ARRAY_COUNT(MODES); i++)
         known |= view_is(r->parse_mode, MODES[i]);
     return known ||
-           receiver_fail(l, alert_config_place(node, "parse_mode"),
+           receiver_fail(l, yaml_place(node, "parse_mode"),
                          "unknown parse_mode on telegram_config, must be Markdown, MarkdownV2, "
                          "HTML or empty string");
 }
@@ -486,7 +486,7 @@ static bool wechat_check(struct loader *l, const struct yaml_node *node, void *o
         return false;
     if (!view_is(r->message_type, "text") && !view_is(r->message_type, "markdown"))
         return yaml_error(
-            l->err, alert_config_place(node, "message_type"),
+            l->err, yaml_place(node, "message_type"),
             "weChat message type \"%.*s\" does not match valid options ^(text|markdown)$",
             VIEW_ARGS(view_slice(r->message_type, 0, 100)));
     return receiver_check_secret(l, node, &r->api_secret, r->api_secret_file, "api_secret",

@@ -158,7 +158,7 @@ static bool jira_check(struct loader *l, const struct yaml_node *node, void *obj
         return receiver_fail(l, node, "missing issue_type in jira_config");
     return view_is(r->api_type, "auto") || view_is(r->api_type, "cloud") ||
            view_is(r->api_type, "datacenter") ||
-           receiver_fail(l, alert_config_place(node, "api_type"),
+           receiver_fail(l, yaml_place(node, "api_type"),
                          "unknown api_type on jira_config, must be auto, cloud or datacenter");
 }
 
@@ -178,7 +178,7 @@ static bool responder_check(struct loader *l, const struct yaml_node *node, void
 {
     static const char *const TYPES[] = {"team", "teams", "user", "escalation", "schedule"};
     struct opsgenie_responder *r = object;
-    const struct yaml_node *place = alert_config_place(node, "type");
+    const struct yaml_node *place = yaml_place(node, "type");
     if (r->id.len == 0 && r->name.len == 0 && r->username.len == 0)
         return receiver_fail(
             l, node,

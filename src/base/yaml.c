@@ -633,6 +633,12 @@ const struct yaml_node *yaml_find(const struct yaml_node *node, const char *key)
     return NULL;
 }
 
+const struct yaml_node *yaml_place(const struct yaml_node *node, const char *key)
+{
+    const struct yaml_node *found = yaml_find(node, key);
+    return found ? found : node;
+}
+
 bool yaml_error(struct error *err, const struct yaml_node *node, const char *format, ...)
 {
     va_list args;

@@ -54,6 +54,8 @@ MUST_USE bool yaml_parse_first(struct arena *arena, struct view text, const stru
 
 /* The value of a key, or NULL. `node` may be any node, NULL too. */
 const struct yaml_node *yaml_find(const struct yaml_node *node, const char *key);
+/* Where an error about the key belongs: its value, or `node` where it is not said. */
+const struct yaml_node *yaml_place(const struct yaml_node *node, const char *key);
 
 /* Is it the same document from here: kinds, texts, order of pairs? Places do not count. */
 bool yaml_nodes_equal(const struct yaml_node *a, const struct yaml_node *b);

@@ -8,15 +8,9 @@
 const char CONFIG_FILE_SD[] = "file_sd_configs", CONFIG_HTTP_SD[] = "http_sd_configs",
            CONFIG_DNS_SD[] = "dns_sd_configs";
 
-static const struct yaml_node *blame(const struct yaml_node *node, const char *field)
-{
-    const struct yaml_node *found = yaml_find(node, field);
-    return found ? found : node;
-}
-
 static bool refresh_check(struct loader *l, const struct yaml_node *node, int64_t interval_ms)
 {
-    return interval_ms > 0 || yaml_error(l->err, blame(node, "refresh_interval"),
+    return interval_ms > 0 || yaml_error(l->err, yaml_place(node, "refresh_interval"),
                                          "refresh_interval must be greater than 0");
 }
 
@@ -74,9 +68,9 @@ static bool http_check(struct loader *l, const struct yaml_node *node, void *obj
     struct config_http_sd *http = object;
     struct error why = {0};
     if (http->url.len == 0)
-        return yaml_error(l->err, blame(node, "url"), "URL is missing");
+        return yaml_error(l->err, yaml_place(node, "url"), "URL is missing");
     if (!config_http_url_check(http->url, &why))
-        return yaml_error(l->err, blame(node, "url"), "%s", why.message);
+        return yaml_error(l->err, yaml_place(node, "url"), "%s", why.message);
     return CONFIG_HTTP_SECTION.check(l, node, &http->http) &&
            refresh_check(l, node, http->refresh_interval_ms);
 }
@@ -99,10 +93,10 @@ static bool dns_check(struct loader *l, const struct yaml_node *node, void *obje
     if (dns->names.count == 0)
         return yaml_error(l->err, node, "DNS-SD config must contain at least one SRV record name");
     if (!known)
-        return yaml_error(l->err, blame(node, "type"), "invalid DNS-SD records type %.*s",
+        return yaml_error(l->err, yaml_place(node, "type"), "invalid DNS-SD records type %.*s",
                           VIEW_ARGS(view_slice(dns->type, 0, 100)));
     if (dns->port == 0 && !(dns->type.len == 3 && strncasecmp(dns->type.ptr, "SRV", 3) == 0))
-        return yaml_error(l->err, blame(node, "type"),
+        return yaml_error(l->err, yaml_place(node, "type"),
                           "a port is required in DNS-SD configs for all record types except SRV");
     return refresh_check(l, node, dns->refresh_interval_ms);
 }

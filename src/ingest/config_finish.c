@@ -7,12 +7,6 @@
 #include "base/map.h"
 #include "base/utf8.h"
 
-static const struct yaml_node *blame(const struct yaml_node *node, const char *field)
-{
-    const struct yaml_node *found = yaml_find(node, field);
-    return found ? found : node;
-}
-
 bool config_labels_check(struct loader *l, const struct yaml_node *node, struct labels labels,
                          bool legacy)
 {
@@ -103,7 +97,7 @@ static bool finish_names(struct loader *l, const struct yaml_node *node,
             unset ? inherited : escaping_of(job->metric_name_validation_scheme);
     if (job->metric_name_escaping_scheme == CONFIG_ESCAPING_ALLOW_UTF8 &&
         job->metric_name_validation_scheme != CONFIG_NAMES_UTF8)
-        return yaml_error(l->err, blame(node, "metric_name_escaping_scheme"),
+        return yaml_error(l->err, yaml_place(node, "metric_name_escaping_scheme"),
                           "utf8 metric names requested but validation scheme is not set to UTF8");
     return true;
 }
@@ -115,7 +109,7 @@ bool config_finish_job(struct loader *l, const struct yaml_node *node,
         job->scrape_interval_ms = global->scrape_interval_ms;
     if (job->scrape_timeout_ms > job->scrape_interval_ms)
         return yaml_error(
-            l->err, blame(node, "scrape_timeout"),
+            l->err, yaml_place(node, "scrape_timeout"),
             "scrape timeout greater than scrape interval for scrape config with job name \"%.*s\"",
             VIEW_ARGS(view_slice(job->job_name, 0, 200)));
     if (job->scrape_timeout_ms == 0)
@@ -126,7 +120,7 @@ bool config_finish_job(struct loader *l, const struct yaml_node *node,
     inherit_formats(job, global);
     if (job->scrape_protocols.count == 1 &&
         job->scrape_protocols.items[0] == CONFIG_PROTOCOL_PROTOBUF)
-        config_warn(l, blame(node, "scrape_protocols"),
+        config_warn(l, yaml_place(node, "scrape_protocols"),
                     "job \"%.*s\": PrometheusProto is not read by this version, its targets are "
                     "asked for any other format",
                     VIEW_ARGS(view_slice(job->job_name, 0, 200)));
@@ -196,7 +190,7 @@ static bool finish_remotes(struct loader *l, const struct yaml_node *root, struc
     for (size_t i = 0; i < c->remote_write.count; i++) {
         struct config_remote_write *remote = &c->remote_write.items[i];
         if (!name_is_new(write_names, remote->name))
-            return yaml_error(l->err, blame(writes->items[i], "name"),
+            return yaml_error(l->err, yaml_place(writes->items[i], "name"),
                               "found multiple remote write configs with job name \"%.*s\"",
                               VIEW_ARGS(view_slice(remote->name, 0, 200)));
         if (!config_finish_rules(l, yaml_find(writes->items[i], "write_relabel_configs"), legacy,
@@ -205,7 +199,7 @@ static bool finish_remotes(struct loader *l, const struct yaml_node *root, struc
     }
     for (size_t i = 0; i < c->remote_read.count; i++) {
         if (!name_is_new(read_names, c->remote_read.items[i].name))
-            return yaml_error(l->err, blame(reads->items[i], "name"),
+            return yaml_error(l->err, yaml_place(reads->items[i], "name"),
                               "found multiple remote read configs with job name \"%.*s\"",
                               VIEW_ARGS(view_slice(c->remote_read.items[i].name, 0, 200)));
     }
@@ -217,7 +211,7 @@ static bool finish_otlp(struct loader *l, const struct yaml_node *root, const st
     struct view strategy = c->otlp.translation_strategy;
     if (c->global.metric_name_validation_scheme == CONFIG_NAMES_LEGACY &&
         (view_is(strategy, "NoTranslation") || view_is(strategy, "NoUTF8EscapingWithSuffixes")))
-        return yaml_error(l->err, blame(yaml_find(root, "otlp"), "translation_strategy"),
+        return yaml_error(l->err, yaml_place(yaml_find(root, "otlp"), "translation_strategy"),
                           "OTLP translation strategy \"%.*s\" is not allowed when UTF8 is disabled",
                           VIEW_ARGS(strategy));
     return true;

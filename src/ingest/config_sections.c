@@ -50,13 +50,6 @@ const char *config_protocol_media_type(enum config_protocol protocol)
     return TYPES[protocol];
 }
 
-/* The node to blame for a field: itself where it was said, else its section. */
-static const struct yaml_node *blame(const struct yaml_node *node, const char *field)
-{
-    const struct yaml_node *found = yaml_find(node, field);
-    return found ? found : node;
-}
-
 /* --- HTTP client --- */
 
 static const struct field BASIC_AUTH_FIELDS[] = {
@@ -119,19 +112,19 @@ static bool proxy_check(struct loader *l, const struct yaml_node *node,
                         const struct config_proxy *proxy)
 {
     if (proxy->connect_headers.count && !proxy->from_environment && !proxy->url.len)
-        return yaml_error(l->err, blame(node, "proxy_connect_header"),
+        return yaml_error(l->err, yaml_place(node, "proxy_connect_header"),
                           "if proxy_connect_header is configured, proxy_url or "
                           "proxy_from_environment must also be configured");
     if (proxy->from_environment && proxy->url.len)
         return yaml_error(
-            l->err, blame(node, "proxy_from_environment"),
+            l->err, yaml_place(node, "proxy_from_environment"),
             "if proxy_from_environment is configured, proxy_url must not be configured");
     if (proxy->from_environment && proxy->no_proxy.len)
         return yaml_error(
-            l->err, blame(node, "no_proxy"),
+            l->err, yaml_place(node, "no_proxy"),
             "if proxy_from_environment is configured, no_proxy must not be configured");
     if (!proxy->url.len && proxy->no_proxy.len)
-        return yaml_error(l->err, blame(node, "no_proxy"),
+        return yaml_error(l->err, yaml_place(node, "no_proxy"),
                           "if no_proxy is configured, proxy_url must also be configured");
     return true;
 }
@@ -149,12 +142,14 @@ static bool oauth2_check(struct loader *l, const struct yaml_node *node, void *o
 {
     const struct config_oauth2 *oauth2 = object;
     if (!oauth2->client_id.len)
-        return yaml_error(l->err, blame(node, "client_id"), "oauth2 client_id must be configured");
+        return yaml_error(l->err, yaml_place(node, "client_id"),
+                          "oauth2 client_id must be configured");
     if (!oauth2->token_url.len)
-        return yaml_error(l->err, blame(node, "token_url"), "oauth2 token_url must be configured");
+        return yaml_error(l->err, yaml_place(node, "token_url"),
+                          "oauth2 token_url must be configured");
     if (secret_is_set(&oauth2->client_secret) && oauth2->client_secret_file.len)
         return yaml_error(
-            l->err, blame(node, "client_secret_file"),
+            l->err, yaml_place(node, "client_secret_file"),
             "at most one of oauth2 client_secret & client_secret_file must be configured");
     return proxy_check(l, node, &oauth2->proxy);
 }
@@ -197,7 +192,7 @@ static bool http_check_authorization(struct loader *l, const struct yaml_node *n
 {
     struct config_authorization *authorization = ARENA_NEW(l->arena, struct config_authorization);
     bool bearer = secret_is_set(&http->bearer_token) || http->bearer_token_file.len;
-    node = blame(node, "authorization");
+    node = yaml_place(node, "authorization");
     if (!http->authorization) {
         if (bearer) { /* the older way to say the same */
             *authorization = (struct config_authorization){VIEW("Bearer"), http->bearer_token,
@@ -277,22 +272,22 @@ static bool http_check(struct loader *l, const struct yaml_node *node,
     bool token = secret_is_set(&http->bearer_token), token_file = http->bearer_token_file.len > 0;
     const struct config_basic_auth *basic = http->basic_auth;
     if (token && token_file)
-        return yaml_error(l->err, blame(node, "bearer_token_file"),
+        return yaml_error(l->err, yaml_place(node, "bearer_token_file"),
                           "at most one of bearer_token & bearer_token_file must be configured");
     if ((basic || http->oauth2) && (token || token_file))
-        return yaml_error(l->err, blame(node, token ? "bearer_token" : "bearer_token_file"),
+        return yaml_error(l->err, yaml_place(node, token ? "bearer_token" : "bearer_token_file"),
                           "at most one of basic_auth, oauth2, bearer_token & bearer_token_file "
                           "must be configured");
     if (basic && basic->username.len && basic->username_file.len)
-        return yaml_error(l->err, blame(node, "basic_auth"),
+        return yaml_error(l->err, yaml_place(node, "basic_auth"),
                           "at most one of basic_auth username & username_file must be configured");
     if (basic && secret_is_set(&basic->password) && basic->password_file.len)
-        return yaml_error(l->err, blame(node, "basic_auth"),
+        return yaml_error(l->err, yaml_place(node, "basic_auth"),
                           "at most one of basic_auth password & password_file must be configured");
     if (!http_check_authorization(l, node, http))
         return false;
     if (http->oauth2 && basic)
-        return yaml_error(l->err, blame(node, "oauth2"),
+        return yaml_error(l->err, yaml_place(node, "oauth2"),
                           "at most one of basic_auth, oauth2 & authorization must be configured");
     return http_headers_check(l, yaml_find(node, "http_headers")) &&
            proxy_check(l, node, &http->proxy);
@@ -375,7 +370,7 @@ static bool global_check(struct loader *l, const struct yaml_node *node, void *o
     if (global->scrape_interval_ms == 0)
         global->scrape_interval_ms = 60000;
     if (global->scrape_timeout_ms > global->scrape_interval_ms)
-        return yaml_error(l->err, blame(node, "scrape_timeout"),
+        return yaml_error(l->err, yaml_place(node, "scrape_timeout"),
                           "global scrape timeout greater than scrape interval");
     if (global->scrape_timeout_ms == 0)
         global->scrape_timeout_ms =
@@ -385,7 +380,7 @@ static bool global_check(struct loader *l, const struct yaml_node *node, void *o
     if (global->scrape_native_histograms < 0)
         global->scrape_native_histograms = 0;
     if (global->body_size_limit_bytes < 0)
-        return yaml_error(l->err, blame(node, "body_size_limit"),
+        return yaml_error(l->err, yaml_place(node, "body_size_limit"),
                           "body_size_limit must be at least 0");
     return true;
 }
@@ -490,13 +485,13 @@ static bool job_check(struct loader *l, const struct yaml_node *node, void *obje
     struct config_scrape_job *job = object;
     job->file = arena_copy(l->arena, view_from(l->file));
     if (job->job_name.len == 0)
-        return yaml_error(l->err, blame(node, "job_name"), "job_name is empty");
+        return yaml_error(l->err, yaml_place(node, "job_name"), "job_name is empty");
     if (!view_is(job->scheme, "http") && !view_is(job->scheme, "https"))
-        return yaml_error(l->err, blame(node, "scheme"),
+        return yaml_error(l->err, yaml_place(node, "scheme"),
                           "scheme \"%.*s\" is not one of http, https",
                           VIEW_ARGS(view_slice(job->scheme, 0, 100)));
     if (job->body_size_limit_bytes < 0)
-        return yaml_error(l->err, blame(node, "body_size_limit"),
+        return yaml_error(l->err, yaml_place(node, "body_size_limit"),
                           "body_size_limit must be at least 0");
     if (!http_check(l, node, &job->http))
         return false;
@@ -519,10 +514,10 @@ static bool retention_check(struct loader *l, const struct yaml_node *node, void
 {
     const struct config_storage *storage = object;
     if (storage->retention_size_bytes < 0)
-        return yaml_error(l->err, blame(node, "size"),
+        return yaml_error(l->err, yaml_place(node, "size"),
                           "'storage.tsdb.retention.size' must be greater than or equal to 0");
     if (!(storage->retention_percentage >= 0 && storage->retention_percentage <= 100))
-        return yaml_error(l->err, blame(node, "percentage"),
+        return yaml_error(l->err, yaml_place(node, "percentage"),
                           "'storage.tsdb.retention.percentage' must be in the range [0, 100]");
     return true;
 }
@@ -531,7 +526,7 @@ static bool chunk_encoding_check(struct loader *l, const struct yaml_node *node,
 {
     struct view floats = ((const struct config_storage *)object)->chunk_encoding_floats;
     if (floats.len && !view_is(floats, "xor") && !view_is(floats, "xor2"))
-        return yaml_error(l->err, blame(node, "floats"),
+        return yaml_error(l->err, yaml_place(node, "floats"),
                           "'storage.tsdb.chunk_encoding.floats' must be 'xor' or 'xor2', or the "
                           "field must be omitted "
                           "entirely, got \"%.*s\"",
@@ -628,7 +623,7 @@ static bool tracing_check(struct loader *l, const struct yaml_node *node, void *
 {
     const struct config_tracing *tracing = object;
     if (!view_is(tracing->client_type, "grpc") && !view_is(tracing->client_type, "http"))
-        return yaml_error(l->err, blame(node, "client_type"),
+        return yaml_error(l->err, yaml_place(node, "client_type"),
                           "expected tracing client type to be http or grpc, but got \"%.*s\"",
                           VIEW_ARGS(view_slice(tracing->client_type, 0, 100)));
     if (!headers_check(l, yaml_find(node, "headers"), true))
@@ -636,7 +631,7 @@ static bool tracing_check(struct loader *l, const struct yaml_node *node, void *
     if (tracing->endpoint.len == 0)
         return yaml_error(l->err, node, "tracing endpoint must be set");
     if (tracing->compression.len && !view_is(tracing->compression, "gzip"))
-        return yaml_error(l->err, blame(node, "compression"),
+        return yaml_error(l->err, yaml_place(node, "compression"),
                           "invalid compression type %.*s provided, valid options: gzip",
                           VIEW_ARGS(view_slice(tracing->compression, 0, 100)));
     return true;
@@ -707,7 +702,7 @@ static bool otlp_check(struct loader *l, const struct yaml_node *node, void *obj
     for (size_t i = 0; i < ARRAY_COUNT(STRATEGIES); i++)
         known |= view_is(otlp->translation_strategy, STRATEGIES[i]);
     if (!known)
-        return yaml_error(l->err, blame(node, "translation_strategy"),
+        return yaml_error(l->err, yaml_place(node, "translation_strategy"),
                           "unsupported OTLP translation strategy \"%.*s\"",
                           VIEW_ARGS(view_slice(otlp->translation_strategy, 0, 100)));
     if (otlp->promote_all_resource_attributes) {
@@ -774,7 +769,7 @@ static bool alertmanager_check(struct loader *l, const struct yaml_node *node, v
 {
     struct config_alertmanager *manager = object;
     if (!view_is(manager->api_version, "v2"))
-        return yaml_error(l->err, blame(node, "api_version"),
+        return yaml_error(l->err, yaml_place(node, "api_version"),
                           "expected Alertmanager api version to be one of [v2] but got %.*s",
                           VIEW_ARGS(view_slice(manager->api_version, 0, 100)));
     if (!http_check(l, node, &manager->http))
@@ -782,7 +777,7 @@ static bool alertmanager_check(struct loader *l, const struct yaml_node *node, v
     if (manager->sigv4 &&
         (manager->http.basic_auth || manager->http.authorization || manager->http.oauth2))
         return yaml_error(
-            l->err, blame(node, "sigv4"),
+            l->err, yaml_place(node, "sigv4"),
             "at most one of basic_auth, authorization, oauth2, & sigv4 must be configured");
     return manager->relabel_configs.count > 0 || targets_check(l, node, &manager->static_configs);
 }
@@ -835,14 +830,14 @@ static bool queue_check(struct loader *l, const struct yaml_node *node, void *ob
                     {"max_samples_per_send", queue->max_samples_per_send}};
     for (size_t i = 0; i < ARRAY_COUNT(POSITIVE); i++) {
         if (POSITIVE[i].value <= 0)
-            return yaml_error(l->err, blame(node, POSITIVE[i].name),
+            return yaml_error(l->err, yaml_place(node, POSITIVE[i].name),
                               "remote write queue %s must be positive", POSITIVE[i].name);
     }
     if (queue->min_shards > queue->max_shards)
-        return yaml_error(l->err, blame(node, "min_shards"),
+        return yaml_error(l->err, yaml_place(node, "min_shards"),
                           "remote write queue min_shards must not be greater than max_shards");
     if (queue->max_backoff_ms < queue->min_backoff_ms)
-        return yaml_error(l->err, blame(node, "max_backoff"),
+        return yaml_error(l->err, yaml_place(node, "max_backoff"),
                           "remote write queue max_backoff must not be less than min_backoff");
     return true;
 }
@@ -894,13 +889,13 @@ static bool remote_write_check(struct loader *l, const struct yaml_node *node, v
 {
     struct config_remote_write *remote = object;
     if (remote->url.len == 0)
-        return yaml_error(l->err, blame(node, "url"), "url for remote_write is empty");
+        return yaml_error(l->err, yaml_place(node, "url"), "url for remote_write is empty");
     if (!headers_check(l, yaml_find(node, "headers"), false))
         return false;
     if (!view_is(remote->protobuf_message, "prometheus.WriteRequest") &&
         !view_is(remote->protobuf_message, "io.prometheus.write.v2.Request"))
         return yaml_error(
-            l->err, blame(node, "protobuf_message"),
+            l->err, yaml_place(node, "protobuf_message"),
             "invalid protobuf_message value: unknown type for remote write protobuf message %.*s, "
             "supported: prometheus.WriteRequest, io.prometheus.write.v2.Request",
             VIEW_ARGS(view_slice(remote->protobuf_message, 0, 100)));
@@ -946,7 +941,7 @@ static bool remote_read_check(struct loader *l, const struct yaml_node *node, vo
 {
     struct config_remote_read *remote = object;
     if (remote->url.len == 0)
-        return yaml_error(l->err, blame(node, "url"), "url for remote_read is empty");
+        return yaml_error(l->err, yaml_place(node, "url"), "url for remote_read is empty");
     return headers_check(l, yaml_find(node, "headers"), false) &&
            http_check(l, node, &remote->http);
 }
