@@ -62,7 +62,7 @@ typedef struct belfry_health_check {
 } belfry_health_check;
 
 /* Adds a check and starts it. BELFRY_ERROR_NAME, BELFRY_ERROR_EXISTS, BELFRY_ERROR_LIMIT, BELFRY_ERROR_MEMORY,
- * BELFRY_ERROR_SYSTEM (no thread). */
+ * BELFRY_ERROR_SYSTEM (no thread), BELFRY_ERROR_NULL (no check). */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_health_add(belfry_health *health,
                                                            const belfry_health_check *check);
 /* "disk": the file system of `path` (copied) has at least so many bytes free for us; 0 = 1,000,000,000. */

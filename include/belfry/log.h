@@ -92,8 +92,8 @@ typedef struct belfry_field {
 /* Sets level and format from LOG_LEVEL and LOG_FORMAT ("json"; "text" or "logfmt"), where they are set and not empty. NULL on
  * success; else the name of the variable whose value is none of these words, and *options is not changed. */
 BELFRY_API const char *belfry_log_options_from_env(belfry_log_options *options);
-/* Opens a log and, unless synchronous, starts its thread. NULL when there is no memory (errno ENOMEM), no thread (EAGAIN) or
- * the file cannot be opened (as open(2) says). The caller owns it: belfry_log_close(). */
+/* Opens a log and, unless synchronous, starts its thread. NULL when there are no options, there is no memory (errno ENOMEM), no
+ * thread (EAGAIN) or the file cannot be opened (as open(2) says). The caller owns it: belfry_log_close(). */
 BELFRY_API belfry_log *belfry_log_open(const belfry_log_options *options);
 /* Writes what is queued (waiting at most two seconds for a reader that does not take it), stops the thread, frees. No
  * other thread may use the log any more. NULL does nothing. */

@@ -114,7 +114,7 @@ BELFRY_API BELFRY_MUST_USE belfry_status belfry_registry_show_created(belfry_reg
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_unregister(belfry_registry *registry,
                                                            const char *name);
 /* The unit in which it counts ("seconds", "bytes"); its name must end in it ("_seconds", before "_total").
- * OpenMetrics shows it. Set once, before the first exposition. */
+ * OpenMetrics shows it. Set once, before the first exposition; infos and state sets have none. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_set_unit(belfry_registry *registry,
                                                          const char *name, const char *unit);
 /* How many children the family may have; those it has stay. What comes beyond counts in one child whose values are

@@ -113,7 +113,8 @@ typedef struct belfry_tracer_options {
     uint32_t close_wait_ms; /* how long closing may take to send what is queued; 0 = 5000 */
 } belfry_tracer_options;
 
-/* Starts a thread that sends. BELFRY_ERROR_FORMAT (no name, no post), BELFRY_ERROR_MEMORY, BELFRY_ERROR_SYSTEM (no
+/* Starts a thread that sends. BELFRY_ERROR_FORMAT (no name, no post, a resource
+ * attribute without key or too long), BELFRY_ERROR_MEMORY, BELFRY_ERROR_SYSTEM (no
  * thread). On error *out is NULL. After fork() a tracer is off in the child: its spans are dropped and counted. */
 BELFRY_API BELFRY_MUST_USE belfry_status belfry_tracer_open(belfry_tracer **out,
                                                             const belfry_tracer_options *options);

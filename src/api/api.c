@@ -3,6 +3,7 @@
 #include "api/api.h"
 
 #include "api/api_private.h"
+#include "net/http_exposition.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -27,30 +28,14 @@ void api_serve_ready(struct api *api, struct http_request *rq, struct http_respo
     buffer_append_literal(http_response_body(rs), "Prometheus Server is Ready.\n");
 }
 
-/* The values of name[], each with its NUL. */
-static const char **names_wanted(const struct http_request *rq, struct arena *arena, size_t *count)
-{
-    size_t param_count;
-    const struct form_param *params = http_request_params(rq, &param_count);
-    const char **names = ARENA_ARRAY(arena, const char *, param_count);
-    *count = 0;
-    for (size_t i = 0; i < param_count; i++) {
-        if (view_is(params[i].name, "name[]"))
-            names[(*count)++] = arena_copy(arena, params[i].value).ptr;
-    }
-    return names;
-}
-
 static void serve_exposition(struct api *api, struct http_request *rq, struct http_response *rs,
                              void (*write)(void *arg, const belfry_exposition *how,
                                            struct buffer *out))
 {
     struct arena arena;
-    belfry_exposition how = {0};
+    belfry_exposition how;
     arena_init(&arena, MEM_QUERY, 0);
-    belfry_exposition_negotiate(arena_copy(&arena, http_request_header(rq, "Accept")).ptr, &how);
-    how.names = names_wanted(rq, &arena, &how.name_count);
-    http_response_set_content_type(rs, belfry_exposition_content_type(&how));
+    http_exposition_read(rq, rs, &arena, &how);
     write(api->options.arg, &how, http_response_body(rs));
     arena_deinit(&arena);
 }

@@ -247,22 +247,35 @@ static bool gather(belfry_registry *r, belfry_emitter *e, const belfry_expositio
 
 /* --- what a family is called --- */
 
-/* Is there a family whose name is the first name_len bytes of `name`? */
-static bool family_is_there(const belfry_emitter *e, const char *name, size_t name_len)
+/* A family named as the first stem_len bytes of `name` and `suffix` say, or NULL. */
+static const struct piece *family_find(const belfry_emitter *e, const char *name, size_t stem_len,
+                                       const char *suffix)
 {
     size_t low = 0, high = e->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        const char *at = e->pieces[middle].name;
-        int c = strncmp(at, name, name_len);
-        if (c == 0 && at[name_len] == '\0')
-            return true;
+        const struct piece *at = &e->pieces[middle];
+        int c = strncmp(at->name, name, stem_len);
+        if (c == 0)
+            c = strcmp(at->name + stem_len, suffix);
+        if (c == 0)
+            return at;
         if (c < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    return false;
+    return NULL;
+}
+
+/* Has another family that name in OpenMetrics? An info gives way to a counter. */
+static bool stem_is_taken(const belfry_emitter *e, const struct piece *p, size_t stem_len)
+{
+    if (family_find(e, p->name, stem_len, ""))
+        return true;
+    const struct piece *counter =
+        p->type == BELFRY_INFO ? family_find(e, p->name, stem_len, "_total") : NULL;
+    return counter && counter->type == BELFRY_COUNTER;
 }
 
 static bool ends_with(const char *name, size_t len, const char *suffix, size_t suffix_len)
@@ -271,7 +284,7 @@ static bool ends_with(const char *name, size_t len, const char *suffix, size_t s
 }
 
 /* In OpenMetrics the family of counter x_total is x, that of x_info x; a counter of another name cannot be one, nor one
- * beside a family x. */
+ * beside a family x. Such are unknown, under their own names. */
 static void name_for_openmetrics(struct shown_family *f, const belfry_emitter *e,
                                  const struct piece *p)
 {
@@ -289,7 +302,7 @@ static void name_for_openmetrics(struct shown_family *f, const belfry_emitter *e
         return;
     if (!ends_with(p->name, len, suffix, suffix_len) ||
         !ends_with(f->name, f->name_len, suffix, suffix_len) ||
-        family_is_there(e, p->name, len - suffix_len))
+        stem_is_taken(e, p, len - suffix_len))
         f->openmetrics_type = "unknown";
     else
         f->openmetrics_name_len -= suffix_len;

@@ -246,6 +246,13 @@ static bool newest_exemplar(const belfry_histogram *h, struct exemplar *out)
     return found;
 }
 
+/* OpenMetrics has no sum where one may fall, and no count without a sum. A sum that fell below 0 without a bound there is
+ * shown as it is. */
+static bool shows_sum(const struct output *o, const belfry_histogram *h)
+{
+    return !o->is_openmetrics || h->bound_count == 0 || h->bounds[0] >= 0;
+}
+
 /* The count is the last bucket, so the two always agree, whatever is observed meanwhile. Native buckets have no place in these
  * formats: +Inf, sum and count stand for them. */
 static void write_histogram(struct output *o, const struct shown_family *f, struct series *s,
@@ -273,10 +280,12 @@ static void write_histogram(struct output *o, const struct shown_family *f, stru
             (h->is_classic ? belfry__histogram_exemplar(h, i, &x) : newest_exemplar(h, &x)))
             exemplar_append(o, &x);
     }
-    set_suffix(s, "_sum");
-    write_double(o, f, s, reading->sum);
-    set_suffix(s, "_count");
-    write_unsigned(o, f, s, count);
+    if (shows_sum(o, h)) {
+        set_suffix(s, "_sum");
+        write_double(o, f, s, reading->sum);
+        set_suffix(s, "_count");
+        write_unsigned(o, f, s, count);
+    }
     write_created(o, f, s, reading->created_ms);
 }
 

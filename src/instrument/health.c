@@ -150,6 +150,8 @@ static const char *add_error(belfry_status status)
 belfry_status belfry_health_add(belfry_health *health, const belfry_health_check *check)
 {
     belfry_status status = BELFRY_ERROR_FORMAT;
+    if (!check)
+        return belfry__fail_plainly(BELFRY_ERROR_NULL);
     if (!is_name(check->name)) {
         status = BELFRY_ERROR_NAME;
     } else if (health && check->run && !is_in_child(health)) {

@@ -7,6 +7,7 @@
  * set" leaves it out too); without it a process that reads files would look full. */
 #include "instrument/health_private.h"
 #include "instrument/proc.h"
+#include "instrument/status.h"
 #include "instrument/threads.h"
 
 #include <errno.h>
@@ -46,10 +47,12 @@ static bool disk_run(void *arg, char reason[BELFRY_HEALTH_REASON_BYTES])
 
 belfry_status belfry_health_add_disk(belfry_health *health, const char *path, uint64_t bytes_min)
 {
+    if (!path)
+        return belfry__fail_plainly(BELFRY_ERROR_NULL);
     size_t path_bytes = strlen(path) + 1;
     struct disk *d = malloc(sizeof *d + path_bytes);
     if (!d)
-        return BELFRY_ERROR_MEMORY;
+        return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
     d->bytes_min = bytes_min ? bytes_min : DISK_BYTES_MIN_DEFAULT;
     memcpy(d->path, path, path_bytes);
     belfry_health_check check = {.name = "disk", .run = disk_run, .arg = d, .release = free};
@@ -203,7 +206,7 @@ belfry_status belfry_health_add_memory(belfry_health *health, double ratio_max, 
     size_t root_bytes = strlen(root) + 1;
     struct memory *m = malloc(sizeof *m + root_bytes);
     if (!m)
-        return BELFRY_ERROR_MEMORY;
+        return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
     m->ratio_max = ratio_max > 0 ? ratio_max : 0.8;
     memcpy(m->root, root, root_bytes);
     belfry_health_check check = {.name = "mem", .run = memory_run, .arg = m, .release = free};
@@ -309,7 +312,7 @@ belfry_health_add_worker(belfry_health *health,
 {
     struct worker *w = calloc(1, sizeof *w);
     if (!w)
-        return BELFRY_ERROR_MEMORY;
+        return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
     w->submit = submit;
     w->arg = arg;
     belfry_health_check check = {.name = "worker",

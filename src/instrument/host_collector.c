@@ -4,6 +4,7 @@
  * node_exporter 1.5, so that its dashboards and alerts work. */
 #include "belfry/collectors.h"
 #include "instrument/proc.h"
+#include "instrument/status.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,5 +294,6 @@ static void collect(void *arg, belfry_emitter *e)
 belfry_status belfry_host_collector_new(belfry_registry *registry, const char *root)
 {
     char *copy = strdup(root ? root : "");
-    return copy ? belfry_collector_new(registry, collect, copy, free) : BELFRY_ERROR_MEMORY;
+    return copy ? belfry_collector_new(registry, collect, copy, free)
+                : belfry__fail_plainly(BELFRY_ERROR_MEMORY);
 }

@@ -20,6 +20,7 @@
 #include "instrument/log_out.h"
 #include "instrument/log_repeat.h"
 #include "instrument/log_ring.h"
+#include "instrument/status.h"
 #include "instrument/threads.h"
 
 #include <errno.h>
@@ -244,6 +245,8 @@ static bool alloc_parts(struct belfry_log *log, const belfry_log_options *option
 
 belfry_log *belfry_log_open(const belfry_log_options *options)
 {
+    if (!options)
+        return NULL;
     belfry__fork_watch();
     struct belfry_log *log = calloc(1, sizeof *log);
     if (!log)
@@ -453,7 +456,7 @@ static void collect_dropped(void *arg, belfry_emitter *emitter)
 belfry_status belfry_log_register(belfry_log *log, belfry_registry *registry)
 {
     if (!log)
-        return BELFRY_ERROR_FORMAT;
+        return belfry__fail_plainly(BELFRY_ERROR_NULL);
     atomic_fetch_add_explicit(&log->count->references, 1, memory_order_relaxed);
     return belfry_collector_new(registry, collect_dropped, log->count, count_unref);
 }

@@ -128,7 +128,7 @@ void belfry__otlp_string(struct text *out, const char *string)
     belfry__text_append(out, l.text, l.len);
 }
 
-void belfry__otlp_begin(struct text *out, const belfry_tracer_options *options)
+bool belfry__otlp_begin(struct text *out, const belfry_tracer_options *options)
 {
     struct text attributes = {0};
     belfry_field service[] = {BELFRY_STR("service.name", options->service_name),
@@ -148,8 +148,10 @@ void belfry__otlp_begin(struct text *out, const belfry_tracer_options *options)
     belfry__text_string(out, "]},\"scopeSpans\":[{\"scope\":{\"name\":\"belfry\",\"version\":\"");
     belfry__text_string(out, BELFRY_VERSION);
     belfry__text_string(out, "\"},\"spans\":[");
+    out->failed = out->failed || attributes.failed;
+    ok = ok || attributes.failed;
     belfry__text_deinit(&attributes);
-    out->failed = out->failed || !ok;
+    return ok;
 }
 
 void belfry__otlp_end(struct text *out)

@@ -2,6 +2,7 @@
 /* process_collector.c: the process_* metrics that every Prometheus client library gives. */
 #include "belfry/collectors.h"
 #include "instrument/proc.h"
+#include "instrument/status.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -154,5 +155,6 @@ static void collect(void *arg, belfry_emitter *e)
 belfry_status belfry_process_collector_new(belfry_registry *registry, const char *root)
 {
     char *copy = strdup(root ? root : "");
-    return copy ? belfry_collector_new(registry, collect, copy, free) : BELFRY_ERROR_MEMORY;
+    return copy ? belfry_collector_new(registry, collect, copy, free)
+                : belfry__fail_plainly(BELFRY_ERROR_MEMORY);
 }

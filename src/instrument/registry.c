@@ -484,7 +484,8 @@ belfry_status belfry_set_unit(belfry_registry *r, const char *name, const char *
     belfry__lock();
     struct family *f = family_find_locked(r, name);
     bool is_set = f && atomic_load_explicit(&f->unit, memory_order_relaxed) != NULL;
-    bool fits = f && !is_set && name_has_unit(f, unit);
+    bool has_units = f && f->type != BELFRY_INFO && f->type != BELFRY_STATESET;
+    bool fits = has_units && !is_set && name_has_unit(f, unit);
     if (fits)
         atomic_store_explicit(&f->unit, copy, memory_order_release);
     belfry__unlock();
@@ -493,6 +494,9 @@ belfry_status belfry_set_unit(belfry_registry *r, const char *name, const char *
     free(copy);
     if (!f)
         return BELFRY_ERROR_NOT_FOUND;
+    if (!has_units)
+        return belfry__fail(BELFRY_ERROR_NAME,
+                            "\"%s\" is an info or a state set: these have no unit", name);
     return is_set ? belfry__fail(BELFRY_ERROR_USED, "the unit of \"%s\" is set already", name)
                   : belfry__fail(BELFRY_ERROR_NAME, "\"%s\" does not end in \"_%s\", its unit",
                                  name, unit);

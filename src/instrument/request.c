@@ -5,6 +5,7 @@
 
 #include "instrument/context.h"
 #include "instrument/request_private.h"
+#include "instrument/status.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +79,7 @@ belfry_status belfry_request_new(belfry_request **out, const belfry_request_opti
     *out = NULL;
     belfry_request *r = malloc(sizeof *r);
     if (!r)
-        return BELFRY_ERROR_MEMORY;
+        return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
     atomic_init(&r->references, 1);
     atomic_init(&r->span, NULL);
     atomic_init(&r->field_count, 0);
@@ -87,7 +88,7 @@ belfry_status belfry_request_new(belfry_request **out, const belfry_request_opti
     r->tracestate[0] = '\0';
     if (!set_id(r, options->request_id, options->request_id_bytes) || !set_trace(r, options)) {
         free(r);
-        return BELFRY_ERROR_SYSTEM;
+        return belfry__fail(BELFRY_ERROR_SYSTEM, "the system gave no random bytes for an id");
     }
     set_exemplar(r);
     *out = r;

@@ -4,6 +4,7 @@
  * A thread asks the kernel for 64 bytes at a time and wipes what it used: 8 ids per system call. After fork() the child
  * throws the parent's bytes away: no two processes give the same id. */
 #include "instrument/request_private.h"
+#include "instrument/status.h"
 #include "instrument/threads.h"
 
 #include <errno.h>
@@ -62,7 +63,7 @@ belfry_status belfry_request_id_make(char out[BELFRY_REQUEST_ID_BYTES])
     uint8_t bytes[4];
     out[0] = '\0';
     if (!belfry__random(bytes, sizeof bytes))
-        return BELFRY_ERROR_SYSTEM;
+        return belfry__fail(BELFRY_ERROR_SYSTEM, "the system gave no random bytes for an id");
     belfry__hex(out, bytes, sizeof bytes);
     return BELFRY_OK;
 }

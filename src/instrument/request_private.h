@@ -51,8 +51,8 @@ void belfry__tracer_count_dropped(belfry_tracer *tracer, uint64_t spans);
 
 /* --- OTLP/HTTP JSON (otlp.c) --- */
 
-/* What stands before a batch's spans: the resource and the scope. */
-void belfry__otlp_begin(struct text *out, const belfry_tracer_options *options);
+/* What stands before a batch's spans: the resource and the scope. False when an attribute has no key or is too long. */
+bool belfry__otlp_begin(struct text *out, const belfry_tracer_options *options);
 /* One span of a batch, with its comma unless it is the first. */
 void belfry__otlp_span(struct text *out, const belfry_span *span, bool is_first);
 void belfry__otlp_end(struct text *out);

@@ -6,6 +6,7 @@
  * receiver may take later (no answer, 429, 502, 503, 504: OTLP's list) is tried five times with growing pauses; the queue
  * fills meanwhile and spans are dropped and counted. What it refuses for good is counted as rejected. */
 #include "instrument/request_private.h"
+#include "instrument/status.h"
 #include "instrument/threads.h"
 
 #include <stdlib.h>
@@ -221,18 +222,20 @@ static uint64_t sample_below(double ratio)
 static belfry_status tracer_make(belfry_tracer **out, const belfry_tracer_options *o)
 {
     if (!o->service_name || !*o->service_name || !o->transport.post)
-        return BELFRY_ERROR_FORMAT;
+        return belfry__fail(BELFRY_ERROR_FORMAT, "a tracer needs a service name and a transport");
     belfry__fork_watch();
     belfry_tracer *t = calloc(1, sizeof *t);
     if (!t)
-        return BELFRY_ERROR_MEMORY;
+        return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
     t->count = calloc(1, sizeof *t->count);
-    belfry__otlp_begin(&t->begin, o);
-    if (!t->count || t->begin.failed) {
+    bool fits = belfry__otlp_begin(&t->begin, o);
+    if (!t->count || t->begin.failed || !fits) {
         if (t->count)
             atomic_init(&t->count->references, 1);
         tracer_free(t);
-        return BELFRY_ERROR_MEMORY;
+        return fits ? belfry__fail_plainly(BELFRY_ERROR_MEMORY)
+                    : belfry__fail(BELFRY_ERROR_FORMAT,
+                                   "a resource attribute has no key or is too long");
     }
     atomic_init(&t->count->references, 1);
     t->transport = o->transport;
@@ -245,7 +248,7 @@ static belfry_status tracer_make(belfry_tracer **out, const belfry_tracer_option
     t->forks = fork_count();
     if (!init_sync(t) || !belfry__thread_start(&t->thread, tracer_thread, t)) {
         tracer_free(t);
-        return BELFRY_ERROR_SYSTEM;
+        return belfry__fail(BELFRY_ERROR_SYSTEM, "the tracer's thread could not be started");
     }
     *out = t;
     return BELFRY_OK;
@@ -393,7 +396,7 @@ static void collect(void *arg, belfry_emitter *e)
 belfry_status belfry_tracer_register(belfry_tracer *tracer, belfry_registry *registry)
 {
     if (!tracer)
-        return BELFRY_ERROR_FORMAT;
+        return belfry__fail_plainly(BELFRY_ERROR_NULL);
     atomic_fetch_add_explicit(&tracer->count->references, 1, memory_order_relaxed);
     return belfry_collector_new(registry, collect, tracer->count, count_unref);
 }

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/file.h"
 #include "base/json_write.h"
+#include "net/http_exposition.h"
 #include "service/json_peek.h"
 #include "service/service_private.h"
 
@@ -381,12 +382,12 @@ static bool append(void *arg, const char *bytes, size_t len)
 static void get_metrics(void *arg, struct http_request *rq, struct http_response *rs)
 {
     (void)arg;
-    belfry_exposition how = {0};
-    struct view accept = http_request_header(rq, "Accept");
-    belfry_exposition_negotiate(accept.len ? accept.ptr : NULL, &how);
-    http_response_set_content_type(rs, belfry_exposition_content_type(&how));
-    http_response_add_vary(rs, "Accept");
+    struct arena arena;
+    belfry_exposition how;
+    arena_init(&arena, MEM_HTTP, 0);
+    http_exposition_read(rq, rs, &arena, &how);
     belfry_status status = belfry_registry_write(NULL, &how, append, http_response_body(rs));
+    arena_deinit(&arena);
     if (status != BELFRY_OK)
         http_response_error(rs, 500, "%s", belfry_status_text(status));
 }

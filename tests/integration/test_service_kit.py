@@ -626,6 +626,8 @@ def test_metrics_are_what_prometheus_reads():
             assert re.search(r"^# HELP process_%s .*\n# TYPE process_%s \w+\nprocess_%s [0-9]" % (name, name, name), text, re.M), name
         status, headers, body = kit.ask("GET", "/metrics", headers=[("Accept", "application/openmetrics-text;version=1.0.0")])
         assert headers["content-type"].startswith("application/openmetrics-text; version=1.0.0") and body.endswith(b"# EOF\n")
+        body = kit.ask("GET", "/metrics?name[]=process_open_fds&name[]=process_max_fds")[2].decode()
+        assert re.findall(r"^# TYPE (\S+)", body, re.M) == ["process_max_fds", "process_open_fds"], body
         # The second listener has nothing else.
         for path in ("/health", "/ready", "/echo", "/"):
             assert kit.ask("GET", path, port=kit.ports[1])[0] == 404, path

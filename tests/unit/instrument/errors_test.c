@@ -306,6 +306,11 @@ static void what_is_not_registered_cannot_be_changed(void **state)
                    "\"nothing\" is not registered");
     assert_refused(belfry_set_unit(r, "free_bytes", "seconds"), BELFRY_ERROR_NAME,
                    "\"free_bytes\" does not end in \"_seconds\", its unit");
+    static const char *const states[] = {"on", "off"};
+    belfry_stateset *set;
+    assert_int_equal(belfry_stateset_new(&set, r, "job_seconds", NULL, states, 2), BELFRY_OK);
+    assert_refused(belfry_set_unit(r, "job_seconds", "seconds"), BELFRY_ERROR_NAME,
+                   "\"job_seconds\" is an info or a state set: these have no unit");
     assert_int_equal(belfry_set_unit(r, "f_seconds_total", "seconds"), BELFRY_OK);
     assert_refused(belfry_set_unit(r, "f_seconds_total", "seconds"), BELFRY_ERROR_USED,
                    "the unit of \"f_seconds_total\" is set already");

@@ -131,6 +131,41 @@ static void bounds_are_plain_in_text_and_canonical_in_openmetrics(void **state)
     belfry_registry_free(r);
 }
 
+/* A sum that may fall is none in OpenMetrics; the text format has it all the same. */
+static void negative_bounds_have_no_sum_in_openmetrics(void **state)
+{
+    static const double bounds[] = {-1, 0};
+    belfry_registry *r = belfry_registry_new();
+    belfry_histogram *h;
+    (void)state;
+    assert_int_equal(belfry_histogram_new(&h, r, "h", NULL, bounds, 2), BELFRY_OK);
+    belfry_histogram_observe(h, -2);
+    assert_written(r, NULL,
+                   "# TYPE h histogram\nh_bucket{le=\"-1\"} 1\nh_bucket{le=\"0\"} 1\n"
+                   "h_bucket{le=\"+Inf\"} 1\nh_sum -2\nh_count 1\n");
+    assert_written(r, &(belfry_exposition){.format = BELFRY_FORMAT_OPENMETRICS},
+                   "# TYPE h histogram\nh_bucket{le=\"-1.0\"} 1\nh_bucket{le=\"0.0\"} 1\n"
+                   "h_bucket{le=\"+Inf\"} 1\n# EOF\n");
+    belfry_registry_free(r);
+}
+
+/* Both would be the family x there: the counter is. */
+static void a_counter_and_an_info_do_not_share_a_name(void **state)
+{
+    static const belfry_label build[] = {{"version", "1"}};
+    belfry_registry *r = belfry_registry_new();
+    belfry_counter *c;
+    (void)state;
+    assert_int_equal(belfry_counter_new(&c, r, "x_total", NULL), BELFRY_OK);
+    assert_int_equal(belfry_info_new(r, "x_info", NULL, build, 1), BELFRY_OK);
+    assert_int_equal(belfry_info_new(r, "y_info", NULL, build, 1), BELFRY_OK);
+    assert_written(r, &(belfry_exposition){.format = BELFRY_FORMAT_OPENMETRICS},
+                   "# TYPE x_info unknown\nx_info{version=\"1\"} 1\n"
+                   "# TYPE x counter\nx_total 0\n"
+                   "# TYPE y info\ny_info{version=\"1\"} 1\n# EOF\n");
+    belfry_registry_free(r);
+}
+
 static void dots_and_values_escape_names(void **state)
 {
     static const char *const names[] = {"http_code", "path"};
@@ -772,6 +807,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accept_decides_the_content_type),
         cmocka_unit_test(bounds_are_plain_in_text_and_canonical_in_openmetrics),
+        cmocka_unit_test(negative_bounds_have_no_sum_in_openmetrics),
+        cmocka_unit_test(a_counter_and_an_info_do_not_share_a_name),
         cmocka_unit_test(dots_and_values_escape_names),
         cmocka_unit_test(utf8_names_are_quoted_or_escaped),
         cmocka_unit_test(children_stay_sorted_while_they_come_and_go),

@@ -803,6 +803,8 @@ static void what_is_wrong_is_told(void **state)
     assert_string_equal(belfry_last_error(), "health has no version");
     assert_int_equal(belfry_health_register(NULL, NULL), BELFRY_ERROR_FORMAT);
     assert_string_equal(belfry_last_error(), "there is no health to register");
+    assert_int_equal(belfry_health_add(NULL, NULL), BELFRY_ERROR_NULL);
+    assert_int_equal(belfry_health_add_disk(NULL, NULL, 0), BELFRY_ERROR_NULL);
     assert_int_equal(belfry_health_add(NULL, &(belfry_health_check){.name = "a b"}),
                      BELFRY_ERROR_NAME);
     assert_string_equal(belfry_last_error(),

@@ -646,6 +646,8 @@ static void write_to_closed(bool synchronous)
     assert_true(belfry_log_flush(log));
     assert_int_equal(belfry_log_dropped(log), 5);
     belfry_registry *registry = belfry_registry_new();
+    assert_null(belfry_log_open(NULL));
+    assert_int_equal(belfry_log_register(NULL, registry), BELFRY_ERROR_NULL);
     assert_int_equal(belfry_log_register(log, registry), BELFRY_OK);
     belfry_log_close(log);
     char *text;

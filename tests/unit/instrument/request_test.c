@@ -509,6 +509,13 @@ static void tracers_need_a_name_and_a_transport(void **state)
     options.transport.post = NULL;
     assert_int_equal(belfry_tracer_open(&t, &options), BELFRY_ERROR_FORMAT);
     assert_int_equal(r.releases, 2);
+    options = options_for(&r);
+    const belfry_field without_key = BELFRY_STR(NULL, "v");
+    options.resource = &without_key;
+    options.resource_count = 1;
+    assert_int_equal(belfry_tracer_open(&t, &options), BELFRY_ERROR_FORMAT);
+    assert_string_equal(belfry_last_error(), "a resource attribute has no key or is too long");
+    assert_int_equal(r.releases, 3);
 }
 
 /* Of many traces about the wanted part is recorded; a client's decision beats it. */
