@@ -580,6 +580,13 @@ static bool parser_open(struct builder *b)
     return true;
 }
 
+/* libfyaml 0.7.12 frees a key and keeps it in its list when it meets "? a:", a tab and an error (its issue 57): destroying the
+ * parser then writes to freed memory. A few KiB of such a text are left instead. */
+static bool is_dangerous_to_free(struct view text)
+{
+    return memchr(text.ptr, '\t', text.len) != NULL && memchr(text.ptr, '?', text.len) != NULL;
+}
+
 static bool parse(struct arena *arena, struct view text, const struct yaml_node **out,
                   bool *has_more, struct error *err)
 {
@@ -599,7 +606,7 @@ static bool parse(struct arena *arena, struct view text, const struct yaml_node 
         *out = b->root;
     if (has_more)
         *has_more = ok && b->has_more;
-    if (b->parser)
+    if (b->parser && (ok || !is_dangerous_to_free(text)))
         fy_parser_destroy(b->parser);
     if (b->diag)
         fy_diag_destroy(b->diag);
