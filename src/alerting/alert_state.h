@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* alert_state.h: what alerting must not forget, in SQLite: silences, acknowledgements, the notification log, and the history of
+ * alerts and notifications. Everything that is asked while alerts are routed is answered from memory; a change is committed
+ * (synchronous=FULL) before the call that makes it returns or, for notification_log_put() and the history, by a thread of its
+ * own that tells when it is. While the database cannot be written alerting goes on from memory, and the fault is shown. */
+#ifndef BELFRY_ALERTING_ALERT_STATE_H
+#define BELFRY_ALERTING_ALERT_STATE_H
+
+#include "alerting/live_alert.h"
+#include "alerting/matcher_text.h"
+#include "base/arena.h"
+#include "base/attributes.h"
+#include "base/error.h"
+#include "template/notification.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct alert_state;
+
+enum { SILENCE_ID_BYTES = 36 }; /* a UUID */
+
+/* Which silences mute an alert now, and which of its acknowledgements holds. Ids in the arena, ascending. Any thread; a lock for
+ * the time of the look; a cache by fingerprint and version makes the second look cheap. */
+struct silence_ids {
+    struct view *items;
+    size_t count;
+};
+bool alert_state_silenced(struct alert_state *s, struct arena *arena, uint64_t fingerprint,
+                          struct labels labels, int64_t now_ns, struct silence_ids *out);
+/* Grows with each change of silences or acknowledgements and each beginning or end of a silence up to now_ns. */
+uint64_t alert_state_version(struct alert_state *s, int64_t now_ns);
+/* Is this episode of the alert acknowledged? An acknowledgement ends with the episode. */
+bool alert_state_acknowledged(struct alert_state *s, uint64_t fingerprint, int64_t starts_ns);
+
+/* The notification log: what was last sent of a group to an integration. Alerts by fingerprint, ascending. */
+struct notification_key {
+    struct view group_key, receiver, kind; /* kind: "webhook" */
+    size_t index;
+};
+struct notification_entry {
+    int64_t sent_ns, expires_ns;
+    const uint64_t *firing, *resolved;
+    size_t firing_count, resolved_count;
+    struct notification_kv remembered;
+};
+/* False: nothing was sent, or it has expired. In the arena. Any thread. */
+bool notification_log_get(struct alert_state *s, struct arena *arena,
+                          const struct notification_key *key, int64_t now_ns,
+                          struct notification_entry *out);
+/* In force at once; written soon. */
+void notification_log_put(struct alert_state *s, const struct notification_key *key,
+                          const struct notification_entry *entry);
+
+/* History: never waits. */
+enum alert_event { ALERT_FIRED, ALERT_CHANGED, ALERT_RESOLVED };
+void alert_history_alert(struct alert_state *s, enum alert_event event,
+                         const struct live_alert *alert);
+struct notification_record {
+    struct notification_key key;
+    int64_t at_ns, latency_ns;
+    unsigned attempts;
+    long status;
+    bool is_sent;
+    struct view error;
+    struct live_alert *const *alerts; /* ends_ns LIVE_ALERT_NEVER = firing */
+    size_t alert_count;
+    uint64_t payload_hash;
+};
+void alert_history_notification(struct alert_state *s, const struct notification_record *r);
+/* The alerts whose episode had not ended when the process before ended: what routing begins with. */
+void alert_history_open_alerts(struct alert_state *s,
+                               void (*each)(void *arg, const struct live_alert *alert), void *arg);
+
+#endif

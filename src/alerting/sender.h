@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sender.h: the thread that speaks to receivers: one curl multi, so that one that hangs holds up nobody else.
+ *
+ * Each integration has a queue of its own: at most SENDER_PARALLEL_MAX of its deliveries are on their way at once, the rest
+ * waits in order. A delivery that is to be tried again waits as Alertmanager does (500 ms, times 1.5 each time, at most a
+ * minute, half of it random), or as long as Retry-After says up to its deadline. */
+#ifndef BELFRY_ALERTING_SENDER_H
+#define BELFRY_ALERTING_SENDER_H
+
+#include "alerting/alert_config.h"
+#include "alerting/delivery.h"
+#include "base/attributes.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SENDER_PARALLEL_MAX = 8 };
+
+/* Compiles a configuration: parses templates (the built-in ones, then the files), prepares each integration. Keeps a reference
+ * to `config`. ERROR_INPUT with file and line of a bad template. */
+MUST_USE bool integrations_new(struct integrations **out, struct alert_config *config,
+                               const char *external_url, struct error *err);
+struct integrations *integrations_ref(struct integrations *s);
+void integrations_unref(struct integrations *s); /* NULL does nothing */
+struct alert_config *integrations_config(struct integrations *s);
+/* Those of a receiver, in Alertmanager's order of kinds; borrowed. */
+struct integration_list {
+    struct integration *items;
+    size_t count;
+};
+struct integration_list integrations_of(struct integrations *s, struct view receiver);
+
+struct sender_result {
+    enum delivery_verdict
+        verdict; /* DELIVERY_SENT; DELIVERY_FAILED; DELIVERY_RETRY: the time was over, or the sender stops */
+    unsigned attempts;
+    long status;        /* the last answer's; 0: none came */
+    int64_t latency_ns; /* of the last attempt */
+    int64_t finished_ns;
+    struct view error; /* borrowed during the call; without secrets; empty when sent */
+    bool has_template_error;
+    struct notification_kv remembered; /* borrowed */
+};
+
+/* What is asked of the sender. All is copied or referenced during the call. */
+struct sender_job {
+    struct integration *integration; /* its set is referenced while the job lives */
+    struct live_alert *const
+        *alerts; /* ends_ns LIVE_ALERT_NEVER = firing; in the order of the notification */
+    size_t alert_count;
+    struct labels group_labels;
+    struct labels route_labels; /* not expanded: templates */
+    struct view group_key;
+    struct view reason; /* of templates' .NotificationReason */
+    struct notification_kv recalled;
+    int64_t now_ns;     /* of the flush */
+    int64_t timeout_ms; /* until when it is tried */
+    /* Called once, on the sender's thread, soon: whether it was sent, given up, or the sender stops. Must not wait. */
+    void (*done)(void *arg, const struct sender_result *result);
+    void *arg;
+};
+
+struct sender;
+struct sender_options {
+    void (*log)(void *arg, bool is_error, const char *event, const char *text);
+    void *log_arg;
+    const char *user_agent;
+};
+MUST_USE bool sender_start(struct sender **out, const struct sender_options *opts,
+                           struct error *err);
+/* Gives what is on its way so long to end, then all that is left its done(). NULL is fine. */
+void sender_stop(struct sender *s, int64_t grace_ms);
+/* Any thread; never waits. */
+void sender_submit(struct sender *s, const struct sender_job *job);
+
+struct
+    sender_stats; /* per receiver and integration: notifications, failures by reason, requests, latency: sender.c */
+
+#endif
