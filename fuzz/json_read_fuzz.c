@@ -2,8 +2,8 @@
 /* json_read_fuzz.c: any bytes as a client's JSON: what is read is not too deep, and the peek at a member ends and agrees
  * with the tree when there is one. */
 #include "base/assert.h"
-#include "service/json_peek.h"
-#include "service/json_read.h"
+#include "base/json_peek.h"
+#include "base/json_read.h"
 
 #include <stdlib.h>
 

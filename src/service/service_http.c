@@ -3,9 +3,9 @@
  * handler (log lines carry its id), and at its end (http_error, http_request, the service's own metrics). */
 #include "base/assert.h"
 #include "base/file.h"
+#include "base/json_peek.h"
 #include "base/json_write.h"
 #include "net/http_exposition.h"
-#include "service/json_peek.h"
 #include "service/service_private.h"
 
 #include <belfry/exposition.h>

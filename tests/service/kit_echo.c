@@ -2,11 +2,11 @@
 /* kit_echo.c: a small service with one of each thing that services have: JSON, a slow request, an upload that goes to
  * disk, a download with ranges, errors, a worker pool, requests to other servers, metrics of its own. */
 #include "base/file.h"
+#include "base/json_read.h"
 #include "base/json_write.h"
 #include "base/thread.h"
 #include "net/multipart.h"
 #include "net/outgoing_trust.h"
-#include "service/json_read.h"
 #include "service/service.h"
 
 #include <belfry/metrics.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* json_read.h: JSON that clients send, as jansson's tree. (jansson and base/json_write.h both have a json_string(): here
  * jansson's is hidden; answers are written with the other.) */
-#ifndef BELFRY_SERVICE_JSON_READ_H
-#define BELFRY_SERVICE_JSON_READ_H
+#ifndef BELFRY_BASE_JSON_READ_H
+#define BELFRY_BASE_JSON_READ_H
 
 #define json_string jansson_string_hidden
 #include <jansson.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/json_read.h"
+#include "base/json_read.h"
 
-#include "service/json_peek.h"
+#include "base/json_peek.h"
 
 json_t *json_read(struct view text, struct error *err)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* json_peek.h: questions to a JSON text that need no tree of it. Any thread. */
-#ifndef BELFRY_SERVICE_JSON_PEEK_H
-#define BELFRY_SERVICE_JSON_PEEK_H
+#ifndef BELFRY_BASE_JSON_PEEK_H
+#define BELFRY_BASE_JSON_PEEK_H
 
 #include "base/view.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/json_peek.h"
+#include "base/json_peek.h"
 
 /* Behind the string that begins at pos (its quote): pos of what follows. */
 static size_t skip_string(struct view text, size_t pos)
