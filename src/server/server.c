@@ -19,6 +19,7 @@
 #include "ingest/scrape.h"
 #include "net/http_server.h"
 #include "rules/rule_manager.h"
+#include "server/alert_fanout.h"
 #include "server/confine.h"
 #include "server/reloader.h"
 #include "server/running_config.h"
@@ -54,6 +55,7 @@ struct server {
     struct db *db;
     struct scrape_manager *scrape;
     struct rule_manager *rules;
+    struct alert_fanout alerts;        /* whoever delivers alerts; filled before rules start */
     struct remote_write *remote_write; /* NULL: not enabled */
     struct pool *write_pool;
     struct http_server *http;
@@ -210,7 +212,7 @@ static bool read_new_config(struct server *s, struct config **out, struct rule_s
     return false;
 }
 
-/* Nobody takes alerts yet: that must not be found out in the night. */
+/* Where nobody takes alerts, that must not be found out in the night. */
 static void apply_rules(struct server *s, const struct config *config, struct rule_set *rules)
 {
     size_t groups = rule_set_group_count(rules), count = rule_set_rule_count(rules),
@@ -219,7 +221,7 @@ static void apply_rules(struct server *s, const struct config *config, struct ru
     if (groups)
         belfry_log_info(s->log, "rules_loaded", BELFRY_UINT("groups", groups),
                         BELFRY_UINT("rules", count));
-    if (alerts)
+    if (alerts && s->alerts.count == 0)
         belfry_log_warn(s->log, "alerts_not_delivered", BELFRY_UINT("alerting_rules", alerts),
                         BELFRY_STR("detail", "alerts are evaluated and shown, but this version "
                                              "sends them to nobody"));
@@ -458,6 +460,7 @@ static bool start_rules(struct server *s, struct error *err)
         .for_grace_period_ms = s->opts->alert_for_grace_period_ms,
         .concurrent_rules = s->opts->concurrent_rules,
         .concurrent_max = s->opts->rule_evaluations_max,
+        .sink = alert_fanout_sink(&s->alerts),
         .log = on_event,
         .log_arg = s};
     options.engine.pool = s->pool;
