@@ -84,7 +84,8 @@ static inline belfry_status observe(belfry_histogram *h, double value)
     _Atomic uint64_t *mine = cells_mine(&h->metric.cells, h->base);
     if (UNLIKELY(mine == NULL))
         return belfry__fail_plainly(BELFRY_ERROR_MEMORY);
-    cell_add_double(mine + HISTOGRAM_SUM_CELL, value);
+    if (!h->is_native) /* else the sum is the sketch's */
+        cell_add_double(mine + HISTOGRAM_SUM_CELL, value);
     cell_add(mine + HISTOGRAM_FIRST_BUCKET_CELL + bucket_of(h->bounds, h->bound_count, value), 1);
     return BELFRY_OK;
 }

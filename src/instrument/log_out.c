@@ -90,8 +90,11 @@ static ssize_t write_some(const struct log_out *o, const char *bytes, size_t len
     if (!o->is_file) {
         struct pollfd ready = {o->fd, POLLOUT, 0};
         int n = poll(&ready, 1, WAIT_MS);
+        if (atomic_load_explicit(gave_up,
+                                 memory_order_acquire)) /* also for one that reads slowly */
+            return -1;
         if (n == 0 || (n < 0 && errno == EINTR))
-            return atomic_load_explicit(gave_up, memory_order_acquire) ? -1 : 0;
+            return 0;
         len = len < PIPE_WRITE_BYTES ? len : PIPE_WRITE_BYTES;
     }
     ssize_t done = write(o->fd, bytes, len);

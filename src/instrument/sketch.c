@@ -61,7 +61,14 @@ static int32_t key_widen(int32_t key, int steps)
     return (key + (int32_t)((1U << steps) - 1)) >> steps; /* rounds up, also below 0 */
 }
 
-/* `steps` below schema 8. Inline: it is in the path of every value. */
+/* Doubles of one sign are in the order of their bits. */
+static inline int32_t is_above(uint64_t mantissa, int32_t bound)
+{
+    return bits_from_double(BOUNDS[bound]) < mantissa;
+}
+
+/* `steps` below schema 8. Inline: it is in the path of every value. A 256th of the mantissas has at most two bounds of schema 8 in
+ * it, and one of any coarser schema. */
 static inline int32_t key_of(double magnitude, int steps)
 {
     static const uint64_t mantissa_bits = (UINT64_C(1) << 52) - 1;
@@ -71,10 +78,15 @@ static inline int32_t key_of(double magnitude, int steps)
         bits = bits_from_double(magnitude * 0x1p54);
         exponent = (int32_t)(bits >> 52) - 1023 - 54;
     }
-    double mantissa = double_from_bits((bits & mantissa_bits) | UINT64_C(1023) << 52);
+    uint64_t mantissa = (bits & mantissa_bits) | UINT64_C(1023) << 52;
     int32_t i = FIRST_BOUND[bits >> 44 & 0xff];
-    i += BOUNDS[i] < mantissa;
-    i += BOUNDS[i] < mantissa;
+    if (LIKELY(steps > 0 && steps <= 8)) {
+        i = key_widen(i, steps);
+        i += is_above(mantissa, i << steps);
+        return exponent * (256 >> steps) + i;
+    }
+    i += is_above(mantissa, i);
+    i += is_above(mantissa, i);
     return key_widen(exponent * 256 + i, steps);
 }
 
@@ -399,15 +411,20 @@ static NOINLINE bool observe_guarded(struct sketch *s, double value)
     return ok;
 }
 
+/* Nothing is freed: there is no beginning anew. */
+static NOINLINE bool observe_growing(struct sketch *s, double value)
+{
+    bool did_reset = false;
+    return observe_making_room(s, value, &did_reset);
+}
+
 bool belfry__sketch_observe(struct sketch *s, double value)
 {
     if (UNLIKELY(s->may_reset))
         return observe_guarded(s, value);
     struct sketch_layout *l = atomic_load_explicit(&s->current, memory_order_acquire);
     uint32_t cell = cell_of(l, value);
-    bool did_reset = false; /* stays so */
-    return LIKELY(cell != NO_SLOT) ? cell_count(l, cell, value)
-                                   : observe_making_room(s, value, &did_reset);
+    return LIKELY(cell != NO_SLOT) ? cell_count(l, cell, value) : observe_growing(s, value);
 }
 
 /* --- reading --- */

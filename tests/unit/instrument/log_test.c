@@ -14,6 +14,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -661,6 +662,61 @@ static void write_to_closed(bool synchronous)
     close(ends[1]);
 }
 
+struct slow_reader {
+    int fd;
+    _Atomic bool stop;
+};
+
+static void *read_slowly(void *arg)
+{
+    struct slow_reader *reader = arg;
+    char piece[4096];
+    while (!atomic_load(&reader->stop)) {
+        (void)!read(reader->fd, piece, sizeof(piece));
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+    return NULL;
+}
+
+static uint64_t dropped_total(belfry_registry *registry)
+{
+    static const char NAME[] = "\nlog_lines_dropped_total ";
+    char *text;
+    size_t len;
+    assert_int_equal(belfry_registry_text(registry, &text, &len), BELFRY_OK);
+    const char *at = strstr(text, NAME);
+    assert_non_null(at);
+    uint64_t count = strtoull(at + sizeof(NAME) - 1, NULL, 10);
+    belfry_text_free(text);
+    return count;
+}
+
+/* 80 KiB a second of what takes many seconds: close gives up and counts what is left. */
+static void log_close_gives_up_on_a_slow_reader(void **state)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    belfry_log_options options = {.fd = ends[1], .queue_bytes_max = 4 << 20};
+    belfry_log *log = belfry_log_open(&options);
+    belfry_registry *registry = belfry_registry_new();
+    assert_int_equal(belfry_log_register(log, registry), BELFRY_OK);
+    for (int i = 0; i < 10000; i++)
+        belfry_log_info(log, "slow",
+                        BELFRY_STR("text", "0123456789012345678901234567890123456789"));
+    assert_int_equal(dropped_total(registry), 0);
+
+    struct slow_reader reader = {.fd = ends[0]};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, read_slowly, &reader), 0);
+    belfry_log_close(log);
+    assert_true(dropped_total(registry) > 0);
+    atomic_store(&reader.stop, true);
+    close(ends[1]);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    close(ends[0]);
+    belfry_registry_free(registry);
+}
+
 /* SIGPIPE keeps its default here: it would end this program. */
 static void log_survives_a_closed_pipe_and_counts(void **state)
 {
@@ -949,6 +1005,7 @@ int main(void)
         cmocka_unit_test(log_follows_a_file_that_was_moved),
         cmocka_unit_test(log_says_when_a_file_cannot_be_opened_again),
         cmocka_unit_test(log_survives_a_closed_pipe_and_counts),
+        cmocka_unit_test(log_close_gives_up_on_a_slow_reader),
         cmocka_unit_test(log_meets_full_devices_and_pipes),
         cmocka_unit_test(log_lines_after_a_torn_one_are_whole),
         cmocka_unit_test(log_works_in_children),
