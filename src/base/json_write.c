@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 /* Bytes that may stand in a string as they are; all others leave for string_escape(). */
 static bool is_plain(unsigned char c)
@@ -138,5 +139,11 @@ void json_number(struct buffer *b, double v)
         return;
     }
     char out[FLOAT_TEXT_BYTES];
-    buffer_append(b, out, float_format_json(v, out));
+    size_t len = float_format_json(v, out);
+    /* As Go's encoders, which json-iterator follows here: e-09 is e-9. Samples, which are texts, keep it. */
+    if (len >= 4 && memcmp(out + len - 4, "e-0", 3) == 0) {
+        out[len - 2] = out[len - 1];
+        len--;
+    }
+    buffer_append(b, out, len);
 }

@@ -31,6 +31,8 @@ struct evaluation {
     size_t count;
     struct rule_series_table recovered; /* hashes of the series that `recover` gave */
     size_t active_count;                /* alerts pending or firing */
+    struct arena scratch;               /* of one text */
+    struct rule_text_use text_use;
     bool text_failed;
 };
 
@@ -73,11 +75,21 @@ static struct labels without_name(struct arena *arena, struct labels ls)
     return (struct labels){items, count};
 }
 
+static struct rule_text_data text_data(struct evaluation *e, struct labels labels, double value)
+{
+    return (struct rule_text_data){.env = e->env,
+                                   .rule = e->rule,
+                                   .scratch = &e->scratch,
+                                   .use = &e->text_use,
+                                   .time_ms = e->time_ms,
+                                   .labels = labels,
+                                   .value = value};
+}
+
 static void candidate_make(struct evaluation *e, struct labels sample, double value,
                            struct candidate *c)
 {
-    struct rule_text_data data = {
-        .env = e->env, .time_ms = e->time_ms, .labels = sample, .value = value};
+    struct rule_text_data data = text_data(e, sample, value);
     c->value = value;
     c->source = without_name(e->arena, sample);
     c->labels = expand_labels(e, &data, c->source);
@@ -93,6 +105,10 @@ static bool candidates_make(struct evaluation *e, const struct rule_vector *v, s
     e->candidates = ARENA_ARRAY(e->arena, struct candidate, v->count + 1);
     rule_series_init(&seen);
     for (size_t i = 0; i < v->count && ok; i++) {
+        if (rule_is_cancelled(e->rule)) {
+            ok = error_set(err, ERROR_CANCELED, "the rule was stopped");
+            break;
+        }
         candidate_make(e, v->labels[i], v->values[i], &e->candidates[i]);
         size_t before = seen.count;
         (void)rule_series_get(&seen, e->candidates[i].hash);
@@ -262,20 +278,22 @@ static void write_alerts(struct evaluation *e)
 }
 
 /* Texts of a missing series are about its end: expanded while it lasts. */
-static void expand_missing(struct evaluation *e)
+static bool expand_missing(struct evaluation *e, struct error *err)
 {
     struct rule *r = e->rule;
     for (size_t i = 0; i < r->alert_count; i++) {
         struct alert *a = r->alerts[i];
         if (!alert_is_active(a))
             continue;
-        struct rule_text_data data = {
-            .env = e->env, .time_ms = e->time_ms, .labels = a->source, .value = a->value};
+        if (rule_is_cancelled(r))
+            return error_set(err, ERROR_CANCELED, "the rule was stopped");
+        struct rule_text_data data = text_data(e, a->source, a->value);
         struct labels annotations = expand_annotations(e, &data);
         mutex_lock(&r->mutex);
         alert_set_annotations(a, annotations);
         mutex_unlock(&r->mutex);
     }
+    return true;
 }
 
 static bool find_recovered(struct evaluation *e, int64_t data_ms, struct error *err)
@@ -323,6 +341,7 @@ bool rule_evaluate_alerts(struct rule *r, const struct rule_env *env, int64_t ti
     if (!rule_run_query(r, env, r->def->expr, time_ms - offset_ms, &q, err))
         return false;
     rule_series_init(&e.recovered);
+    arena_init(&e.scratch, MEM_RULES, 0);
     bool ok =
         rule_vector_of(q, arena, false, &v, err) &&
         (v.count <= ALERTS_MAX || error_set(err, ERROR_LIMIT, "more than %d alerts", ALERTS_MAX)) &&
@@ -330,10 +349,11 @@ bool rule_evaluate_alerts(struct rule *r, const struct rule_env *env, int64_t ti
         meet(&e, err);
     query_free(q); /* the alerts have copies of its labels */
     if (ok && r->def->missing_for_ms)
-        expand_missing(&e);
+        ok = expand_missing(&e, err);
     if (ok)
         write_alerts(&e);
     rule_series_deinit(&e.recovered);
+    arena_deinit(&e.scratch);
     *text_failed = e.text_failed;
     return ok;
 }

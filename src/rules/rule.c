@@ -36,6 +36,22 @@ void rule_deinit(struct rule *r)
 
 /* --- queries --- */
 
+bool rule_execute_query(struct rule *r, struct query *q, struct error *err)
+{
+    mutex_lock(&r->mutex);
+    bool go = !r->is_cancelled;
+    if (go)
+        r->running = q;
+    mutex_unlock(&r->mutex);
+    if (!go)
+        return error_set(err, ERROR_CANCELED, "the rule was stopped");
+    bool ok = query_run(q, err);
+    mutex_lock(&r->mutex);
+    r->running = NULL;
+    mutex_unlock(&r->mutex);
+    return ok;
+}
+
 bool rule_run_query(struct rule *r, const struct rule_env *env, const struct promql *expr,
                     int64_t time_ms, struct query **out, struct error *err)
 {
@@ -43,20 +59,20 @@ bool rule_run_query(struct rule *r, const struct rule_env *env, const struct pro
     *out = NULL;
     if (!rule_query_new(env, expr, time_ms, &q, err))
         return false;
-    mutex_lock(&r->mutex);
-    bool go = !r->is_cancelled;
-    if (go)
-        r->running = q;
-    mutex_unlock(&r->mutex);
-    bool ok = go ? query_run(q, err) : error_set(err, ERROR_CANCELED, "the rule was stopped");
-    mutex_lock(&r->mutex);
-    r->running = NULL;
-    mutex_unlock(&r->mutex);
+    bool ok = rule_execute_query(r, q, err);
     if (ok)
         *out = q;
     else
         query_free(q);
     return ok;
+}
+
+bool rule_is_cancelled(struct rule *r)
+{
+    mutex_lock(&r->mutex);
+    bool cancelled = r->is_cancelled;
+    mutex_unlock(&r->mutex);
+    return cancelled;
 }
 
 void rule_cancel(struct rule *r)

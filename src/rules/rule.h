@@ -32,6 +32,8 @@ struct rule {
     const struct rule_definition *def; /* constant, like the next two */
     uint64_t limit;
     struct labels own_labels; /* recording: what each result gets, the name included; the file's */
+    size_t
+        alike; /* how many rules before it in its group state.db could not tell from it but by this */
 
     /* Evaluating thread. */
     struct rule_series_table series;
@@ -85,7 +87,10 @@ void rule_clear_alerts_locked(struct rule *r);
 MUST_USE bool rule_evaluate_alerts(struct rule *r, const struct rule_env *env, int64_t time_ms,
                                    int64_t offset_ms, struct arena *arena, bool *text_failed,
                                    struct error *err);
-/* Runs a query of the rule, where rule_cancel() finds it. */
+/* Runs a query on behalf of the rule, where rule_cancel() finds it. One at a time. */
+MUST_USE bool rule_execute_query(struct rule *r, struct query *q, struct error *err);
+bool rule_is_cancelled(struct rule *r);
+/* Makes and runs a query of the rule. */
 MUST_USE bool rule_run_query(struct rule *r, const struct rule_env *env, const struct promql *expr,
                              int64_t time_ms, struct query **out, struct error *err);
 /* Adds a cell; false when this evaluation gave the series already. */

@@ -9,6 +9,27 @@
 #include "rules/rule_stages.h"
 #include "rules/rule_write.h"
 
+/* Which of its like each rule is: known by what state.db knows rules by, rule_state.c's rule_key(). */
+static void number_alike(struct rule_group *g)
+{
+    struct string_map *seen = string_map_new(MEM_RULES);
+    struct arena arena;
+    arena_init(&arena, MEM_RULES, 0);
+    for (size_t i = 0; i < g->rule_count; i++) {
+        const struct rule_definition *def = g->rules[i].def;
+        uint64_t before = 0;
+        arena_reset(&arena);
+        struct view key = arena_printf(&arena, "%d;%016llx;%d;%.*s", (int)def->kind,
+                                       (unsigned long long)labels_hash(def->labels),
+                                       def->missing_for_ms > 0, VIEW_ARGS(def->name));
+        (void)string_map_get(seen, key, &before);
+        g->rules[i].alike = before;
+        string_map_set(seen, key, before + 1);
+    }
+    arena_deinit(&arena);
+    string_map_free(seen);
+}
+
 struct rule_group *rule_group_new(struct rule_file *file, const struct rule_group_definition *def,
                                   const struct rule_group_options *opts)
 {
@@ -25,6 +46,7 @@ struct rule_group *rule_group_new(struct rule_file *file, const struct rule_grou
     g->stages = ARENA_ARRAY(&g->arena, struct rule_stage, g->rule_count + 1);
     for (size_t i = 0; i < g->rule_count; i++)
         rule_init(&g->rules[i], &def->rules[i], def->limit, &g->arena);
+    number_alike(g);
     for (size_t i = 0; i < g->rule_count;) {
         size_t count = rule_stage_length(def, i);
         g->stages[g->stage_count++] = (struct rule_stage){.first = i, .count = count};
@@ -423,7 +445,7 @@ void rule_group_evaluate(struct rule_group *g, const struct rule_run *run, int64
         run_stage(g, run, &g->stages[i], time_ms);
     for (size_t i = 0; i < g->rule_count; i++)
         samples += g->rules[i].evaluated ? g->rules[i].cell_count : 0;
-    rule_write_orphans(g, time_ms - g->query_offset_ms);
+    rule_write_orphans(g, time_ms - g->query_offset_ms, run->finish_writes);
     g->last_ms = time_ms;
     atomic_fetch_add_explicit(&g->iterations, 1, memory_order_relaxed);
     atomic_store_explicit(&g->last_samples, samples, memory_order_relaxed);

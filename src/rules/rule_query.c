@@ -2,6 +2,8 @@
 /* rule_query.c: see rule_query.h. */
 #include "rules/rule_query.h"
 
+#include "rules/rule.h"
+
 bool rule_vector_of(const struct query *q, struct arena *arena, bool deep, struct rule_vector *out,
                     struct error *err)
 {
@@ -39,14 +41,16 @@ bool rule_query_new(const struct rule_env *env, const struct promql *expr, int64
     return query_new_parsed(out, env->source, &env->engine, expr, &params, err);
 }
 
-bool rule_query_text(const struct rule_env *env, struct view text, int64_t time_ms,
-                     struct arena *arena, struct rule_vector *out, struct error *err)
+bool rule_query_text(const struct rule_env *env, struct rule *rule, struct view text,
+                     int64_t time_ms, struct arena *arena, struct rule_vector *out,
+                     struct error *err)
 {
     struct query_params params = instant_at(time_ms);
     struct query *q;
     if (!query_new(&q, env->source, &env->engine, text, &params, err))
         return false;
-    bool ok = query_run(q, err) && rule_vector_of(q, arena, true, out, err);
+    bool ok = (rule ? rule_execute_query(rule, q, err) : query_run(q, err)) &&
+              rule_vector_of(q, arena, true, out, err);
     query_free(q);
     return ok;
 }

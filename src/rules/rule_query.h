@@ -9,6 +9,8 @@
 #include "promql/engine.h"
 #include "rules/rule_env.h"
 
+struct rule;
+
 struct rule_vector {
     struct labels *labels;
     double *values;
@@ -19,9 +21,10 @@ struct rule_vector {
  * result is not a vector or scalar". */
 MUST_USE bool rule_vector_of(const struct query *q, struct arena *arena, bool deep,
                              struct rule_vector *out, struct error *err);
-/* Parses and evaluates; everything is in the arena. */
-MUST_USE bool rule_query_text(const struct rule_env *env, struct view text, int64_t time_ms,
-                              struct arena *arena, struct rule_vector *out, struct error *err);
+/* Parses and evaluates; everything is in the arena. With a rule: where rule_cancel() finds it (rule.h). */
+MUST_USE bool rule_query_text(const struct rule_env *env, struct rule *rule, struct view text,
+                              int64_t time_ms, struct arena *arena, struct rule_vector *out,
+                              struct error *err);
 /* A query, not run yet, that the caller frees. */
 MUST_USE bool rule_query_new(const struct rule_env *env, const struct promql *expr, int64_t time_ms,
                              struct query **out, struct error *err);

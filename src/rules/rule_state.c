@@ -450,22 +450,13 @@ void rule_state_forget_loaded(struct rule_state *s)
 
 /* --- rules --- */
 
-static bool are_alike(const struct rule_definition *a, const struct rule_definition *b)
-{
-    return a->kind == b->kind && view_eq(a->name, b->name) &&
-           (a->missing_for_ms > 0) == (b->missing_for_ms > 0) && labels_equal(a->labels, b->labels);
-}
-
 static struct view rule_key(const struct rule_group *g, size_t number, struct arena *arena)
 {
-    size_t before = 0;
     const struct rule_definition *def = g->rules[number].def;
-    for (size_t i = 0; i < number; i++)
-        before += are_alike(g->rules[i].def, def);
     return arena_printf(arena, "%.*s;%.*s;%.*s;%016llx;%s;%zu", VIEW_ARGS(g->def->file),
                         VIEW_ARGS(g->def->name), VIEW_ARGS(def->name),
                         (unsigned long long)labels_hash(def->labels),
-                        def->missing_for_ms > 0 ? "missing" : "", before);
+                        def->missing_for_ms > 0 ? "missing" : "", g->rules[number].alike);
 }
 
 /* The time that the server was down does not count for `for`, as in Prometheus. But a restart, which nothing is known

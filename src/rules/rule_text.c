@@ -64,7 +64,7 @@ static bool on_query(void *arg, struct arena *arena, struct view expr,
 {
     const struct rule_text_data *data = arg;
     struct rule_vector vector;
-    if (!rule_query_text(data->env, expr, data->time_ms, arena, &vector, err))
+    if (!rule_query_text(data->env, data->rule, expr, data->time_ms, arena, &vector, err))
         return false;
     struct template_sample *out = ARENA_ARRAY(arena, struct template_sample, vector.count + 1);
     for (size_t i = 0; i < vector.count; i++)
@@ -80,11 +80,20 @@ struct view rule_text_expand(const struct rule_text *t, struct view raw,
 {
     if (!t)
         return raw;
+    struct rule_text_use *use = data->use;
+    if (use->bytes >= RULE_TEXT_BYTES_MAX || use->steps >= RULE_TEXT_STEPS_MAX) {
+        *failed = true;
+        return VIEW(
+            "<error expanding template: the texts of this rule's alerts take too long, or are "
+            "too large, together>");
+    }
+    struct arena *scratch = data->scratch;
     struct rule_data values;
-    rule_data_init(&values, map_value(arena, data->labels),
-                   map_value(arena, data->env->external_labels), data->env->external_url,
+    arena_reset(scratch);
+    rule_data_init(&values, map_value(scratch, data->labels),
+                   map_value(scratch, data->env->external_labels), data->env->external_url,
                    data->value);
-    const struct template_run run = {.arena = arena,
+    const struct template_run run = {.arena = scratch,
                                      .data = rule_data_value(&values),
                                      .variables = values.fields,
                                      .now = {data->time_ms},
@@ -93,10 +102,12 @@ struct view rule_text_expand(const struct rule_text *t, struct view raw,
                                      .query_arg = (void *)(uintptr_t)data,
                                      .limits = {.output_bytes_max = TEXT_BYTES_MAX,
                                                 .memory_bytes_max = TEXT_MEMORY_MAX,
-                                                .steps_max = TEXT_STEPS_MAX}};
+                                                .steps_max = TEXT_STEPS_MAX},
+                                     .steps_used = &use->steps};
     struct view text;
     struct error err = {0};
     if (!template_expand(t->template, &run, &text, &err))
         *failed = true;
-    return text;
+    use->bytes += text.len;
+    return arena_copy(arena, text);
 }

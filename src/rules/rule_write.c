@@ -91,7 +91,7 @@ static void forget_ended(struct rule *r, struct series_writer *w)
 
 /* Ends series of a table by a row of their own; those that `kept` knows are another's now. */
 static void write_ends(const struct rule_series_table *t, struct series_writer *w, int64_t time_ms,
-                       const struct rule_series_table *kept)
+                       const struct rule_series_table *kept, unsigned flags)
 {
     struct error ignored = {0};
     bool begun = false;
@@ -104,15 +104,15 @@ static void write_ends(const struct rule_series_table *t, struct series_writer *
         begun = true;
         (void)series_writer_sample(w, s->slot, sample_stale());
     }
-    if (begun && !series_writer_commit(w, 0, &ignored))
+    if (begun && !series_writer_commit(w, flags, &ignored))
         return; /* likewise */
 }
 
 /* What was written by whoever is gone: it ends where nobody else writes it, and its slots are free. */
 static void end_table(struct rule_series_table *t, struct series_writer *w, int64_t time_ms,
-                      const struct rule_series_table *kept)
+                      const struct rule_series_table *kept, unsigned flags)
 {
-    write_ends(t, w, time_ms, kept);
+    write_ends(t, w, time_ms, kept, flags);
     for (size_t i = 0; i < t->count; i++)
         if (t->items[i].slot != RULE_SLOT_NONE)
             series_writer_release(w, t->items[i].slot);
@@ -131,11 +131,11 @@ static const struct rule_series_table *all_written(struct rule_group *g)
     return g->written;
 }
 
-static void end_former(struct rule_group *g, struct rule *r, int64_t time_ms)
+static void end_former(struct rule_group *g, struct rule *r, int64_t time_ms, unsigned flags)
 {
     if (!r->former_writer || !r->evaluated)
         return;
-    end_table(&r->former, r->former_writer, time_ms, all_written(g));
+    end_table(&r->former, r->former_writer, time_ms, all_written(g), flags);
     series_writer_unref(r->former_writer);
     r->former_writer = NULL;
 }
@@ -240,13 +240,23 @@ void rule_write_stage(struct rule_group *g, const struct rule_run *run, struct r
     for (size_t i = stage->first; i < stage->first + stage->count && g->written; i++)
         rule_add_written(&g->rules[i], g->written);
     for (size_t i = stage->first; i < stage->first + stage->count; i++)
-        end_former(g, &g->rules[i], time_ms);
+        end_former(g, &g->rules[i], time_ms, wait ? SERIES_WRITER_WAIT : 0);
 }
 
-void rule_write_orphans(struct rule_group *g, int64_t time_ms)
+static void end_orphans(struct rule_group *g, int64_t time_ms, const struct rule_series_table *kept,
+                        unsigned flags)
+{
+    for (size_t i = 0; i < g->orphan_count; i++) {
+        end_table(&g->orphans[i].series, g->orphans[i].writer, time_ms, kept, flags);
+        series_writer_unref(g->orphans[i].writer);
+    }
+    g->orphan_count = 0;
+}
+
+void rule_write_orphans(struct rule_group *g, int64_t time_ms, bool wait)
 {
     if (g->orphan_count)
-        rule_group_end_series(g, time_ms, false, all_written(g));
+        end_orphans(g, time_ms, all_written(g), wait ? SERIES_WRITER_WAIT : 0);
     if (g->written)
         rule_series_deinit(g->written);
     mem_free(MEM_RULES, g->written);
@@ -256,15 +266,12 @@ void rule_write_orphans(struct rule_group *g, int64_t time_ms)
 void rule_group_end_series(struct rule_group *g, int64_t time_ms, bool all,
                            const struct rule_series_table *kept)
 {
-    for (size_t i = 0; i < g->orphan_count; i++) {
-        end_table(&g->orphans[i].series, g->orphans[i].writer, time_ms, kept);
-        series_writer_unref(g->orphans[i].writer);
-    }
-    g->orphan_count = 0;
+    end_orphans(g, time_ms, kept, 0);
     for (size_t s = 0; s < g->stage_count && all; s++)
         for (size_t i = 0; i < g->stages[s].count && g->stages[s].writer; i++)
-            end_table(&g->rules[g->stages[s].first + i].series, g->stages[s].writer, time_ms, kept);
+            end_table(&g->rules[g->stages[s].first + i].series, g->stages[s].writer, time_ms, kept,
+                      0);
     for (size_t i = 0; i < g->rule_count && all; i++)
         if (g->rules[i].former_writer)
-            end_table(&g->rules[i].former, g->rules[i].former_writer, time_ms, kept);
+            end_table(&g->rules[i].former, g->rules[i].former_writer, time_ms, kept, 0);
 }

@@ -365,7 +365,8 @@ static void check_expr(struct run *r, const struct expr_test *t)
     struct rule_vector v;
     struct error why = {0};
     struct test_point *expected = ARENA_ARRAY(&r->arena, struct test_point, t->sample_count + 1);
-    if (!rule_query_text(&r->env, t->expr, r->test->start_ms + t->eval_ms, &r->arena, &v, &why)) {
+    if (!rule_query_text(&r->env, NULL, t->expr, r->test->start_ms + t->eval_ms, &r->arena, &v,
+                         &why)) {
         fail_expr(r, t, why.message);
         return;
     }

@@ -109,16 +109,21 @@ static bool nest(struct template_call *c)
     return fail(c, "%s", c->message);
 }
 
+bool call_take_memory(struct template_call *call, size_t bytes)
+{
+    if (bytes > call->limits.memory_bytes_max - call->memory_bytes)
+        return call_limit(call, "more than %zu bytes of values", call->limits.memory_bytes_max);
+    call->memory_bytes += bytes;
+    return true;
+}
+
 void *template_call_alloc(struct template_call *call, size_t bytes)
 {
-    if (bytes > call->limits.memory_bytes_max - call->memory_bytes) {
-        call_limit(call, "more than %zu bytes of values", call->limits.memory_bytes_max);
+    if (!call_take_memory(call, bytes))
         return NULL;
-    }
     void *memory = arena_try_alloc(call->run->arena, bytes ? bytes : 1);
     if (!memory)
         call_limit(call, "no memory for %zu bytes", bytes);
-    call->memory_bytes += bytes;
     return memory;
 }
 
@@ -786,6 +791,8 @@ bool template_execute(const struct template *t, const struct template_run *run, 
         *out = arena_copy(run->arena, buffer_view(&c.out));
     buffer_deinit(&c.out);
     buffer_deinit(&c.scratch);
+    if (run->steps_used)
+        *run->steps_used += c.steps;
     return ok;
 }
 

@@ -28,6 +28,8 @@ struct template_call {
 
 /* Counts `count` steps; false when there were too many (the call has failed then). */
 bool call_charge(struct template_call *call, uint64_t count);
+/* Counts bytes that were made for this run elsewhere. False when there were too many (the call has failed then). */
+bool call_take_memory(struct template_call *call, size_t bytes);
 /* A limit was reached. Returns false. */
 bool call_limit(struct template_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 

@@ -61,25 +61,68 @@ bool function_safe_html(struct template_call *call, const struct template_value 
     return true;
 }
 
+/* A compiled pattern, and whether it is the caller's to free. */
+struct pattern {
+    struct regex_search *regex;
+    bool is_own;
+};
+
+static struct regex_search *find_known(const struct pattern_list *list, struct view pattern)
+{
+    const struct known_pattern *p = atomic_load_explicit(&list->first, memory_order_acquire);
+    while (p && !view_eq((struct view){p->text, p->len}, pattern))
+        p = p->next;
+    return p ? p->regex : NULL;
+}
+
+/* Two threads may add the same: both stay, the front one is found. */
+static bool keep_known(struct pattern_list *list, struct view pattern, struct regex_search *regex)
+{
+    if (atomic_load_explicit(&list->count, memory_order_relaxed) >= TEMPLATE_PATTERNS_MAX ||
+        atomic_fetch_add_explicit(&list->count, 1, memory_order_relaxed) >= TEMPLATE_PATTERNS_MAX)
+        return false;
+    struct known_pattern *p = mem_alloc(MEM_CONFIG, sizeof *p + pattern.len + 1);
+    p->regex = regex;
+    p->len = pattern.len;
+    if (pattern.len)
+        memcpy(p->text, pattern.ptr, pattern.len);
+    p->next = atomic_load_explicit(&list->first, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&list->first, &p->next, p, memory_order_release,
+                                                  memory_order_relaxed))
+        ;
+    return true;
+}
+
 /* Compiling costs some 10 us: charged, so that a loop of it ends. */
-static bool compile(struct template_call *call, struct view pattern, struct regex_search **re)
+static bool compile(struct template_call *call, struct view pattern, struct pattern *out)
 {
     struct error err;
-    *re = NULL;
+    *out = (struct pattern){.regex = find_known(call->t->patterns, pattern)};
+    if (out->regex)
+        return true;
     if (!call_charge(call, 1000))
         return false;
-    return regex_search_new(re, pattern, &err) || template_call_error(call, "%s", err.message);
+    if (!regex_search_new(&out->regex, pattern, &err))
+        return template_call_error(call, "%s", err.message);
+    out->is_own = !keep_known(call->t->patterns, pattern, out->regex);
+    return true;
+}
+
+static void release(const struct pattern *p)
+{
+    if (p->is_own)
+        regex_search_free(p->regex);
 }
 
 /* match PATTERN TEXT. */
 bool function_match(struct template_call *call, const struct template_value *args, size_t count,
                     struct template_value *out)
 {
-    struct regex_search *re;
-    if (!compile(call, args[0].text, &re))
+    struct pattern p;
+    if (!compile(call, args[0].text, &p))
         return false;
-    *out = template_bool(regex_search_match(re, args[1].text));
-    regex_search_free(re);
+    *out = template_bool(regex_search_match(p.regex, args[1].text));
+    release(&p);
     return true;
 }
 
@@ -87,12 +130,12 @@ bool function_match(struct template_call *call, const struct template_value *arg
 bool function_re_replace_all(struct template_call *call, const struct template_value *args,
                              size_t count, struct template_value *out)
 {
-    struct regex_search *re;
+    struct pattern p;
     size_t mark = scratch_begin(call);
-    if (!compile(call, args[0].text, &re))
+    if (!compile(call, args[0].text, &p))
         return false;
-    regex_search_replace(re, args[2].text, args[1].text, &call->scratch);
-    regex_search_free(re);
+    regex_search_replace(p.regex, args[2].text, args[1].text, &call->scratch);
+    release(&p);
     return scratch_take_value(call, mark, out);
 }
 

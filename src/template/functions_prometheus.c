@@ -27,6 +27,19 @@ const struct template_type TEMPLATE_TYPE_SAMPLE = {.kind = TEMPLATE_STRUCT,
                                                     .name = "template.queryResult",
                                                     .element = &TEMPLATE_TYPE_SAMPLE};
 
+/* What a query brought: as allocated by whoever answered it. */
+static bool charge_samples(struct template_call *call, const struct template_sample *samples,
+                           size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += sizeof samples[i] + samples[i].label_count * sizeof *samples[i].labels;
+        for (size_t k = 0; k < samples[i].label_count; k++)
+            bytes += samples[i].labels[k].key.len + samples[i].labels[k].value.text.len;
+    }
+    return call_take_memory(call, bytes) && call_charge(call, 100 + count);
+}
+
 static bool function_query(struct template_call *call, const struct template_value *args,
                            size_t count, struct template_value *out)
 {
@@ -38,7 +51,7 @@ static bool function_query(struct template_call *call, const struct template_val
         return template_call_error(call, "there are no queries here");
     if (!run->query(run->query_arg, run->arena, args[0].text, &samples, &sample_count, &err))
         return template_call_error(call, "%s", err.message);
-    if (!call_charge(call, 100 + sample_count))
+    if (!charge_samples(call, samples, sample_count))
         return false;
     struct template_value *items = template_call_alloc(call, sample_count * 3 * sizeof(*items));
     if (!items)

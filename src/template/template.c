@@ -81,6 +81,7 @@ bool template_parse(struct template **out, const struct template_options *option
     struct template *t = mem_alloc_zero(MEM_CONFIG, 1, sizeof(*t));
     *out = NULL;
     arena_init(&t->arena, MEM_CONFIG, 0);
+    t->patterns = ARENA_NEW(&t->arena, struct pattern_list);
     if (!parser_run(&parsed, &t->arena, options, name, text, err)) {
         template_free(t);
         return false;
@@ -99,6 +100,13 @@ void template_free(struct template *t)
 {
     if (!t)
         return;
+    struct known_pattern *p = atomic_load_explicit(&t->patterns->first, memory_order_acquire);
+    while (p) {
+        struct known_pattern *next = p->next;
+        regex_search_free(p->regex);
+        mem_free(MEM_CONFIG, p);
+        p = next;
+    }
     arena_deinit(&t->arena);
     mem_free(MEM_CONFIG, t);
 }

@@ -107,6 +107,7 @@ struct template_run {
     void *query_arg;
     void *user; /* for functions of template_options.more: template_call_user() */
     struct template_limits limits;
+    uint64_t *steps_used; /* raised by the steps that it took; NULL = nobody counts */
 };
 
 /* Writes the text to *out (in the arena, followed by a NUL that is not counted). Errors: ERROR_EXECUTION, worded as Go

@@ -12,7 +12,10 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/map.h"
+#include "base/regex.h"
 #include "template/template.h"
+
+#include <stdatomic.h>
 
 enum { SLOT_NONE = -1 }; /* a variable that Go lets be parsed, but not executed */
 
@@ -112,9 +115,27 @@ struct template_set {
     struct string_map *names; /* -> index in bodies */
 };
 
+/* Patterns that executions compiled, kept for the next: texts name few, and mostly literally. Any thread adds at the front
+ * and none is taken out before the template is freed, so that a reader needs no lock: it sees the list as it was at one
+ * time. Patterns past the limit (made from labels, say) are compiled each time. */
+enum { TEMPLATE_PATTERNS_MAX = 32 };
+
+struct known_pattern {
+    struct known_pattern *next; /* constant once it is in the list */
+    struct regex_search *regex;
+    size_t len;
+    char text[];
+};
+
+struct pattern_list {
+    _Atomic(struct known_pattern *) first; /* pushed with release, read with acquire */
+    atomic_uint count;                     /* relaxed: places taken */
+};
+
 struct template
 {
     struct arena arena;
+    struct pattern_list *patterns;  /* apart: what was parsed is constant, this is not */
     const struct template_set *set; /* NULL = none */
     struct body *main;
     struct body **bodies; /* what the text defines */

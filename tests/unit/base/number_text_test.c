@@ -337,6 +337,12 @@ static void json_is_written_as_prometheus_writes_it(void **state)
     json_number(&b, 0.25);
     json_number(&b, NAN);
     assert_json(&b, "0.25null");
+    json_number(&b, 1.5e-7);
+    buffer_append_byte(&b, ' ');
+    json_number(&b, -1e-12);
+    buffer_append_byte(&b, ' ');
+    json_number(&b, 1e21);
+    assert_json(&b, "1.5e-7 -1e-12 1e+21");
     buffer_deinit(&b);
     buffer_init(&b, MEM_OTHER, 10);
     json_sample_value(&b, 1);

@@ -209,7 +209,7 @@ static const char *ask(struct world *w, const char *query, int64_t time_ms)
     struct error err = {0};
     buffer_deinit(&out);
     buffer_init(&out, MEM_OTHER, 1 << 20);
-    if (!rule_query_text(&w->env, view_from(query), time_ms, &w->arena, &v, &err))
+    if (!rule_query_text(&w->env, NULL, view_from(query), time_ms, &w->arena, &v, &err))
         fail_msg("%s: %s", query, err.message);
     for (size_t i = 0; i < v.count; i++) {
         buffer_append_byte(&out, ' ');
@@ -328,6 +328,51 @@ static void alerts_of_a_rule_have_a_limit(void **state)
 }
 
 /* These rules take the place of the group's. */
+/* One rule of many alerts with large texts: each is within its limit, together they are not. What comes after says so. */
+static void texts_of_a_rule_have_a_limit(void **state)
+{
+    (void)state;
+    struct world w;
+    enum { COUNT = 100 };
+    size_t bytes = 0, cut = 0;
+    world_init(
+        &w, "  rules:\n  - {alert: A, expr: x, annotations: {t: '{{ range 9000 }}"
+            "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234"
+            "56789{{ end }}'}}\n");
+    for (int i = 0; i < COUNT; i++) {
+        char series[64];
+        snprintf(series, sizeof series, "x{i=\"%d\"} 1", i);
+        world_add(&w, series, 0);
+    }
+    rule_group_evaluate(w.group, &w.run, 0);
+    const struct rule *r = &w.group->rules[0];
+    assert_int_equal(r->alert_count, COUNT);
+    for (size_t i = 0; i < r->alert_count; i++) {
+        struct view text = r->alerts[i]->annotations.items[0].value;
+        bytes += text.len;
+        cut += memmem(text.ptr, text.len, "together", 8) != NULL;
+    }
+    assert_true(bytes <= (65u << 20));
+    assert_in_range(cut, 10, COUNT / 2);
+    assert_true(r->text_failed);
+    world_deinit(&w);
+}
+
+/* Rules of one name, kind and labels are numbered in their order. */
+static void rules_that_are_alike_are_numbered(void **state)
+{
+    (void)state;
+    struct world w;
+    static const size_t NUMBERS[] = {0, 0, 1, 0, 2, 0, 1};
+    world_init(&w, "  rules:\n  - {alert: A, expr: x}\n  - {alert: B, expr: x}\n"
+                   "  - {alert: A, expr: y}\n  - {record: A, expr: x}\n  - {alert: A, expr: x}\n"
+                   "  - {alert: A, expr: x, labels: {a: b}}\n"
+                   "  - {alert: A, expr: y, labels: {a: b}}\n");
+    for (size_t i = 0; i < ARRAY_COUNT(NUMBERS); i++)
+        assert_int_equal(w.group->rules[i].alike, NUMBERS[i]);
+    world_deinit(&w);
+}
+
 static void world_edit(struct world *w, const char *rules)
 {
     struct rule_file *file;
@@ -486,6 +531,8 @@ int main(void)
         cmocka_unit_test(a_failing_rule_ends_nothing),
         cmocka_unit_test(query_offset_and_limit_are_kept),
         cmocka_unit_test(alerts_of_a_rule_have_a_limit),
+        cmocka_unit_test(texts_of_a_rule_have_a_limit),
+        cmocka_unit_test(rules_that_are_alike_are_numbered),
         cmocka_unit_test(a_changed_group_takes_over),
         cmocka_unit_test(alerts_outlive_edits_of_what_they_mean),
         cmocka_unit_test(impossible_times_restore_nothing),

@@ -122,7 +122,7 @@ static size_t count_series(struct server *s, const char *query)
     struct error err = {0};
     const struct rule_env env = {.source = db_as_source(s->db)};
     arena_init(&arena, MEM_OTHER, 0);
-    if (!rule_query_text(&env, view_from(query), clock_wall().ms, &arena, &v, &err))
+    if (!rule_query_text(&env, NULL, view_from(query), clock_wall().ms, &arena, &v, &err))
         fail_msg("%s", err.message);
     arena_deinit(&arena);
     return v.count;

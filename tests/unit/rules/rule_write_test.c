@@ -84,6 +84,25 @@ static void give(struct world *w, const char *name, int first, int count, int st
     }
 }
 
+/* x{i="0"..} = 1 by a writer, waited for. */
+static void give_written(struct series_writer *input, int count, int64_t time_ms)
+{
+    struct error err = {0};
+    bool ok = series_writer_begin(input, time_ms, &err);
+    for (int i = 0; i < count && ok; i++) {
+        char number[16];
+        uint32_t slot;
+        snprintf(number, sizeof number, "%d", i);
+        const struct label items[] = {{VIEW(LABEL_NAME), VIEW("x")},
+                                      {VIEW("i"), view_from(number)}};
+        ok = series_writer_slot(input, (struct labels){items, 2}, &slot, &err);
+        if (ok)
+            (void)series_writer_sample(input, slot, 1);
+    }
+    if (!ok || !series_writer_commit(input, SERIES_WRITER_WAIT, &err))
+        fail_msg("%s", err.message);
+}
+
 static void evaluate(struct world *w, int step)
 {
     rule_group_evaluate(w->group, &w->run, w->begin_ms + step * STEP_MS);
@@ -97,7 +116,8 @@ static size_t written(struct world *w, const char *query, int step)
     struct error err = {0};
     const struct rule_env env = {.source = db_as_source(w->db)};
     arena_init(&arena, MEM_OTHER, 0);
-    if (!rule_query_text(&env, view_from(query), w->begin_ms + step * STEP_MS, &arena, &v, &err))
+    if (!rule_query_text(&env, NULL, view_from(query), w->begin_ms + step * STEP_MS, &arena, &v,
+                         &err))
         fail_msg("%s", err.message);
     arena_deinit(&arena);
     return v.count;
@@ -242,6 +262,52 @@ static void a_stopped_rule_has_not_failed(void **state)
     assert_int_equal(w.group->rules[0].health, RULE_OK);
     assert_null(w.group->rules[0].last_error);
     assert_int_equal(w.group->failures, 0);
+    world_deinit(&w);
+}
+
+/* After an edit the next stage does not count what the rule before wrote and this one does not: the ends are waited for
+ * as the row is. */
+static void ends_are_seen_by_the_next_stage(void **state)
+{
+    (void)state;
+    struct world w;
+    static const char BEFORE[] =
+        "  rules:\n  - {record: t, expr: x}\n  - {record: n, expr: count(t)}\n",
+                      AFTER[] = "  rules:\n  - {record: t, expr: 'x{i=\"1\"}'}\n"
+                                "  - {record: n, expr: count(t)}\n";
+    world_init(&w, BEFORE);
+    w.env.source = db_as_source(w.db);
+    for (int edit = 0; edit < 10; edit++) {
+        int step = edit * 2;
+        struct series_writer *input =
+            w.env.store.open(w.env.store.arg, VIEW("in"), &(struct error){0});
+        for (int i = 0; i < 2; i++) {
+            give_written(input, 5, w.begin_ms + (step + i) * STEP_MS);
+            evaluate(&w, step + i);
+            assert_int_equal(written(&w, i ? "n == 1" : "n == 5", step + i), 1);
+            replace_group(&w, i ? BEFORE : AFTER);
+        }
+        series_writer_unref(input);
+    }
+    world_deinit(&w);
+}
+
+/* A query of a text belongs to its rule: once that is stopped it does not begin. */
+static void a_stopped_rule_asks_nothing(void **state)
+{
+    (void)state;
+    struct world w;
+    struct arena arena;
+    struct rule_vector v;
+    struct error err = {0};
+    world_init(&w, "  rules:\n  - {alert: A, expr: x}\n");
+    arena_init(&arena, MEM_OTHER, 0);
+    assert_true(rule_query_text(&w.env, &w.group->rules[0], VIEW("1"), 0, &arena, &v, &err));
+    rule_group_cancel(w.group);
+    assert_false(rule_query_text(&w.env, &w.group->rules[0], VIEW("1"), 0, &arena, &v, &err));
+    assert_int_equal(err.kind, ERROR_CANCELED);
+    assert_null(w.group->rules[0].running);
+    arena_deinit(&arena);
     world_deinit(&w);
 }
 
@@ -402,6 +468,8 @@ int main(void)
         cmocka_unit_test(a_reload_leaves_no_slots_behind),
         cmocka_unit_test(failing_rules_do_not_grow),
         cmocka_unit_test(a_stopped_rule_has_not_failed),
+        cmocka_unit_test(ends_are_seen_by_the_next_stage),
+        cmocka_unit_test(a_stopped_rule_asks_nothing),
         cmocka_unit_test(samples_that_are_not_written_are_failures),
         cmocka_unit_test(a_reload_does_not_set_counters_back),
         cmocka_unit_test(stages_may_go_and_come_back),

@@ -190,6 +190,63 @@ static void a_failed_expansion_is_a_text(void **state)
     fixture_deinit(&f);
 }
 
+/* Patterns that were compiled once are found again, literal or not, also past as many as are kept. */
+static void patterns_are_kept_and_do_not_mix(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct template *t;
+    struct error err;
+    struct view out, first;
+    fixture_init(&f);
+    assert_true(template_parse(
+        &t, &OPTIONS, NULL, VIEW("t"),
+        VIEW("{{ range $i := 60 }}{{ reReplaceAll (printf \"^0*%d$\" $i) \"=\" \"007\" "
+             "}} {{ match \"o.e\" $labels.job }}{{ end }}"),
+        &err));
+    assert_true(template_execute(t, &f.run, &first, &err));
+    assert_non_null(memmem(first.ptr, first.len, "true= true007", 13));
+    for (int i = 0; i < 3; i++) {
+        assert_true(template_execute(t, &f.run, &out, &err));
+        assert_true(view_eq(out, first));
+    }
+    template_free(t);
+    fixture_deinit(&f);
+}
+
+static bool answer_much(void *arg, struct arena *arena, struct view expr,
+                        const struct template_sample **samples, size_t *count, struct error *err)
+{
+    const struct fixture *f = arg;
+    struct template_sample *all = ARENA_ARRAY(arena, struct template_sample, 1000);
+    (void)expr;
+    (void)err;
+    for (size_t i = 0; i < 1000; i++)
+        all[i] = (struct template_sample){f->labels, 2, 1};
+    *samples = all;
+    *count = 1000;
+    return true;
+}
+
+/* What a query brings counts as what is made of it does. */
+static void results_of_queries_are_charged(void **state)
+{
+    (void)state;
+    struct fixture f;
+    uint64_t steps = 0;
+    fixture_init(&f);
+    f.run.query = answer_much;
+    f.run.query_arg = &f;
+    f.run.steps_used = &steps;
+    f.run.limits.memory_bytes_max = 1 << 20;
+    assert_string_equal(executed(&f, "{{ query \"x\" | len }}"), "ok: 1000");
+    assert_in_range(steps, 1000, 3000);
+    f.run.limits.memory_bytes_max = 64 << 10;
+    assert_non_null(
+        strstr(executed(&f, "{{ query \"x\" | len }}"), "more than 65536 bytes of values"));
+    fixture_deinit(&f);
+}
+
 int main(void)
 {
     static const struct CMUnitTest TESTS[] = {
@@ -197,6 +254,8 @@ int main(void)
         cmocka_unit_test(nesting_is_bounded),
         cmocka_unit_test(definitions_are_found_in_the_set),
         cmocka_unit_test(a_failed_expansion_is_a_text),
+        cmocka_unit_test(patterns_are_kept_and_do_not_mix),
+        cmocka_unit_test(results_of_queries_are_charged),
     };
     return cmocka_run_group_tests(TESTS, NULL, NULL);
 }
