@@ -16,6 +16,7 @@
 #include "alerting/receivers.h"
 #include "base/arena.h"
 #include "base/attributes.h"
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/secret.h"
 #include "base/view.h"
@@ -73,6 +74,18 @@ struct delivery_answer {
 
 struct integration;
 
+/* What a notification is made of; borrowed while the delivery lives. */
+struct delivery_source {
+    struct live_alert *const *alerts; /* in the order of the notification */
+    size_t alert_count;
+    struct labels group_labels;
+    struct labels route_labels; /* not expanded: templates */
+    struct view group_key;
+    struct view reason; /* of templates' .NotificationReason */
+    struct notification_kv recalled;
+    int64_t now_ns;
+};
+
 struct delivery {
     struct arena *arena;
     const struct integration *integration;
@@ -90,6 +103,7 @@ struct delivery {
     /* What was remembered when this group was last sent to this integration, and is now: NAME=VALUE pairs kept in the
      * notification log (Slack's ts of a message that is to be updated). */
     struct notification_kv recalled, remembered;
+    const struct template_value *value; /* of data, once a template wanted it: delivery_text.c's */
 };
 
 struct delivery_driver {
@@ -119,7 +133,14 @@ struct integration {
 /* All integrations of a configuration, with its templates. */
 struct integrations;
 
-/* --- for drivers: delivery_text.c --- */
+/* delivery.c: makes *d, for its first attempt or anew for another one, in the arena. */
+void delivery_init(struct delivery *d, struct arena *arena, const struct integration *integration,
+                   const struct delivery_source *source);
+
+/* --- for drivers: delivery.c, delivery_text.c --- */
+
+/* From now on there are no alerts in *d but the first ones (max_alerts; 0: all stay), and data is of these. How many went. */
+size_t delivery_limit_alerts(struct delivery *d, uint64_t alerts_max);
 
 /* The text of a template. An error in it loses nothing: the text says what failed and d->has_template_error is set. */
 struct view delivery_text(struct delivery *d, struct view template);
@@ -131,14 +152,20 @@ struct view delivery_html(struct delivery *d, struct view template);
 /* A secret, or the text of the file that holds it, without blanks around it. ERROR_IO. */
 MUST_USE bool delivery_secret(struct delivery *d, const struct secret *inline_secret,
                               struct view file, struct secret *out, struct error *err);
+/* Appends a node of the configuration as JSON: its texts and keys are templates, and what a text gives is what YAML makes of
+ * that: 1 a number, "[a, b]" a list. What NULL is written for is null. ERROR_EXECUTION. */
+MUST_USE bool delivery_json_node(struct delivery *d, const struct yaml_node *node,
+                                 struct buffer *out, struct error *err);
+/* `{"receiver": ...}`: the notification as templates' toJson writes it. ERROR_EXECUTION, ERROR_LIMIT. */
+MUST_USE bool delivery_json_data(struct delivery *d, struct view *out, struct error *err);
 /* The first `runes` code points with "…" in place of the last when something was cut, as Alertmanager cuts; bytes likewise. */
 struct view delivery_cut_runes(struct delivery *d, struct view text, size_t runes, bool *is_cut);
 struct view delivery_cut_bytes(struct delivery *d, struct view text, size_t bytes, bool *is_cut);
 /* Sets a JSON request: Content-Type, body; the URL as given. */
 void delivery_json(struct delivery *d, struct view url, struct view body);
-/* Adds "NAME: VALUE" to the request. */
+/* Adds "NAME: VALUE" to the request; what cannot stand in a header (line feeds) becomes blanks. */
 void delivery_header(struct delivery *d, const char *name, struct view value);
-/* The verdict on a status as Alertmanager's retrier: 2xx sent; 5xx and those of `retry` (ended by 0; may be NULL) retry; else
+/* The verdict on a status as Alertmanager's retrier: 2xx sent; 429, 5xx and those of `retry` (ended by 0; may be NULL) retry; else
  * failed. The sentence has the status and the body's beginning: no secret is in it. */
 enum delivery_verdict delivery_judge(const struct delivery_answer *a, const long *retry,
                                      struct error *err);
