@@ -29,8 +29,11 @@ struct live_alert {
     double value; /* of the rule's expression; NaN by the API */
 };
 
-/* Copies everything; one reference, the caller's. One allocation. */
+/* Copies everything but the fingerprint, which it computes; one reference, the caller's. One allocation. */
 struct live_alert *live_alert_new(const struct live_alert *from);
+/* The same alert with other times; shares the texts of `a`. One reference, the caller's. */
+struct live_alert *live_alert_with_times(struct live_alert *a, int64_t starts_ns, int64_t ends_ns);
+/* Any thread, like all that follows. */
 struct live_alert *live_alert_ref(struct live_alert *a);
 void live_alert_unref(struct live_alert *a); /* NULL does nothing */
 
@@ -40,5 +43,11 @@ static inline bool live_alert_is_resolved(const struct live_alert *a, int64_t no
 }
 /* As Prometheus and Alertmanager compute it (FNV-1a, 64 bits, over name 0xff value 0xff ...): clients know alerts by it. */
 uint64_t live_alert_fingerprint(struct labels labels);
+
+/* Alertmanager's order of label sets: the shorter first; then by the first name of either that differs, who lacks it
+ * first, and its value. < 0, 0, > 0. */
+int live_alert_compare_labels(struct labels a, struct labels b);
+/* The order of alerts in a notification and in a group: by job, by instance (who lacks one comes last), then as above. */
+int live_alert_compare(const struct live_alert *a, const struct live_alert *b);
 
 #endif

@@ -169,7 +169,7 @@ static void alert_write(struct buffer *b, const struct alert *a)
     buffer_append_literal(b, ",\"annotations\":");
     api_labels(b, a->annotations);
     comma(b);
-    api_field_string(b, "state", view_from(alert_state_name(a->state)));
+    api_field_string(b, "state", view_from(alert_phase_name(a->state)));
     buffer_append_literal(b, ",\"activeAt\":");
     api_time_format(b, a->active_ms);
     if (a->keep_firing_since_ms != RULE_NEVER) {
@@ -203,9 +203,9 @@ static void expr_write(struct buffer *b, const struct rule_definition *def)
     buffer_deinit(&text);
 }
 
-static enum alert_state rule_state_locked(const struct rule *r)
+static enum alert_phase rule_state_locked(const struct rule *r)
 {
-    enum alert_state state = ALERT_INACTIVE;
+    enum alert_phase state = ALERT_INACTIVE;
     for (size_t i = 0; i < r->alert_count; i++)
         if (alert_is_active(r->alerts[i]) && r->alerts[i]->state > state)
             state = r->alerts[i]->state;
@@ -239,7 +239,7 @@ static void alerting_write_locked(struct buffer *b, const struct rule *r, bool e
 {
     const struct rule_definition *def = r->def;
     bool first = true;
-    api_field_string(b, "state", view_from(alert_state_name(rule_state_locked(r))));
+    api_field_string(b, "state", view_from(alert_phase_name(rule_state_locked(r))));
     comma(b);
     api_field_string(b, "name", def->name);
     comma(b);

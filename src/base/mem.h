@@ -24,6 +24,7 @@
     X(MEM_REMOTE_WRITE, "remote_write")                                                            \
     X(MEM_QUERY, "query")                                                                          \
     X(MEM_RULES, "rules")                                                                          \
+    X(MEM_ALERTING, "alerting")                                                                    \
     X(MEM_HTTP, "http")                                                                            \
     X(MEM_INSTRUMENT, "instrument")
 

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "rules/rule_env.h"
 
-const char *alert_state_name(enum alert_state state)
+const char *alert_phase_name(enum alert_phase state)
 {
     static const char *const NAMES[] = {"inactive", "pending", "firing", "watched"};
     return NAMES[state];

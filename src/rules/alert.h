@@ -15,9 +15,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum alert_state { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING, ALERT_WATCHED };
+enum alert_phase { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING, ALERT_WATCHED };
 /* "inactive", "pending", "firing", "watched": static text. */
-const char *alert_state_name(enum alert_state state);
+const char *alert_phase_name(enum alert_phase state);
 
 /* How long a resolved alert is kept, so that its end can be told again. */
 enum { ALERT_RESOLVED_RETENTION_MS = 15 * 60 * 1000 };
@@ -30,7 +30,7 @@ struct alert {
     struct labels annotations; /* expanded; owned, one block */
     struct labels source; /* of the series that gave it last, without its name; owned, one block */
     struct hash128 hash;  /* of labels */
-    enum alert_state state;
+    enum alert_phase state;
     double value;
     /* ms since the epoch, RULE_NEVER where it did not happen */
     int64_t active_ms, fired_ms, resolved_ms, keep_firing_since_ms, sent_ms, valid_until_ms;

@@ -264,7 +264,7 @@ static void add_cells(struct evaluation *e, const struct alert *a)
     /* Alerts have distinct labels, so these have. In whole seconds, as Prometheus. */
     (void)rule_add_cell(e->rule, e->arena, labels, (double)(a->active_ms / 1000));
     labels_builder_set(&b, VIEW(LABEL_NAME), VIEW("ALERTS"));
-    labels_builder_set(&b, VIEW("alertstate"), view_from(alert_state_name(a->state)));
+    labels_builder_set(&b, VIEW("alertstate"), view_from(alert_phase_name(a->state)));
     labels = labels_copy(e->arena, labels_builder_finish(&b));
     (void)rule_add_cell(e->rule, e->arena, labels, 1);
 }

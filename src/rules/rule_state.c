@@ -138,7 +138,7 @@ static struct alert *get_alert(struct reader *r, struct arena *arena)
     struct alert *a = alert_new(rule_series_hash(labels), labels);
     alert_set_annotations(a, annotations);
     alert_set_source(a, source);
-    a->state = (enum alert_state)state;
+    a->state = (enum alert_phase)state;
     a->value = value;
     a->active_ms = times[0];
     a->fired_ms = times[1];

@@ -87,7 +87,7 @@ static void print_states(struct world *w, struct buffer *out)
     size_t before = out->len;
     for (size_t i = 0; i < w->group->rule_count; i++)
         for (size_t a = 0; a < w->group->rules[i].alert_count; a++)
-            buffer_append_byte(out, alert_state_name(w->group->rules[i].alerts[a]->state)[0]);
+            buffer_append_byte(out, alert_phase_name(w->group->rules[i].alerts[a]->state)[0]);
     if (out->len == before)
         buffer_append_byte(out, '-');
 }

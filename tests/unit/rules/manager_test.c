@@ -139,11 +139,11 @@ static void wait_series(struct server *s, const char *query, size_t count)
 }
 
 /* The first alert of the first group: its state, and since when. */
-static enum alert_state first_alert(struct server *s, int64_t *active_ms)
+static enum alert_phase first_alert(struct server *s, int64_t *active_ms)
 {
     struct arena arena;
     struct rule_groups groups;
-    enum alert_state state = ALERT_INACTIVE;
+    enum alert_phase state = ALERT_INACTIVE;
     arena_init(&arena, MEM_OTHER, 0);
     rule_manager_groups(s->manager, &arena, &groups);
     for (size_t i = 0; groups.count && i < groups.items[0]->rule_count; i++) {
@@ -160,12 +160,12 @@ static enum alert_state first_alert(struct server *s, int64_t *active_ms)
     return state;
 }
 
-static void wait_alert(struct server *s, enum alert_state state, int64_t *active_ms)
+static void wait_alert(struct server *s, enum alert_phase state, int64_t *active_ms)
 {
     mono_time start = clock_mono();
     while (first_alert(s, active_ms) != state) {
         if (mono_ms_since(start) > PATIENCE_MS)
-            fail_msg("no alert is %s", alert_state_name(state));
+            fail_msg("no alert is %s", alert_phase_name(state));
         pause_a_little();
     }
 }

@@ -107,7 +107,7 @@ static void was_down(const struct process *p, int64_t down_ms)
     assert_int_equal(sqlite_library.close(db), SQLITE_OK);
 }
 
-static void add_alert(struct rule *r, enum alert_state state, int64_t active_ms)
+static void add_alert(struct rule *r, enum alert_phase state, int64_t active_ms)
 {
     const struct label items[] = {{VIEW("alertname"), r->def->name}};
     struct labels labels = {items, 1};
@@ -175,7 +175,7 @@ static void alerts_that_were_handed_on_are_kept(void **state)
 }
 
 static int64_t active_after(int64_t pending_ms, int64_t down_ms, int64_t grace_ms,
-                            enum alert_state what, int64_t *before)
+                            enum alert_phase what, int64_t *before)
 {
     static const char RULES[] = "  - {alert: A, expr: x, for: 30m}\n";
     struct process p;
