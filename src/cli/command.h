@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
+
 enum exit_status {
     EXIT_OK = 0,
     EXIT_FAILED = 1,
@@ -15,6 +17,9 @@ enum exit_status {
     EXIT_NOT_READY = 4
 };
 
+int command_alert(int argc, char **argv);
+int command_silence(int argc, char **argv);
+int command_amtool(int argc, char **argv);
 int command_route(int argc, char **argv);
 int command_server(int argc, char **argv);
 int command_check(int argc, char **argv);
@@ -27,6 +32,10 @@ int command_version(int argc, char **argv);
 
 /* Prints "belfry: MESSAGE" and the hint to stderr (nothing when the message is empty: it was said already); returns EXIT_USAGE for ERROR_USAGE, else EXIT_FAILED. */
 int command_fail(const struct error *err);
+/* Does the process stand for amtool? Then errors read "amtool: error: MESSAGE" and end with 1, and defaults come from
+ * amtool's files. Set once, before threads. */
+bool command_is_amtool(void);
+void command_be_amtool(void);
 /* Writes the one to stdout, then the other to stderr: in this order where both are a terminal. */
 struct buffer;
 void command_print_both(const struct buffer *out, const struct buffer *errors);

@@ -4,8 +4,9 @@
 #include "alerting/route.h"
 #include "alerting/route_lint.h"
 #include "base/buffer.h"
+#include "cli/alert_words.h"
+#include "cli/alertmanager_client.h"
 #include "cli/command.h"
-#include "cli/flags.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,14 +14,15 @@
 
 enum { OUTPUT_BYTES_MAX = 256 << 20, PREFIX_BYTES_MAX = 4096 };
 
-static const char USAGE[] =
-    "Usage: belfry route show --config.file=FILE            the routing tree\n"
-    "       belfry route test --config.file=FILE LABEL...   the receivers of an alert with these "
-    "labels (name=value)\n\n"
-    "Flags:\n";
+static const char USAGE[] = "Usage: belfry route show            the routing tree\n"
+                            "       belfry route test LABEL...   the receivers of an alert with "
+                            "these labels (name=value)\n\n"
+                            "Of the file that --config.file names, else of the server.\n\n"
+                            "Flags:\n";
 
 struct route_options {
-    bool help, tree;
+    struct alertmanager_client client;
+    bool tree;
     const char *file, *receivers;
 };
 
@@ -102,44 +104,9 @@ static int show(const struct alert_config *c, const struct route_options *o)
 {
     print_tree(c->route, NULL, "Routing tree");
     fflush(stdout); /* before the warnings, where both are a terminal */
-    route_lint(c, print_finding, (void *)o->file);
+    route_lint(c, print_finding,
+               o->file[0] ? (void *)o->file : (void *)"the server's configuration");
     return EXIT_OK;
-}
-
-/* One name=value; quotes around either are those of a matcher. Without them all behind the sign is the value. */
-static bool parse_label(struct arena *arena, const char *word, struct labels_builder *b,
-                        struct error *err)
-{
-    const char *sign = strchr(word, '=');
-    struct matchers m = {0};
-    if (!strchr(word, '"') && sign && sign > word && sign[-1] != '!' && sign[1] != '~') {
-        labels_builder_set(b, (struct view){word, (size_t)(sign - word)}, view_from(sign + 1));
-        return true;
-    }
-    if (!matchers_parse(arena, view_from(word), &m, NULL, err))
-        return error_wrap(err, "failed to parse labels: \"%.200s\"", word);
-    bool ok = m.count == 1 && m.items[0].type == MATCH_EQUAL;
-    if (ok)
-        labels_builder_set(b, m.items[0].name, m.items[0].value);
-    matchers_deinit(&m);
-    return ok || error_set(err, ERROR_INPUT,
-                           "failed to parse labels: \"%.200s\": labels must be specified as "
-                           "name=value pairs",
-                           word);
-}
-
-/* The last of a name counts. */
-static bool parse_labels(struct arena *arena, const struct flag_words *words, struct labels *out,
-                         struct error *err)
-{
-    struct labels_builder b;
-    labels_builder_init(&b, arena);
-    for (int i = 0; i < words->count; i++) {
-        if (!parse_label(arena, words->items[i], &b, err))
-            return false;
-    }
-    *out = labels_builder_finish(&b);
-    return true;
 }
 
 /* Prints the receivers, comma between, as --verify.receivers has them. */
@@ -150,8 +117,11 @@ static int test(const struct alert_config *c, const struct route_options *o,
     struct labels labels;
     struct route_matches matches = {0};
     struct buffer receivers;
-    if (!parse_labels(arena, words, &labels, &err))
+    if (!alert_words_labels(arena, (const char *const *)words->items, (size_t)words->count, &labels,
+                            &err)) {
+        (void)error_wrap(&err, "failed to parse labels"); /* always false */
         return command_fail(&err);
+    }
     route_match(arena, c->route, labels, &matches);
     if (o->tree) {
         print_tree(c->route, &labels, "Matching routes");
@@ -168,38 +138,47 @@ static int test(const struct alert_config *c, const struct route_options *o,
     return same ? EXIT_OK : EXIT_FAILED;
 }
 
+/* From the file, or from what the server says it runs with. */
+static bool load(const struct route_options *o, struct alert_config **out, struct error *err)
+{
+    json_t *status;
+    if (o->file[0])
+        return alert_config_load(o->file, out, err);
+    if (!alertmanager_ask(&o->client, "GET", VIEW("/api/v2/status"), VIEW(""), &status, err))
+        return false;
+    bool ok = alert_config_parse(json_text(json_object_get(status, "config"), "original"),
+                                 "the server's configuration", out, err);
+    json_decref(status);
+    return ok;
+}
+
 int command_route(int argc, char **argv)
 {
+    static const char *const VERBS[] = {"show", "test", NULL};
     struct error err = {0};
     struct route_options o = {.file = "", .receivers = ""};
     struct flag_words words;
+    alertmanager_client_init(&o.client);
     const struct flag flags[] = {
-        {"help", 'h', FLAG_SWITCH, &o.help, NULL, "Show this."},
+        ALERTMANAGER_FLAGS(&o.client),
         {"config.file", 0, FLAG_TEXT, &o.file, "FILE", "Alertmanager's configuration file."},
         {"verify.receivers", 0, FLAG_TEXT, &o.receivers, "NAME,...",
          "test: fail unless these are the receivers, in this order."},
         {"tree", 0, FLAG_SWITCH, &o.tree, NULL, "test: show the routes that match, too."}};
-    if (!flags_parse(flags, ARRAY_COUNT(flags), argc, argv, &words, command_warn, &err))
+    bool is_test = flags_take_verb(flags, ARRAY_COUNT(flags), &argc, argv, VERBS) == 1;
+    if (!alertmanager_client_parse(&o.client, flags, ARRAY_COUNT(flags), argc, argv, &words, &err))
         return command_fail(&err);
-    const char *what = words.count ? words.items[0] : "show";
-    bool is_test = strcmp(what, "test") == 0;
-    if (o.help || (!is_test && (strcmp(what, "show") != 0 || words.count > 1))) {
-        fputs(USAGE, o.help ? stdout : stderr);
-        flags_print_help(o.help ? stdout : stderr, flags, ARRAY_COUNT(flags));
-        return o.help ? EXIT_OK : EXIT_USAGE;
+    if (o.client.help || (!is_test && words.count)) {
+        fputs(USAGE, o.client.help ? stdout : stderr);
+        flags_print_help(o.client.help ? stdout : stderr, flags, ARRAY_COUNT(flags));
+        return o.client.help ? EXIT_OK : EXIT_USAGE;
     }
-    if (o.file[0] == '\0') {
-        error_set(&err, ERROR_USAGE, "--config.file is missing: it names Alertmanager's file");
-        return command_fail(&err);
-    }
+    if (command_is_amtool() && o.client.url && o.file[0])
+        fprintf(stderr, "Warning: --config.file flag overrides the --alertmanager.url.\n");
     struct alert_config *c;
     struct arena arena;
-    if (!alert_config_load(o.file, &c, &err))
+    if (!load(&o, &c, &err))
         return command_fail(&err);
-    if (words.count) {
-        words.items++;
-        words.count--;
-    }
     arena_init(&arena, MEM_OTHER, 0);
     int status = is_test ? test(c, &o, &words, &arena) : show(c, &o);
     arena_deinit(&arena);

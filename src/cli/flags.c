@@ -155,11 +155,50 @@ static bool set_switch(const struct flag *f, const char *text, bool on, struct e
     return true;
 }
 
+const struct flag *flags_find(const struct flag *flags, size_t count, const char *name)
+{
+    return find(flags, count, view_from(name));
+}
+
+bool flags_set(const struct flag *flag, const char *text, struct error *err)
+{
+    if (!flag->value)
+        return true;
+    return flag->kind == FLAG_SWITCH ? set_switch(flag, text, true, err)
+                                     : set_value(flag, text, err);
+}
+
 static void warn_no_effect(const struct flag *f, void (*warn)(const char *sentence))
 {
     char sentence[512];
     snprintf(sentence, sizeof sentence, "flag \"--%s\" has no effect: %s", f->name, f->help);
     warn(sentence);
+}
+
+/* Letters behind one dash: switches, until one that has a value takes the rest of the word. Are they all known? */
+static bool are_short(const struct flag *flags, size_t count, const char *letters)
+{
+    for (; *letters; letters++) {
+        const struct flag *f = find_short(flags, count, *letters);
+        if (!f || f->kind != FLAG_SWITCH)
+            return f != NULL;
+    }
+    return true;
+}
+
+static bool parse_short(const struct flag *flags, size_t count, const char *letters,
+                        void (*warn)(const char *sentence), struct error *err)
+{
+    for (; *letters; letters++) {
+        const struct flag *f = find_short(flags, count, *letters);
+        if (!f->value)
+            warn_no_effect(f, warn);
+        else if (f->kind == FLAG_SWITCH)
+            *(bool *)f->value = true;
+        else
+            return set_value(f, letters + 1, err);
+    }
+    return true;
 }
 
 /* One flag at argv[*i]; takes the next word as its value where it has none of its own. */
@@ -181,6 +220,8 @@ static bool parse_flag(const struct flag *flags, size_t count, int argc, char **
         if (f && f->kind != FLAG_SWITCH)
             f = NULL;
     }
+    if (!f && argv[*i][1] != '-' && word[1] && are_short(flags, count, word))
+        return parse_short(flags, count, word, warn, err);
     if (!f)
         return fail_unknown(flags, count, name, err);
 
@@ -195,6 +236,31 @@ static bool parse_flag(const struct flag *flags, size_t count, int argc, char **
         return true;
     }
     return f->kind == FLAG_SWITCH ? set_switch(f, text, on, err) : set_value(f, text, err);
+}
+
+/* Does this word take the next one as its value? */
+static bool wants_value(const struct flag *flags, size_t count, const char *word)
+{
+    const char *name = word + 1 + (word[1] == '-');
+    const struct flag *f = word[1] && !word[2] ? find_short(flags, count, word[1])
+                                               : find(flags, count, view_from(name));
+    return f && f->kind != FLAG_SWITCH;
+}
+
+int flags_take_verb(const struct flag *flags, size_t count, int *argc, char **argv,
+                    const char *const *verbs)
+{
+    int at = 0;
+    while (at < *argc && argv[at][0] == '-' && strcmp(argv[at], "--") != 0)
+        at += 1 + wants_value(flags, count, argv[at]);
+    for (int i = 0; at < *argc && verbs[i]; i++) {
+        if (strcmp(argv[at], verbs[i]) != 0)
+            continue;
+        memmove(argv + at, argv + at + 1, (size_t)(*argc - at - 1) * sizeof *argv);
+        --*argc;
+        return i;
+    }
+    return -1;
 }
 
 bool flags_parse(const struct flag *flags, size_t count, int argc, char **argv,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* flags.h: command-line flags as a table, in Prometheus' manner (dotted GNU long flags; one dash is accepted as
- * well; --flag=value or --flag value; --no-flag for switches). The same table gives help and the
+ * well; --flag=value or --flag value; --no-flag for switches; -ab for short switches, -ovalue for a short flag's value). The same table gives help and the
  * answer of status/flags. */
 #ifndef BELFRY_CLI_FLAGS_H
 #define BELFRY_CLI_FLAGS_H
@@ -49,6 +49,13 @@ struct flag_words {
 MUST_USE bool flags_parse(const struct flag *flags, size_t count, int argc, char **argv,
                           struct flag_words *words, void (*warn)(const char *sentence),
                           struct error *err);
+/* Takes the first word that is neither a flag nor the value of one of these out of argv when it is one of `verbs` (NULL
+ * ends them): its place there; -1 when it is none of them or there is no word. */
+int flags_take_verb(const struct flag *flags, size_t count, int *argc, char **argv,
+                    const char *const *verbs);
+/* The flag of this name, or NULL; and its value from elsewhere than the command line. */
+const struct flag *flags_find(const struct flag *flags, size_t count, const char *name);
+MUST_USE bool flags_set(const struct flag *flag, const char *text, struct error *err);
 /* One line a flag, in the table's order; flags without effect are left out. */
 void flags_print_help(FILE *out, const struct flag *flags, size_t count);
 /* Sets in *out the features of PromQL that a list of --enable-feature names; others are not looked at. */

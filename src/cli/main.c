@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main.c: belfry COMMAND ...; flags alone mean `belfry server`. Called promtool (a link), it is promtool for the
+/* main.c: belfry COMMAND ...; flags alone mean `belfry server`. Called promtool or amtool (a link), it is that tool for the
  * commands that both have; flags alone are then none. */
 #include "base/buffer.h"
 #include "cli/command.h"
@@ -19,7 +19,10 @@ static const struct {
     {"user", command_user, "user add|list|passwd|role|revoke: who may log in"},
     {"token", command_token, "token add|list|revoke: what programs send in place of a password"},
     {"query", command_query, "query instant|range|series|labels: ask a running server"},
+    {"alert", command_alert, "alert query|add: the alerts of a running server"},
+    {"silence", command_silence, "silence query|add|update|expire|import: keep alerts quiet"},
     {"route", command_route, "route show|test: the routing tree of Alertmanager's configuration"},
+    {"amtool", command_amtool, "Alertmanager's tool: what a link called amtool does"},
     {"test", command_test, "test promql|rules FILE...: run PromQL scripts and unit tests of rules"},
     {"tsdb", command_tsdb, "tsdb list|dump|analyze|verify|import: work on a data folder"},
     {"version", command_version, "print the version"},
@@ -44,8 +47,24 @@ static void print_safe(const char *prefix, const char *text)
     fputc('\n', stderr);
 }
 
+static bool is_amtool;
+
+bool command_is_amtool(void)
+{
+    return is_amtool;
+}
+
+void command_be_amtool(void)
+{
+    is_amtool = true;
+}
+
 int command_fail(const struct error *err)
 {
+    if (is_amtool) {
+        print_safe("amtool: error: ", err->message);
+        return EXIT_FAILED;
+    }
     if (err->message[0]) {
         print_safe("belfry: ", err->message);
         if (err->hint[0])
@@ -70,12 +89,16 @@ int main(int argc, char **argv)
 {
     /* Text in and out is UTF-8 and decimal points are points, whatever the environment says. */
     (void)setlocale(LC_ALL, "C");
-    if (argc < 2) {
+    const char *slash = argc ? strrchr(argv[0], '/') : NULL;
+    const char *name = slash ? slash + 1 : argc ? argv[0] : "";
+    if (argc < 2 && strcmp(name, "amtool") != 0) {
         print_help(stderr);
         return EXIT_USAGE;
     }
-    const char *word = argv[1], *slash = strrchr(argv[0], '/');
-    bool is_tool = strcmp(slash ? slash + 1 : argv[0], "promtool") == 0;
+    if (strcmp(name, "amtool") == 0)
+        return command_amtool(argc - 1, argv + 1);
+    const char *word = argv[1];
+    bool is_tool = strcmp(name, "promtool") == 0;
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
         print_help(stdout);
         return EXIT_OK;

@@ -394,6 +394,12 @@ uint64_t config_files_hash(const char *path);
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* NULL does nothing */
 
+/* The settings of an HTTP client by themselves: what holds when nothing is said, and what a file of only these says; its
+ * texts are in the arena. Errors as config_load(). */
+void config_http_client_defaults(struct config_http_client *out);
+MUST_USE bool config_http_client_load(struct arena *arena, const char *path,
+                                      struct config_http_client *out, struct error *err);
+
 /* Appends the configuration as Prometheus' /api/v1/status/config shows it: YAML, defaults filled in, secrets as
  * <secret>, passwords in URLs as xxxxx. */
 void config_print_yaml(const struct config *c, struct buffer *out);

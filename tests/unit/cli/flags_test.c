@@ -126,12 +126,60 @@ static void flags_without_effect_take_their_value_and_warn(void **state)
     assert_string_equal(last_warning, "flag \"--older\" has no effect: it is older");
 }
 
+/* -vx, -ovalue and -vovalue, but a name with one dash stays a name. */
+static void letters_behind_one_dash_are_short_flags(void **state)
+{
+    bool verbose = false, all = false, other = false;
+    const char *output = "simple";
+    const struct flag flags[] = {{"verbose", 'v', FLAG_SWITCH, &verbose, NULL, ""},
+                                 {"all", 'a', FLAG_SWITCH, &all, NULL, ""},
+                                 {"va", 0, FLAG_SWITCH, &other, NULL, ""},
+                                 {"output", 'o', FLAG_TEXT, &output, NULL, ""}};
+    struct flag_words words;
+    struct error err = {0};
+    char joined[] = "-avojson", value[] = "-oextended", name[] = "-va", bad[] = "-avx";
+    char *one[] = {joined}, *two[] = {value}, *three[] = {name}, *four[] = {bad};
+    assert_true(flags_parse(flags, ARRAY_COUNT(flags), 1, one, &words, remember, &err));
+    assert_true(verbose && all && !other);
+    assert_string_equal(output, "json");
+    assert_true(flags_parse(flags, ARRAY_COUNT(flags), 1, two, &words, remember, &err));
+    assert_string_equal(output, "extended");
+    assert_true(flags_parse(flags, ARRAY_COUNT(flags), 1, three, &words, remember, &err));
+    assert_true(other);
+    assert_false(flags_parse(flags, ARRAY_COUNT(flags), 1, four, &words, remember, &err));
+    assert_string_equal(err.message, "unknown flag \"--avx\"");
+}
+
+/* The verb is the first word that is no flag and no flag's value; others stay where they are. */
+static void a_verb_is_taken_out_of_the_words(void **state)
+{
+    const char *output = "";
+    bool all = false;
+    const struct flag flags[] = {{"all", 'a', FLAG_SWITCH, &all, NULL, ""},
+                                 {"output", 'o', FLAG_TEXT, &output, NULL, ""}};
+    static const char *const VERBS[] = {"query", "add", NULL};
+    const char *words[] = {"-a", "--output", "query", "-o=x", "add", "query"};
+    int argc = 6;
+    assert_int_equal(flags_take_verb(flags, 2, &argc, (char **)words, VERBS), 1);
+    assert_int_equal(argc, 5);
+    assert_string_equal(words[4], "query");
+    const char *none[] = {"-o", "add", "other", "add"};
+    argc = 4;
+    assert_int_equal(flags_take_verb(flags, 2, &argc, (char **)none, VERBS), -1);
+    const char *last[] = {"-a", "-o"}; /* its value is missing */
+    argc = 2;
+    assert_int_equal(flags_take_verb(flags, 2, &argc, (char **)last, VERBS), -1);
+    assert_int_equal(argc, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_are_read_in_every_spelling),
         cmocka_unit_test(flags_mistakes_are_told_in_one_sentence),
         cmocka_unit_test(flags_without_effect_take_their_value_and_warn),
+        cmocka_unit_test(letters_behind_one_dash_are_short_flags),
+        cmocka_unit_test(a_verb_is_taken_out_of_the_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
