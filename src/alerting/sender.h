@@ -3,7 +3,10 @@
  *
  * Each integration has a queue of its own: at most SENDER_PARALLEL_MAX of its deliveries are on their way at once, the rest
  * waits in order. A delivery that is to be tried again waits as Alertmanager does (500 ms, times 1.5 each time, at most a
- * minute, half of it random), or as long as Retry-After says up to its deadline. */
+ * minute, half of it random), or as long as Retry-After says; where that is past its deadline it is given up at once.
+ *
+ * Of a group there is one delivery at a time on its way to an integration, so that what is newer never arrives first; a
+ * newer one takes the place of one that waits, for its turn or to be tried again (DELIVERY_RETRY, "superseded"). */
 #ifndef BELFRY_ALERTING_SENDER_H
 #define BELFRY_ALERTING_SENDER_H
 
@@ -16,7 +19,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SENDER_PARALLEL_MAX = 8 };
+enum {
+    SENDER_PARALLEL_MAX = 8,
+    SENDER_QUEUE_MAX =
+        1000, /* deliveries of an integration that have not ended; more are refused: DELIVERY_RETRY */
+};
 
 /* Compiles a configuration: parses templates (the built-in ones, then the files), prepares each integration. Keeps a reference
  * to `config`. ERROR_INPUT with file and line of a bad template. */
@@ -75,7 +82,43 @@ void sender_stop(struct sender *s, int64_t grace_ms);
 /* Any thread; never waits. */
 void sender_submit(struct sender *s, const struct sender_job *job);
 
-struct
-    sender_stats; /* per receiver and integration: notifications, failures by reason, requests, latency: sender.c */
+/* Why a notification failed in the end, in Alertmanager's words (label "reason"). */
+#define SENDER_REASONS(X)                                                                          \
+    X(SENDER_OTHER, "other")                                                                       \
+    X(SENDER_CLIENT_ERROR, "clientError")                                                          \
+    X(SENDER_SERVER_ERROR, "serverError")                                                          \
+    X(SENDER_CANCELED, "contextCanceled")                                                          \
+    X(SENDER_DEADLINE, "contextDeadlineExceeded")                                                  \
+    X(SENDER_AUTH_ERROR, "authError")                                                              \
+    X(SENDER_RATE_LIMITED, "rateLimited")
+enum sender_reason {
+#define X(id, name) id,
+    SENDER_REASONS(X)
+#undef X
+        SENDER_REASON_COUNT
+};
+const char *sender_reason_name(enum sender_reason reason);
+
+/* alertmanager_notification_latency_seconds: at most 1, 5, 10, 15, 20 s, and longer. */
+enum { SENDER_LATENCY_BUCKETS = 6 };
+extern const double SENDER_LATENCY_BOUNDS[SENDER_LATENCY_BUCKETS - 1];
+
+/* Of one kind of integration of one receiver, since the sender began; a reload keeps it. */
+struct sender_stat {
+    struct view receiver;
+    const char *integration;
+    uint64_t notifications;                           /* taken up */
+    uint64_t failed[SENDER_REASON_COUNT];             /* notifications */
+    uint64_t requests, requests_failed;               /* attempts */
+    uint64_t latency_buckets[SENDER_LATENCY_BUCKETS]; /* of attempts; each bucket by itself */
+    double latency_sum_seconds;
+};
+struct sender_stats {
+    struct sender_stat *items; /* by receiver, then integration */
+    size_t count;
+    size_t queued; /* deliveries that have not ended */
+};
+/* In the arena. Any thread. */
+void sender_read_stats(struct sender *s, struct arena *arena, struct sender_stats *out);
 
 #endif

@@ -265,8 +265,6 @@ static bool set_tls(struct client *c, const char *url, const struct config_tls *
                     struct error *err)
 {
     CURL *easy = c->easy;
-    if (strncmp(url, "https:", 6) != 0)
-        return true;
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_SSLVERSION, tls_versions(tls)));
     if (tls->insecure_skip_verify) {
         CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L));
@@ -310,7 +308,7 @@ static bool set_connection(struct client *c, const char *url, const struct confi
         curl_easy_setopt(c->easy, CURLOPT_HTTP_VERSION,
                          http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1));
     return set_text(c->easy, CURLOPT_URL, view_from(url), err) && set_proxy(c, url, proxy, err) &&
-           set_tls(c, url, tls, err);
+           (strncmp(url, "https:", 6) != 0 || set_tls(c, url, tls, err));
 }
 
 static size_t on_token_bytes(char *bytes, size_t size, size_t count, void *arg)
@@ -388,6 +386,13 @@ bool client_prepare(struct client *c, const struct config_http_client *http, con
         return false;
     CURL_NEVER_FAILS(curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers));
     return true;
+}
+
+bool client_prepare_tls(struct client *c, const struct config_tls *tls, const char *url,
+                        struct client_tokens *tokens, struct error *err)
+{
+    c->material = client_tokens_material(tokens);
+    return set_tls(c, url, tls, err);
 }
 
 bool client_take_token(struct client *c, struct client_tokens *tokens, long status,

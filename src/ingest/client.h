@@ -57,6 +57,11 @@ MUST_USE bool client_header(struct client *c, struct error *err, const char *for
 MUST_USE bool client_prepare(struct client *c, const struct config_http_client *http,
                              const char *url, struct client_tokens *tokens, struct error *err);
 
+/* The TLS of a request that is not HTTP (mail): versions, authorities, certificate, server_name, which may change the URL of
+ * the handle. ERROR_INPUT, ERROR_IO. */
+MUST_USE bool client_prepare_tls(struct client *c, const struct config_tls *tls, const char *url,
+                                 struct client_tokens *tokens, struct error *err);
+
 /* The answer to a request for a token: true when the request can be prepared again, else the reason. */
 MUST_USE bool client_take_token(struct client *c, struct client_tokens *tokens, long status,
                                 struct error *err);

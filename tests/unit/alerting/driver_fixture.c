@@ -63,16 +63,16 @@ static size_t add_alerts(struct driver_fixture *f, const struct driver_case *c)
     size_t count = 0;
     do {
         const struct driver_alert *from = c->alerts[0].labels ? &c->alerts[count] : &DEFAULT;
-        struct live_alert *a = ARENA_NEW(&f->arena, struct live_alert);
-        a->labels = labels_of(&f->arena, from->labels);
-        a->annotations = labels_of(&f->arena, from->annotations);
-        a->fingerprint = 0x1234567890abcdefu + count;
-        a->starts_ns = DRIVER_START_NS;
-        a->ends_ns = from->is_resolved ? DRIVER_END_NS : LIVE_ALERT_NEVER;
-        a->updated_ns = DRIVER_NOW_NS;
-        a->generator_url =
-            from->generator_url ? view_from(from->generator_url) : VIEW("http://p/graph");
-        f->alerts[count++] = a;
+        const struct live_alert a = {
+            .labels = labels_of(&f->arena, from->labels),
+            .annotations = labels_of(&f->arena, from->annotations),
+            .starts_ns = DRIVER_START_NS,
+            .ends_ns = from->is_resolved ? DRIVER_END_NS : LIVE_ALERT_NEVER,
+            .updated_ns = DRIVER_NOW_NS,
+            .generator_url =
+                from->generator_url ? view_from(from->generator_url) : VIEW("http://p/graph"),
+        };
+        f->alerts[count++] = live_alert_new(&a);
     } while (count < DRIVER_ALERTS_MAX && c->alerts[0].labels && c->alerts[count].labels);
     return count;
 }
@@ -119,6 +119,8 @@ enum delivery_verdict driver_fixture_answer(struct driver_fixture *f, long statu
 
 void driver_fixture_deinit(struct driver_fixture *f)
 {
+    for (size_t i = 0; i < f->source.alert_count; i++)
+        live_alert_unref(f->alerts[i]);
     integrations_unref(f->set);
     alert_config_unref(f->config);
     arena_deinit(&f->attempt);

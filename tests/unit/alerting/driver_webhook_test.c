@@ -34,8 +34,8 @@ static void message_is_alertmanagers(void **state)
     static const char EXPECTED[] =
         "{\"receiver\":\"team\",\"status\":\"firing\",\"alerts\":[" ALERT(
             "firing", "a", "0001-01-01T00:00:00Z",
-            "1234567890abcdef") "," ALERT("resolved", "b", "2023-11-14T22:14:50.123456789Z",
-                                          "1234567890abcdf0") "],\"notification_reason\":\"first "
+            "c91254d8af3c7cd1") "," ALERT("resolved", "b", "2023-11-14T22:14:50.123456789Z",
+                                          "c91c54d8af44d156") "],\"notification_reason\":\"first "
                                                               "notification\","
                                                               "\"groupLabels\":{\"alertname\":"
                                                               "\"Down\"},\"commonLabels\":{"
