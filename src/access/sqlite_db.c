@@ -164,6 +164,9 @@ bool sqlite_db_open(struct sqlite_db **out, const char *path,
     db->path = mem_copy_string(MEM_OTHER, view_from(path));
     *out = NULL;
     if (!open_file(db, options, err)) {
+        int code = db->sqlite ? sqlite_library.errcode(db->sqlite) & 0xff : SQLITE_OK;
+        if (options->is_damaged)
+            *options->is_damaged = code == SQLITE_NOTADB || code == SQLITE_CORRUPT;
         sqlite_db_close(db);
         return false;
     }

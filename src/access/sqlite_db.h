@@ -30,6 +30,9 @@ struct sqlite_db_options {
     bool create; /* a new file belongs to the owner of its folder and is readable by nobody else */
     bool
         is_full; /* what is committed survives a power cut; else a crash of the process (synchronous=NORMAL) */
+    /* May be NULL. Set by an open that fails: whether the file is no database or a damaged one; not for one of a later version
+     * or of another program. */
+    bool *is_damaged;
 };
 
 /* ERROR_NOT_FOUND when it is not there and `create` is false; ERROR_CORRUPT for a file that is none of ours or of a

@@ -20,6 +20,46 @@
 struct alert_state;
 
 enum { SILENCE_ID_BYTES = 36 }; /* a UUID */
+#define ALERT_STATE_DB_NAME "alerts.db"
+
+/* Borrowed during the call, but for log_arg. */
+struct alert_state_options {
+    const char *dir;          /* the data folder; NULL: memory alone, for tests and tools */
+    int64_t retention_ms;     /* --data.retention: what has expired is kept so long; 0 = 120 h */
+    int64_t maintenance_ms;   /* --data.maintenance-interval; 0 = 15 min */
+    size_t silences_max;      /* --silences.max-silences, with the expired ones; 0 = no limit */
+    size_t silence_bytes_max; /* --silences.max-silence-size-bytes; 0 = SILENCE_BYTES_MAX */
+    int64_t silence_duration_max_ms; /* 0 = no limit */
+    /* Called without a lock, on any thread. */
+    void (*log)(void *arg, bool is_error, const char *event, const char *text);
+    void *log_arg;
+};
+/* Fails only where no thread can be started: while there is no database alerting goes on from memory, alert_state_fault() says
+ * why, and it is tried again. A damaged file is moved aside (alerts.db.damaged-TIME) after what can be read of it. */
+MUST_USE bool alert_state_open(struct alert_state **out, const struct alert_state_options *options,
+                               struct error *err);
+/* Writes what is still to be written, as far as it can be. NULL is fine. */
+void alert_state_close(struct alert_state *s);
+
+/* How many of the alerts that are alive match, and how many there are: for warnings about silences. Called without a lock, on
+ * the thread that sets a silence; NULL ends it, and no call is under way when this returns. */
+typedef void alert_state_matched(void *arg, const struct matchers *m, size_t *matched,
+                                 size_t *alive);
+void alert_state_watch(struct alert_state *s, alert_state_matched *matched, void *arg);
+
+/* For self metrics. Any thread. */
+struct alert_state_stats {
+    bool is_faulty;          /* what changed last could not be written */
+    uint64_t write_failures; /* transactions that were not committed */
+    uint64_t commits;
+    uint64_t notification_log_entries, notification_log_queries;
+    uint64_t pending_writes; /* rows of the notification log that are not written */
+    int64_t last_commit_ns;  /* how long it took */
+    uint64_t maintenance_runs, maintenance_failures;
+};
+void alert_state_stats(struct alert_state *s, struct alert_state_stats *out);
+/* What is wrong with the database, in the arena; empty when all is well. Any thread. */
+struct view alert_state_fault(struct alert_state *s, struct arena *arena);
 
 /* Which silences mute an alert now, and which of its acknowledgements holds. Ids in the arena, ascending. Any thread; a lock for
  * the time of the look; a cache by fingerprint and version makes the second look cheap. */
@@ -32,7 +72,8 @@ bool alert_state_silenced(struct alert_state *s, struct arena *arena, uint64_t f
 /* Grows with each change of silences or acknowledgements and each beginning or end of a silence up to now_ns. */
 uint64_t alert_state_version(struct alert_state *s, int64_t now_ns);
 /* Is this episode of the alert acknowledged? An acknowledgement ends with the episode. */
-bool alert_state_acknowledged(struct alert_state *s, uint64_t fingerprint, int64_t starts_ns);
+bool alert_state_acknowledged(struct alert_state *s, uint64_t fingerprint, int64_t starts_ns,
+                              int64_t now_ns);
 
 /* The notification log: what was last sent of a group to an integration. Alerts by fingerprint, ascending. */
 struct notification_key {
