@@ -21,6 +21,7 @@
 struct access;
 struct scrape_manager;
 struct rule_manager;
+struct notifier;
 struct remote_write;
 struct api;
 
@@ -45,6 +46,7 @@ struct api_options {
     struct db *db;                     /* NULL: no status/tsdb, no metadata */
     struct scrape_manager *scrape;     /* NULL: no targets */
     struct rule_manager *rules;        /* NULL: no rules and alerts */
+    struct notifier *notifier;         /* NULL: no alertmanagers */
     struct remote_write *remote_write; /* NULL: /api/v1/write says how to enable it */
     struct pool *write_pool;           /* what it runs on; NULL: the server's */
     struct access *access;             /* NULL: no login */

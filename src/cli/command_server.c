@@ -29,6 +29,8 @@ struct server_flags {
     int64_t series_per_job_max, series_per_metric_max, new_series_per_job_max;
     int64_t auto_reload_ms, discovery_pause_ms;
     int64_t for_outage_tolerance_ms, for_grace_period_ms, resend_delay_ms, rule_evaluations;
+    int64_t notification_queue, notification_batch;
+    bool notification_drain;
     bool help, version, lifecycle, admin_api, remote_write, config_lenient;
 };
 
@@ -128,6 +130,12 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
          "How often an alert that fires is told again."},
         {"rules.max-concurrent-evals", 0, FLAG_COUNT, &f->rule_evaluations, "N",
          "Rules of a group evaluated at once, with --enable-feature=concurrent-rule-eval."},
+        {"alertmanager.notification-queue-capacity", 0, FLAG_COUNT, &f->notification_queue, "N",
+         "Alerts that may wait for each Alertmanager; the oldest beyond are dropped."},
+        {"alertmanager.notification-batch-size", 0, FLAG_COUNT, &f->notification_batch, "N",
+         "Alerts of one request to an Alertmanager."},
+        {"alertmanager.drain-notification-queue-on-shutdown", 0, FLAG_SWITCH,
+         &f->notification_drain, NULL, "Send the alerts that wait before the server ends."},
         {"enable-feature", 0, FLAG_LIST, &f->features, "NAME,...",
          "Features that are off by default; repeatable."},
         {"sandbox", 0, FLAG_TEXT, &f->sandbox, "on|off",
@@ -165,9 +173,6 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         NO_EFFECT("storage.remote.read-sample-limit", FLAG_TEXT, LATER),
         NO_EFFECT("storage.remote.read-concurrent-limit", FLAG_TEXT, LATER),
         NO_EFFECT("storage.remote.read-max-bytes-in-frame", FLAG_TEXT, LATER),
-        NO_EFFECT("alertmanager.notification-queue-capacity", FLAG_TEXT, LATER),
-        NO_EFFECT("alertmanager.notification-batch-size", FLAG_TEXT, LATER),
-        NO_EFFECT("alertmanager.drain-notification-queue-on-shutdown", FLAG_SWITCH, LATER),
         NO_EFFECT("scrape.adjust-timestamps", FLAG_SWITCH,
                   "a scrape has one timestamp, the time it was planned for"),
         NO_EFFECT("scrape.timestamp-tolerance", FLAG_TEXT,
@@ -328,6 +333,9 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .alert_for_outage_tolerance_ms = f->for_outage_tolerance_ms,
         .alert_for_grace_period_ms = f->for_grace_period_ms,
         .rule_evaluations_max = (unsigned)f->rule_evaluations,
+        .notification_queue_capacity = (size_t)f->notification_queue,
+        .notification_batch_max = (size_t)f->notification_batch,
+        .notification_drain = f->notification_drain,
         .connections_max = (unsigned)f->connections_max,
         .read_timeout_ms = f->read_timeout_ms,
         .discovery_pause_ms = f->discovery_pause_ms,
@@ -369,6 +377,8 @@ static bool check_values(const struct server_flags *f, struct error *err)
     } counts[] = {{"query.max-concurrency", f->query_concurrency, 100000},
                   {"rules.max-concurrent-evals", f->rule_evaluations, 100000},
                   {"query.max-samples", f->samples_max, INT64_MAX},
+                  {"alertmanager.notification-queue-capacity", f->notification_queue, 10000000},
+                  {"alertmanager.notification-batch-size", f->notification_batch, 100000},
                   {"web.max-connections", f->connections_max, 1000000},
                   {"storage.series-max", f->series_max, UINT32_MAX},
                   {"storage.series-per-job-max", f->series_per_job_max, UINT32_MAX},
@@ -435,6 +445,9 @@ int command_server(int argc, char **argv)
                              .for_grace_period_ms = 10 * 60 * 1000,
                              .resend_delay_ms = 60 * 1000,
                              .rule_evaluations = 4,
+                             .notification_queue = 10000,
+                             .notification_batch = 256,
+                             .notification_drain = true,
                              .lookback_ms = 5 * 60 * 1000,
                              .query_timeout_ms = 2 * 60 * 1000,
                              .read_timeout_ms = 5 * 60 * 1000,

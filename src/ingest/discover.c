@@ -512,12 +512,23 @@ static void start(struct discover *d)
 
 void discover_apply(struct discover *d, const struct config *config)
 {
+    size_t count = config->scrape_configs.count;
+    const struct config_discoveries **lists =
+        mem_alloc_zero(MEM_SCRAPE, count + 1, sizeof(const struct config_discoveries *));
+    for (size_t i = 0; i < count; i++)
+        lists[i] = &config->scrape_configs.items[i].discoveries;
+    discover_apply_lists(d, lists, count);
+    mem_free(MEM_SCRAPE, lists);
+}
+
+void discover_apply_lists(struct discover *d, const struct config_discoveries *const *lists,
+                          size_t count)
+{
     struct provider_list list = {0};
     mutex_lock(&d->work);
-    for (size_t j = 0; j < config->scrape_configs.count; j++) {
-        const struct config_discoveries *entries = &config->scrape_configs.items[j].discoveries;
-        for (size_t i = 0; i < entries->count; i++)
-            list_add(d, &list, &entries->items[i]);
+    for (size_t j = 0; j < count; j++) {
+        for (size_t i = 0; i < lists[j]->count; i++)
+            list_add(d, &list, &lists[j]->items[i]);
     }
     if (list.place_count)
         qsort(list.places, list.place_count, sizeof *list.places, place_compare);

@@ -47,6 +47,10 @@ void discover_free(struct discover *d);
  * has a reference). One that was there goes on with what it found; new files are read before this returns, other
  * new providers ask at once. One caller at a time. */
 void discover_apply(struct discover *d, const struct config *config);
+/* The same for the entries of these lists, instead of those of the scrape jobs; the lists' array is borrowed during the
+ * call only. */
+void discover_apply_lists(struct discover *d, const struct config_discoveries *const *lists,
+                          size_t count);
 
 /* What an entry of the configuration applied last found so far; NULL: nothing yet. The reference is the caller's. Any
  * thread. */

@@ -129,12 +129,9 @@ static void url_params(struct buffer *out, struct arena *arena, const struct con
     }
 }
 
-static bool url_make(struct arena *arena, const struct config_scrape_job *job, struct labels ls,
-                     struct view *out, struct error *err)
+bool target_url_append(struct buffer *out, struct view scheme, struct view address,
+                       struct view path, struct error *err)
 {
-    struct view scheme = labels_get(ls, VIEW(SCHEME)), address = labels_get(ls, VIEW(ADDRESS));
-    struct view path = labels_get(ls, VIEW(METRICS_PATH));
-    struct buffer url;
     if (!view_is(scheme, "http") && !view_is(scheme, "https"))
         return error_set(err, ERROR_INPUT, "invalid scheme: \"%.*s\"", VIEW_ARGS(scheme));
     /* What would end the host part of a URL, or begin credentials in it. */
@@ -144,13 +141,25 @@ static bool url_make(struct arena *arena, const struct config_scrape_job *job, s
             return error_set(err, ERROR_INPUT, "\"%.*s\" is not a valid hostname",
                              VIEW_ARGS(address));
     }
-    buffer_init(&url, MEM_SCRAPE, URL_BYTES_MAX);
-    buffer_append_view(&url, scheme);
-    buffer_append_literal(&url, "://");
-    buffer_append_view(&url, address);
+    buffer_append_view(out, scheme);
+    buffer_append_literal(out, "://");
+    buffer_append_view(out, address);
     if (path.len == 0 || path.ptr[0] != '/')
-        buffer_append_byte(&url, '/');
-    url_escape(&url, path, "$&+,/:;=@");
+        buffer_append_byte(out, '/');
+    url_escape(out, path, "$&+,/:;=@");
+    return true;
+}
+
+static bool url_make(struct arena *arena, const struct config_scrape_job *job, struct labels ls,
+                     struct view *out, struct error *err)
+{
+    struct buffer url;
+    buffer_init(&url, MEM_SCRAPE, URL_BYTES_MAX);
+    if (!target_url_append(&url, labels_get(ls, VIEW(SCHEME)), labels_get(ls, VIEW(ADDRESS)),
+                           labels_get(ls, VIEW(METRICS_PATH)), err)) {
+        buffer_deinit(&url);
+        return false;
+    }
     url_params(&url, arena, job, ls);
     if (!url.failed)
         *out = arena_copy(arena, buffer_view(&url));

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/attributes.h"
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/view.h"
 #include "ingest/config.h"
@@ -39,6 +40,11 @@ MUST_USE bool target_new(struct target **out, struct config *config,
                          struct labels group_labels, struct error *err);
 struct target *target_ref(struct target *t);
 void target_unref(struct target *t); /* NULL does nothing */
+
+/* Appends scheme://address/path; the path is escaped where it must be and begins with a slash whatever it is.
+ * ERROR_INPUT when the scheme is not http or https, or the address holds what would end it in a URL. */
+MUST_USE bool target_url_append(struct buffer *out, struct view scheme, struct view address,
+                                struct view path, struct error *err);
 
 /* A hash of what a job does with a line: while it is the same, cached lines stay what they are. */
 uint64_t target_job_series_hash(const struct config_scrape_job *job);

@@ -23,7 +23,7 @@ struct alert_notice {
     int64_t ends_ms;
     bool is_resolved;
     double value;
-    struct view expr;              /* of the rule, as it is written */
+    struct view expr;              /* of the rule, as Prometheus prints it */
     struct view file, group, rule; /* where it comes from */
 };
 

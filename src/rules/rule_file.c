@@ -202,6 +202,16 @@ static struct labels merge(struct arena *arena, struct labels group, struct labe
 
 /* --- rules --- */
 
+static struct view print_expr(struct arena *arena, const struct promql *p)
+{
+    struct buffer text;
+    buffer_init(&text, MEM_RULES, SIZE_MAX / 2);
+    promql_print(&text, promql_root(p));
+    struct view printed = arena_copy(arena, buffer_view(&text));
+    buffer_deinit(&text);
+    return printed;
+}
+
 static const struct promql *parse_expr(struct loader *l, const struct yaml_node *map,
                                        const char *field, struct view text)
 {
@@ -334,6 +344,7 @@ static void read_rule(struct loader *l, const struct yaml_node *map, struct labe
         add_error(l, node ? node : map, "field 'expr' must be set in rule");
     } else {
         r->expr = parse_expr(l, map, "expr", r->text);
+        r->printed = r->expr ? print_expr(l->arena, r->expr) : VIEW("");
     }
     struct labels own = read_map(l, map, "labels");
     check_names(l, map, "labels", "label", own);

@@ -30,6 +30,7 @@ struct rule_definition {
     enum rule_kind kind;
     struct view name;           /* of the series or the alert */
     struct view text;           /* the expression as it is written */
+    struct view printed;        /* the same as Prometheus prints it; empty where it has errors */
     const struct promql *expr;  /* the file's */
     int64_t for_ms;             /* alerts; 0 = fires at once */
     int64_t keep_firing_for_ms; /* alerts */

@@ -310,7 +310,7 @@ static void notify(struct rule_group *g, struct rule *r, const struct rule_run *
                                   .ends_ms = resolved ? a->resolved_ms : a->valid_until_ms,
                                   .is_resolved = resolved,
                                   .value = a->value,
-                                  .expr = r->def->text,
+                                  .expr = r->def->printed,
                                   .file = g->def->file,
                                   .group = g->def->name,
                                   .rule = r->def->name};

@@ -10,6 +10,7 @@
 #include "ingest/discover.h"
 #include "ingest/remote_write.h"
 #include "ingest/scrape.h"
+#include "outbound/notifier.h"
 #include "rules/rule_manager.h"
 #include "storage/db.h"
 #include "storage/exemplars.h"
@@ -24,6 +25,7 @@ struct self_metrics {
     belfry_registry *registry, *host; /* constant after new, like the families */
     belfry_counter_family *requests;
     belfry_histogram_family *seconds, *bytes;
+    belfry_summary_family *notification_seconds;
     struct self_metrics_sources sources; /* written before and after there are requests */
     bool attached;
 };
@@ -584,6 +586,62 @@ static void collect_process(belfry_emitter *e, const struct self_metrics_sources
     EMIT_COUNTERS(e, counters);
 }
 
+static void collect_notification_latency(belfry_emitter *e, const struct notifier_url_stats *s)
+{
+    const belfry_label label = {"alertmanager", s->url.ptr};
+    uint64_t below = 0;
+    belfry_emit_family(e, "prometheus_notifications_latency_histogram_seconds",
+                       "Latency histogram for sending alert notifications.", BELFRY_HISTOGRAM);
+    for (size_t i = 0; i < NOTIFIER_LATENCY_BUCKETS; i++) {
+        char le[16];
+        snprintf(le, sizeof le, "%g", NOTIFIER_LATENCY_BOUNDS[i]);
+        const belfry_label labels[] = {label, {"le", le}};
+        below += s->latency_buckets[i];
+        belfry_emit_sample(e, "_bucket", labels, 2, (double)below);
+    }
+    const belfry_label labels[] = {label, {"le", "+Inf"}};
+    belfry_emit_sample(e, "_bucket", labels, 2, (double)s->latency_count);
+    belfry_emit_sample(e, "_sum", &label, 1, s->latency_seconds);
+    belfry_emit_sample(e, "_count", &label, 1, (double)s->latency_count);
+}
+
+static void collect_notifier(belfry_emitter *e, struct notifier *notifier)
+{
+    struct arena arena;
+    struct notifier_stats stats;
+    arena_init(&arena, MEM_INSTRUMENT, 0);
+    notifier_stats_get(notifier, &arena, &stats);
+    const struct named_value gauges[] = {
+        {"prometheus_notifications_queue_capacity",
+         "The capacity of the alert notifications queue.", (double)stats.queue_capacity},
+        {"prometheus_notifications_alertmanagers_discovered",
+         "The number of alertmanagers discovered and active.", (double)stats.discovered},
+    };
+    EMIT_GAUGES(e, gauges);
+    for (size_t i = 0; i < stats.count; i++) {
+        const struct notifier_url_stats *s = &stats.items[i];
+        const belfry_label label = {"alertmanager", s->url.ptr};
+        const struct named_value counters[] = {
+            {"prometheus_notifications_sent_total", "Total number of alerts sent.",
+             (double)s->sent},
+            {"prometheus_notifications_errors_total",
+             "Total number of sent alerts affected by errors.", (double)s->errors},
+            {"prometheus_notifications_dropped_total",
+             "Total number of alerts dropped due to errors when sending to Alertmanager.",
+             (double)s->dropped},
+        };
+        for (size_t k = 0; k < ARRAY_COUNT(counters); k++) {
+            belfry_emit_family(e, counters[k].name, counters[k].help, BELFRY_COUNTER);
+            belfry_emit_sample(e, NULL, &label, 1, counters[k].value);
+        }
+        belfry_emit_family(e, "prometheus_notifications_queue_length",
+                           "The number of alert notifications in the queue.", BELFRY_GAUGE);
+        belfry_emit_sample(e, NULL, &label, 1, (double)s->queue_length);
+        collect_notification_latency(e, s);
+    }
+    arena_deinit(&arena);
+}
+
 static void collect(void *arg, belfry_emitter *e)
 {
     struct self_metrics *m = arg;
@@ -610,6 +668,8 @@ static void collect(void *arg, belfry_emitter *e)
     collect_discovery(e, m->sources.scrape);
     if (m->sources.rules)
         collect_rules(e, m->sources.rules);
+    if (m->sources.notifier)
+        collect_notifier(e, m->sources.notifier);
     collect_process(e, &m->sources);
 }
 
@@ -621,6 +681,7 @@ static const double REQUEST_SECONDS[] = {0.1, 0.2, 0.4, 1, 3, 8, 20, 60, 120};
 static belfry_status register_all(struct self_metrics *m)
 {
     static const char *const BY_HANDLER[] = {"handler"};
+    static const char *const BY_ALERTMANAGER[] = {"alertmanager"};
     static const char *const BY_HANDLER_AND_CODE[] = {"handler", "code"};
     belfry_status status =
         belfry_counter_family_new(&m->requests, m->registry, "prometheus_http_requests_total",
@@ -635,6 +696,10 @@ static belfry_status register_all(struct self_metrics *m)
             &m->bytes, m->registry, "prometheus_http_response_size_bytes",
             "Histogram of response size for HTTP requests.", BY_HANDLER, 1, ANSWER_BYTES,
             ARRAY_COUNT(ANSWER_BYTES));
+    if (status == BELFRY_OK)
+        status = belfry_summary_family_new(
+            &m->notification_seconds, m->registry, "prometheus_notifications_latency_seconds",
+            "Latency quantiles for sending alert notifications.", BY_ALERTMANAGER, 1, NULL);
     if (status == BELFRY_OK)
         status = belfry_collector_new(m->registry, collect, m, NULL);
     if (status == BELFRY_OK)
@@ -688,6 +753,17 @@ void self_metrics_observe_request(struct self_metrics *m, const struct http_obse
     belfry_histogram_observe(belfry_histogram_family_with(m->seconds, values), seen->seconds);
     belfry_histogram_observe(belfry_histogram_family_with(m->bytes, values),
                              (double)seen->response_bytes);
+}
+
+void self_metrics_observe_notification(struct self_metrics *m, const char *url, double seconds)
+{
+    belfry_summary_observe(belfry_summary_family_with(m->notification_seconds, &url), seconds);
+}
+
+void self_metrics_forget_alertmanager(struct self_metrics *m, const char *url)
+{
+    /* Where it never answered there is nothing to take out. */
+    (void)belfry_summary_family_remove(m->notification_seconds, &url);
 }
 
 static bool append(void *arg, const char *bytes, size_t len)

@@ -24,6 +24,7 @@ struct self_metrics_sources {
     struct db *db;
     struct scrape_manager *scrape;
     struct rule_manager *rules;
+    struct notifier *notifier;
     struct remote_write *remote_write; /* NULL: not enabled */
     struct api *api;
     struct http_server *http;
@@ -39,6 +40,9 @@ void self_metrics_attach(struct self_metrics *m, const struct self_metrics_sourc
 void self_metrics_detach(struct self_metrics *m);
 /* Any thread. */
 void self_metrics_observe_request(struct self_metrics *m, const struct http_observation *seen);
+/* A request that an Alertmanager took, and the end of one. Any thread. */
+void self_metrics_observe_notification(struct self_metrics *m, const char *url, double seconds);
+void self_metrics_forget_alertmanager(struct self_metrics *m, const char *url);
 /* Append the exposition. Any thread. */
 void self_metrics_write(struct self_metrics *m, const belfry_exposition *how, struct buffer *out);
 void self_metrics_write_host(struct self_metrics *m, const belfry_exposition *how,

@@ -3,7 +3,7 @@
  *
  *   users and TLS -> listening sockets -> sandbox (files) -> log -> configuration -> storage (replay) -> API and routes
  *       -> HTTP answers -> scraping, rules -> sandbox (calls) -> ready -> signals ...
- *       -> scraping ends -> HTTP ends -> rules end -> storage closes -> log closes
+ *       -> scraping ends -> HTTP ends -> rules end -> alerts are delivered -> storage closes -> log closes
  *
  * Sockets are opened before the data folder is touched, so that a second server on one port fails without harm; clients
  * that connect during a replay wait in the backlog. */
@@ -18,6 +18,7 @@
 #include "ingest/remote_write.h"
 #include "ingest/scrape.h"
 #include "net/http_server.h"
+#include "outbound/notifier.h"
 #include "rules/rule_manager.h"
 #include "server/alert_fanout.h"
 #include "server/confine.h"
@@ -55,6 +56,7 @@ struct server {
     struct db *db;
     struct scrape_manager *scrape;
     struct rule_manager *rules;
+    struct notifier *notifier;
     struct alert_fanout alerts;        /* whoever delivers alerts; filled before rules start */
     struct remote_write *remote_write; /* NULL: not enabled */
     struct pool *write_pool;
@@ -212,19 +214,26 @@ static bool read_new_config(struct server *s, struct config **out, struct rule_s
     return false;
 }
 
+/* The notifier always takes them, and drops them where it has no Alertmanager. */
+static bool are_delivered(const struct server *s, const struct config *config)
+{
+    return config->alertmanagers.count > 0 || s->alerts.count > 1;
+}
+
 /* Where nobody takes alerts, that must not be found out in the night. */
-static void apply_rules(struct server *s, const struct config *config, struct rule_set *rules)
+static void apply_rules(struct server *s, struct config *config, struct rule_set *rules)
 {
     size_t groups = rule_set_group_count(rules), count = rule_set_rule_count(rules),
            alerts = rule_set_alert_count(rules);
+    notifier_apply(s->notifier, config);
     rule_manager_apply(s->rules, config, rules);
     if (groups)
         belfry_log_info(s->log, "rules_loaded", BELFRY_UINT("groups", groups),
                         BELFRY_UINT("rules", count));
-    if (alerts && s->alerts.count == 0)
+    if (alerts && !are_delivered(s, config))
         belfry_log_warn(s->log, "alerts_not_delivered", BELFRY_UINT("alerting_rules", alerts),
-                        BELFRY_STR("detail", "alerts are evaluated and shown, but this version "
-                                             "sends them to nobody"));
+                        BELFRY_STR("detail", "alerts are evaluated and shown, but sent to nobody: "
+                                             "the configuration names no Alertmanager"));
 }
 
 /* Before the files are read: what changes while they are is seen the next time. 0 where there are none. */
@@ -382,6 +391,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .db = s->db,
                                   .scrape = s->scrape,
                                   .rules = s->rules,
+                                  .notifier = s->notifier,
                                   .access = s->access,
                                   .prefix = s->opts->prefix,
                                   .external_url = s->opts->external_url,
@@ -405,6 +415,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
     struct self_metrics_sources sources = {.db = s->db,
                                            .scrape = s->scrape,
                                            .rules = s->rules,
+                                           .notifier = s->notifier,
                                            .remote_write = s->remote_write,
                                            .api = s->api,
                                            .http = s->http,
@@ -448,12 +459,53 @@ static bool open_remote_write(struct server *s, struct error *err)
     return true;
 }
 
+static void on_notified(void *arg, const char *url, double seconds)
+{
+    struct server *s = arg;
+    self_metrics_observe_notification(s->metrics, url, seconds);
+}
+
+static void on_alertmanager_left(void *arg, const char *url)
+{
+    struct server *s = arg;
+    self_metrics_forget_alertmanager(s->metrics, url);
+}
+
+/* Under which links in alerts find this server. */
+static const char *link_url(struct server *s)
+{
+    struct http_tls *tls = access_tls(s->access);
+    snprintf(s->own_url, sizeof s->own_url, "%s://%s%s", tls ? "https" : "http",
+             s->config.built_in_target, s->opts->prefix);
+    http_tls_unref(tls);
+    return s->opts->external_url ? s->opts->external_url : s->own_url;
+}
+
+/* Whoever delivers alerts. */
+static bool start_delivery(struct server *s, struct error *err)
+{
+    struct notifier_options options = {.queue_capacity = s->opts->notification_queue_capacity,
+                                       .batch_max = s->opts->notification_batch_max,
+                                       .drain = s->opts->notification_drain,
+                                       .external_url = link_url(s),
+                                       .discovery_pause_ms = s->opts->discovery_pause_ms,
+                                       .observe = on_notified,
+                                       .forget = on_alertmanager_left,
+                                       .observe_arg = s,
+                                       .log = on_event,
+                                       .log_arg = s};
+    if (!notifier_start(&s->notifier, &options, err))
+        return false;
+    alert_fanout_add(&s->alerts, notifier_sink(s->notifier));
+    return true;
+}
+
 static bool start_rules(struct server *s, struct error *err)
 {
     struct rule_manager_options options = {
         .db = s->db,
         .engine = s->opts->engine,
-        .external_url = s->opts->external_url ? s->opts->external_url : s->own_url,
+        .external_url = link_url(s),
         .state_dir = s->opts->data_dir,
         .resend_delay_ms = s->opts->alert_resend_delay_ms,
         .for_outage_tolerance_ms = s->opts->alert_for_outage_tolerance_ms,
@@ -464,10 +516,6 @@ static bool start_rules(struct server *s, struct error *err)
         .log = on_event,
         .log_arg = s};
     options.engine.pool = s->pool;
-    struct http_tls *tls = access_tls(s->access);
-    snprintf(s->own_url, sizeof s->own_url, "%s://%s%s", tls ? "https" : "http",
-             s->config.built_in_target, s->opts->prefix);
-    http_tls_unref(tls);
     return rule_manager_start(&s->rules, &options, err);
 }
 
@@ -497,8 +545,9 @@ static bool start(struct server *s, struct error *err)
         return false;
     http_server_set_pool(s->http, s->pool);
     if (!self_metrics_new(&s->metrics, err) || !load_config(s, err) || !open_storage(s, err) ||
-        !scrape_manager_start(&s->scrape, s->db, &scrape, err) || !start_rules(s, err) ||
-        !open_remote_write(s, err) || !start_http(s, started, err) || !apply_first_config(s, err))
+        !scrape_manager_start(&s->scrape, s->db, &scrape, err) || !start_delivery(s, err) ||
+        !start_rules(s, err) || !open_remote_write(s, err) || !start_http(s, started, err) ||
+        !apply_first_config(s, err))
         return false;
     if (s->opts->sandbox)
         confine_calls(&s->sandbox, s->log);
@@ -531,6 +580,7 @@ static bool stop(struct server *s, struct error *err)
     http_server_close(s->http);
     api_free(s->api);
     rule_manager_stop(s->rules);
+    notifier_stop(s->notifier); /* after the last alert */
     access_close(s->access);
     pool_stop(s->write_pool);
     remote_write_free(s->remote_write);

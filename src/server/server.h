@@ -29,6 +29,9 @@ struct server_options {
     int64_t alert_resend_delay_ms, alert_for_outage_tolerance_ms, alert_for_grace_period_ms;
     bool concurrent_rules;
     unsigned rule_evaluations_max;
+    /* Of alerts to Alertmanagers: notifier_options. */
+    size_t notification_queue_capacity, notification_batch_max;
+    bool notification_drain;
     unsigned connections_max;
     int64_t read_timeout_ms;
     const char *cors_origin;

@@ -275,6 +275,7 @@ static void what_has_no_effect_warns(void **state)
                                  "alerting:\n"
                                  "  alertmanagers:\n"
                                  "  - static_configs: [{targets: ['localhost:9093']}]\n"
+                                 "    sigv4: {region: eu-west-1}\n"
                                  "remote_write:\n"
                                  "- url: http://x/\n"
                                  "scrape_configs:\n"
@@ -286,12 +287,12 @@ static void what_has_no_effect_warns(void **state)
                                  "  track_timestamps_staleness: false\n"
                                  "storage: {tsdb: {retention: {time: 1d, percentage: 5}}}\n");
     static const char *const WARNINGS[] = {
-        "belfry.yml:10:3: this build of Belfry cannot discover targets by ec2_sd_configs: it is "
+        "belfry.yml:11:3: this build of Belfry cannot discover targets by ec2_sd_configs: it is "
         "checked and has no effect; file_sd_configs or http_sd_configs can stand "
         "in",
-        "belfry.yml:3:3: section \"alerting\" has no effect in this version",
-        "belfry.yml:6:1: section \"remote_write\" has no effect in this version",
-        "belfry.yml:12:29: field \"scrape_native_histograms\" has no effect in this version",
+        "belfry.yml:7:1: section \"remote_write\" has no effect in this version",
+        "belfry.yml:5:12: field \"sigv4\" has no effect in this version",
+        "belfry.yml:13:29: field \"scrape_native_histograms\" has no effect in this version",
     };
     assert_int_equal(c->warnings.count, ARRAY_COUNT(WARNINGS));
     for (size_t i = 0; i < ARRAY_COUNT(WARNINGS); i++)

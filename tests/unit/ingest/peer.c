@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 256, REQUEST_BYTES_MAX = 65536 };
+enum { CONNECTIONS_MAX = 256, REQUEST_BYTES_MAX = 1 << 20 };
 
 struct peer {
     int fd, port;
@@ -85,7 +85,17 @@ static ssize_t receive_some(const struct connection *c, char *out, size_t len)
     return c->session ? gnutls_record_recv(c->session, out, len) : recv(c->fd, out, len, 0);
 }
 
-/* One request's header part; false when there is none any more. */
+/* How long the request is whose headers are there; 0: they are not. */
+static size_t request_bytes(const char *text)
+{
+    const char *end = strstr(text, "\r\n\r\n"), *length = strcasestr(text, "\r\nContent-Length:");
+    if (!end)
+        return 0;
+    size_t body = length && length < end ? strtoul(length + 17, NULL, 10) : 0;
+    return (size_t)(end - text) + 4 + body;
+}
+
+/* One request; false when there is none any more. */
 static bool receive(const struct connection *c, char *text)
 {
     size_t len = 0;
@@ -95,7 +105,8 @@ static bool receive(const struct connection *c, char *text)
             return false;
         len += (size_t)n;
         text[len] = 0;
-        if (strstr(text, "\r\n\r\n"))
+        size_t whole = request_bytes(text);
+        if (whole && len >= whole)
             return true;
     }
     return false;

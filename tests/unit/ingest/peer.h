@@ -36,7 +36,7 @@ void peer_set(struct peer *p, enum peer_manner manner, const char *status, const
               struct view body);
 /* The common case: text/plain, 200. */
 void peer_set_text(struct peer *p, const char *body);
-/* Appends the requests so far (header part), as they came, and forgets them. */
+/* Appends the requests so far, headers and bodies as they came, and forgets them. */
 void peer_requests(struct peer *p, struct buffer *out);
 size_t peer_connection_count(struct peer *p);
 
