@@ -75,6 +75,7 @@ static void world_start(struct world *w, enum http_role anonymous, bool users, u
                                .db = (struct db *)(void *)&part,
                                .scrape = (struct scrape_manager *)(void *)&part,
                                .rules = (struct rule_manager *)(void *)&part,
+                               .notifier = (struct notifier *)(void *)&part,
                                .is_ready = never_ready,
                                .metrics = no_metrics,
                                .host_metrics = no_metrics,
