@@ -164,6 +164,8 @@ bool delivery_secret(struct delivery *d, const struct secret *inline_secret, str
         v = view_slice(v, 1, v.len);
     if (ok)
         *out = secret_from(arena_copy(d->arena, v));
+    else if (err)
+        err->kind = ERROR_IO; /* the file may be there next time */
     if (text.ptr)
         explicit_bzero(text.ptr, text.len);
     buffer_deinit(&text);

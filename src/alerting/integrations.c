@@ -26,7 +26,7 @@ static const struct {
     size_t list_offset, item_bytes;
 } KINDS[] = {
     DRIVER(webhook, webhook),
-    MISSING(email, email),
+    DRIVER(email, email),
     DRIVER(pagerduty, pagerduty),
     DRIVER(opsgenie, opsgenie),
     MISSING(wechat, wechat),

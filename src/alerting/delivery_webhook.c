@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver_webhook.c: webhook_configs: Alertmanager's JSON of a notification, version "4", or one of the user's own. */
+/* delivery_webhook.c: webhook_configs: Alertmanager's JSON of a notification, version "4", or one of the user's own. */
 #include "alerting/delivery.h"
 
 #include "base/json_write.h"
