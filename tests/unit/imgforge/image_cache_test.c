@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image_cache.h"
+
+#include "base/buffer.h"
+#include "base/checksum.h"
+#include "base/file.h"
+#include "base/thread.h"
+#include "disk_cache.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[64];
+
+static struct image_key key_of(unsigned n)
+{
+    struct image_key key;
+    for (size_t i = 0; i < sizeof(key.bytes); i += 8) {
+        uint64_t part = hash64(&n, sizeof(n)) + i;
+        memcpy(key.bytes + i, &part, 8);
+    }
+    return key;
+}
+
+static struct image_cache *cache_open(enum cache_type type, uint64_t memory, uint64_t disk,
+                                      uint64_t bytes)
+{
+    struct image_cache_options opts = {type, memory, disk, bytes, folder};
+    struct image_cache *c;
+    struct error err = {0};
+    if (!image_cache_open(&c, &opts, &err))
+        fail_msg("%s", err.message);
+    return c;
+}
+
+static void put(struct image_cache *c, unsigned n, const char *text)
+{
+    struct image_key key = key_of(n);
+    struct error err = {0};
+    struct cached_image *image =
+        cached_image_new(&key, view_from(text), VIEW("image/png"), 1700000000 + n);
+    if (!image_cache_put(c, &key, image, &err))
+        fail_msg("%s", err.message);
+    cached_image_unref(image);
+}
+
+/* "" when it is not there. */
+static bool has(struct image_cache *c, unsigned n, const char *text)
+{
+    struct image_key key = key_of(n);
+    struct cached_image *image = image_cache_get(c, &key);
+    bool is_there =
+        image && view_is(image->bytes, text) && view_is(image->content_type, "image/png") &&
+        image->modified_s == 1700000000 + n && image->etag.len == CACHED_IMAGE_ETAG_BYTES;
+    assert_true(!image || is_there); /* never a wrong one */
+    cached_image_unref(image);
+    return is_there;
+}
+
+static void the_one_used_least_recently_goes(void **state)
+{
+    struct image_cache *c = cache_open(CACHE_MEMORY, 3, 0, 0);
+    for (unsigned i = 0; i < 3; i++)
+        put(c, i, "x");
+    assert_true(has(c, 0, "x")); /* used: 1 is the oldest now */
+    put(c, 3, "x");
+    assert_false(has(c, 1, "x"));
+    assert_true(has(c, 0, "x") && has(c, 2, "x") && has(c, 3, "x"));
+    put(c, 2, "other"); /* the same key: no entry more */
+    assert_true(has(c, 2, "other") && has(c, 0, "x"));
+    image_cache_close(c);
+}
+
+static void bytes_are_bounded(void **state)
+{
+    struct image_cache *c = cache_open(CACHE_MEMORY, 1000, 0, 10000);
+    char text[1001];
+    memset(text, 'x', sizeof(text) - 1);
+    text[1000] = '\0';
+    for (unsigned i = 0; i < 100; i++) {
+        put(c, i, text);
+        assert_true(image_cache_memory_bytes(c) <= 10000);
+    }
+    assert_true(has(c, 99, text));
+    assert_false(has(c, 80, text));
+    image_cache_close(c);
+    c = cache_open(CACHE_MEMORY, 10, 0, 100); /* larger than all that there may be: not kept */
+    put(c, 1, text);
+    assert_false(has(c, 1, text));
+    assert_int_equal(image_cache_memory_bytes(c), 0);
+    image_cache_close(c);
+}
+
+static void without_a_cache_all_is_a_miss(void **state)
+{
+    struct image_cache *c = cache_open(CACHE_NONE, 10, 10, 0);
+    put(c, 1, "x");
+    assert_false(has(c, 1, "x"));
+    image_cache_close(c);
+}
+
+static void what_is_on_disk_survives(void **state)
+{
+    struct image_cache *c = cache_open(CACHE_DISK, 0, 100, 0);
+    for (unsigned i = 0; i < 50; i++)
+        put(c, i, "on disk");
+    put(c, 7, "anew");
+    image_cache_close(c);
+    c = cache_open(CACHE_DISK, 0, 100, 0);
+    for (unsigned i = 0; i < 50; i++)
+        assert_true(has(c, i, i == 7 ? "anew" : "on disk"));
+    image_cache_close(c);
+    c = cache_open(CACHE_DISK, 0, 10, 0); /* fewer may be: the files written last stay */
+    unsigned left = 0;
+    for (unsigned i = 0; i < 50; i++)
+        left += has(c, i, i == 7 ? "anew" : "on disk");
+    assert_int_equal(left, 10);
+    assert_true(has(c, 7, "anew"));
+    image_cache_close(c);
+}
+
+static void a_hit_on_disk_is_kept_in_memory(void **state)
+{
+    struct image_cache *c = cache_open(CACHE_HYBRID, 2, 100, 0);
+    for (unsigned i = 0; i < 5; i++)
+        put(c, i, "x");
+    assert_true(has(c, 0, "x")); /* from disk */
+    assert_int_equal(dir_remove(folder, NULL), true);
+    assert_true(has(c, 0, "x")); /* from memory */
+    assert_false(has(c, 1, "x"));
+    image_cache_close(c);
+    assert_int_equal(mkdir(folder, 0700), 0);
+}
+
+struct only_file {
+    char path[256];
+    const char *below;
+};
+
+static bool visit_file(void *arg, const char *name, bool is_dir)
+{
+    struct only_file *f = arg;
+    if (is_dir) {
+        char sub[128];
+        (void)snprintf(sub, sizeof(sub), "%s/%s", folder, name);
+        f->below = name;
+        return dir_list(sub, visit_file, f, NULL);
+    }
+    (void)snprintf(f->path, sizeof(f->path), "%s/%s/%s", folder, f->below, name);
+    return true;
+}
+
+/* Cut to any length, and with any byte changed: a miss, and the file is gone. */
+static void a_torn_file_is_a_miss(void **state)
+{
+    struct buffer whole;
+    buffer_init(&whole, MEM_OTHER, 1 << 20);
+    for (unsigned mode = 0; mode < 2; mode++) {
+        for (size_t at = 0;; at++) {
+            struct only_file f = {.below = ""};
+            struct error err = {0};
+            struct image_cache *c = cache_open(CACHE_DISK, 0, 10, 0);
+            put(c, 1, "the whole picture");
+            assert_true(dir_list(folder, visit_file, &f, NULL));
+            buffer_reset(&whole);
+            assert_true(file_read_all(f.path, &whole, &err));
+            if (at == whole.len) {
+                image_cache_close(c);
+                break;
+            }
+            if (mode == 0)
+                whole.len = at;
+            else
+                whole.ptr[at] ^= 0x41;
+            assert_true(file_replace(f.path, buffer_view(&whole), &err));
+            assert_false(has(c, 1, "the whole picture"));
+            assert_false(file_exists(f.path));
+            image_cache_close(c);
+        }
+    }
+    buffer_deinit(&whole);
+}
+
+static int no_space(void *arg, enum file_op op, const char *path, size_t *bytes)
+{
+    return op == FILE_OP_WRITE ? ENOSPC : 0;
+}
+
+static void a_full_disk_loses_only_the_new_one(void **state)
+{
+    struct image_cache *c = cache_open(CACHE_HYBRID, 10, 10, 0);
+    struct image_key key = key_of(2);
+    struct error err = {0};
+    put(c, 1, "x");
+    struct cached_image *image = cached_image_new(&key, VIEW("y"), VIEW("image/png"), 1700000002);
+    file_test_set_hook(no_space, NULL);
+    assert_false(image_cache_put(c, &key, image, &err));
+    file_test_set_hook(NULL, NULL);
+    assert_int_equal(err.kind, ERROR_NO_SPACE);
+    cached_image_unref(image);
+    assert_true(has(c, 1, "x"));
+    assert_true(has(c, 2, "y")); /* in memory */
+    image_cache_close(c);
+    c = cache_open(CACHE_DISK, 0, 10, 0);
+    assert_true(has(c, 1, "x"));
+    assert_false(has(c, 2, "y"));
+    image_cache_close(c);
+}
+
+static void what_is_not_ours_stays(void **state)
+{
+    char path[128];
+    struct error err;
+    (void)snprintf(path, sizeof(path), "%s/notes.txt", folder);
+    assert_true(file_replace(path, VIEW("mine"), &err));
+    struct image_cache *c = cache_open(CACHE_DISK, 0, 1, 0);
+    put(c, 1, "x");
+    put(c, 2, "x");
+    image_cache_close(c);
+    assert_true(file_exists(path));
+    struct image_cache_options opts = {CACHE_DISK, 1, 1, 0, "/nowhere/at/all"};
+    assert_false(image_cache_open(&c, &opts, &err));
+    assert_null(c);
+}
+
+enum { THREADS = 4, ROUNDS = 2000, KEYS = 40 };
+
+static void *use_it(void *arg)
+{
+    struct image_cache *c = arg;
+    unsigned seed = (unsigned)(uintptr_t)&seed;
+    for (int i = 0; i < ROUNDS; i++) {
+        unsigned n = (unsigned)rand_r(&seed) % KEYS;
+        if (rand_r(&seed) % 4 == 0)
+            put(c, n, "shared");
+        else
+            (void)has(c, n, "shared");
+    }
+    return NULL;
+}
+
+static void threads_share_it(void **state)
+{
+    struct image_cache *c = cache_open(CACHE_HYBRID, 5, 20, 0);
+    pthread_t threads[THREADS];
+    struct error err;
+    for (int i = 0; i < THREADS; i++)
+        assert_true(thread_start(&threads[i], "user", use_it, c, &err));
+    for (int i = 0; i < THREADS; i++)
+        thread_join(threads[i]);
+    image_cache_close(c);
+}
+
+static int setup(void **state)
+{
+    (void)snprintf(folder, sizeof(folder), "/tmp/belfry-imgforge-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    return dir_remove(folder, NULL) ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_one_used_least_recently_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(bytes_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_a_cache_all_is_a_miss, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_on_disk_survives, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_hit_on_disk_is_kept_in_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_torn_file_is_a_miss, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_loses_only_the_new_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_not_ours_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(threads_share_it, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
