@@ -100,6 +100,8 @@ struct delivery {
         step; /* answers that there were: 0 in begin(); the driver's own state goes on from it */
     void *exchange;          /* the driver's, in the arena, for one attempt */
     bool has_template_error; /* an error stands where a text should */
+    int64_t
+        retry_after_ms; /* with DELIVERY_RETRY: what the answer's body asks to wait; 0: as the header Retry-After says */
     /* What was remembered when this group was last sent to this integration, and is now: NAME=VALUE pairs kept in the
      * notification log (Slack's ts of a message that is to be updated). */
     struct notification_kv recalled, remembered;

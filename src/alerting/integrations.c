@@ -10,39 +10,22 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* Alertmanager's order. A driver's author turns its line into DRIVER. */
+/* Alertmanager's order. */
 #define DRIVER(kind, type)                                                                         \
     {                                                                                              \
-#kind, &delivery_##kind, offsetof(struct receiver, kind##_configs),                        \
+        &delivery_##kind, offsetof(struct receiver, kind##_configs),                               \
             sizeof(struct type##_receiver)                                                         \
     }
-#define MISSING(kind, type)                                                                        \
-    {                                                                                              \
-#kind, NULL, offsetof(struct receiver, kind##_configs), sizeof(struct type##_receiver)     \
-    }
 static const struct {
-    const char *name;
     const struct delivery_driver *driver;
     size_t list_offset, item_bytes;
 } KINDS[] = {
-    DRIVER(webhook, webhook),
-    DRIVER(email, email),
-    DRIVER(pagerduty, pagerduty),
-    DRIVER(opsgenie, opsgenie),
-    MISSING(wechat, wechat),
-    MISSING(slack, slack),
-    DRIVER(victorops, victorops),
-    DRIVER(pushover, pushover),
-    DRIVER(sns, sns),
-    MISSING(telegram, telegram),
-    MISSING(discord, discord),
-    MISSING(webex, webex),
-    MISSING(msteams, msteams),
-    MISSING(msteamsv2, msteams),
-    DRIVER(jira, jira),
-    DRIVER(incidentio, incidentio),
-    MISSING(rocketchat, rocketchat),
-    MISSING(mattermost, mattermost),
+    DRIVER(webhook, webhook),       DRIVER(email, email),           DRIVER(pagerduty, pagerduty),
+    DRIVER(opsgenie, opsgenie),     DRIVER(wechat, wechat),         DRIVER(slack, slack),
+    DRIVER(victorops, victorops),   DRIVER(pushover, pushover),     DRIVER(sns, sns),
+    DRIVER(telegram, telegram),     DRIVER(discord, discord),       DRIVER(webex, webex),
+    DRIVER(msteams, msteams),       DRIVER(msteamsv2, msteams),     DRIVER(jira, jira),
+    DRIVER(incidentio, incidentio), DRIVER(rocketchat, rocketchat), DRIVER(mattermost, mattermost),
 };
 
 /* What each KIND_configs of a struct receiver is. */
@@ -106,8 +89,8 @@ bool integrations_parse_templates(struct template_set *set, const struct alert_c
 
 /* --- integrations --- */
 
-static bool add_receiver(struct integrations *s, const struct receiver *r,
-                         struct integration_list *out, struct error *err)
+static void add_receiver(struct integrations *s, const struct receiver *r,
+                         struct integration_list *out)
 {
     size_t count = 0;
     for (size_t k = 0; k < ARRAY_COUNT(KINDS); k++)
@@ -119,10 +102,6 @@ static bool add_receiver(struct integrations *s, const struct receiver *r,
         for (size_t i = 0; i < list->count; i++) {
             const void *settings = (const char *)list->items + i * KINDS[k].item_bytes;
             const struct delivery_driver *driver = KINDS[k].driver;
-            if (!driver)
-                return error_set(err, ERROR_INPUT,
-                                 "receiver \"%.*s\": %s_configs cannot be delivered",
-                                 VIEW_ARGS(view_slice(r->name, 0, 100)), KINDS[k].name);
             out->items[out->count++] = (struct integration){
                 .driver = driver,
                 .receiver = r,
@@ -135,7 +114,6 @@ static bool add_receiver(struct integrations *s, const struct receiver *r,
             };
         }
     }
-    return true;
 }
 
 bool integrations_new(struct integrations **out, struct alert_config *config,
@@ -152,10 +130,9 @@ bool integrations_new(struct integrations **out, struct alert_config *config,
         url.len--;
     s->external_url = arena_copy(&s->arena, url);
     s->lists = ARENA_ARRAY(&s->arena, struct integration_list, config->receivers.count);
-    bool ok = integrations_parse_templates(s->templates, config, err);
-    for (size_t i = 0; ok && i < config->receivers.count; i++)
-        ok = add_receiver(s, &config->receivers.items[i], &s->lists[i], err);
-    if (!ok) {
+    for (size_t i = 0; i < config->receivers.count; i++)
+        add_receiver(s, &config->receivers.items[i], &s->lists[i]);
+    if (!integrations_parse_templates(s->templates, config, err)) {
         integrations_unref(s);
         return false;
     }

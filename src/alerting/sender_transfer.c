@@ -403,6 +403,8 @@ static enum delivery_verdict ask_driver(struct sender_task *t, struct error *err
     t->reason = sender_reason_of_status(t->status);
     note_retry_after(t);
     enum delivery_verdict verdict = t->job.integration->driver->answer(&t->d, &answer, err);
+    if (t->d.retry_after_ms > t->retry_after_ms)
+        t->retry_after_ms = t->d.retry_after_ms;
     if (verdict != DELIVERY_MORE)
         return verdict;
     return request_begin(t, err) ? DELIVERY_MORE : verdict_of(err);
@@ -472,6 +474,8 @@ enum delivery_verdict sender_attempt_begin(struct sender_task *t, struct error *
     }
     delivery_init(&t->d, &t->attempt, job->integration, &source);
     enum delivery_verdict verdict = job->integration->driver->begin(&t->d, err);
+    if (t->d.retry_after_ms > t->retry_after_ms)
+        t->retry_after_ms = t->d.retry_after_ms;
     if (verdict != DELIVERY_MORE)
         return verdict;
     return request_begin(t, err) ? DELIVERY_MORE : verdict_of(err);
