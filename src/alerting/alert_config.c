@@ -124,7 +124,9 @@ static bool global_check(struct loader *l, const struct yaml_node *node, void *o
         !ONE_OF(slack_app_token) || !ONE_OF(slack_api_url))
         return false;
     /* The same URL in both was the way to use a token before slack_app_token was. */
-    if (slack_token && slack_url && !view_eq(secret_reveal(&g->slack_api_url), g->slack_app_url))
+    struct view slack_api_url = secret_reveal(&g->slack_api_url);
+    if (slack_token && slack_url && !view_eq(slack_api_url, g->slack_app_url) &&
+        !view_is(slack_api_url, SECRET_SHOWN)) /* of a file that a server shows */
         return yaml_error(l->err, node,
                           "at most one of slack_app_token/slack_app_token_file & "
                           "slack_api_url/slack_api_url_file must be configured");
@@ -535,6 +537,7 @@ bool alert_config_parse(struct view text, const char *path, struct alert_config 
         config_read_section(&l, &FILE_SECTION, root, &owner->config) &&
         finish(&l, root, &owner->config)) {
         owner->config.warnings = &owner->reader.config.warnings;
+        owner->config.source = root;
         *out = &owner->config;
         return true;
     }
@@ -543,6 +546,11 @@ bool alert_config_parse(struct view text, const char *path, struct alert_config 
         *err = why;
     alert_config_unref(&owner->config);
     return false;
+}
+
+void alert_config_print(const struct alert_config *c, struct buffer *out)
+{
+    config_print_source(&FILE_SECTION, c->source, out);
 }
 
 bool alert_config_load(const char *path, struct alert_config **out, struct error *err)

@@ -106,6 +106,7 @@ struct alert_config {
     struct named_intervals_list mute_time_intervals, time_intervals;
     const struct config_tracing *tracing;  /* checked only; NULL: none */
     const struct config_strings *warnings; /* "FILE:LINE:COLUMN: sentence" */
+    const struct yaml_node *source;        /* the file, see alert_config_print() */
 };
 
 /* Reads the file. On success the caller owns *out (alert_config_unref); on error it is NULL. Errors:
@@ -116,6 +117,9 @@ MUST_USE bool alert_config_parse(struct view text, const char *path, struct aler
                                  struct error *err);
 struct alert_config *alert_config_ref(struct alert_config *c);
 void alert_config_unref(struct alert_config *c); /* NULL does nothing */
+
+/* Appends the file as it was written, without comments, secrets as <secret>: what /api/v2/status shows. */
+void alert_config_print(const struct alert_config *c, struct buffer *out);
 
 /* The receiver or the intervals of this name, or NULL. */
 const struct receiver *alert_config_receiver(const struct alert_config *c, struct view name);

@@ -95,40 +95,73 @@ static bool name_is_secret(struct view name)
     return false;
 }
 
+/* What is known of a node: the table of its mapping or of its list's items, if any, and whether it is to be hidden. */
+struct raw {
+    const struct section *section; /* NULL: names say what is secret */
+    bool is_secret, is_url;
+};
+
 static void print_raw(struct buffer *out, const struct yaml_node *node, unsigned indent,
-                      bool secret, bool in_list);
+                      struct raw raw, bool in_list);
 
 static void print_raw_scalar(struct buffer *out, const struct yaml_node *node, unsigned indent,
-                             bool secret)
+                             struct raw raw)
 {
-    if (secret && !yaml_is_null(node) && node->text.len > 0)
+    if (raw.is_secret && !yaml_is_null(node) && node->text.len > 0)
         buffer_append_literal(out, SECRET_SHOWN);
-    else if (node->plain && !yaml_is_null(node))
-        buffer_append_view(out, node->text);
     else if (yaml_is_null(node))
         buffer_append_literal(out, "null");
+    else if (node->plain && !raw.is_url)
+        buffer_append_view(out, node->text);
     else
         print_url(out, node->text, indent);
 }
 
 /* The value behind "name:" or "- ". Depth is that of the file: at most YAML_DEPTH_MAX. */
 static void print_raw_value(struct buffer *out, const struct yaml_node *node, unsigned indent,
-                            bool secret)
+                            struct raw raw)
 {
     if (node->kind == YAML_SCALAR) {
         buffer_append_byte(out, ' ');
-        print_raw_scalar(out, node, indent, secret);
+        print_raw_scalar(out, node, indent, raw);
         buffer_append_byte(out, '\n');
     } else if (node->count == 0) {
         buffer_append_view(out, node->kind == YAML_SEQUENCE ? VIEW(" []\n") : VIEW(" {}\n"));
     } else {
         buffer_append_byte(out, '\n');
-        print_raw(out, node, indent + (node->kind == YAML_SEQUENCE ? 0 : 2), secret, false);
+        print_raw(out, node, indent + (node->kind == YAML_SEQUENCE ? 0 : 2), raw, false);
     }
 }
 
+static const struct field *find_field(const struct section *section, struct view name)
+{
+    for (size_t i = 0; i < section->field_count; i++) {
+        const struct field *field = &section->fields[i];
+        const struct field *inner =
+            field->kind == FIELD_INLINE ? find_field(field->section, name) : NULL;
+        if (inner || view_is(name, field->name))
+            return inner ? inner : field;
+    }
+    return NULL;
+}
+
+/* What is known of a member's value. */
+static struct raw raw_member(struct raw of, struct view name)
+{
+    const struct field *field = of.section ? find_field(of.section, name) : NULL;
+    struct raw raw = {.is_secret = of.is_secret};
+    if (!field || field->kind == FIELD_RAW || field->kind == FIELD_HEADERS) {
+        raw.is_secret |= name_is_secret(name);
+    } else {
+        raw.section = field->section; /* NULL of fields that have none */
+        raw.is_secret |= field->kind == FIELD_SECRET;
+        raw.is_url = field->kind == FIELD_URL;
+    }
+    return raw;
+}
+
 static void print_raw(struct buffer *out, const struct yaml_node *node, unsigned indent,
-                      bool secret, bool in_list)
+                      struct raw raw, bool in_list)
 {
     for (uint32_t i = 0; i < node->count; i++) {
         if (i > 0 || !in_list)
@@ -137,15 +170,22 @@ static void print_raw(struct buffer *out, const struct yaml_node *node, unsigned
             struct view name = node->pairs[i].key->text;
             yaml_write_string(out, name, indent);
             buffer_append_byte(out, ':');
-            print_raw_value(out, node->pairs[i].value, indent, secret || name_is_secret(name));
+            print_raw_value(out, node->pairs[i].value, indent, raw_member(raw, name));
         } else if (node->items[i]->kind == YAML_SCALAR || node->items[i]->count == 0) {
             buffer_append_byte(out, '-');
-            print_raw_value(out, node->items[i], indent, secret);
+            print_raw_value(out, node->items[i], indent, raw);
         } else {
             buffer_append_literal(out, "- ");
-            print_raw(out, node->items[i], indent + 2, secret, true);
+            print_raw(out, node->items[i], indent + 2, raw, true);
         }
     }
+}
+
+void config_print_source(const struct section *section, const struct yaml_node *root,
+                         struct buffer *out)
+{
+    if (root && root->kind != YAML_SCALAR)
+        print_raw(out, root, 0, (struct raw){.section = section}, false);
 }
 
 /* --- fields --- */
@@ -379,7 +419,7 @@ static void print_discoveries(struct buffer *out, const struct config_discoverie
                 continue;
             }
             buffer_append_literal(out, "- ");
-            print_raw(out, discoveries->items[j].node, indent + 2, false, true);
+            print_raw(out, discoveries->items[j].node, indent + 2, (struct raw){0}, true);
         }
     }
 }
@@ -428,7 +468,7 @@ static void print_block(struct buffer *out, const struct field *field, const voi
     case FIELD_RAW: {
         const struct yaml_node *node = *(const struct yaml_node *const *)at;
         if (node->kind != YAML_SCALAR)
-            print_raw(out, node, indent + 2, false, false);
+            print_raw(out, node, indent + 2, (struct raw){0}, false);
         break;
     }
     case FIELD_GROUP:

@@ -123,6 +123,11 @@ struct view config_join(struct arena *arena, const char *dir, struct view path);
 bool config_bytes_parse(struct view text, int64_t *out);
 void config_bytes_format(struct buffer *out, int64_t bytes);
 
+/* config_print.c: a file as it was written, without its comments: YAML with secrets as <secret>, passwords in URLs as
+ * xxxxx. `section` is the table of its root. */
+void config_print_source(const struct section *section, const struct yaml_node *root,
+                         struct buffer *out);
+
 /* config_finish.c */
 /* Names and values of labels that a section sets. */
 bool config_labels_check(struct loader *l, const struct yaml_node *node, struct labels labels,

@@ -221,6 +221,78 @@ static void routes_inherit(void **state)
     alert_config_unref(c);
 }
 
+static void print(const struct alert_config *c, struct buffer *out)
+{
+    buffer_reset(out);
+    alert_config_print(c, out);
+    buffer_append_byte(out, '\0');
+}
+
+/* Secrets of the tables, of HTTP clients, of headers, of what is kept as written, and passwords in URLs. */
+static void a_printed_file_is_that_file_without_its_secrets(void **state)
+{
+    struct alert_config *c = load(
+        "global: # comment\n  smtp_auth_password: 'hide1'\n  pagerduty_url: http://u:hide2@p/\n"
+        "  http_config: {authorization: {credentials: hide3}, http_headers: {X: {secrets: [hide4], "
+        "values: [v]}}}\n"
+        "receivers:\n- name: a\n  webhook_configs:\n  - url: http://hide5/x\n"
+        "    http_config: {basic_auth: {username: u, password: hide6}}\n"
+        "    payload: {token: hide7, text: 'a: \"b\"'}\n"
+        "- {name: b, slack_configs: [{api_url: 'https://hide8', channel: '#c'}]}\n"
+        "route: {receiver: a, group_by: [x], routes: [{matchers: ['a=\"b\"', c!=d]}]}\n"
+        "inhibit_rules: []\n");
+    struct buffer text;
+    buffer_init(&text, MEM_OTHER, 1 << 20);
+    print(c, &text);
+    assert_string_equal(
+        text.ptr,
+        "global:\n  smtp_auth_password: <secret>\n  pagerduty_url: http://u:xxxxx@p/\n"
+        "  http_config:\n    authorization:\n      credentials: <secret>\n    http_headers:\n"
+        "      X:\n        secrets:\n        - <secret>\n        values:\n        - v\n"
+        "receivers:\n- name: a\n  webhook_configs:\n  - url: <secret>\n    http_config:\n"
+        "      basic_auth:\n        username: u\n        password: <secret>\n    payload:\n"
+        "      token: <secret>\n      text: 'a: \"b\"'\n- name: b\n  slack_configs:\n"
+        "  - api_url: <secret>\n    channel: '#c'\nroute:\n  receiver: a\n  group_by:\n  - x\n"
+        "  routes:\n  - matchers:\n    - a=\"b\"\n    - c!=d\ninhibit_rules: []\n");
+    alert_config_unref(c);
+    buffer_deinit(&text);
+}
+
+/* Clients read it back: what a server shows is a configuration, and prints as itself. */
+static void printed_files_are_read_back(void **state)
+{
+    char *line = NULL;
+    size_t room = 0, count = 0;
+    struct buffer first, second;
+    FILE *f = fopen(CONFORMANCE_FOLDER "/config/expected.tsv", "r");
+    if (!f)
+        skip();
+    buffer_init(&first, MEM_OTHER, 1 << 20);
+    buffer_init(&second, MEM_OTHER, 1 << 20);
+    while (getline(&line, &room, f) > 0) {
+        char path[1024], name[200] = "";
+        struct alert_config *c, *again;
+        struct error err = {0};
+        (void)sscanf(line, "%199[^\t\n]", name); /* what is no file does not load */
+        snprintf(path, sizeof path, "%s/config/%s", CONFORMANCE_FOLDER, name);
+        if (!alert_config_load(path, &c, &err))
+            continue;
+        print(c, &first);
+        if (!alert_config_parse(view_from(first.ptr), path, &again, &err))
+            fail_msg("%s: %s\n%s", name, err.message, first.ptr);
+        print(again, &second);
+        assert_string_equal(first.ptr, second.ptr);
+        alert_config_unref(again);
+        alert_config_unref(c);
+        count++;
+    }
+    free(line);
+    fclose(f);
+    buffer_deinit(&first);
+    buffer_deinit(&second);
+    assert_true(count >= 20);
+}
+
 static void receivers_inherit_from_global(void **state)
 {
     struct alert_config *c =
@@ -281,6 +353,8 @@ int main(void)
         cmocka_unit_test(routes_inherit),
         cmocka_unit_test(receivers_inherit_from_global),
         cmocka_unit_test(classic_matchers_are_warned_of),
+        cmocka_unit_test(a_printed_file_is_that_file_without_its_secrets),
+        cmocka_unit_test(printed_files_are_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
