@@ -74,3 +74,46 @@ bool json_is_shallow(struct view text, size_t depth_max)
     }
     return true;
 }
+
+/* Behind the value that begins at pos. */
+static size_t skip_value(struct view text, size_t pos)
+{
+    size_t depth = 0;
+    while (pos < text.len) {
+        char c = text.ptr[pos];
+        if (c == '"') {
+            pos = skip_string(text, pos);
+            continue;
+        }
+        if (depth == 0 && (c == ',' || c == ']' || c == '}'))
+            break;
+        depth += c == '{' || c == '[';
+        depth -= c == '}' || c == ']';
+        pos++;
+    }
+    return pos;
+}
+
+static bool is_at(struct view text, size_t pos, char c)
+{
+    return pos < text.len && text.ptr[pos] == c;
+}
+
+enum json_items json_next_item(struct view text, size_t *pos, struct view *item)
+{
+    bool is_first = *pos == 0;
+    size_t at = skip_blanks(text, *pos);
+    if (!is_first && is_at(text, at, ']'))
+        return skip_blanks(text, at + 1) == text.len ? JSON_ITEMS_END : JSON_ITEMS_BROKEN;
+    if (!is_at(text, at, is_first ? '[' : ','))
+        return JSON_ITEMS_BROKEN;
+    at = skip_blanks(text, at + 1);
+    if (is_first && is_at(text, at, ']'))
+        return skip_blanks(text, at + 1) == text.len ? JSON_ITEMS_END : JSON_ITEMS_BROKEN;
+    size_t end = skip_value(text, at);
+    if (end == at)
+        return JSON_ITEMS_BROKEN;
+    *item = view_slice(text, at, end);
+    *pos = end;
+    return JSON_ITEM;
+}

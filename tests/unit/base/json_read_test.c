@@ -103,12 +103,46 @@ static void depth_has_a_limit(void **state)
     free(text);
 }
 
+static const struct {
+    const char *text, *items; /* joined with | */
+    enum json_items end;
+} LISTS[] = {
+    {"[]", "", JSON_ITEMS_END},
+    {" [ ] ", "", JSON_ITEMS_END},
+    {"[1]", "1|", JSON_ITEMS_END},
+    {"[{\"a\":[1,2]} , \"x,]\",[]]\n", "{\"a\":[1,2]} |\"x,]\"|[]|", JSON_ITEMS_END},
+    {"", "", JSON_ITEMS_BROKEN},
+    {"[", "", JSON_ITEMS_BROKEN},
+    {"{}", "", JSON_ITEMS_BROKEN},
+    {"[1", "1|", JSON_ITEMS_BROKEN},
+    {"[1,]", "1|", JSON_ITEMS_BROKEN},
+    {"[,1]", "", JSON_ITEMS_BROKEN},
+    {"[1}2]", "1|", JSON_ITEMS_BROKEN},
+    {"[1] 2", "1|", JSON_ITEMS_BROKEN},
+    {"[\"abc", "\"abc|", JSON_ITEMS_BROKEN},
+};
+
+static void items_of_a_list_come_one_by_one(void **state)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(LISTS); i++) {
+        char items[200] = "";
+        size_t pos = 0;
+        struct view item;
+        enum json_items got;
+        while ((got = json_next_item(view_from(LISTS[i].text), &pos, &item)) == JSON_ITEM)
+            snprintf(items + strlen(items), sizeof items - strlen(items), "%.*s|", VIEW_ARGS(item));
+        assert_string_equal(items, LISTS[i].items);
+        assert_int_equal(got, LISTS[i].end);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_member_is_found_at_the_top_only),
         cmocka_unit_test(clients_json_is_read_or_refused_with_a_place),
         cmocka_unit_test(depth_has_a_limit),
+        cmocka_unit_test(items_of_a_list_come_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
