@@ -65,8 +65,10 @@ bool resize_plan(const struct image_options *o, struct dimensions source, struct
     *out = (struct resize_plan){1, 1, source, source, source};
     if (o->width == 0 && o->height == 0)
         return true;
-    struct dimensions box = box_of(o, source);
-    if (source.width < 1 || source.height < 1 || box.width < 1 || box.height < 1)
+    struct dimensions box = {0, 0};
+    if (source.width > 0 && source.height > 0)
+        box = box_of(o, source);
+    if (box.width < 1 || box.height < 1)
         return error_set(err, ERROR_INPUT, "resize resolved to zero dimension");
     enum resizing_type type = type_of(o, source, box);
     double x = (double)box.width / (double)source.width,
