@@ -5,7 +5,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { RETENTION_MS = 120 * 3600 * 1000, MAINTENANCE_MS = 15 * 60 * 1000 };
+enum {
+    RETENTION_MS = 120 * 3600 * 1000,
+    MAINTENANCE_MS = 15 * 60 * 1000,
+    HISTORY_ROWS_MAX = 1000000
+};
+#define HISTORY_RETENTION_MS (INT64_C(90) * 24 * 3600 * 1000)
 
 void alert_state_log(const struct alert_state *s, bool is_error, const char *event,
                      const char *format, ...)
@@ -48,6 +53,10 @@ static void set_defaults(struct alert_state_options *o)
         o->retention_ms = RETENTION_MS;
     if (o->maintenance_ms == 0)
         o->maintenance_ms = MAINTENANCE_MS;
+    if (o->history_retention_ms == 0)
+        o->history_retention_ms = HISTORY_RETENTION_MS;
+    if (o->history_rows_max == 0)
+        o->history_rows_max = HISTORY_ROWS_MAX;
     if (o->silence_bytes_max == 0 || o->silence_bytes_max > SILENCE_BYTES_MAX)
         o->silence_bytes_max = SILENCE_BYTES_MAX;
 }
@@ -55,7 +64,10 @@ static void set_defaults(struct alert_state_options *o)
 static void state_free(struct alert_state *s)
 {
     state_file_close(&s->file);
+    state_file_close(&s->reader);
     mem_free(MEM_ALERTING, s->file.path);
+    history_deinit(&s->history);
+    mutex_deinit(&s->read_mutex);
     silences_deinit(&s->silences);
     acks_deinit(&s->acks);
     notification_log_deinit(&s->log);
@@ -74,6 +86,8 @@ bool alert_state_open(struct alert_state **out, const struct alert_state_options
     s->options = *options;
     set_defaults(&s->options);
     mutex_init(&s->mutex);
+    mutex_init(&s->read_mutex);
+    history_init(&s->history);
     cond_init(&s->wakes);
     cond_init(&s->done);
     silences_init(&s->silences);
@@ -86,6 +100,7 @@ bool alert_state_open(struct alert_state **out, const struct alert_state_options
         size_t bytes = strlen(options->dir) + sizeof "/" ALERT_STATE_DB_NAME;
         s->file.path = mem_alloc(MEM_ALERTING, bytes);
         (void)snprintf(s->file.path, bytes, "%s/%s", options->dir, ALERT_STATE_DB_NAME);
+        s->reader.path = s->file.path;
         if (!state_file_open(s, &of_file))
             alert_state_note(s, false, &of_file);
     }
@@ -122,6 +137,9 @@ void alert_state_stats(struct alert_state *s, struct alert_state_stats *out)
     out->notification_log_entries = s->log.count;
     out->notification_log_queries = s->log.queries;
     out->pending_writes = s->log.dirty_count;
+    out->history_pending =
+        s->history.events.count + s->history.changes.count + s->history.note_count;
+    out->history_dropped = s->history.dropped;
     mutex_unlock(&s->mutex);
 }
 

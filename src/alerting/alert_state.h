@@ -30,6 +30,8 @@ struct alert_state_options {
     size_t silences_max;      /* --silences.max-silences, with the expired ones; 0 = no limit */
     size_t silence_bytes_max; /* --silences.max-silence-size-bytes; 0 = SILENCE_BYTES_MAX */
     int64_t silence_duration_max_ms; /* 0 = no limit */
+    int64_t history_retention_ms;    /* --alerts.history-retention; 0 = 90 d */
+    size_t history_rows_max; /* of episodes, and of notifications; 0 = 1000000; the oldest go */
     /* Called without a lock, on any thread. */
     void (*log)(void *arg, bool is_error, const char *event, const char *text);
     void *log_arg;
@@ -56,6 +58,8 @@ struct alert_state_stats {
     uint64_t pending_writes; /* rows of the notification log that are not written */
     int64_t last_commit_ns;  /* how long it took */
     uint64_t maintenance_runs, maintenance_failures;
+    uint64_t history_pending; /* episodes and notifications that are not written */
+    uint64_t history_dropped; /* because the database failed for too long */
 };
 void alert_state_stats(struct alert_state *s, struct alert_state_stats *out);
 /* What is wrong with the database, in the arena; empty when all is well. Any thread. */
@@ -94,7 +98,8 @@ bool notification_log_get(struct alert_state *s, struct arena *arena,
 void notification_log_put(struct alert_state *s, const struct notification_key *key,
                           const struct notification_entry *entry);
 
-/* History: never waits. */
+/* History: never waits. An alert that resolves, or fires with another start, loses its acknowledgement. One that fires or
+ * resolves is written within a fraction of a second, and not after what is sent of it. */
 enum alert_event { ALERT_FIRED, ALERT_CHANGED, ALERT_RESOLVED };
 void alert_history_alert(struct alert_state *s, enum alert_event event,
                          const struct live_alert *alert);
@@ -110,7 +115,9 @@ struct notification_record {
     uint64_t payload_hash;
 };
 void alert_history_notification(struct alert_state *s, const struct notification_record *r);
-/* The alerts whose episode had not ended when the process before ended: what routing begins with. */
+/* The alerts whose episode had not ended when the process before ended: what routing begins with. `alert` and its texts are
+ * borrowed during the call; its ends_ns was renewed by whoever told of it while that lived, so that one with is_timeout may have
+ * passed. Alerts that are not taken up are to be told of as ALERT_RESOLVED. Waits for the disk. */
 void alert_history_open_alerts(struct alert_state *s,
                                void (*each)(void *arg, const struct live_alert *alert), void *arg);
 

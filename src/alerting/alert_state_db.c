@@ -26,7 +26,28 @@ static const char *const MIGRATIONS[] = {
     "CREATE INDEX acknowledgements_ended ON acknowledgements(ended_ns) WHERE ended_ns IS NOT NULL;"
     "CREATE TABLE notification_log(key BLOB PRIMARY KEY, expires_ns INTEGER NOT NULL,"
     " body BLOB NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE INDEX notification_log_expires ON notification_log(expires_ns);",
+    "CREATE INDEX notification_log_expires ON notification_log(expires_ns);"
+    "CREATE TABLE label_sets(fingerprint INTEGER PRIMARY KEY, labels BLOB NOT NULL) STRICT;"
+    "CREATE TABLE label_index(pair INTEGER NOT NULL, fingerprint INTEGER NOT NULL,"
+    " PRIMARY KEY(pair, fingerprint)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE episodes(id INTEGER PRIMARY KEY AUTOINCREMENT, fingerprint INTEGER NOT NULL,"
+    " starts_ns INTEGER NOT NULL, ends_ns INTEGER, is_open INTEGER NOT NULL,"
+    " is_timeout INTEGER NOT NULL, updated_ns INTEGER NOT NULL, changes INTEGER NOT NULL,"
+    " value REAL, body BLOB NOT NULL) STRICT;"
+    "CREATE UNIQUE INDEX episodes_open ON episodes(fingerprint) WHERE is_open=1;"
+    "CREATE INDEX episodes_closed ON episodes(ends_ns) WHERE is_open=0;"
+    "CREATE INDEX episodes_start ON episodes(starts_ns, id, ends_ns, is_open);"
+    "CREATE INDEX episodes_of ON episodes(fingerprint, starts_ns);"
+    "CREATE TABLE notifications(id INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER NOT NULL,"
+    " latency_ns INTEGER NOT NULL, group_key TEXT NOT NULL, receiver TEXT NOT NULL,"
+    " kind TEXT NOT NULL, idx INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " status INTEGER NOT NULL, is_sent INTEGER NOT NULL, error TEXT NOT NULL,"
+    " payload_hash INTEGER NOT NULL, firing INTEGER NOT NULL, resolved INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX notifications_at ON notifications(at_ns);"
+    "CREATE INDEX notifications_receiver ON notifications(receiver, at_ns);"
+    "CREATE TABLE notification_alerts(notification INTEGER NOT NULL, fingerprint INTEGER NOT NULL,"
+    " PRIMARY KEY(notification, fingerprint)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX notification_alerts_of ON notification_alerts(fingerprint, notification);",
 };
 
 static const char *const STATEMENTS[STATEMENT_COUNT] = {
@@ -37,10 +58,41 @@ static const char *const STATEMENTS[STATEMENT_COUNT] = {
     [STATEMENT_ACK_END] =
         "UPDATE acknowledgements SET ended_ns=? WHERE fingerprint=? AND starts_ns=? AND ended_ns "
         "IS NULL",
-    [STATEMENT_ACK_DELETE_ENDED] = "DELETE FROM acknowledgements WHERE ended_ns<=?",
+    [STATEMENT_ACK_PRUNE] =
+        "DELETE FROM acknowledgements WHERE (fingerprint,starts_ns,at_ns) IN (SELECT "
+        "fingerprint,starts_ns,at_ns FROM acknowledgements WHERE ended_ns IS NOT NULL AND "
+        "ended_ns<? ORDER BY ended_ns LIMIT ?)",
     [STATEMENT_LOG_PUT] =
         "INSERT OR REPLACE INTO notification_log(key,expires_ns,body) VALUES(?,?,?)",
     [STATEMENT_LOG_DELETE_EXPIRED] = "DELETE FROM notification_log WHERE expires_ns<=?",
+    [STATEMENT_LABEL_SET_PUT] = "INSERT OR IGNORE INTO label_sets(fingerprint,labels) VALUES(?,?)",
+    [STATEMENT_LABEL_SET_DELETE] = "DELETE FROM label_sets WHERE fingerprint=?",
+    [STATEMENT_LABEL_INDEX_PUT] = "INSERT OR IGNORE INTO label_index(pair,fingerprint) VALUES(?,?)",
+    [STATEMENT_LABEL_INDEX_DELETE] = "DELETE FROM label_index WHERE pair=? AND fingerprint=?",
+    [STATEMENT_EPISODE_CLOSE_OTHER] =
+        "UPDATE episodes SET is_open=0,ends_ns=updated_ns WHERE fingerprint=? AND is_open=1 AND "
+        "starts_ns<>?",
+    [STATEMENT_EPISODE_UPDATE] =
+        "UPDATE episodes SET ends_ns=?,is_open=?,is_timeout=?,updated_ns=?,changes=changes+?,"
+        "value=?,body=? WHERE fingerprint=? AND is_open=1",
+    [STATEMENT_EPISODE_INSERT] =
+        "INSERT INTO episodes(fingerprint,starts_ns,ends_ns,is_open,is_timeout,updated_ns,changes,"
+        "value,body) VALUES(?,?,?,?,?,?,?,?,?)",
+    [STATEMENT_EPISODE_PRUNE] = "DELETE FROM episodes WHERE id IN (SELECT id FROM episodes WHERE "
+                                "is_open=0 AND ends_ns<? ORDER BY ends_ns LIMIT ?)",
+    [STATEMENT_NOTIFICATION_INSERT] =
+        "INSERT INTO notifications(at_ns,latency_ns,group_key,receiver,kind,idx,attempts,status,"
+        "is_sent,error,payload_hash,firing,resolved) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [STATEMENT_NOTIFICATION_PRUNE] =
+        "DELETE FROM notifications WHERE id IN (SELECT id FROM notifications WHERE at_ns<? ORDER "
+        "BY at_ns LIMIT ?)",
+    [STATEMENT_NOTIFICATION_ALERT_INSERT] =
+        "INSERT OR IGNORE INTO notification_alerts(notification,fingerprint) VALUES(?,?)",
+    /* Those of notifications that are gone, which are the oldest; the first number raises the border. */
+    [STATEMENT_NOTIFICATION_ALERT_PRUNE] =
+        "DELETE FROM notification_alerts WHERE (notification,fingerprint) IN (SELECT "
+        "notification,fingerprint FROM notification_alerts WHERE notification<max(?,(SELECT "
+        "coalesce(min(id),9223372036854775807) FROM notifications)) ORDER BY notification LIMIT ?)",
 };
 
 void state_put_labels(struct buffer *b, struct labels ls)
@@ -104,13 +156,13 @@ bool state_run(struct alert_state *s, enum state_statement which, struct error *
 
 /* --- reading --- */
 
-static struct view column_bytes(sqlite3_stmt *st, int column)
+struct view state_column_bytes(sqlite3_stmt *st, int column)
 {
     const char *bytes = sqlite_library.column_blob(st, column);
     return bytes ? (struct view){bytes, (size_t)sqlite_library.column_bytes(st, column)} : VIEW("");
 }
 
-static int64_t column_time(sqlite3_stmt *st, int column)
+int64_t state_column_time(sqlite3_stmt *st, int column)
 {
     return sqlite_library.column_type(st, column) == SQLITE_NULL
                ? LIVE_ALERT_NEVER
@@ -119,7 +171,7 @@ static int64_t column_time(sqlite3_stmt *st, int column)
 
 static bool silence_row(struct alert_state *s, sqlite3_stmt *st)
 {
-    struct kept_silence *k = silence_decode(column_bytes(st, 0), column_bytes(st, 1));
+    struct kept_silence *k = silence_decode(state_column_bytes(st, 0), state_column_bytes(st, 1));
     if (k == NULL)
         return false;
     mutex_lock(&s->mutex);
@@ -133,10 +185,10 @@ static bool ack_row(struct alert_state *s, sqlite3_stmt *st)
     struct acknowledgement ack = {.fingerprint = (uint64_t)sqlite_library.column_int64(st, 0),
                                   .starts_ns = sqlite_library.column_int64(st, 1),
                                   .at_ns = sqlite_library.column_int64(st, 2),
-                                  .expires_ns = column_time(st, 3),
+                                  .expires_ns = state_column_time(st, 3),
                                   .ended_ns = LIVE_ALERT_NEVER,
-                                  .owner = column_bytes(st, 4),
-                                  .note = column_bytes(st, 5)};
+                                  .owner = state_column_bytes(st, 4),
+                                  .note = state_column_bytes(st, 5)};
     mutex_lock(&s->mutex);
     acks_load(s, &ack);
     mutex_unlock(&s->mutex);
@@ -146,7 +198,7 @@ static bool ack_row(struct alert_state *s, sqlite3_stmt *st)
 static bool log_row(struct alert_state *s, sqlite3_stmt *st)
 {
     mutex_lock(&s->mutex);
-    bool ok = notification_log_load(s, column_bytes(st, 0), column_bytes(st, 1));
+    bool ok = notification_log_load(s, state_column_bytes(st, 0), state_column_bytes(st, 1));
     mutex_unlock(&s->mutex);
     return ok;
 }
@@ -230,13 +282,12 @@ static bool move_aside(struct alert_state *s, const struct error *why, struct er
     return ok;
 }
 
-static bool open_once(struct alert_state *s, bool *is_damaged, struct error *err)
+bool state_file_connect(struct state_file *f, bool create, bool *is_damaged, struct error *err)
 {
-    struct state_file *f = &s->file;
     struct sqlite_db_options options = {.application_id = APPLICATION_ID,
                                         .migrations = MIGRATIONS,
                                         .migration_count = ARRAY_COUNT(MIGRATIONS),
-                                        .create = true,
+                                        .create = create,
                                         .is_full = true,
                                         .is_damaged = is_damaged};
     struct stat st;
@@ -273,7 +324,7 @@ bool state_file_open(struct alert_state *s, struct error *err)
     struct state_file *f = &s->file;
     ASSERT(f->db == NULL && f->path != NULL);
     bool is_new = !file_exists(f->path), is_damaged = f->damage.kind != ERROR_NONE;
-    if (!is_damaged && open_once(s, &is_damaged, err)) {
+    if (!is_damaged && state_file_connect(f, true, &is_damaged, err)) {
         if (is_new ? write_all(s, err) : load(s, err))
             return true;
         is_damaged = err->kind == ERROR_CORRUPT;
@@ -286,7 +337,7 @@ bool state_file_open(struct alert_state *s, struct error *err)
     if (!move_aside(s, &f->damage, err))
         return false;
     error_clear(&f->damage);
-    if (!open_once(s, &is_damaged, err))
+    if (!state_file_connect(f, true, &is_damaged, err))
         return false;
     if (write_all(s, err))
         return true;

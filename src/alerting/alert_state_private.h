@@ -5,6 +5,7 @@
  *   alert_state_db.c         the file: schema, statements, what is done when it is damaged
  *   alert_state_writer.c     the thread that writes, and how a caller waits for it
  *   silence*.c, acknowledgement.c, notification_log.c    one kind of memory each
+ *   alert_history*.c         what happened: its queue, its rows, its questions
  *
  * One thread writes, with a connection of its own. What a caller must know to be kept (a silence, an acknowledgement) is a
  * state_change: staged, written and applied to memory by that thread, in transactions that many changes share, while the caller
@@ -15,6 +16,7 @@
 
 #include "access/sqlite_db.h"
 #include "alerting/acknowledgement.h"
+#include "alerting/alert_history.h"
 #include "alerting/alert_state.h"
 #include "alerting/silence.h"
 #include "base/buffer.h"
@@ -34,13 +36,25 @@ enum state_statement {
     STATEMENT_SILENCE_DELETE_ENDED,
     STATEMENT_ACK_PUT,
     STATEMENT_ACK_END,
-    STATEMENT_ACK_DELETE_ENDED,
+    STATEMENT_ACK_PRUNE,
     STATEMENT_LOG_PUT,
     STATEMENT_LOG_DELETE_EXPIRED,
+    STATEMENT_LABEL_SET_PUT,
+    STATEMENT_LABEL_SET_DELETE,
+    STATEMENT_LABEL_INDEX_PUT,
+    STATEMENT_LABEL_INDEX_DELETE,
+    STATEMENT_EPISODE_CLOSE_OTHER,
+    STATEMENT_EPISODE_UPDATE,
+    STATEMENT_EPISODE_INSERT,
+    STATEMENT_EPISODE_PRUNE,
+    STATEMENT_NOTIFICATION_INSERT,
+    STATEMENT_NOTIFICATION_PRUNE,
+    STATEMENT_NOTIFICATION_ALERT_INSERT,
+    STATEMENT_NOTIFICATION_ALERT_PRUNE,
     STATEMENT_COUNT
 };
 
-/* The writer's file. */
+/* A connection to the file. */
 struct state_file {
     char *path;           /* NULL: memory alone */
     struct sqlite_db *db; /* NULL: not open */
@@ -192,6 +206,71 @@ MUST_USE bool log_record_write(struct alert_state *s, const struct log_record *r
 void notification_log_taken(struct alert_state *s, struct log_record **records, size_t count,
                             bool is_written);
 
+/* --- history --- */
+
+enum {
+    HISTORY_BATCH = 4000,   /* events, or alerts of notifications, in one transaction: some 50 ms */
+    HISTORY_DELAY_MS = 200, /* so long an event waits for others */
+    HISTORY_CHANGE_DELAY_MS = 10000 /* and a mere change for more of its kind */
+};
+
+/* What is to become of an episode's row. */
+struct history_event {
+    struct history_event *next, *previous;
+    struct live_alert *alert; /* referenced; the latest */
+    bool is_fired, is_resolved;
+    bool is_change; /* nothing else: in the queue of changes */
+    uint64_t changes;
+};
+struct history_queue {
+    struct history_event *first, *last;
+    size_t count;
+};
+
+struct history_note {
+    struct history_note *next;
+    struct arena arena;
+    struct notification_record record; /* texts in the arena; alerts NULL */
+    uint64_t *fingerprints;
+    size_t firing_count;
+};
+
+struct history {
+    struct history_queue events, changes;
+    mono_time events_since,
+        changes_since;         /* when the queue began to be filled; events: notes, too */
+    struct map by_fingerprint; /* the newest event of an alert that waits: place in slots */
+    struct history_event **slots;
+    size_t slot_count, slot_capacity;
+    uint32_t *free_slots;
+    size_t free_count, free_capacity;
+    struct history_note *notes, **notes_end;
+    size_t note_count, noted_alerts;
+    uint64_t dropped, dropped_told;
+    bool is_late; /* open alerts were asked for while the file could not be read */
+};
+
+struct history_batch {
+    struct history_queue events;
+    struct history_note *notes;
+    size_t note_count;
+};
+
+void history_init(struct history *h);
+void history_deinit(struct history *h);
+void history_note_free(struct history_note *n);
+/* Mutex held. Changes too: those that did not wait long. */
+void history_take(struct history *h, bool with_changes, struct history_batch *out);
+void history_give_back(struct history *h, struct history_batch *b, bool is_written);
+/* When something is to be written; INT64_MAX: there is nothing. */
+int64_t history_due_ns(const struct history *h);
+MUST_USE bool history_write(struct alert_state *s, const struct history_batch *b,
+                            struct error *err);
+MUST_USE bool history_close_all(struct alert_state *s, struct error *err);
+/* Deletes what is old or too much, a few rows at a time. */
+MUST_USE bool history_prune(struct alert_state *s, int64_t now_ns, struct error *err);
+uint64_t history_pair_hash(struct buffer *scratch, struct view name, struct view value);
+
 /* --- all of it --- */
 
 struct alert_state {
@@ -199,11 +278,16 @@ struct alert_state {
 
     struct state_file file; /* the writer's, and before it starts the opener's */
 
+    /* One question about the past at a time; held while it is read, with nothing else but, for a moment, `mutex`. */
+    pthread_mutex_t read_mutex;
+    struct state_file reader; /* path is that of file */
+
     pthread_mutex_t mutex; /* guards the rest */
     pthread_cond_t wakes, done;
     struct silences silences;
     struct acks acks;
     struct notification_log log;
+    struct history history;
     uint64_t version; /* alert_state_version() */
     struct state_change *changes, **changes_end;
     bool is_stopping;
@@ -224,6 +308,14 @@ void alert_state_log(const struct alert_state *s, bool is_error, const char *eve
 /* Notes what came of a transaction or of opening. Mutex not held. */
 void alert_state_note(struct alert_state *s, bool ok, const struct error *err);
 
+/* The writer writes what waits, between two transactions of a long work. False: the work is to end. */
+bool alert_state_give_way(struct alert_state *s);
+
+/* Opens the connection only. */
+MUST_USE bool state_file_connect(struct state_file *f, bool create, bool *is_damaged,
+                                 struct error *err);
+struct view state_column_bytes(sqlite3_stmt *st, int column);
+int64_t state_column_time(sqlite3_stmt *st, int column); /* NULL: LIVE_ALERT_NEVER */
 /* Opens the file and adds to memory what is in it. A damaged file is moved aside. */
 MUST_USE bool state_file_open(struct alert_state *s, struct error *err);
 void state_file_close(struct state_file *f);

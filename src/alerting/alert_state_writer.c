@@ -6,6 +6,9 @@
  * send and its row lie one transaction under way and one sync, and a process that is killed in between sends once more
  * what it had just sent.
  *
+ * History goes along, at most HISTORY_BATCH rows of it, and before the log: whatever is sent of an alert, its episode is known to
+ * the next process, which will tell of its end.
+ *
  * After a failure it is tried again after RETRY_MS; a change that somebody waits for is tried at once. */
 #include "alerting/alert_state_private.h"
 
@@ -86,6 +89,8 @@ struct batch {
     size_t record_count;
     struct ack_end *ends;
     size_t end_count;
+    struct history_batch history;
+    bool closes_all; /* episodes of the process before, which nobody took up */
 };
 
 static bool write_rows(struct alert_state *s, const struct batch *b, struct error *err)
@@ -96,6 +101,8 @@ static bool write_rows(struct alert_state *s, const struct batch *b, struct erro
     for (struct state_change *c = b->changes; c; c = c->next)
         if (!c->kind->write(s, c, err))
             return error_wrap(err, "could not keep %s", c->kind->what);
+    if ((b->closes_all && !history_close_all(s, err)) || !history_write(s, &b->history, err))
+        return error_wrap(err, "could not keep the history of alerts");
     for (size_t i = 0; i < b->record_count; i++)
         if (!log_record_write(s, b->records[i], err))
             return error_wrap(err, "could not keep what was sent");
@@ -130,10 +137,17 @@ static bool write_batch(struct alert_state *s, const struct batch *b, struct err
     return ok;
 }
 
+static bool changes_are_due(const struct history *h)
+{
+    return h->changes.count > 0 && mono_ms_since(h->changes_since) >= HISTORY_CHANGE_DELAY_MS;
+}
+
 /* Takes what waits. Mutex held, as by the next two. */
 static struct batch batch_take(struct alert_state *s)
 {
-    struct batch b = {.changes = stage_changes(s)};
+    struct batch b = {.changes = stage_changes(s), .closes_all = s->history.is_late};
+    s->history.is_late = false;
+    history_take(&s->history, changes_are_due(&s->history), &b.history);
     b.records = notification_log_take(s, &b.record_count);
     b.ends = s->acks.ended;
     b.end_count = s->acks.ended_count;
@@ -145,8 +159,10 @@ static struct batch batch_take(struct alert_state *s)
 static void batch_give_back(struct alert_state *s, struct batch *b, bool ok)
 {
     notification_log_taken(s, b->records, b->record_count, ok);
+    history_give_back(&s->history, &b->history, ok);
     if (!ok)
         acks_ends_put_back(s, b->ends, b->end_count);
+    s->history.is_late = s->history.is_late || (b->closes_all && !ok);
     mem_free(MEM_ALERTING, b->ends);
     for (struct state_change *c = b->changes, *next; c; c = next) {
         next = c->next; /* who waits for it frees it */
@@ -155,10 +171,22 @@ static void batch_give_back(struct alert_state *s, struct batch *b, bool ok)
     s->silences.staged = 0;
 }
 
-/* Is there something that nobody waits for? */
-static bool has_rows(const struct alert_state *s)
+/* When what nobody waits for is to be written; INT64_MAX: there is nothing. */
+static int64_t rows_due_ns(const struct alert_state *s)
 {
-    return s->log.dirty_count > 0 || s->acks.ended_count > 0;
+    return s->log.dirty_count > 0 || s->acks.ended_count > 0 ? 0 : history_due_ns(&s->history);
+}
+
+static void tell_dropped(struct alert_state *s)
+{
+    mutex_lock(&s->mutex);
+    uint64_t dropped = s->history.dropped - s->history.dropped_told;
+    s->history.dropped_told = s->history.dropped;
+    mutex_unlock(&s->mutex);
+    if (dropped > 0)
+        alert_state_log(s, true, "alert_history_dropped",
+                        "%llu rows of the history of alerts could not be written and are lost",
+                        (unsigned long long)dropped);
 }
 
 /* Writes what waits; a file that turns out to be damaged is replaced and it is tried once more. The mutex is given up meanwhile. */
@@ -166,13 +194,15 @@ static bool write_waiting(struct alert_state *s)
 {
     struct error err = {0};
     struct batch b = batch_take(s);
-    if (b.changes == NULL && b.record_count == 0 && b.end_count == 0)
+    if (b.changes == NULL && b.record_count == 0 && b.end_count == 0 && !b.closes_all &&
+        b.history.events.count == 0 && b.history.notes == NULL)
         return true;
     mutex_unlock(&s->mutex);
     bool ok = write_batch(s, &b, &err);
     if (!ok && s->file.damage.kind != ERROR_NONE)
         ok = write_batch(s, &b, &err);
     alert_state_note(s, ok, &err);
+    tell_dropped(s);
     for (struct state_change *c = b.changes; c && !ok; c = c->next)
         (void)error_set(c->err, ERROR_UNAVAILABLE, "%s", err.message);
     mutex_lock(&s->mutex);
@@ -196,14 +226,24 @@ static void maintain(struct alert_state *s)
     if (ok)
         ok = sqlite_db_end(s->file.db,
                            state_run(s, STATEMENT_SILENCE_DELETE_ENDED, &err, "i", before) &&
-                               state_run(s, STATEMENT_ACK_DELETE_ENDED, &err, "i", before) &&
                                state_run(s, STATEMENT_LOG_DELETE_EXPIRED, &err, "i", now),
                            &err);
+    ok = ok && history_prune(s, now, &err);
     if (!ok)
         give_up_file(s, &err);
     alert_state_note(s, ok, &err);
     mutex_lock(&s->mutex);
     s->stats.maintenance_failures += !ok;
+}
+
+bool alert_state_give_way(struct alert_state *s)
+{
+    mutex_lock(&s->mutex);
+    if (s->changes || rows_due_ns(s) <= clock_mono().ns)
+        (void)write_waiting(s); /* what failed is said, and tried again by run() */
+    bool goes_on = !s->is_stopping && s->file.db != NULL;
+    mutex_unlock(&s->mutex);
+    return goes_on;
 }
 
 static void *run(void *arg)
@@ -213,19 +253,23 @@ static void *run(void *arg)
     mutex_lock(&s->mutex);
     while (!s->is_stopping || s->changes) {
         mono_time now = clock_mono();
-        if (s->changes || (has_rows(s) && now.ns >= retry_at.ns)) {
+        int64_t rows_at = rows_due_ns(s);
+        if (rows_at < retry_at.ns)
+            rows_at = retry_at.ns;
+        if (s->changes || now.ns >= rows_at) {
             if (!write_waiting(s))
                 retry_at = mono_add_ms(clock_mono(), RETRY_MS);
         } else if (now.ns >= maintain_at.ns) {
             maintain(s);
             maintain_at = mono_add_ms(clock_mono(), s->options.maintenance_ms);
         } else {
-            bool retries = has_rows(s) && retry_at.ns < maintain_at.ns;
-            (void)cond_wait_until(&s->wakes, &s->mutex, retries ? retry_at : maintain_at);
+            (void)cond_wait_until(&s->wakes, &s->mutex,
+                                  rows_at < maintain_at.ns ? (mono_time){rows_at} : maintain_at);
         }
     }
-    if (has_rows(s))
-        (void)write_waiting(s); /* what fails now was said */
+    s->history.changes_since = (mono_time){0}; /* all is due */
+    while (rows_due_ns(s) != INT64_MAX && write_waiting(s)) {
+    } /* what fails now was said */
     mutex_unlock(&s->mutex);
     return NULL;
 }
