@@ -21,6 +21,7 @@
 struct access;
 struct scrape_manager;
 struct rule_manager;
+struct notifications;
 struct notifier;
 struct remote_write;
 struct api;
@@ -40,16 +41,17 @@ enum api_switch {
 
 /* Everything is borrowed and outlives the api. */
 struct api_options {
-    struct storage_source *source;     /* what queries see */
-    struct engine_options engine;      /* copied; its pool is borrowed */
-    unsigned query_concurrency_max;    /* 0 = 20 */
-    struct db *db;                     /* NULL: no status/tsdb, no metadata */
-    struct scrape_manager *scrape;     /* NULL: no targets */
-    struct rule_manager *rules;        /* NULL: no rules and alerts */
-    struct notifier *notifier;         /* NULL: no alertmanagers */
-    struct remote_write *remote_write; /* NULL: /api/v1/write says how to enable it */
-    struct pool *write_pool;           /* what it runs on; NULL: the server's */
-    struct access *access;             /* NULL: no login */
+    struct storage_source *source;       /* what queries see */
+    struct engine_options engine;        /* copied; its pool is borrowed */
+    unsigned query_concurrency_max;      /* 0 = 20 */
+    struct db *db;                       /* NULL: no status/tsdb, no metadata */
+    struct scrape_manager *scrape;       /* NULL: no targets */
+    struct rule_manager *rules;          /* NULL: no rules and alerts */
+    struct notifications *notifications; /* NULL: none */
+    struct notifier *notifier;           /* NULL: no alertmanagers */
+    struct remote_write *remote_write;   /* NULL: /api/v1/write says how to enable it */
+    struct pool *write_pool;             /* what it runs on; NULL: the server's */
+    struct access *access;               /* NULL: no login */
     const char *prefix;       /* of all paths, as the server has it: "" or "/belfry"; NULL = none */
     const char *external_url; /* as browsers know the server; NULL = as they address it */
 

@@ -31,6 +31,7 @@ enum api_need {
     API_NEEDS_SCRAPE,
     API_NEEDS_RULES,
     API_NEEDS_NOTIFIER,
+    API_NEEDS_NOTIFICATIONS,
     API_NEEDS_METRICS,
     API_NEEDS_HOST_METRICS
 };
@@ -162,7 +163,8 @@ api_serve api_serve_write;                                                    /*
 api_serve api_serve_target_metadata, api_serve_query_exemplars;               /* their own files */
 api_serve api_serve_targets, api_serve_scrape_pools, api_serve_relabel_steps; /* api_targets.c */
 api_serve api_serve_rules, api_serve_alerts;                                  /* api_rules.c */
-api_serve api_serve_alertmanagers;             /* api_alertmanagers.c */
-api_serve api_serve_document, api_serve_asset; /* page.c */
+api_serve api_serve_notifications, api_serve_notifications_live; /* api_notifications.c */
+api_serve api_serve_alertmanagers;                               /* api_alertmanagers.c */
+api_serve api_serve_document, api_serve_asset;                   /* page.c */
 
 #endif

@@ -66,6 +66,8 @@ const struct api_route API_ROUTES[] = {
     ROUTE(GET,      "/api/v1/rules",               VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_RULES, CORS,      api_serve_rules),
     ROUTE(GET,      "/api/v1/alerts",              VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_RULES, CORS,      api_serve_alerts),
     ROUTE(GET,      "/api/v1/alertmanagers",       VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_NOTIFIER, CORS,   api_serve_alertmanagers),
+    ROUTE(GET,      "/api/v1/notifications",       VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_NOTIFICATIONS, CORS|EARLY, api_serve_notifications),
+    ROUTE(GET,      "/api/v1/notifications/live",  VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_NOTIFICATIONS, CORS|EARLY, api_serve_notifications_live),
     ROUTE(GET,      "/api/v1/metadata",            VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_DB,   CORS,       api_serve_metadata),
 
     ROUTE(GET,      "/api/v1/status/buildinfo",    VIEW,   ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_buildinfo),
@@ -121,6 +123,8 @@ static bool is_there(const struct api *api, const struct api_route *route)
         return o->db != NULL;
     case API_NEEDS_RULES:
         return api->options.rules != NULL;
+    case API_NEEDS_NOTIFICATIONS:
+        return o->notifications != NULL;
     case API_NEEDS_NOTIFIER:
         return o->notifier != NULL;
     case API_NEEDS_SCRAPE:

@@ -29,7 +29,7 @@ struct server_flags {
     int64_t series_per_job_max, series_per_metric_max, new_series_per_job_max;
     int64_t auto_reload_ms, discovery_pause_ms;
     int64_t for_outage_tolerance_ms, for_grace_period_ms, resend_delay_ms, rule_evaluations;
-    int64_t notification_queue, notification_batch;
+    int64_t notification_queue, notification_batch, subscribers_max;
     bool notification_drain;
     bool help, version, lifecycle, admin_api, remote_write, config_lenient;
 };
@@ -90,6 +90,8 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
          "Deletion and snapshots by HTTP: /api/v1/admin/tsdb/."},
         {"web.enable-remote-write-receiver", 0, FLAG_SWITCH, &f->remote_write, NULL,
          "Take samples at /api/v1/write."},
+        {"web.max-notifications-subscribers", 0, FLAG_COUNT, &f->subscribers_max, "N",
+         "Readers of /api/v1/notifications/live at once."},
         {"storage.tsdb.path", 0, FLAG_TEXT, &f->data_dir, "FOLDER", "Where the data is."},
         {"storage.tsdb.retention.time", 0, FLAG_DURATION, &f->retention_ms, "DURATION",
          "How long samples are kept, from the newest."},
@@ -146,7 +148,6 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         NO_EFFECT("auto-gomaxprocs", FLAG_SWITCH, "there is no Go runtime"),
         NO_EFFECT("auto-gomemlimit", FLAG_SWITCH, "there is no Go runtime"),
         NO_EFFECT("auto-gomemlimit.ratio", FLAG_TEXT, "there is no Go runtime"),
-        NO_EFFECT("web.max-notifications-subscribers", FLAG_TEXT, LATER),
         NO_EFFECT("web.user-assets", FLAG_TEXT, "Belfry's pages are part of the binary"),
         NO_EFFECT("web.remote-write-receiver.accepted-protobuf-messages", FLAG_TEXT, LATER),
         NO_EFFECT("web.enable-otlp-receiver", FLAG_SWITCH, LATER),
@@ -336,6 +337,7 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .notification_queue_capacity = (size_t)f->notification_queue,
         .notification_batch_max = (size_t)f->notification_batch,
         .notification_drain = f->notification_drain,
+        .subscribers_max = (size_t)f->subscribers_max,
         .connections_max = (unsigned)f->connections_max,
         .read_timeout_ms = f->read_timeout_ms,
         .discovery_pause_ms = f->discovery_pause_ms,
@@ -378,6 +380,7 @@ static bool check_values(const struct server_flags *f, struct error *err)
                   {"rules.max-concurrent-evals", f->rule_evaluations, 100000},
                   {"query.max-samples", f->samples_max, INT64_MAX},
                   {"alertmanager.notification-queue-capacity", f->notification_queue, 10000000},
+                  {"web.max-notifications-subscribers", f->subscribers_max, 10000},
                   {"alertmanager.notification-batch-size", f->notification_batch, 100000},
                   {"web.max-connections", f->connections_max, 1000000},
                   {"storage.series-max", f->series_max, UINT32_MAX},
@@ -447,6 +450,7 @@ int command_server(int argc, char **argv)
                              .rule_evaluations = 4,
                              .notification_queue = 10000,
                              .notification_batch = 256,
+                             .subscribers_max = 16,
                              .notification_drain = true,
                              .lookback_ms = 5 * 60 * 1000,
                              .query_timeout_ms = 2 * 60 * 1000,

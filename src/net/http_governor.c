@@ -56,6 +56,46 @@ static void cut_if_ended_locked(struct http_server *s, struct http_connection *c
     cut_locked(c);
 }
 
+static void set_phase_locked(struct http_connection *c, enum connection_phase phase)
+{
+    const struct http_server_options *o = &c->server->options;
+    int64_t timeout_ms = 0;
+    if (phase == CONNECTION_IDLE)
+        timeout_ms = o->idle_timeout_ms;
+    else if (phase == CONNECTION_READING)
+        timeout_ms = c->admitted || o->read_timeout_ms < HTTP_HEADERS_MS_MAX ? o->read_timeout_ms
+                                                                             : HTTP_HEADERS_MS_MAX;
+    else if (phase == CONNECTION_SENDING)
+        timeout_ms = o->write_timeout_ms;
+    if (c->phase == CONNECTION_CUT)
+        return;
+    c->phase = phase;
+    c->since = clock_mono();
+    c->deadline = timeout_ms ? mono_add_ms(c->since, timeout_ms) : (mono_time){0};
+}
+
+/* True when the caller has to resume the connection, once it has let go of the mutex: until then nothing else can end the
+ * request. Else it is not asleep, and will not sleep before its stream was asked. */
+static bool wake_stream_locked(struct http_connection *c)
+{
+    bool sleeps = c->phase == CONNECTION_SLEEPING;
+    if (sleeps)
+        set_phase_locked(c, CONNECTION_SENDING);
+    else
+        c->is_woken = true;
+    return sleeps;
+}
+
+/* The governor's thread: remembers it for wake_all(). */
+static void wake_later_locked(struct governor *g, struct http_connection *c)
+{
+    if (!wake_stream_locked(c))
+        return;
+    g->wakes = mem_grow(MEM_HTTP, g->wakes, &g->wake_capacity, g->wake_count + 1,
+                        sizeof(struct MHD_Connection *));
+    g->wakes[g->wake_count++] = c->request->mhd;
+}
+
 /* Deadlines, and the list of descriptors to poll. Returns their number. */
 static size_t scan_locked(struct http_server *s, mono_time now)
 {
@@ -67,7 +107,14 @@ static size_t scan_locked(struct http_server *s, mono_time now)
                          sizeof(struct http_connection *));
     for (struct http_connection *c = g->first; c; c = c->next) {
         struct http_request *rq = c->request;
-        if (c->phase != CONNECTION_WORKING) {
+        if (c->phase == CONNECTION_SLEEPING) {
+            bool is_canceled =
+                atomic_load_explicit(&rq->canceled, memory_order_relaxed) != HTTP_CANCEL_NONE;
+            if (is_canceled || mono_ms_since(c->since) >= HTTP_LIVE_MS) {
+                wake_later_locked(g, c);
+                continue;
+            }
+        } else if (c->phase != CONNECTION_WORKING) {
             cut_if_late_locked(s, c, now);
             if (c->phase != CONNECTION_READING || rq == NULL || mono_ms_since(c->since) < ENDED_MS)
                 continue;
@@ -97,9 +144,12 @@ static void look_locked(struct http_server *s)
             cut_if_ended_locked(s, c);
             continue;
         }
-        c->hung_up = true;
         atomic_fetch_add_explicit(&s->disconnects, 1, memory_order_relaxed);
         cancel_locked(c->request, HTTP_CANCEL_DISCONNECT);
+        if (c->phase == CONNECTION_SLEEPING)
+            wake_later_locked(g, c);
+        else
+            c->hung_up = true;
     }
 }
 
@@ -126,6 +176,18 @@ static void relieve_locked(struct http_server *s)
     }
 }
 
+/* MHD has locks of its own, so not under ours. */
+static void wake_all(struct governor *g)
+{
+    if (g->wake_count == 0)
+        return;
+    mutex_unlock(&g->mutex);
+    for (size_t i = 0; i < g->wake_count; i++)
+        MHD_resume_connection(g->wakes[i]);
+    g->wake_count = 0;
+    mutex_lock(&g->mutex);
+}
+
 static void *governor_run(void *arg)
 {
     struct http_server *s = arg;
@@ -134,6 +196,9 @@ static void *governor_run(void *arg)
     while (!g->stop) {
         look_locked(s);
         relieve_locked(s);
+        wake_all(g);
+        if (g->stop)
+            break;
         g->sleeps_long = g->working_count == 0;
         if (g->connection_count == 0)
             cond_wait(&g->wake, &g->mutex);
@@ -166,6 +231,9 @@ void governor_stop(struct http_server *s)
     g->running = false;
     mem_free(MEM_HTTP, g->polls);
     mem_free(MEM_HTTP, g->polled);
+    mem_free(MEM_HTTP, g->wakes);
+    g->wakes = NULL;
+    g->wake_capacity = 0;
     g->polls = NULL;
     g->polled = NULL;
     g->poll_capacity = g->polled_capacity = 0;
@@ -177,24 +245,6 @@ static void wake_locked(struct governor *g)
         g->sleeps_long = false;
         cond_signal(&g->wake);
     }
-}
-
-static void set_phase_locked(struct http_connection *c, enum connection_phase phase)
-{
-    const struct http_server_options *o = &c->server->options;
-    int64_t timeout_ms = 0;
-    if (phase == CONNECTION_IDLE)
-        timeout_ms = o->idle_timeout_ms;
-    else if (phase == CONNECTION_READING)
-        timeout_ms = c->admitted || o->read_timeout_ms < HTTP_HEADERS_MS_MAX ? o->read_timeout_ms
-                                                                             : HTTP_HEADERS_MS_MAX;
-    else if (phase == CONNECTION_SENDING)
-        timeout_ms = o->write_timeout_ms;
-    if (c->phase == CONNECTION_CUT)
-        return;
-    c->phase = phase;
-    c->since = clock_mono();
-    c->deadline = timeout_ms ? mono_add_ms(c->since, timeout_ms) : (mono_time){0};
 }
 
 /* Cuts the connection that waits longest without a request of its own; of this peer, unless it is 0. False when all
@@ -287,6 +337,52 @@ void governor_set_phase(struct http_connection *c, enum connection_phase phase)
     mutex_unlock(&g->mutex);
 }
 
+bool governor_sleep(struct http_connection *c)
+{
+    struct governor *g = &c->server->governor;
+    mutex_lock(&g->mutex);
+    bool may =
+        !c->is_woken && c->phase != CONNECTION_CUT &&
+        atomic_load_explicit(&c->request->canceled, memory_order_relaxed) == HTTP_CANCEL_NONE;
+    c->is_woken = false;
+    if (may)
+        set_phase_locked(c, CONNECTION_SLEEPING);
+    mutex_unlock(&g->mutex);
+    return may;
+}
+
+void http_live_wake(struct http_request *rq)
+{
+    struct governor *g = &rq->server->governor;
+    mutex_lock(&g->mutex);
+    bool sleeps = wake_stream_locked(rq->connection);
+    mutex_unlock(&g->mutex);
+    if (sleeps)
+        MHD_resume_connection(rq->mhd);
+}
+
+void governor_mark_live(struct http_connection *c)
+{
+    struct governor *g = &c->server->governor;
+    mutex_lock(&g->mutex);
+    c->is_live = true;
+    if (atomic_load_explicit(&c->server->stopping, memory_order_relaxed))
+        cancel_locked(c->request, HTTP_CANCEL_STOP); /* nobody looks for it any more */
+    mutex_unlock(&g->mutex);
+}
+
+void governor_end_live(struct http_server *s)
+{
+    struct governor *g = &s->governor;
+    mutex_lock(&g->mutex);
+    for (struct http_connection *c = g->first; c; c = c->next) {
+        if (c->request && c->is_live)
+            cancel_locked(c->request, HTTP_CANCEL_STOP);
+    }
+    wake_locked(g); /* it wakes those that sleep */
+    mutex_unlock(&g->mutex);
+}
+
 bool governor_may_keep(struct http_server *s)
 {
     struct governor *g = &s->governor;
@@ -301,7 +397,7 @@ void governor_begin_request(struct http_connection *c, struct http_request *rq)
     struct governor *g = &c->server->governor;
     mutex_lock(&g->mutex);
     c->request = rq;
-    c->admitted = false;
+    c->admitted = c->is_live = c->is_woken = false;
     g->request_count++;
     set_phase_locked(c, CONNECTION_READING);
     mutex_unlock(&g->mutex);

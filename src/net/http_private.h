@@ -56,6 +56,7 @@ enum connection_phase {
     CONNECTION_READING,
     CONNECTION_WORKING,
     CONNECTION_SENDING,
+    CONNECTION_SLEEPING, /* a live stream with nothing to send: suspended */
     CONNECTION_CUT
 };
 
@@ -74,7 +75,9 @@ struct http_connection {
     mono_time deadline;           /* of the phase; WORKING has none */
     struct http_request *request; /* NULL between requests */
     bool hung_up;                 /* seen while WORKING: polled no more */
-    bool admitted;                /* the headers of its request have come, and it may run */
+    bool is_live;                 /* its request's answer is a live stream */
+    bool is_woken; /* its stream has something, or is to end, and has not been asked since */
+    bool admitted; /* the headers of its request have come, and it may run */
 };
 
 struct response_header {
@@ -94,6 +97,7 @@ struct http_response {
     void (*release)(void *arg);
     void *arg;
     bool is_gzip, gzip_open, broken;
+    bool is_live;          /* pieces come when they come */
     bool is_file;          /* its length is known, and it is not compressed */
     uint64_t file_bytes;   /* of what is sent of it */
     uint64_t pulled_bytes; /* of the body, handed to MHD */
@@ -170,6 +174,8 @@ struct governor {
     bool running, stop, sleeps_long;
     struct http_connection *first;
     size_t connection_count, request_count, working_count;
+    struct MHD_Connection **wakes; /* governor's thread: to be resumed without the mutex */
+    size_t wake_count, wake_capacity;
     struct pollfd *polls;
     struct http_connection **polled;
     size_t poll_capacity, polled_capacity;
@@ -253,6 +259,11 @@ void governor_remove_connection(struct http_connection *c);
  * that it saw goes to work any more, so that MHD can be stopped. */
 bool governor_begin_work(struct http_connection *c);
 void governor_set_phase(struct http_connection *c, enum connection_phase phase);
+/* SLEEPING: the connection is suspended. False: it must not be, as it was woken since it was asked last, cancelled or cut. */
+bool governor_sleep(struct http_connection *c);
+/* The request's answer is a live stream: it ends when the server begins to stop, as it never would by itself. */
+void governor_mark_live(struct http_connection *c);
+void governor_end_live(struct http_server *s);
 /* May a connection be kept for a next request? */
 bool governor_may_keep(struct http_server *s);
 void governor_begin_request(struct http_connection *c, struct http_request *rq);

@@ -107,6 +107,14 @@ void http_response_stream(struct http_response *rs, http_stream_next next,
     rs->arg = arg;
 }
 
+void http_response_live(struct http_response *rs, http_stream_next next, void (*release)(void *arg),
+                        void *arg)
+{
+    http_response_stream(rs, next, release, arg);
+    rs->is_live = true;
+    governor_mark_live(rs->request->connection);
+}
+
 void http_response_error(struct http_response *rs, int status, const char *format, ...)
 {
     char text[ERROR_MESSAGE_BYTES];
@@ -184,10 +192,10 @@ static bool produce(struct http_response *rs)
 {
     bool more = true;
     size_t before = rs->body.len;
-    while (more && rs->body.len < HTTP_PIECE_BYTES) {
+    do {
         if (!rs->next(rs->arg, &rs->body, &more) || rs->body.failed)
             return false;
-    }
+    } while (more && !rs->is_live && rs->body.len < HTTP_PIECE_BYTES);
     rs->body_bytes += rs->body.len - before;
     if (!more)
         stream_end(rs);
@@ -213,8 +221,8 @@ void response_prepare(struct http_response *rs)
     if ((rs->next && !produce(rs)) || rs->body.failed)
         response_internal_error(rs);
     struct view body = whole_body(rs);
-    if (!rs->request->accepts_gzip || rs->is_file || body.len < HTTP_GZIP_BYTES_MIN ||
-        !is_compressible(rs->content_type))
+    if (!rs->request->accepts_gzip || rs->is_file || rs->is_live ||
+        body.len < HTTP_GZIP_BYTES_MIN || !is_compressible(rs->content_type))
         return;
     gzip_open(rs);
     if (rs->is_gzip && !gzip_append(rs, body, rs->next ? Z_NO_FLUSH : Z_FINISH))
@@ -228,10 +236,21 @@ static struct buffer *outgoing(struct http_response *rs)
     return rs->is_gzip ? &rs->packed : &rs->body;
 }
 
-/* The next bytes into `outgoing`, which was sent. False: nothing more, or broken. */
+/* When the client went, or the server stops: what there is then is the last of a live stream. */
+static void end_if_canceled(struct http_response *rs, enum http_cancel why)
+{
+    if (!rs->is_live || why == HTTP_CANCEL_NONE)
+        return;
+    stream_end(rs);
+    rs->broken |= why == HTTP_CANCEL_DISCONNECT;
+}
+
+/* The next bytes into `outgoing`, which was sent. False: nothing more, nothing yet, or broken. */
 static bool refill(struct http_response *rs)
 {
     while (rs->next) {
+        enum http_cancel why =
+            http_request_canceled(rs->request); /* before it is asked: once more after */
         buffer_reset(&rs->body);
         if (rs->is_gzip)
             buffer_reset(&rs->packed);
@@ -241,10 +260,22 @@ static bool refill(struct http_response *rs)
             rs->broken = true;
             return false;
         }
+        end_if_canceled(rs, why);
         if (outgoing(rs)->len > 0)
             return true;
+        if (rs->is_live)
+            return false;
     }
     return false;
+}
+
+/* A live stream has nothing now. Suspended first: who wakes it may resume it at once. */
+static ssize_t fall_asleep(struct http_request *rq)
+{
+    MHD_suspend_connection(rq->mhd);
+    if (!governor_sleep(rq->connection))
+        MHD_resume_connection(rq->mhd);
+    return 0;
 }
 
 static ssize_t on_pull(void *cls, uint64_t pos, char *out, size_t max)
@@ -253,7 +284,9 @@ static ssize_t on_pull(void *cls, uint64_t pos, char *out, size_t max)
     struct http_response *rs = cls;
     governor_set_phase(rs->request->connection,
                        CONNECTION_SENDING); /* the client took the last one */
-    if (rs->sent_bytes == outgoing(rs)->len && !refill(rs))
+    if (rs->sent_bytes == outgoing(rs)->len && !refill(rs) && rs->next && !rs->broken)
+        return fall_asleep(rs->request);
+    if (rs->sent_bytes == outgoing(rs)->len)
         return rs->broken || rs->is_file ? MHD_CONTENT_READER_END_WITH_ERROR
                                          : MHD_CONTENT_READER_END_OF_STREAM;
     size_t len = outgoing(rs)->len - rs->sent_bytes;

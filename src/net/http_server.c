@@ -356,6 +356,7 @@ void http_server_stop(struct http_server *s)
         return;
     s->started = false;
     atomic_store(&s->stopping, true);
+    governor_end_live(s);
     if (!governor_wait(s, false, mono_add_ms(clock_mono(), s->options.drain_timeout_ms)))
         governor_cancel_all(s);
     /* MHD must not end with suspended connections; handlers answer their cancel callback soon. */

@@ -291,6 +291,15 @@ enum { HTTP_PIECE_BYTES = 64 * 1024 };
  * thread. An answer that is whole within the first piece gets a Content-Length, others are chunked. */
 void http_response_stream(struct http_response *rs, http_stream_next next,
                           void (*release)(void *arg), void *arg);
+/* The same for what comes when it comes (server-sent events). Where `next` appends nothing and says *more, the connection
+ * sleeps, on no thread, until http_live_wake(). `next` is called also after HTTP_LIVE_MS of sleep, so that it can send a
+ * sign of life, and once more when the server stops: what it appends then is the last. Never compressed. */
+void http_response_live(struct http_response *rs, http_stream_next next, void (*release)(void *arg),
+                        void *arg);
+enum { HTTP_LIVE_MS = 15 * 1000 };
+/* `next` has something. Any thread, from http_response_live() until release() is called; a lock that both of them take may be
+ * held. */
+void http_live_wake(struct http_request *rq);
 /* Sends the first `bytes` of an open regular file, or what of them a Range header asks for (206; one range; 416 when
  * there is nothing in it; If-Range compares with the ETag that was set before). Never compressed. Takes fd. */
 void http_response_file(struct http_response *rs, int fd, uint64_t bytes);

@@ -3,6 +3,7 @@
  * collector); only requests are counted here as they come. */
 #include "server/self_metrics.h"
 
+#include "api/notifications.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -586,6 +587,22 @@ static void collect_process(belfry_emitter *e, const struct self_metrics_sources
     EMIT_COUNTERS(e, counters);
 }
 
+static void collect_notifications(belfry_emitter *e, struct notifications *notifications)
+{
+    struct notifications_stats stats;
+    notifications_stats_get(notifications, &stats);
+    const struct named_value counters[] = {
+        {"prometheus_api_notification_updates_sent_total",
+         "Total number of notification updates sent.", (double)stats.updates_sent},
+        {"prometheus_api_notification_updates_dropped_total",
+         "Total number of notification updates dropped.", (double)stats.updates_dropped},
+    };
+    belfry_emit(e, "prometheus_api_notification_active_subscribers",
+                "The current number of active notification subscribers.", BELFRY_GAUGE,
+                (double)stats.subscribers);
+    EMIT_COUNTERS(e, counters);
+}
+
 static void collect_notification_latency(belfry_emitter *e, const struct notifier_url_stats *s)
 {
     const belfry_label label = {"alertmanager", s->url.ptr};
@@ -668,6 +685,8 @@ static void collect(void *arg, belfry_emitter *e)
     collect_discovery(e, m->sources.scrape);
     if (m->sources.rules)
         collect_rules(e, m->sources.rules);
+    if (m->sources.notifications)
+        collect_notifications(e, m->sources.notifications);
     if (m->sources.notifier)
         collect_notifier(e, m->sources.notifier);
     collect_process(e, &m->sources);

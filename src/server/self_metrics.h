@@ -24,6 +24,7 @@ struct self_metrics_sources {
     struct db *db;
     struct scrape_manager *scrape;
     struct rule_manager *rules;
+    struct notifications *notifications;
     struct notifier *notifier;
     struct remote_write *remote_write; /* NULL: not enabled */
     struct api *api;

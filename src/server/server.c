@@ -10,6 +10,7 @@
 #include "server/server.h"
 
 #include "access/access.h"
+#include "api/notifications.h"
 #include "base/assert.h"
 #include "base/duration.h"
 #include "base/service_notify.h"
@@ -64,6 +65,7 @@ struct server {
     struct access *access;
     struct sandbox sandbox;
     struct api *api;
+    struct notifications *notifications;
     struct self_metrics *metrics;
     char retention[96];
     char own_url[400]; /* of links that alerts carry, where --web.external-url says nothing */
@@ -271,6 +273,10 @@ static void reload(struct server *s)
     struct error failure = {0};
     reloader_begin(&s->reloader);
     reload_now(s, &failure);
+    if (failure.kind == ERROR_NONE)
+        notifications_delete(s->notifications, NOTIFICATION_RELOAD_FAILED);
+    else
+        notifications_add(s->notifications, NOTIFICATION_RELOAD_FAILED);
     reloader_end(&s->reloader, failure.kind == ERROR_NONE ? NULL : &failure);
 }
 
@@ -391,6 +397,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .db = s->db,
                                   .scrape = s->scrape,
                                   .rules = s->rules,
+                                  .notifications = s->notifications,
                                   .notifier = s->notifier,
                                   .access = s->access,
                                   .prefix = s->opts->prefix,
@@ -415,6 +422,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
     struct self_metrics_sources sources = {.db = s->db,
                                            .scrape = s->scrape,
                                            .rules = s->rules,
+                                           .notifications = s->notifications,
                                            .notifier = s->notifier,
                                            .remote_write = s->remote_write,
                                            .api = s->api,
@@ -544,6 +552,8 @@ static bool start(struct server *s, struct error *err)
     if (!pool_start(&s->pool, 0, POOL_QUEUE_MAX, err))
         return false;
     http_server_set_pool(s->http, s->pool);
+    s->notifications = notifications_new(s->opts->subscribers_max);
+    notifications_add(s->notifications, NOTIFICATION_STARTING);
     if (!self_metrics_new(&s->metrics, err) || !load_config(s, err) || !open_storage(s, err) ||
         !scrape_manager_start(&s->scrape, s->db, &scrape, err) || !start_delivery(s, err) ||
         !start_rules(s, err) || !open_remote_write(s, err) || !start_http(s, started, err) ||
@@ -552,6 +562,7 @@ static bool start(struct server *s, struct error *err)
     if (s->opts->sandbox)
         confine_calls(&s->sandbox, s->log);
     start_pages_drop();
+    notifications_delete(s->notifications, NOTIFICATION_STARTING);
     atomic_store_explicit(&s->ready, true, memory_order_relaxed);
     for (size_t i = 0; i < http_server_listener_count(s->http); i++)
         belfry_log_info(s->log, "listening",
@@ -572,6 +583,8 @@ static bool start(struct server *s, struct error *err)
 static bool stop(struct server *s, struct error *err)
 {
     atomic_store_explicit(&s->ready, false, memory_order_relaxed);
+    if (s->notifications)
+        notifications_add(s->notifications, NOTIFICATION_STOPPING);
     reloader_stop(&s->reloader);
     scrape_manager_stop(s->scrape);
     http_server_stop(s->http);
@@ -579,6 +592,7 @@ static bool stop(struct server *s, struct error *err)
         self_metrics_detach(s->metrics);
     http_server_close(s->http);
     api_free(s->api);
+    notifications_free(s->notifications);
     rule_manager_stop(s->rules);
     notifier_stop(s->notifier); /* after the last alert */
     access_close(s->access);

@@ -32,6 +32,7 @@ struct server_options {
     /* Of alerts to Alertmanagers: notifier_options. */
     size_t notification_queue_capacity, notification_batch_max;
     bool notification_drain;
+    size_t subscribers_max; /* of notifications */
     unsigned connections_max;
     int64_t read_timeout_ms;
     const char *cors_origin;

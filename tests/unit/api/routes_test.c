@@ -3,6 +3,7 @@
  * not ready, so that routes which read or change data answer 503 once access is granted, and their parts of the server
  * need not exist. */
 #include "api/api_private.h"
+#include "api/notifications.h"
 #include "base/assert.h"
 #include "storage/memory_source.h"
 
@@ -23,6 +24,7 @@ struct world {
     struct memory_source *memory;
     struct api *api;
     struct http_server *server;
+    struct notifications *notifications;
 };
 
 static bool never_ready(void *arg)
@@ -69,12 +71,14 @@ static void world_start(struct world *w, enum http_role anonymous, bool users, u
                                        .forbidden_hint = "add a user",
                                        .access = users ? header_access : NULL};
     w->memory = memory_source_new();
+    w->notifications = notifications_new(0); /* none may read them live: an answer that ends */
     if (!http_server_open(&w->server, &http, &err))
         fail_msg("%s", err.message);
     struct api_options opts = {.source = memory_source_as_source(w->memory),
                                .db = (struct db *)(void *)&part,
                                .scrape = (struct scrape_manager *)(void *)&part,
                                .rules = (struct rule_manager *)(void *)&part,
+                               .notifications = w->notifications,
                                .notifier = (struct notifier *)(void *)&part,
                                .is_ready = never_ready,
                                .metrics = no_metrics,
@@ -90,6 +94,7 @@ static void world_stop(struct world *w)
 {
     http_server_close(w->server);
     api_free(w->api);
+    notifications_free(w->notifications);
     memory_source_free(w->memory);
 }
 
