@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-enum { ANSWER_BYTES_MAX = 4 << 20, LIVE_MAX = 24 };
+enum { ANSWER_BYTES_MAX = 4 << 20 };
 
 /* What a test's server has beside it; the mutex guards all below it. */
 struct world {
@@ -39,15 +39,6 @@ struct world {
     uint64_t produced, last_bytes, last_request_bytes, last_sent_bytes;
     bool last_aborted;
     unsigned released;
-    struct live *live[LIVE_MAX]; /* streams that are open */
-};
-
-/* A live stream: "tick" for each that is due. */
-struct live {
-    struct world *world;
-    struct http_request *request;
-    unsigned due;
-    size_t at;
 };
 
 static void on_seen(void *arg, const struct http_observation *seen)
@@ -171,64 +162,6 @@ static void stream(void *arg, struct http_request *rq, struct http_response *rs)
     http_response_stream(rs, produce, on_release, l);
 }
 
-static bool live_next(void *arg, struct buffer *out, bool *more)
-{
-    struct live *l = arg;
-    mutex_lock(&l->world->mutex);
-    for (; l->due; l->due--)
-        buffer_append_literal(out, "tick\n");
-    mutex_unlock(&l->world->mutex);
-    *more = true;
-    return true;
-}
-
-static void live_release(void *arg)
-{
-    struct live *l = arg;
-    struct world *w = l->world;
-    mutex_lock(&w->mutex);
-    w->live[l->at] = NULL;
-    w->released++;
-    cond_broadcast(&w->changed);
-    mutex_unlock(&w->mutex);
-    free(l);
-}
-
-static void live(void *arg, struct http_request *rq, struct http_response *rs)
-{
-    struct world *w = arg;
-    struct live *l = calloc(1, sizeof *l);
-    *l = (struct live){w, rq, 1, 0};
-    mutex_lock(&w->mutex);
-    while (w->live[l->at])
-        l->at++;
-    w->live[l->at] = l;
-    mutex_unlock(&w->mutex);
-    http_response_set_content_type(rs, "text/event-stream");
-    http_response_live(rs, live_next, live_release, l);
-}
-
-/* Every stream that is open has one more to send. */
-static void tick(struct world *w)
-{
-    mutex_lock(&w->mutex);
-    for (size_t i = 0; i < LIVE_MAX; i++) {
-        if (w->live[i]) {
-            w->live[i]->due++;
-            http_live_wake(w->live[i]->request);
-        }
-    }
-    mutex_unlock(&w->mutex);
-}
-
-static void await_released(struct world *w, unsigned count)
-{
-    mutex_lock(&w->mutex);
-    while (w->released < count)
-        cond_wait(&w->changed, &w->mutex);
-    mutex_unlock(&w->mutex);
-}
-
 static void overflow(void *arg, struct http_request *rq, struct http_response *rs)
 {
     (void)arg;
@@ -300,8 +233,6 @@ static const struct http_route ROUTES[] = {
     {HTTP_POST, "/sink", NULL, HTTP_ROLE_VIEW, HTTP_RUN_ASIDE, sink_end, .receive = sink,
      .body_bytes_max = 3000000, .cors = true},
     {HTTP_GET, "/rest/{*path}", NULL, HTTP_ROLE_VIEW, HTTP_RUN_DIRECT, rest},
-    {HTTP_GET, "/live", NULL, HTTP_ROLE_VIEW, HTTP_RUN_DIRECT, live},
-    {HTTP_GET, "/live/aside", NULL, HTTP_ROLE_VIEW, HTTP_RUN_ASIDE, live},
     {HTTP_GET, "/file", NULL, HTTP_ROLE_VIEW, HTTP_RUN_ASIDE, send_file},
 };
 
@@ -1144,101 +1075,6 @@ static void a_reader_that_takes_nothing_is_cut_off_and_the_stream_released(void 
 }
 
 /* 48 MB through a client with a 4 KiB window: the server holds pieces, not the answer. */
-/* Reads until so many ticks have come in all. */
-static void read_ticks(int fd, char *text, size_t bytes_max, unsigned count)
-{
-    size_t len = strlen(text);
-    while (count_text(text, "tick") < count) {
-        ssize_t got = recv(fd, text + len, bytes_max - 1 - len, 0);
-        if (got <= 0)
-            fail_msg("%u of %u ticks: %s", count_text(text, "tick"), count, text);
-        len += (size_t)got;
-        text[len] = '\0';
-    }
-}
-
-/* More of them than there are threads: others are answered meanwhile, and a stop ends them at once with what is left. */
-static void live_streams_hold_no_thread(void **state)
-{
-    (void)state;
-    struct world *w = world_new((struct http_server_options){.thread_count = 1});
-    static char texts[LIVE_MAX][4096];
-    int fds[LIVE_MAX];
-    for (size_t i = 0; i < LIVE_MAX; i++) {
-        fds[i] = dial(w, 0);
-        say(fds[i], i % 2 ? "GET /live HTTP/1.1\r\n" HOST "Accept-Encoding: gzip\r\n\r\n"
-                          : "GET /live/aside HTTP/1.1\r\n" HOST "\r\n");
-        texts[i][0] = '\0';
-        read_ticks(fds[i], texts[i], sizeof texts[i], 1);
-    }
-    for (unsigned n = 2; n < 5; n++) {
-        char *answer = ask(w, "GET /hello HTTP/1.1\r\n" HOST CLOSE "\r\n");
-        assert_non_null(strstr(answer, "hello"));
-        free(answer);
-        tick(w);
-        for (size_t i = 0; i < LIVE_MAX; i++)
-            read_ticks(fds[i], texts[i], sizeof texts[i], n);
-    }
-    mutex_lock(&w->mutex);
-    assert_int_equal(w->released, 0);
-    mutex_unlock(&w->mutex);
-    tick(w);
-    http_server_stop(w->server);
-    assert_int_equal(w->released, LIVE_MAX);
-    for (size_t i = 0; i < LIVE_MAX; i++) {
-        size_t len;
-        read_ticks(fds[i], texts[i], sizeof texts[i], 5);
-        char *end = read_all(fds[i], &len);
-        strncat(texts[i], end, sizeof texts[i] - strlen(texts[i]) - 1);
-        assert_non_null(strstr(texts[i], "\r\n0\r\n")); /* a whole answer */
-        free(end);
-        close(fds[i]);
-    }
-    world_free(w);
-}
-
-static void a_live_stream_whose_client_left_is_released(void **state)
-{
-    (void)state;
-    struct world *w = world_new((struct http_server_options){0});
-    char text[4096] = "";
-    int fd = dial(w, 0);
-    say(fd, "GET /live HTTP/1.1\r\n" HOST "\r\n");
-    read_ticks(fd, text, sizeof text, 1);
-    close(fd);
-    await_released(w, 1);
-    world_free(w);
-}
-
-static void *tick_often(void *arg)
-{
-    for (int i = 0; i < 500; i++)
-        tick(arg);
-    return NULL;
-}
-
-/* However wakes fall, none is lost. Run under ThreadSanitizer. */
-static void no_wake_of_a_live_stream_is_lost(void **state)
-{
-    (void)state;
-    struct world *w = world_new((struct http_server_options){0});
-    static char text[64 * 1024];
-    pthread_t threads[3];
-    struct error err;
-    int fd = dial(w, 0);
-    text[0] = '\0';
-    say(fd, "GET /live HTTP/1.1\r\n" HOST "\r\n");
-    read_ticks(fd, text, sizeof text, 1);
-    for (size_t i = 0; i < 3; i++)
-        assert_true(thread_start(&threads[i], "tick", tick_often, w, &err));
-    read_ticks(fd, text, sizeof text, 1501);
-    for (size_t i = 0; i < 3; i++)
-        thread_join(threads[i]);
-    close(fd);
-    await_released(w, 1);
-    world_free(w);
-}
-
 static void a_large_answer_to_a_slow_reader_needs_little_memory(void **state)
 {
     (void)state;
@@ -1493,9 +1329,6 @@ int main(void)
         cmocka_unit_test(silent_connections_make_room_when_all_places_are_taken),
         cmocka_unit_test(public_routes_answer_while_all_connections_are_busy),
         cmocka_unit_test(a_reader_that_takes_nothing_is_cut_off_and_the_stream_released),
-        cmocka_unit_test(live_streams_hold_no_thread),
-        cmocka_unit_test(a_live_stream_whose_client_left_is_released),
-        cmocka_unit_test(no_wake_of_a_live_stream_is_lost),
         cmocka_unit_test(a_large_answer_to_a_slow_reader_needs_little_memory),
         cmocka_unit_test(a_stream_that_fails_ends_without_its_last_chunk),
         cmocka_unit_test(nothing_follows_the_headers_of_a_streamed_head),

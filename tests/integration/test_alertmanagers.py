@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Alerts to Alertmanagers beside a real Prometheus: the same posts, the same answer about who is in force."""
+import http.server
+import json
+import re
+import threading
+import time
+import urllib.request
+
+from harness import Belfry, Process, folder, free_port, need, wait_for
+
+RULES = r"""groups:
+- name: g
+  interval: 1s
+  rules:
+  - alert: Odd
+    expr:  "vector( 1 )  > 0 and on() (vector(2)!= 3)"
+    labels: {sev: "x<y&z", empty: "", site: own}
+    annotations: {summary: "v={{ $value }} ü \" \\ \u2028 \t x", none: ""}
+  - alert: Bare
+    expr: absent(up{job='nix',x=~"a|b"})
+  - alert: Dropped
+    expr: vector(1)
+  - alert: Later
+    expr: vector(1)
+    for: 1h
+"""
+CONFIG = """global:
+  external_labels: {site: "a", sev: ext, zone: "${ZONE}"}
+rule_files: [rules.yml]
+alerting:
+  alert_relabel_configs:
+  - {source_labels: [alertname], regex: Dropped, action: drop}
+  - {source_labels: [alertname, site], target_label: joined}
+  - {regex: empty, action: labeldrop}
+  alertmanagers:
+  - path_prefix: /am/
+    static_configs:
+    - {targets: ["%(sink)s", "127.0.0.1:1"], labels: {cluster: c}}
+    relabel_configs:
+    - {source_labels: [__address__], regex: "127.0.0.1:1", action: drop}
+  - file_sd_configs: [{files: ["%(folder)s/targets.json"]}]
+"""
+
+
+class Sink:
+    """Remembers posts: (path, body); each takes `seconds`."""
+
+    def __init__(self, seconds=0):
+        self.posts, self.mutex = [], threading.Lock()
+        sink = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                time.sleep(seconds)
+                with sink.mutex:
+                    sink.posts.append((self.path, self.headers["Content-Type"], body))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = "127.0.0.1:%d" % self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def alerts(self):
+        """{(path, an alert as it was written, its times aside)}"""
+        with self.mutex:
+            posts = list(self.posts)
+        out = set()
+        for path, kind, body in posts:
+            assert kind == "application/json" and body[:2] == "[{" and body[-2:] == "}]", body
+            pieces = re.split(r"(?<=\}\}),(?=\{\")", body[1:-1])  # labels come last in an alert
+            assert len(pieces) == len(json.loads(body)), body
+            for piece in pieces:
+                out.add((path, re.sub(r'"(\w+At)":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"', r'"\1":T', piece)))
+        return out
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def write(path, content):
+    with open(path, "w") as f:
+        f.write(content)
+
+
+def prepare(d, sink):
+    write(d + "/rules.yml", RULES)
+    write(d + "/targets.json", json.dumps([{"targets": [sink.address]}]))
+    return CONFIG.replace("${ZONE}", "z") % {"sink": sink.address, "folder": d}
+
+
+FLAGS = ["--rules.alert.resend-delay=1s", "--web.external-url=http://h.test/p", "--web.route-prefix=/"]
+EXPECTED = 4  # Odd and Bare to each of two
+
+
+def test_posts_and_alertmanagers_are_those_of_prometheus():
+    prometheus = need("prometheus")
+    with folder() as d, folder() as e, Sink() as ours, Sink() as theirs:
+        config = prepare(e, theirs)
+        write(e + "/p.yml", config)
+        port = free_port()
+        argv = [prometheus, "--config.file=p.yml", "--storage.tsdb.path=p", "--web.listen-address=127.0.0.1:%d" % port]
+        with Process(argv + FLAGS, e, name="prometheus"), Belfry(d, prepare(d, ours), FLAGS) as b:
+            wait_for(lambda: len(theirs.alerts()) >= EXPECTED, "Prometheus posts", 60)
+            wait_for(lambda: len(ours.alerts()) >= EXPECTED, "Belfry posts", 60)
+            assert ours.alerts() == theirs.alerts(), (sorted(ours.alerts()), sorted(theirs.alerts()))
+
+            def known(text, sink):  # the order of the two entries is that of a map in Prometheus
+                data = json.loads(text.replace(sink.address, "SINK"))["data"]
+                return {k: sorted(v, key=json.dumps) for k, v in data.items()}
+            with urllib.request.urlopen("http://127.0.0.1:%d/api/v1/alertmanagers" % port, timeout=10) as r:
+                wanted = known(r.read().decode(), theirs)
+            assert len(wanted["activeAlertmanagers"]) == 2 and len(wanted["droppedAlertmanagers"]) == 1, wanted
+            assert known(b.get("/api/v1/alertmanagers")[1].decode(), ours) == wanted
+            sent = 'prometheus_notifications_sent_total{alertmanager="http://%s/am/api/v2/alerts"}' % ours.address
+            metrics = b.get("/metrics")[1].decode()
+            assert sent in metrics and "prometheus_notifications_alertmanagers_discovered 2\n" in metrics
+            assert "prometheus_notifications_queue_capacity 10000\n" in metrics
+
+
+def test_a_slow_alertmanager_gets_all_before_the_server_ends():
+    rules = json.dumps({"groups": [{"name": "g", "interval": "500ms", "rules": [
+        {"alert": "A", "expr": "vector(1)", "labels": {"n": str(n)}} for n in range(20)]}]})
+    with folder() as d, Sink(0.1) as slow:
+        write(d + "/rules.yml", rules)
+        config = "rule_files: [rules.yml]\nalerting: {alertmanagers: [{static_configs: [{targets: ['%s']}]}]}\n" % slow.address
+        with Belfry(d, config, ["--alertmanager.notification-batch-size=1"]) as b:
+            wait_for(lambda: len(b.api("alerts")["alerts"]) == 20, "all fire", 30)
+            wait_for(lambda: slow.posts, "the first one is told", 30)
+            assert b.stop() == 0
+            assert len(slow.alerts()) == 20, len(slow.alerts())
+            assert "are dropped" not in b.output()
