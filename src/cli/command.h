@@ -20,6 +20,7 @@ enum exit_status {
 int command_alert(int argc, char **argv);
 int command_silence(int argc, char **argv);
 int command_amtool(int argc, char **argv);
+int command_notify(int argc, char **argv);
 int command_route(int argc, char **argv);
 int command_server(int argc, char **argv);
 int command_check(int argc, char **argv);

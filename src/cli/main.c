@@ -22,6 +22,7 @@ static const struct {
     {"alert", command_alert, "alert query|add: the alerts of a running server"},
     {"silence", command_silence, "silence query|add|update|expire|import: keep alerts quiet"},
     {"route", command_route, "route show|test: the routing tree of Alertmanager's configuration"},
+    {"notify", command_notify, "notify test: send a test alert to a receiver, say what came of it"},
     {"amtool", command_amtool, "Alertmanager's tool: what a link called amtool does"},
     {"test", command_test, "test promql|rules FILE...: run PromQL scripts and unit tests of rules"},
     {"tsdb", command_tsdb, "tsdb list|dump|analyze|verify|import: work on a data folder"},
