@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <strings.h>
 
 enum { EXPR_BYTES_MAX = 1 << 20, TOKEN_BYTES = 17 };
 
@@ -46,8 +47,8 @@ static bool is_wanted(const struct rule_filter *f, const char *name, struct view
 
 static bool parse_type(struct rule_filter *f, struct view type, struct error *err)
 {
-    f->no_alerting = view_is(type, "record");
-    f->no_recording = view_is(type, "alert");
+    f->no_alerting = type.len == 6 && strncasecmp(type.ptr, "record", 6) == 0;
+    f->no_recording = type.len == 5 && strncasecmp(type.ptr, "alert", 5) == 0;
     return type.len == 0 || f->no_alerting || f->no_recording ||
            error_set(err, ERROR_INPUT, "not supported value \"%.*s\"",
                      VIEW_ARGS(view_slice(type, 0, 200)));
@@ -372,7 +373,9 @@ void api_serve_rules(struct api *api, struct http_request *rq, struct http_respo
             page_write(rs, &groups, &f, at);
         } else {
             struct error err;
-            error_set(&err, ERROR_INPUT, "invalid group_next_token");
+            error_set(&err, ERROR_INPUT,
+                      "invalid group_next_token '%.*s'. were rule groups changed?",
+                      VIEW_ARGS(view_slice(f.group_token, 0, 200)));
             api_error_param(rs, "group_next_token", &err);
         }
         rule_groups_release(&groups);

@@ -15,6 +15,9 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
 {
     struct alert_post *p = arg;
     size_t len = size * count;
+    p->headers_bytes += len;
+    if (p->headers_bytes > POST_HEADERS_BYTES_MAX)
+        return 0; /* ends the transfer */
     if (len > 5 && memcmp(bytes, "HTTP/", 5) == 0) {
         const char *blank = memchr(bytes, ' ', len);
         size_t from = blank ? (size_t)(blank - bytes) + 1 : 0, to = len;
@@ -49,7 +52,7 @@ static bool request(struct alert_post *p, const char *url, struct client_tokens 
                          p->entry->timeout_ms);
     curl_easy_reset(easy);
     client_reset(&p->client);
-    p->answer_bytes = 0;
+    p->answer_bytes = p->headers_bytes = 0;
     memset(p->said, 0, sizeof p->said);
     p->curl_error[0] = p->status_text[0] = 0;
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_PRIVATE, p));
@@ -120,6 +123,11 @@ static enum post_outcome judge(struct alert_post *p, CURLcode code, long status,
     bool cut = code == CURLE_WRITE_ERROR && p->answer_bytes > POST_ANSWER_BYTES_MAX;
     if (code == CURLE_OPERATION_TIMEDOUT) {
         error_set(err, ERROR_TIMEOUT, "timed out after %" PRId64 " ms", p->entry->timeout_ms);
+        return POST_FAILED;
+    }
+    if (p->headers_bytes > POST_HEADERS_BYTES_MAX) {
+        error_set(err, ERROR_TOO_LARGE, "answer has more than %d bytes of headers",
+                  POST_HEADERS_BYTES_MAX);
         return POST_FAILED;
     }
     if (code != CURLE_OK && !cut) {

@@ -12,7 +12,8 @@
 #include "ingest/config.h"
 
 enum {
-    POST_SAID_BYTES = 200,          /* of what an Alertmanager says of an error */
+    POST_SAID_BYTES = 200, /* of what an Alertmanager says of an error */
+    POST_HEADERS_BYTES_MAX = 1 << 16,
     POST_ANSWER_BYTES_MAX = 1 << 16 /* more is not read */
 };
 
@@ -24,7 +25,7 @@ struct alert_post {
     char *redirect;
     struct buffer body; /* filled in by who begins it */
     mono_time start;
-    size_t answer_bytes;
+    size_t answer_bytes, headers_bytes;
     char said[POST_SAID_BYTES + 1], status_text[100], curl_error[CURL_ERROR_SIZE];
 };
 

@@ -336,6 +336,55 @@ static void redirects_keep_the_alerts(void **state)
     }
 }
 
+/* A token is asked for first, with a form; then the alerts go with it. */
+static void a_token_goes_with_the_alerts(void **state)
+{
+    struct world w;
+    world_init(&w, 2, (struct notifier_options){0});
+    peer_set(w.peers[1], PEER_ANSWER, "200 OK", "Content-Type: application/json\r\n",
+             VIEW("{\"access_token\":\"tok\",\"token_type\":\"bearer\",\"expires_in\":3600}"));
+    apply(&w,
+          "alerting: {alertmanagers: [{oauth2: {client_id: me, client_secret: s, token_url: "
+          "'http://127.0.0.1:%d/token'}, static_configs: [{targets: ['127.0.0.1:%d']}]}]}\n",
+          peer_port(w.peers[1]), peer_port(w.peers[0]));
+    send_alerts(&w, 0, 2);
+    wait_for_text(&w, 0, "\"n\":\"1\"");
+    assert_true(has(&w, 0, "Authorization: Bearer tok\r\n"));
+    assert_true(has(&w, 1, "grant_type=client_credentials"));
+    assert_false(has(&w, 1, "alertname"));
+    world_deinit(&w);
+}
+
+static void alerts_go_over_tls(void **state)
+{
+    struct world w;
+    world_init(&w, 0, (struct notifier_options){0});
+    w.peers[0] = peer_start_tls("127.0.0.1", false);
+    peer_set_text(w.peers[0], "");
+    apply(&w,
+          "alerting: {alertmanagers: [{scheme: https, tls_config: {ca_file: '%s'}, "
+          "static_configs: [{targets: ['127.0.0.1:%d']}]}]}\n",
+          peer_cert_path(w.peers[0]), peer_port(w.peers[0]));
+    send_alerts(&w, 0, 1);
+    wait_for_text(&w, 0, "\"n\":\"0\"");
+    WAIT_UNTIL(stats_of(&w, w.peers[0]).sent == 1);
+    world_deinit(&w);
+}
+
+/* Answers without end cost a failure, or nothing where the status was good. */
+static void answers_without_end_are_cut(void **state)
+{
+    struct world w;
+    world_init(&w, 2, (struct notifier_options){0});
+    peer_set(w.peers[0], PEER_ENDLESS, "200 OK", "", VIEW("0123456789012345678901234567890"));
+    peer_set(w.peers[1], PEER_ENDLESS_LINE, "200 OK", "", VIEW("X-Header: and so on\r\n"));
+    apply_peers(&w, 2);
+    send_alerts(&w, 0, 1);
+    WAIT_UNTIL(stats_of(&w, w.peers[0]).sent == 1);
+    WAIT_UNTIL(stats_of(&w, w.peers[1]).errors >= 1);
+    world_deinit(&w);
+}
+
 /* A reload keeps what waits for Alertmanagers that stay, whatever else of their entry changes; one that leaves gets what
  * waited for it. */
 static void a_reload_loses_nothing(void **state)
@@ -467,6 +516,9 @@ int main(void)
         cmocka_unit_test(what_is_refused_is_not_tried_again),
         cmocka_unit_test(what_failed_is_tried_again),
         cmocka_unit_test(redirects_keep_the_alerts),
+        cmocka_unit_test(a_token_goes_with_the_alerts),
+        cmocka_unit_test(alerts_go_over_tls),
+        cmocka_unit_test(answers_without_end_are_cut),
         cmocka_unit_test(a_reload_loses_nothing),
         cmocka_unit_test(a_stop_drains),
         cmocka_unit_test(a_stop_does_not_wait_for_one_that_hangs),
