@@ -18,24 +18,55 @@
 
 struct alert_router;
 
-/* Borrowed until alert_router_stop(). */
+/* Whom the router works with: the memory and the sender (alert_state.h, sender.h), or what a test puts in their place. */
+struct router_peers {
+    struct integrations *(*integrations_ref)(struct integrations *s);
+    void (*integrations_unref)(struct integrations *s);
+    struct alert_config *(*integrations_config)(struct integrations *s);
+    struct integration_list (*integrations_of)(struct integrations *s, struct view receiver);
+    void (*submit)(struct sender *s, const struct sender_job *job);
+    bool (*silenced)(struct alert_state *s, struct arena *arena, uint64_t fingerprint,
+                     struct labels labels, int64_t now_ns, struct silence_ids *out);
+    bool (*acknowledged)(struct alert_state *s, uint64_t fingerprint, int64_t starts_ns,
+                         int64_t now_ns);
+    bool (*log_get)(struct alert_state *s, struct arena *arena, const struct notification_key *key,
+                    int64_t now_ns, struct notification_entry *out);
+    void (*log_put)(struct alert_state *s, const struct notification_key *key,
+                    const struct notification_entry *entry);
+    void (*history_alert)(struct alert_state *s, enum alert_event event,
+                          const struct live_alert *alert);
+    void (*history_notification)(struct alert_state *s, const struct notification_record *r);
+    void (*open_alerts)(struct alert_state *s,
+                        void (*each)(void *arg, const struct live_alert *alert), void *arg);
+};
+extern const struct router_peers ROUTER_PEERS; /* the real ones */
+
+/* Borrowed until alert_router_free(). */
 struct alert_router_options {
+    const struct router_peers *peers;
     struct alert_state *state;
     struct sender *sender;
-    int64_t gc_interval_ms; /* --alerts.gc-interval, 30m */
-    int64_t maintenance_ms; /* --dispatch.maintenance-interval, 30s */
-    size_t alerts_max;      /* that are alive; more are refused and counted */
+    int64_t gc_interval_ms; /* --alerts.gc-interval; 0: 30m */
+    int64_t maintenance_ms; /* --dispatch.maintenance-interval; 0: 30s */
+    int64_t start_delay_ms; /* --dispatch.start-delay: nothing is sent before */
+    int64_t
+        retention_ms; /* --data.retention: the log of what was sent keeps nothing longer; 0: no limit */
+    size_t alerts_max; /* that are there; more are refused and counted; 0: no limit */
     void (*log)(void *arg, bool is_error, const char *event, const char *text);
     void *log_arg;
 };
+/* Begins with the alerts that had not ended when the process before did. */
 MUST_USE bool alert_router_start(struct alert_router **out, const struct alert_router_options *opts,
                                  struct error *err);
-void alert_router_stop(struct alert_router *r); /* NULL is fine */
+/* Ends the thread: nothing new is sent. Then the sender is stopped, which ends what is on its way, then the router is freed.
+ * NULL is fine. */
+void alert_router_stop(struct alert_router *r);
+void alert_router_free(struct alert_router *r);
 /* Puts a configuration in force; takes a reference. Groups begin anew, as in Alertmanager; what was sent stays known. */
 void alert_router_apply(struct alert_router *r, struct integrations *set);
 
-/* Takes alerts; copied. ends_ns LIVE_ALERT_NEVER: resolve_timeout from now. Any thread; never waits for I/O. *refused
- * (may be NULL): alerts beyond alerts_max. */
+/* Takes alerts; copied. ends_ns LIVE_ALERT_NEVER: resolve_timeout from now; starts_ns LIVE_ALERT_NEVER: from the end, or from
+ * now. Any thread; never waits for I/O. *refused (may be NULL): alerts beyond alerts_max. */
 void alert_router_put(struct alert_router *r, const struct live_alert *alerts, size_t count,
                       size_t *refused);
 
@@ -55,7 +86,8 @@ struct alert_view {
     size_t receiver_count;
 };
 struct alert_views {
-    struct alert_view *items; /* ascending by fingerprint */
+    struct alert_view
+        *items; /* ascending by fingerprint; in a group, in live_alert_compare()'s order */
     size_t count;
 };
 /* All that have not ended; in the arena. Any thread. */
@@ -75,6 +107,19 @@ struct alert_group_views {
 void alert_router_groups(struct alert_router *r, struct arena *arena,
                          struct alert_group_views *out);
 void alert_group_views_release(struct alert_group_views *v);
+
+struct alert_router_stats {
+    uint64_t received_firing, received_resolved, invalid, refused;
+    uint64_t alerts[3]; /* that have not ended, by enum alert_status */
+    uint64_t groups;
+    uint64_t processed; /* alerts that were routed, and how long that took */
+    double processing_seconds;
+    uint64_t suppressed_silence, suppressed_inhibition, suppressed_interval; /* at each flush */
+};
+/* Any thread. Walks over all alerts. */
+void alert_router_stats_get(struct alert_router *r, struct alert_router_stats *out);
+/* Who takes alerts from outside refused so many. Any thread. */
+void alert_router_count_invalid(struct alert_router *r, uint64_t count);
 
 /* The configuration in force, with a reference of the caller's; NULL before the first. */
 struct integrations *alert_router_integrations(struct alert_router *r);

@@ -19,14 +19,6 @@ static struct block *block_of(struct live_alert *a)
     return (struct block *)a;
 }
 
-static size_t text_bytes(struct labels ls)
-{
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < ls.count; i++)
-        bytes += ls.items[i].name.len + ls.items[i].value.len;
-    return bytes;
-}
-
 static struct view put_text(char **at, struct view text)
 {
     struct view copy = {*at, text.len};
@@ -36,25 +28,17 @@ static struct view put_text(char **at, struct view text)
     return copy;
 }
 
-static struct labels put_labels(struct label *items, char **at, struct labels from)
-{
-    for (uint32_t i = 0; i < from.count; i++)
-        items[i] =
-            (struct label){put_text(at, from.items[i].name), put_text(at, from.items[i].value)};
-    return (struct labels){items, from.count};
-}
-
 struct live_alert *live_alert_new(const struct live_alert *from)
 {
-    size_t arrays = ((size_t)from->labels.count + from->annotations.count) * sizeof(struct label);
-    size_t texts = text_bytes(from->labels) + text_bytes(from->annotations) +
-                   from->generator_url.len + from->file.len + from->group.len + from->rule.len;
-    struct block *b = mem_alloc(MEM_ALERTING, sizeof *b + arrays + texts);
-    struct label *items = (struct label *)(b + 1);
-    char *at = (char *)items + arrays;
+    size_t labels = labels_block_bytes(from->labels);
+    size_t annotations = labels_block_bytes(from->annotations);
+    size_t texts = from->generator_url.len + from->file.len + from->group.len + from->rule.len;
+    struct block *b = mem_alloc(MEM_ALERTING, sizeof *b + labels + annotations + texts);
+    char *at = (char *)(b + 1);
     b->alert = *from;
-    b->alert.labels = put_labels(items, &at, from->labels);
-    b->alert.annotations = put_labels(items + from->labels.count, &at, from->annotations);
+    b->alert.labels = labels_place(at, from->labels);
+    b->alert.annotations = labels_place(at + labels, from->annotations);
+    at += labels + annotations;
     b->alert.generator_url = put_text(&at, from->generator_url);
     b->alert.file = put_text(&at, from->file);
     b->alert.group = put_text(&at, from->group);

@@ -56,3 +56,24 @@ enum route_silence route_silence_at(const struct alert_config *c, const struct a
         active = contains(c, route->active_time_intervals.items[i], unix_seconds);
     return active ? ROUTE_SENDS : ROUTE_INACTIVE;
 }
+
+void route_muting_intervals(struct arena *arena, const struct alert_config *c,
+                            const struct alert_route *route, int64_t unix_seconds,
+                            struct muting_intervals *out)
+{
+    const struct config_strings *mute = &route->mute_time_intervals,
+                                *active = &route->active_time_intervals;
+    *out = (struct muting_intervals){NULL, 0};
+    if (route_silence_at(c, route, unix_seconds, NULL) == ROUTE_SENDS)
+        return;
+    struct view *items = arena_alloc(arena, (mute->count + active->count) * sizeof *items);
+    bool is_active = active->count == 0;
+    for (size_t i = 0; i < mute->count; i++)
+        if (contains(c, mute->items[i], unix_seconds))
+            items[out->count++] = arena_copy(arena, mute->items[i]);
+    for (size_t i = 0; i < active->count && !is_active; i++)
+        is_active = contains(c, active->items[i], unix_seconds);
+    for (size_t i = 0; i < active->count && !is_active; i++)
+        items[out->count++] = arena_copy(arena, active->items[i]);
+    out->items = items;
+}

@@ -33,4 +33,14 @@ enum route_silence {
 enum route_silence route_silence_at(const struct alert_config *c, const struct alert_route *route,
                                     int64_t unix_seconds, struct view *by);
 
+struct muting_intervals {
+    const struct view *items;
+    size_t count;
+};
+/* The intervals for which the node is silent at this time, by name: those it is muted in, and where it has active ones and is
+ * in none of them, all of these. None: it sends. Copied into the arena. */
+void route_muting_intervals(struct arena *arena, const struct alert_config *c,
+                            const struct alert_route *route, int64_t unix_seconds,
+                            struct muting_intervals *out);
+
 #endif

@@ -8,6 +8,7 @@
 #include "base/checksum.h"
 #include "base/mem.h"
 
+#include <stdalign.h>
 #include <string.h>
 
 struct view labels_get(struct labels ls, struct view name)
@@ -80,6 +81,46 @@ struct labels labels_copy(struct arena *arena, struct labels ls)
         items[i] = (struct label){arena_copy(arena, ls.items[i].name),
                                   arena_copy(arena, ls.items[i].value)};
     return (struct labels){items, ls.count};
+}
+
+size_t labels_block_bytes(struct labels ls)
+{
+    size_t bytes = ls.count * sizeof *ls.items, align = alignof(struct label);
+    for (uint32_t i = 0; i < ls.count; i++)
+        bytes += ls.items[i].name.len + ls.items[i].value.len;
+    return (bytes + align - 1) / align * align;
+}
+
+static struct view place_text(char **at, struct view text)
+{
+    struct view copy = {*at, text.len};
+    if (text.len)
+        memcpy(*at, text.ptr, text.len);
+    *at += text.len;
+    return copy;
+}
+
+struct labels labels_place(void *block, struct labels ls)
+{
+    struct label *items = block;
+    char *at = (char *)(items + ls.count);
+    for (uint32_t i = 0; i < ls.count; i++) {
+        items[i].name = place_text(&at, ls.items[i].name);
+        items[i].value = place_text(&at, ls.items[i].value);
+    }
+    return (struct labels){ls.count ? items : NULL, ls.count};
+}
+
+struct labels labels_own(enum mem_account account, struct labels ls)
+{
+    if (ls.count == 0)
+        return (struct labels){NULL, 0};
+    return labels_place(mem_alloc(account, labels_block_bytes(ls)), ls);
+}
+
+void labels_disown(enum mem_account account, struct labels ls)
+{
+    mem_free(account, (void *)(uintptr_t)ls.items);
 }
 
 static bool is_name_start(char c)

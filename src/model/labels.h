@@ -35,6 +35,12 @@ int labels_compare(struct labels a, struct labels b);
 uint64_t labels_hash(struct labels ls);
 /* Deep copy, items and text. */
 struct labels labels_copy(struct arena *arena, struct labels ls);
+/* Deep copy at the start of a block of labels_block_bytes() bytes, which are a multiple of a label's alignment. */
+size_t labels_block_bytes(struct labels ls);
+struct labels labels_place(void *block, struct labels ls);
+/* Deep copy in a block of the heap of its own, freed by labels_disown() with the same account. */
+struct labels labels_own(enum mem_account account, struct labels ls);
+void labels_disown(enum mem_account account, struct labels ls);
 /* As PromQL writes it: name{a="b",c="d"}, {a="b"}, {"odd name"="x"}; {"utf-8 metric",a="b"}; "{}" when empty. */
 void labels_format(struct buffer *out, struct labels ls);
 /* All between braces, as Prometheus' tools print a label set: {__name__="up", job="x"}. */

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dispatch.h: what alert_router.h does, without thread, lock or clock: who calls says what time it is. Alerts go in, groups
+ * are due at their times, and a flush of a group asks the sender for what is to be told. One thread at a time, but where
+ * it says otherwise. */
+#ifndef BELFRY_ALERTING_DISPATCH_H
+#define BELFRY_ALERTING_DISPATCH_H
+
+#include "alerting/alert_router.h"
+#include "base/arena.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dispatch;
+struct flush;
+
+/* Alerts live in wall time, timers do not jump with it. */
+struct instant {
+    int64_t wall_ns; /* since the epoch */
+    int64_t mono_ns; /* base/clock.h's */
+};
+#define INSTANT_NEVER INT64_MAX
+
+/* Borrowed until dispatch_free(). */
+struct dispatch_options {
+    struct alert_router_options router;
+    /* The last of a flush's notifications is done: dispatch_finish() is to be called soon. The sender's thread. */
+    void (*done)(void *arg, struct flush *f);
+    void *done_arg;
+};
+struct dispatch *dispatch_new(const struct dispatch_options *opts, struct instant now);
+/* No flush may be on its way any more. NULL does nothing. */
+void dispatch_free(struct dispatch *d);
+bool dispatch_is_idle(const struct dispatch *d); /* no flush is on its way */
+
+/* Puts a configuration in force; takes a reference of its own. All alerts are grouped anew. */
+void dispatch_apply(struct dispatch *d, struct integrations *set, struct instant now);
+struct integrations *dispatch_integrations(struct dispatch *d); /* borrowed; NULL: none */
+
+/* Takes the reference of an alert whose times are complete. False: there are alerts_max already; it is dropped. */
+bool dispatch_put(struct dispatch *d, struct live_alert *a, struct instant now);
+/* Takes up again, with resolve_timeout from now, what had not ended when the process before did. */
+void dispatch_resume(struct dispatch *d, struct instant now);
+
+/* Does one thing that is due: flushes a group, tidies up. False: nothing is. */
+bool dispatch_run(struct dispatch *d, struct instant now);
+/* When (mono_ns) something is due next. */
+int64_t dispatch_next_ns(const struct dispatch *d);
+/* Ends a flush that is done. */
+void dispatch_finish(struct dispatch *d, struct flush *f, struct instant now);
+
+/* Is this alert there? */
+bool dispatch_has(const struct dispatch *d, uint64_t fingerprint);
+size_t dispatch_alert_count(const struct dispatch *d);
+
+/* What alert_router_stats says of it; the rest of *out stays. */
+void dispatch_stats_get(const struct dispatch *d, struct instant now,
+                        struct alert_router_stats *out);
+/* The views of alert_router.h, but for what the memory (state) and the routing tree say: dispatch_complete_view(). */
+void dispatch_alerts(struct dispatch *d, struct instant now, struct arena *arena,
+                     struct alert_views *out);
+void dispatch_groups(struct dispatch *d, struct instant now, struct arena *arena,
+                     struct alert_group_views *out);
+/* Any thread. */
+void dispatch_complete_views(const struct alert_router_options *opts, const struct alert_config *c,
+                             int64_t wall_ns, struct arena *arena, struct alert_views *views);
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dispatch_group.c: groups of alerts, found by node and labels, in a heap by when they are due. */
+#include "alerting/dispatch_private.h"
+#include "base/assert.h"
+#include "base/checksum.h"
+#include "base/mem.h"
+#include "model/labels.h"
+
+enum {
+    GROUP_SCAN_MAX = 16, /* alerts that are compared one by one: chosen, not measured */
+    GROUP_KEY_BYTES_MAX = 64 << 20
+};
+
+/* --- the heap --- */
+
+static void heap_set(struct dispatch *d, size_t at, struct alert_group *g)
+{
+    d->heap[at] = g;
+    g->heap_at = at;
+}
+
+static void heap_rise(struct dispatch *d, size_t at, struct alert_group *g)
+{
+    for (; at > 0 && g->due_mono_ns < d->heap[(at - 1) / 2]->due_mono_ns; at = (at - 1) / 2)
+        heap_set(d, at, d->heap[(at - 1) / 2]);
+    heap_set(d, at, g);
+}
+
+static void heap_sink(struct dispatch *d, size_t at, struct alert_group *g)
+{
+    for (size_t child; (child = 2 * at + 1) < d->heap_count; at = child) {
+        if (child + 1 < d->heap_count &&
+            d->heap[child + 1]->due_mono_ns < d->heap[child]->due_mono_ns)
+            child++;
+        if (d->heap[child]->due_mono_ns >= g->due_mono_ns)
+            break;
+        heap_set(d, at, d->heap[child]);
+    }
+    heap_set(d, at, g);
+}
+
+void dispatch_group_unschedule(struct dispatch *d, struct alert_group *g)
+{
+    if (g->heap_at == HEAP_NOT_IN)
+        return;
+    size_t at = g->heap_at;
+    struct alert_group *last = d->heap[--d->heap_count];
+    g->heap_at = HEAP_NOT_IN;
+    if (last == g)
+        return;
+    if (at > 0 && last->due_mono_ns < d->heap[(at - 1) / 2]->due_mono_ns)
+        heap_rise(d, at, last);
+    else
+        heap_sink(d, at, last);
+}
+
+void dispatch_group_schedule(struct dispatch *d, struct alert_group *g, int64_t due_mono_ns)
+{
+    dispatch_group_unschedule(d, g);
+    g->due_mono_ns = due_mono_ns;
+    d->heap = mem_grow(MEM_ALERTING, d->heap, &d->heap_capacity, d->heap_count + 1,
+                       sizeof(struct alert_group *));
+    heap_rise(d, d->heap_count++, g);
+}
+
+/* --- the alerts of a group --- */
+
+static uint64_t hash_of(uint64_t fingerprint)
+{
+    return hash64_secret(&fingerprint, sizeof fingerprint);
+}
+
+static bool item_is(const void *context, uint32_t item, const void *key)
+{
+    const struct alert_group *g = context;
+    return g->items[item]->fingerprint == *(const uint64_t *)key;
+}
+
+static uint32_t find_item(const struct alert_group *g, uint64_t fingerprint)
+{
+    if (g->index.capacity)
+        return map_find(&g->index, hash_of(fingerprint), item_is, g, &fingerprint);
+    for (uint32_t i = 0; i < g->count; i++)
+        if (g->items[i]->fingerprint == fingerprint)
+            return i;
+    return MAP_NONE;
+}
+
+static void add_item(struct alert_group *g, struct live_alert *a)
+{
+    g->items =
+        mem_grow(MEM_ALERTING, g->items, &g->capacity, g->count + 1, sizeof(struct live_alert *));
+    g->items[g->count++] = live_alert_ref(a);
+    if (g->index.capacity) {
+        map_add(&g->index, hash_of(a->fingerprint), (uint32_t)g->count - 1);
+    } else if (g->count > GROUP_SCAN_MAX) {
+        for (uint32_t i = 0; i < g->count; i++)
+            map_add(&g->index, hash_of(g->items[i]->fingerprint), i);
+    }
+}
+
+/* The last item moves to its place. */
+static void remove_item(struct alert_group *g, uint32_t at)
+{
+    uint32_t last = (uint32_t)--g->count;
+    struct live_alert *gone = g->items[at], *moved = g->items[last];
+    if (g->index.capacity) {
+        map_remove(&g->index, hash_of(gone->fingerprint), at);
+        if (at != last) {
+            map_remove(&g->index, hash_of(moved->fingerprint), last);
+            map_add(&g->index, hash_of(moved->fingerprint), at);
+        }
+    }
+    g->items[at] = moved;
+    live_alert_unref(gone);
+}
+
+void dispatch_group_remove_if_same(struct dispatch *d, struct alert_group *g,
+                                   const struct live_alert *a)
+{
+    uint32_t at = find_item(g, a->fingerprint);
+    if (at == MAP_NONE || g->items[at] != a)
+        return;
+    uint32_t place = alert_store_find(&d->store, a->fingerprint);
+    if (place != ALERT_STORE_NONE)
+        d->store.items[place].group_count--;
+    remove_item(g, at);
+}
+
+/* --- the table of groups --- */
+
+struct group_key {
+    const struct route_node *node;
+    struct labels labels;
+};
+
+static bool group_is(const void *context, uint32_t item, const void *key)
+{
+    const struct alert_group *g = ((const struct dispatch *)context)->groups[item];
+    const struct group_key *want = key;
+    return g->node == want->node && labels_equal(g->labels, want->labels);
+}
+
+static uint64_t group_hash(const struct dispatch *d, const struct group_key *key)
+{
+    uint64_t parts[2] = {labels_hash(key->labels), (uint64_t)(key->node - d->routes.items)};
+    return hash64_secret(parts, sizeof parts);
+}
+
+static uint32_t take_place(struct dispatch *d)
+{
+    if (d->free_group_count)
+        return d->free_groups[--d->free_group_count];
+    d->groups = mem_grow(MEM_ALERTING, d->groups, &d->group_capacity, d->group_places + 1,
+                         sizeof(struct alert_group *));
+    return (uint32_t)d->group_places++;
+}
+
+/* A flush of before a reload may still be on its way to the same integrations; this group waits for it as for its own. */
+static void adopt_flush(struct dispatch *d, struct alert_group *g)
+{
+    struct buffer key;
+    buffer_init(&key, MEM_ALERTING, GROUP_KEY_BYTES_MAX);
+    for (struct flush *f = d->flushes; f; f = f->next) {
+        if (f->group || !view_eq(f->receiver, g->node->route->receiver))
+            continue;
+        if (key.len == 0)
+            dispatch_group_key(g, &key);
+        if (!view_eq(f->group_key, buffer_view(&key)))
+            continue;
+        f->group = g;
+        g->flush = f;
+        break;
+    }
+    buffer_deinit(&key);
+}
+
+static struct alert_group *new_group(struct dispatch *d, const struct group_key *key, uint64_t hash,
+                                     struct instant now)
+{
+    struct alert_group *g = mem_alloc_zero(MEM_ALERTING, 1, sizeof *g);
+    int64_t due = now.mono_ns + ns_from_ms(key->node->route->group_wait_ms);
+    g->node = key->node;
+    g->labels = labels_own(MEM_ALERTING, key->labels);
+    g->heap_at = HEAP_NOT_IN;
+    g->last_flush_ns = LIVE_ALERT_NEVER;
+    map_init(&g->index, MEM_ALERTING);
+    g->at = take_place(d);
+    d->groups[g->at] = g;
+    d->group_count++;
+    map_add(&d->group_index, hash, g->at);
+    adopt_flush(d, g);
+    dispatch_group_schedule(d, g, due > d->start_mono_ns ? due : d->start_mono_ns);
+    return g;
+}
+
+void dispatch_group_free(struct dispatch *d, struct alert_group *g)
+{
+    const struct group_key key = {g->node, g->labels};
+    map_remove(&d->group_index, group_hash(d, &key), g->at);
+    dispatch_group_unschedule(d, g);
+    if (g->flush)
+        g->flush->group = NULL;
+    d->groups[g->at] = NULL;
+    d->group_count--;
+    d->free_groups = mem_grow(MEM_ALERTING, d->free_groups, &d->free_group_capacity,
+                              d->free_group_count + 1, sizeof *d->free_groups);
+    d->free_groups[d->free_group_count++] = g->at;
+    for (size_t i = 0; i < g->count; i++)
+        live_alert_unref(g->items[i]);
+    map_deinit(&g->index);
+    labels_disown(MEM_ALERTING, g->labels);
+    mem_free(MEM_ALERTING, g->items);
+    mem_free(MEM_ALERTING, g);
+}
+
+/* The labels of the alert that the node groups by; in the scratch arena. */
+static struct labels labels_of_group(struct dispatch *d, const struct alert_route *route,
+                                     struct labels labels)
+{
+    if (route->group_by_all)
+        return labels;
+    struct label *items = arena_alloc(&d->scratch, labels.count * sizeof *items);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < labels.count; i++) {
+        for (size_t k = 0; k < route->group_by.count; k++) {
+            if (!view_eq(route->group_by.items[k], labels.items[i].name))
+                continue;
+            items[count++] = labels.items[i];
+            break;
+        }
+    }
+    return (struct labels){items, count};
+}
+
+void dispatch_group_insert(struct dispatch *d, uint32_t node, struct live_alert *a,
+                           struct instant now)
+{
+    const struct alert_route *route = d->routes.items[node].route;
+    const struct group_key key = {&d->routes.items[node], labels_of_group(d, route, a->labels)};
+    uint64_t hash = group_hash(d, &key);
+    uint32_t place = map_find(&d->group_index, hash, group_is, d, &key);
+    struct alert_group *g = place == MAP_NONE ? new_group(d, &key, hash, now) : d->groups[place];
+    uint32_t at = find_item(g, a->fingerprint);
+    if (at != MAP_NONE) {
+        struct live_alert *old = g->items[at];
+        g->items[at] = live_alert_ref(a);
+        live_alert_unref(old);
+    } else {
+        add_item(g, a);
+        d->store.items[alert_store_find(&d->store, a->fingerprint)].group_count++;
+    }
+    /* What has waited long enough elsewhere need not wait here, but for a group that tells every so often. */
+    bool has_waited = a->starts_ns < now.wall_ns - ns_from_ms(route->group_wait_ms);
+    if (has_waited && g->last_flush_ns == LIVE_ALERT_NEVER && g->due_mono_ns > now.mono_ns &&
+        now.mono_ns >= d->start_mono_ns && g->heap_at != HEAP_NOT_IN)
+        dispatch_group_schedule(d, g, now.mono_ns);
+}
+
+void dispatch_group_key(const struct alert_group *g, struct buffer *out)
+{
+    buffer_append_view(out, g->node->key);
+    buffer_append_literal(out, ":{");
+    for (uint32_t i = 0; i < g->labels.count; i++) {
+        if (i)
+            buffer_append_literal(out, ", ");
+        buffer_append_view(out, g->labels.items[i].name);
+        buffer_append_byte(out, '=');
+        label_quote(out, g->labels.items[i].value);
+    }
+    buffer_append_byte(out, '}');
+}
