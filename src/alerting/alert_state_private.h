@@ -94,6 +94,11 @@ struct kept_silence {
     int64_t starts_ns, ends_ns, updated_ns;
     struct view created_by, comment;
     struct labels annotations;
+    struct silence_recurrence recurrence; /* anchor_ns is always set */
+    bool anchor_is_given;                 /* else it is the start that was asked for */
+    struct recurrence *windows;           /* NULL: it does not recur */
+    struct silence_window window;         /* at each time in [window_from_ns, window_until_ns) */
+    int64_t window_from_ns, window_until_ns;
 };
 
 /* Which silences have matched an alert; what is not in it has been tried up to `version`. */
@@ -140,8 +145,13 @@ uint32_t silences_find(const struct silences *s, struct view id); /* MAP_NONE */
 struct kept_silence *silence_decode(struct view id, struct view bytes);
 void silence_encode(struct buffer *out, const struct kept_silence *k);
 void kept_silence_free(struct kept_silence *k);
+/* Finds the window at now_ns, unless it is known. */
+void kept_silence_find_window(struct kept_silence *k, int64_t now_ns);
 /* Puts a silence that is new, or in place of the one with its id, into memory. */
 void silences_put(struct alert_state *s, struct kept_silence *k);
+/* By its start and end alone. */
+enum silence_state kept_silence_span(const struct kept_silence *k, int64_t now_ns);
+/* With the window that silences_advance() has found. */
 enum silence_state kept_silence_state(const struct kept_silence *k, int64_t now_ns);
 /* Brings states up to now_ns; mutex held. */
 void silences_advance(struct alert_state *s, int64_t now_ns);

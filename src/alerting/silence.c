@@ -2,8 +2,9 @@
 /* silence.c: one silence: what may be asked for, what a change does to the one before, and its bytes:
  *
  *   body     := version u8 | starts ends updated, each svarint | created_by | comment | count varint, matcher ... |
- *               annotations
- *   matcher  := type u8 | name | value      texts: varint length, bytes      annotations: state_put_labels() */
+ *               annotations | recurrence
+ *   matcher  := type u8 | name | value      texts: varint length, bytes      annotations: state_put_labels()
+ *   recurrence := kind u8, and unless that is RECURRENCE_NONE: text | timezone | duration anchor, each svarint */
 #include "alerting/alert_state_private.h"
 
 #include "base/checksum.h"
@@ -41,12 +42,20 @@ void silence_encode(struct buffer *out, const struct kept_silence *k)
         buffer_append_string(out, m->value);
     }
     state_put_labels(out, k->annotations);
+    buffer_append_u8(out, (uint8_t)k->recurrence.kind);
+    if (k->recurrence.kind == RECURRENCE_NONE)
+        return;
+    buffer_append_string(out, k->recurrence.text);
+    buffer_append_string(out, k->recurrence.timezone);
+    buffer_append_svarint(out, k->recurrence.duration_ns);
+    buffer_append_svarint(out, k->recurrence.anchor_ns);
 }
 
 static struct kept_silence *kept_silence_new(void)
 {
     struct kept_silence *k = mem_alloc_zero(MEM_ALERTING, 1, sizeof *k);
     arena_init(&k->arena, MEM_ALERTING, 0);
+    k->window_until_ns = LIVE_ALERT_NEVER; /* before window_from_ns: not known */
     return k;
 }
 
@@ -55,8 +64,92 @@ void kept_silence_free(struct kept_silence *k)
     if (k == NULL)
         return;
     matchers_deinit(&k->matchers);
+    recurrence_free(k->windows);
     arena_deinit(&k->arena);
     mem_free(MEM_ALERTING, k);
+}
+
+/* --- recurrence --- */
+
+static int64_t seconds_of(int64_t ns)
+{
+    return ns / NS_PER_SECOND - (ns % NS_PER_SECOND < 0);
+}
+
+static bool recurrence_compile(const struct silence_recurrence *r, struct recurrence **out,
+                               struct error *err)
+{
+    struct recurrence_options options = {.kind = r->kind,
+                                         .text = r->text,
+                                         .timezone = r->timezone,
+                                         .start_s = seconds_of(r->anchor_ns),
+                                         .duration_s = r->duration_ns / NS_PER_SECOND};
+    return recurrence_new(out, &options, err);
+}
+
+/* The window at `now_ns` or the next, cut to the span of the silence. */
+static struct silence_window window_at(const struct recurrence *r, int64_t starts_ns,
+                                       int64_t ends_ns, int64_t now_ns)
+{
+    static const struct silence_window NONE = {LIVE_ALERT_NEVER, LIVE_ALERT_NEVER};
+    struct recurrence_window w;
+    int64_t from = now_ns > starts_ns ? now_ns : starts_ns;
+    if (from > ends_ns || !recurrence_window_at(r, seconds_of(from), &w))
+        return NONE;
+    struct silence_window out = {w.begin_s * NS_PER_SECOND, w.end_s * NS_PER_SECOND};
+    if (out.begin_ns < starts_ns)
+        out.begin_ns = starts_ns;
+    if (out.end_ns - 1 > ends_ns) /* the end of a silence belongs to it */
+        out.end_ns = ends_ns + 1;
+    return out.begin_ns > ends_ns ? NONE : out;
+}
+
+void kept_silence_find_window(struct kept_silence *k, int64_t now_ns)
+{
+    if (now_ns >= k->window_from_ns && now_ns < k->window_until_ns)
+        return;
+    k->window = window_at(k->windows, k->starts_ns, k->ends_ns, now_ns);
+    k->window_from_ns = now_ns;
+    k->window_until_ns = k->window.begin_ns == LIVE_ALERT_NEVER ? INT64_MAX : k->window.end_ns;
+}
+
+bool silence_preview(const struct silence *in, int64_t from_ns, struct silence_window *out,
+                     size_t max, size_t *count, struct error *err)
+{
+    struct silence_recurrence r = in->recurrence;
+    int64_t starts = in->starts_ns == LIVE_ALERT_NEVER ? from_ns : in->starts_ns;
+    struct recurrence *windows;
+    *count = 0;
+    if (r.kind == RECURRENCE_NONE)
+        return error_set(err, ERROR_INPUT, "the silence does not recur");
+    if (r.anchor_ns == LIVE_ALERT_NEVER)
+        r.anchor_ns = starts;
+    if (!recurrence_compile(&r, &windows, err))
+        return false;
+    while (*count < max && *count < SILENCE_PREVIEW_MAX) {
+        out[*count] = window_at(windows, starts, in->ends_ns, from_ns);
+        if (out[*count].begin_ns == LIVE_ALERT_NEVER)
+            break;
+        from_ns = out[(*count)++].end_ns;
+    }
+    recurrence_free(windows);
+    return true;
+}
+
+static bool decode_recurrence(struct kept_silence *k, struct reader *r)
+{
+    struct error ignored;
+    uint8_t kind = reader_u8(r);
+    if (r->failed || kind > RECURRENCE_RRULE)
+        return false;
+    k->recurrence.kind = (enum recurrence_kind)kind;
+    if (kind == RECURRENCE_NONE)
+        return true;
+    k->recurrence.text = arena_copy(&k->arena, reader_string(r, SILENCE_BYTES_MAX));
+    k->recurrence.timezone = arena_copy(&k->arena, reader_string(r, SILENCE_BYTES_MAX));
+    k->recurrence.duration_ns = reader_svarint(r);
+    k->recurrence.anchor_ns = reader_svarint(r);
+    return !r->failed && recurrence_compile(&k->recurrence, &k->windows, &ignored);
 }
 
 static bool decode(struct kept_silence *k, struct reader *r)
@@ -80,7 +173,8 @@ static bool decode(struct kept_silence *k, struct reader *r)
             !matchers_add(&k->arena, &k->matchers, (enum matcher_type)type, name, value, &ignored))
             return false;
     }
-    return state_get_labels(r, &k->arena, &k->annotations) && reader_left(r) == 0;
+    return state_get_labels(r, &k->arena, &k->annotations) && decode_recurrence(k, r) &&
+           reader_left(r) == 0;
 }
 
 struct kept_silence *silence_decode(struct view id, struct view bytes)
@@ -170,12 +264,14 @@ static bool times_check(const struct alert_state *s, const struct kept_silence *
                         struct error *err)
 {
     int64_t longest = s->options.silence_duration_max_ms;
+    int64_t lasts_ms = k->windows ? k->recurrence.duration_ns / NS_PER_MS
+                                  : k->ends_ns / NS_PER_MS - k->starts_ns / NS_PER_MS;
     if (k->ends_ns == LIVE_ALERT_NEVER)
         return error_set(err, ERROR_INPUT, "invalid silence: invalid zero end timestamp");
     if (k->ends_ns < k->starts_ns)
         return error_set(err, ERROR_INPUT,
                          "invalid silence: end time must not be before start time");
-    if (longest > 0 && k->ends_ns / NS_PER_MS - k->starts_ns / NS_PER_MS > longest)
+    if (longest > 0 && lasts_ms > longest)
         return error_set(err, ERROR_INPUT,
                          "invalid silence: it lasts longer than the %" PRId64
                          " s that a silence may last here",
@@ -192,6 +288,24 @@ static bool texts_check(const struct silence *in, struct error *err)
     return ok || error_set(err, ERROR_INPUT, "invalid silence: a text is not UTF-8");
 }
 
+static bool recurrence_take(const struct silence_recurrence *in, struct kept_silence *k,
+                            struct error *err)
+{
+    if (in->kind == RECURRENCE_NONE)
+        return true;
+    k->anchor_is_given = in->anchor_ns != LIVE_ALERT_NEVER;
+    k->recurrence = *in;
+    k->recurrence.text = arena_copy(&k->arena, in->text);
+    k->recurrence.timezone = arena_copy(&k->arena, in->timezone);
+    k->recurrence.anchor_ns = k->anchor_is_given ? in->anchor_ns : k->starts_ns;
+    if (in->duration_ns % NS_PER_SECOND != 0)
+        return error_set(
+            err, ERROR_INPUT,
+            "invalid silence: the duration of its windows is no whole number of seconds");
+    return recurrence_compile(&k->recurrence, &k->windows, err) ||
+           error_wrap(err, "invalid silence");
+}
+
 /* The silence as it would be kept, judged by itself. NULL: refused. */
 static struct kept_silence *make(const struct alert_state *s, const struct silence *in,
                                  int64_t now_ns, struct error *err)
@@ -205,7 +319,8 @@ static struct kept_silence *make(const struct alert_state *s, const struct silen
     k->comment = arena_copy(&k->arena, in->comment);
     k->annotations = labels_copy(&k->arena, in->annotations);
     buffer_init(&body, MEM_ALERTING, 4 * SILENCE_BYTES_MAX);
-    bool ok = matchers_check(in, k, err) && times_check(s, k, err) && texts_check(in, err);
+    bool ok = matchers_check(in, k, err) && recurrence_take(&in->recurrence, k, err) &&
+              times_check(s, k, err) && texts_check(in, err);
     if (ok) {
         silence_encode(&body, k);
         if (body.failed || body.len > s->options.silence_bytes_max)
@@ -229,6 +344,7 @@ struct silence_change {
     int64_t now_ns;
     struct kept_silence *made;      /* NULL: expire only */
     bool is_update;                 /* made takes the place of prev */
+    struct kept_silence *anchor;    /* whose recurrence goes on; NULL: made has its own */
     struct kept_silence *prev;      /* set when staged; NULL: none, or it stays as it is */
     int64_t starts_ns, ends_ns;     /* prev's, when it is expired */
     char out[SILENCE_ID_BYTES + 1]; /* of the one in force */
@@ -262,17 +378,20 @@ static bool same_matchers(const struct matchers *a, const struct matchers *b)
     return true;
 }
 
-static int64_t seconds_of(int64_t ns)
+static bool same_recurrence(const struct kept_silence *a, const struct kept_silence *b)
 {
-    return ns / NS_PER_SECOND - (ns % NS_PER_SECOND < 0);
+    const struct silence_recurrence *x = &a->recurrence, *y = &b->recurrence;
+    return x->kind == y->kind && view_eq(x->text, y->text) && view_eq(x->timezone, y->timezone) &&
+           x->duration_ns == y->duration_ns &&
+           (!b->anchor_is_given || x->anchor_ns == y->anchor_ns);
 }
 
 /* May b take the place of a without changing what was? */
 static bool can_update(const struct kept_silence *a, const struct kept_silence *b, int64_t now_ns)
 {
-    if (!same_matchers(&a->matchers, &b->matchers))
+    if (!same_matchers(&a->matchers, &b->matchers) || !same_recurrence(a, b))
         return false;
-    switch (kept_silence_state(a, now_ns)) {
+    switch (kept_silence_span(a, now_ns)) {
     case SILENCE_ACTIVE:
         return seconds_of(a->starts_ns) == seconds_of(b->starts_ns) && b->ends_ns >= now_ns;
     case SILENCE_PENDING:
@@ -284,7 +403,7 @@ static bool can_update(const struct kept_silence *a, const struct kept_silence *
 
 static void plan_expiry(struct silence_change *c, struct kept_silence *prev)
 {
-    enum silence_state state = kept_silence_state(prev, c->now_ns);
+    enum silence_state state = kept_silence_span(prev, c->now_ns);
     if (state == SILENCE_EXPIRED)
         return;
     c->prev = prev;
@@ -303,6 +422,10 @@ static bool stage_set(struct alert_state *s, struct state_change *base, struct e
     if (prev && can_update(prev, c->made, c->now_ns)) {
         c->is_update = true;
         memcpy(c->made->id, prev->id, sizeof prev->id);
+        if (prev->windows && kept_silence_span(prev, c->now_ns) == SILENCE_ACTIVE) {
+            c->anchor = prev; /* its first start may have been earlier than the one it shows */
+            c->made->recurrence.anchor_ns = prev->recurrence.anchor_ns;
+        }
     } else {
         size_t have = all->count + all->staged, max = s->options.silences_max;
         if (max > 0 && have + 1 > max)
@@ -350,7 +473,13 @@ static void apply_silence(struct alert_state *s, struct state_change *base)
         c->prev->starts_ns = c->starts_ns;
         c->prev->ends_ns = c->ends_ns;
         c->prev->updated_ns = c->now_ns;
+        c->prev->window_until_ns = LIVE_ALERT_NEVER; /* it is to be found again */
         silences_changed(s);
+    }
+    if (c->anchor) {
+        struct recurrence *mine = c->made->windows;
+        c->made->windows = c->anchor->windows;
+        c->anchor->windows = mine;
     }
     if (c->made)
         silences_put(s, c->made);
@@ -384,8 +513,9 @@ static void judge(struct alert_state *s, const struct silence *in, int64_t now_n
     struct matchers m = {0};
     int64_t starts = in->starts_ns > now_ns ? in->starts_ns : now_ns;
     bool every = true, ok = true;
-    *w = (struct silence_warnings){.is_long = in->ends_ns / NS_PER_MS - starts / NS_PER_MS >
-                                              LONG_NS / NS_PER_MS};
+    *w = (struct silence_warnings){.is_long = in->recurrence.kind == RECURRENCE_NONE &&
+                                              in->ends_ns / NS_PER_MS - starts / NS_PER_MS >
+                                                  LONG_NS / NS_PER_MS};
     arena_init(&arena, MEM_ALERTING, 0);
     for (size_t i = 0; i < in->matcher_count && ok; i++) {
         every = every && matches_anything(&in->matchers[i]);
@@ -458,16 +588,24 @@ static struct silence show(struct arena *arena, const struct kept_silence *k, in
         m[i] = (struct matcher){.type = k->matchers.items[i].type,
                                 .name = arena_copy(arena, k->matchers.items[i].name),
                                 .value = arena_copy(arena, k->matchers.items[i].value)};
-    return (struct silence){.id = arena_copy(arena, view_from(k->id)),
-                            .matchers = m,
-                            .matcher_count = k->matchers.count,
-                            .starts_ns = k->starts_ns,
-                            .ends_ns = k->ends_ns,
-                            .created_by = arena_copy(arena, k->created_by),
-                            .comment = arena_copy(arena, k->comment),
-                            .annotations = labels_copy(arena, k->annotations),
-                            .updated_ns = k->updated_ns,
-                            .state = kept_silence_state(k, now_ns)};
+    return (struct silence){
+        .id = arena_copy(arena, view_from(k->id)),
+        .matchers = m,
+        .matcher_count = k->matchers.count,
+        .starts_ns = k->starts_ns,
+        .ends_ns = k->ends_ns,
+        .created_by = arena_copy(arena, k->created_by),
+        .comment = arena_copy(arena, k->comment),
+        .annotations = labels_copy(arena, k->annotations),
+        .recurrence = {.kind = k->recurrence.kind,
+                       .text = arena_copy(arena, k->recurrence.text),
+                       .timezone = arena_copy(arena, k->recurrence.timezone),
+                       .duration_ns = k->recurrence.duration_ns,
+                       .anchor_ns = k->windows ? k->recurrence.anchor_ns : LIVE_ALERT_NEVER},
+        .window =
+            k->windows ? k->window : (struct silence_window){LIVE_ALERT_NEVER, LIVE_ALERT_NEVER},
+        .updated_ns = k->updated_ns,
+        .state = kept_silence_state(k, now_ns)};
 }
 
 void silence_list(struct alert_state *s, struct arena *arena, int64_t now_ns,

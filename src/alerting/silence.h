@@ -6,6 +6,7 @@
 #define BELFRY_ALERTING_SILENCE_H
 
 #include "alerting/alert_state.h"
+#include "alerting/recurrence.h"
 
 enum {
     SILENCE_BYTES_MAX = 1 << 20, /* of one, as it is kept, whatever the options say */
@@ -14,6 +15,21 @@ enum {
 
 enum silence_state { SILENCE_PENDING, SILENCE_ACTIVE, SILENCE_EXPIRED };
 const char *silence_state_name(enum silence_state state); /* "pending", "active", "expired" */
+
+/* When a silence recurs it is active in each window that lies between its start and its end, and pending between them; after the
+ * last one it has expired. */
+struct silence_recurrence {
+    enum recurrence_kind kind; /* RECURRENCE_NONE: it does not */
+    struct view text;          /* "0 22 * * fri", "FREQ=WEEKLY;BYDAY=FR;BYHOUR=22;BYMINUTE=0" */
+    struct view timezone;      /* "Europe/Paris"; empty: UTC */
+    int64_t duration_ns;       /* of each window, in whole seconds */
+    int64_t
+        anchor_ns; /* an RRULE's DTSTART; LIVE_ALERT_NEVER: the start that was first asked for */
+};
+struct silence_window {
+    int64_t begin_ns,
+        end_ns; /* LIVE_ALERT_NEVER, both: there is none; end_ns does not belong to it */
+};
 
 /* As it is asked for and as it is shown. Matchers are texts: their regex is not used. */
 struct silence {
@@ -24,10 +40,18 @@ struct silence {
     int64_t ends_ns;   /* it is active at this moment, and expired after it */
     struct view created_by, comment;
     struct labels annotations;
+    struct silence_recurrence recurrence;
     /* Only shown. */
     int64_t updated_ns;
     enum silence_state state;
+    struct silence_window window; /* of one that recurs: in which it is now, else the next */
 };
+
+enum { SILENCE_PREVIEW_MAX = 1000 };
+/* The windows of a silence that recurs, from `from_ns` on, cut to its start and end; at most max. It need not be set. ERROR_INPUT,
+ * ERROR_NOT_FOUND (the time zone). */
+MUST_USE bool silence_preview(const struct silence *in, int64_t from_ns, struct silence_window *out,
+                              size_t max, size_t *count, struct error *err);
 
 /* What may be a slip. */
 struct silence_warnings {
@@ -36,7 +60,7 @@ struct silence_warnings {
 };
 
 /* Creates one, or changes the one with this id: where that would change the past (other matchers, another start of an active
- * one, an expired one) the old one is expired and a new one made. *id, in the arena, is of the one in force. A start in the
+ * one, another recurrence, an expired one) the old one is expired and a new one made. *id, in the arena, is of the one in force. A start in the
  * past is now. ERROR_INPUT (Alertmanager's words), ERROR_NOT_FOUND, ERROR_UNAVAILABLE. */
 MUST_USE bool silence_set(struct alert_state *s, struct arena *arena, const struct silence *in,
                           int64_t now_ns, struct view *id, struct silence_warnings *warnings,

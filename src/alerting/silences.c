@@ -161,11 +161,21 @@ static void index_build(struct silences *s, int64_t now_ns)
 
 /* --- what time changes --- */
 
-enum silence_state kept_silence_state(const struct kept_silence *k, int64_t now_ns)
+enum silence_state kept_silence_span(const struct kept_silence *k, int64_t now_ns)
 {
     return now_ns < k->starts_ns ? SILENCE_PENDING
            : now_ns > k->ends_ns ? SILENCE_EXPIRED
                                  : SILENCE_ACTIVE;
+}
+
+enum silence_state kept_silence_state(const struct kept_silence *k, int64_t now_ns)
+{
+    enum silence_state span = kept_silence_span(k, now_ns);
+    if (k->windows == NULL || span != SILENCE_ACTIVE)
+        return span;
+    return k->window.begin_ns == LIVE_ALERT_NEVER ? SILENCE_EXPIRED
+           : now_ns < k->window.begin_ns          ? SILENCE_PENDING
+                                                  : SILENCE_ACTIVE;
 }
 
 void silences_changed(struct alert_state *s)
@@ -192,7 +202,12 @@ void silences_advance(struct alert_state *state, int64_t now_ns)
     s->now_ns = INT64_MIN;
     s->next_change_ns = INT64_MAX;
     for (size_t i = 0; i < s->count; i++) {
-        const struct kept_silence *k = s->items[i];
+        struct kept_silence *k = s->items[i];
+        if (k->windows) {
+            kept_silence_find_window(k, now_ns);
+            note_change(s, k->window.begin_ns, now_ns);
+            note_change(s, k->window.end_ns, now_ns);
+        }
         expired += kept_silence_state(k, now_ns) == SILENCE_EXPIRED;
         note_change(s, k->starts_ns, now_ns);
         if (k->ends_ns < INT64_MAX)

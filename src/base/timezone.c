@@ -408,3 +408,21 @@ bool timezone_open(struct timezone_data **out, struct view name, struct error *e
     return error_set(err, ERROR_NOT_FOUND, "unknown time zone %.*s",
                      VIEW_ARGS(view_slice(name, 0, 100)));
 }
+
+int64_t timezone_to_utc(const struct timezone_data *zone, int64_t local_seconds)
+{
+    /* No zone changes twice within two days. The offset before a change and the one after it, each by itself: */
+    struct timezone_at before, after, at;
+    timezone_find(zone, local_seconds - 86400, &before);
+    timezone_find(zone, local_seconds + 86400, &after);
+    int64_t first = local_seconds - before.offset_seconds,
+            second = local_seconds - after.offset_seconds;
+    if (first == second)
+        return first;
+    /* The time that the old offset gives holds where it is there (the first of two), and where neither is there (a gap). */
+    timezone_find(zone, first, &at);
+    if (at.offset_seconds == before.offset_seconds)
+        return first;
+    timezone_find(zone, second, &at);
+    return at.offset_seconds == after.offset_seconds ? second : first;
+}

@@ -27,6 +27,9 @@ MUST_USE bool timezone_open(struct timezone_data **out, struct view name, struct
 /* From the bytes of a TZif file (RFC 8536). */
 MUST_USE bool timezone_read(struct timezone_data **out, struct view file, struct error *err);
 void timezone_free(struct timezone_data *zone); /* NULL does nothing */
+/* The time at which the zone's clocks show `local_seconds` (counted as if they were UTC): the first of two where the clocks go back;
+ * where they leave it out, what the offset before the change gives, which they show as much later. */
+int64_t timezone_to_utc(const struct timezone_data *zone, int64_t local_seconds);
 void timezone_find(const struct timezone_data *zone, int64_t unix_seconds, struct timezone_at *out);
 
 #endif

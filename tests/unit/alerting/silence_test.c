@@ -313,6 +313,113 @@ static void what_is_set_is_what_is_shown_after_a_restart(void **state)
     }
 }
 
+/* Friday 10 November 2023, 22:00 in Paris is 21:00 UTC; NOW is Tuesday 14 November, 22:13:20 UTC. */
+static void a_silence_that_recurs_is_active_in_its_windows(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        enum recurrence_kind kind;
+        const char *text;
+    } KINDS[] = {
+        {RECURRENCE_CRON, "0 22 * * fri"},
+        {RECURRENCE_RRULE, "FREQ=WEEKLY;BYDAY=FR;BYHOUR=22;BYMINUTE=0"},
+    };
+    const int64_t friday = (NOW / SECOND / 86400 * 86400 + 3 * 86400 + 21 * 3600) * SECOND;
+    for (size_t i = 0; i < ARRAY_COUNT(KINDS); i++) {
+        struct silence in = make(f, i ? "a=c" : "a=b");
+        struct silence_window windows[8];
+        size_t count;
+        in.starts_ns = NOW - NOW % (60 * SECOND); /* the RRULE's seconds */
+        in.ends_ns = friday + 14 * 24 * HOUR + 30 * 60 * SECOND;
+        in.recurrence = (struct silence_recurrence){.kind = KINDS[i].kind,
+                                                    .text = view_from(KINDS[i].text),
+                                                    .timezone = VIEW("Europe/Paris"),
+                                                    .duration_ns = 2 * HOUR,
+                                                    .anchor_ns = LIVE_ALERT_NEVER};
+        assert_true(silence_preview(&in, NOW, windows, 8, &count, &f->err));
+        assert_int_equal(count, 3);
+        for (size_t k = 0; k < 3; k++)
+            assert_int_equal(windows[k].begin_ns, friday + (int64_t)k * 7 * 24 * HOUR);
+        assert_int_equal(windows[0].end_ns, friday + 2 * HOUR);
+        assert_int_equal(windows[2].end_ns, in.ends_ns + 1); /* cut to the end */
+        struct view id = set(f, &in, NOW);
+        for (int again = 0; again < 2; again++) {
+            const struct {
+                int64_t at;
+                enum silence_state state;
+            } cases[] = {
+                {NOW, SILENCE_PENDING},
+                {friday - 1, SILENCE_PENDING},
+                {friday, SILENCE_ACTIVE},
+                {friday + 2 * HOUR - 1, SILENCE_ACTIVE},
+                {friday + 2 * HOUR, SILENCE_PENDING},
+                {friday + 7 * 24 * HOUR + 1, SILENCE_ACTIVE},
+                {friday + 8 * 24 * HOUR, SILENCE_PENDING},
+                {in.ends_ns, SILENCE_ACTIVE},
+                {in.ends_ns + 1, SILENCE_EXPIRED},
+                {friday + 1, SILENCE_ACTIVE}, /* the clock goes back */
+            };
+            uint64_t version = 0;
+            for (size_t k = 0; k < ARRAY_COUNT(cases); k++) {
+                struct silence got = get(f, id, cases[k].at);
+                assert_int_equal(got.state, cases[k].state);
+                assert_string_equal(muted(f, i ? "{a=\"c\"}" : "{a=\"b\"}", cases[k].at, &id),
+                                    cases[k].state == SILENCE_ACTIVE ? "a" : "");
+                assert_true(view_is(got.recurrence.text, KINDS[i].text));
+                uint64_t now = alert_state_version(f->s, cases[k].at);
+                if (k > 0 && cases[k - 1].state != cases[k].state)
+                    assert_true(now > version);
+                version = now;
+            }
+            assert_int_equal(get(f, id, NOW).window.begin_ns, friday);
+            assert_int_equal(get(f, id, NOW).window.end_ns, friday + 2 * HOUR);
+            open_again(f);
+        }
+        /* Between two windows it is changed like one that is active, and ended. */
+        in.id = id;
+        in.starts_ns = get(f, id, NOW).starts_ns;
+        in.comment = VIEW("longer");
+        in.ends_ns += 7 * 24 * HOUR;
+        assert_true(view_eq(set(f, &in, NOW + HOUR), id));
+        in.recurrence.duration_ns = HOUR; /* another recurrence is another silence */
+        struct view other = set(f, &in, NOW + 2 * HOUR);
+        assert_false(view_eq(other, id));
+        assert_int_equal(get(f, id, NOW + 2 * HOUR + 1).state, SILENCE_EXPIRED);
+        assert_true(silence_expire(f->s, other, friday + 1, &f->err));
+        assert_int_equal(get(f, other, friday + 2).state, SILENCE_EXPIRED);
+    }
+}
+
+/* A daily rule keeps the time of the start that was asked for, though a start in the past is shown as now. */
+static void a_rule_keeps_its_first_start(void **state)
+{
+    struct fixture *f = *state;
+    struct silence in = make(f, "a=b");
+    in.starts_ns = NOW - 5 * HOUR;
+    in.ends_ns = NOW + 100 * HOUR;
+    in.recurrence = (struct silence_recurrence){.kind = RECURRENCE_RRULE,
+                                                .text = VIEW("FREQ=DAILY"),
+                                                .duration_ns = HOUR,
+                                                .anchor_ns = LIVE_ALERT_NEVER};
+    struct view id = set(f, &in, NOW);
+    for (int again = 0; again < 3; again++) {
+        struct silence got = get(f, id, NOW + 1);
+        assert_int_equal(got.starts_ns, NOW);
+        assert_int_equal(got.recurrence.anchor_ns, NOW - 5 * HOUR);
+        assert_int_equal(got.window.begin_ns, NOW + 19 * HOUR);
+        if (again == 1) { /* an update that does not know of it */
+            got.recurrence.anchor_ns = LIVE_ALERT_NEVER;
+            got.comment = VIEW("again");
+            assert_true(view_eq(set(f, &got, NOW + HOUR), id));
+        }
+        open_again(f);
+    }
+    in.recurrence.text = VIEW("FREQ=DAILY;BYDAY=XX");
+    assert_false(silence_set(f->s, &f->arena, &in, NOW, &id, NULL, &f->err));
+    assert_string_equal(f->err.message,
+                        "invalid silence: RRULE: BYDAY=XX: expected weekdays as MO, 2TU or -1FR");
+}
+
 static void limits_hold_for_number_bytes_and_duration(void **state)
 {
     struct fixture *f = *state;
@@ -504,6 +611,9 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_set_is_what_is_shown_after_a_restart, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_silence_that_recurs_is_active_in_its_windows, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_rule_keeps_its_first_start, setup, teardown),
         cmocka_unit_test_setup_teardown(limits_hold_for_number_bytes_and_duration, setup, teardown),
         cmocka_unit_test_setup_teardown(slips_are_warned_of, setup, teardown),
         cmocka_unit_test_setup_teardown(a_look_finds_what_trying_all_finds, setup, teardown),
