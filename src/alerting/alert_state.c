@@ -136,7 +136,7 @@ void alert_state_stats(struct alert_state *s, struct alert_state_stats *out)
     *out = s->stats;
     out->notification_log_entries = s->log.count;
     out->notification_log_queries = s->log.queries;
-    out->pending_writes = s->log.dirty_count;
+    out->pending_writes = s->log.dirty_count + s->log.writing_count;
     out->history_pending =
         s->history.events.count + s->history.changes.count + s->history.note_count;
     out->history_dropped = s->history.dropped;

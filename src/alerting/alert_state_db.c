@@ -16,6 +16,9 @@
 
 enum { APPLICATION_ID = 0x42464c41 /* "BFLA" */ };
 
+/* A batch of new alerts touches pages all over the indexes: with SQLite's 2 MiB they were written and read again within the batch. */
+#define PRAGMAS "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=4000"
+
 static const char *const MIGRATIONS[] = {
     "CREATE TABLE silences(id TEXT PRIMARY KEY, ends_ns INTEGER NOT NULL, body BLOB NOT NULL)"
     " STRICT, WITHOUT ROWID;"
@@ -293,6 +296,10 @@ bool state_file_connect(struct state_file *f, bool create, bool *is_damaged, str
     struct stat st;
     if (!sqlite_db_open(&f->db, f->path, &options, err))
         return false;
+    if (!sqlite_db_execute(f->db, PRAGMAS, err)) {
+        state_file_close(f);
+        return false;
+    }
     if (stat(f->path, &st) == 0) {
         f->device = (uint64_t)st.st_dev;
         f->inode = (uint64_t)st.st_ino;

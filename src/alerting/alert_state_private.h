@@ -200,7 +200,7 @@ struct notification_log {
     struct log_entry *items;
     size_t count, capacity;
     struct map by_key;
-    size_t dirty_count;
+    size_t dirty_count, writing_count; /* to be written; being written */
     uint64_t queries;
 };
 void notification_log_deinit(struct notification_log *l);

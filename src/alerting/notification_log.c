@@ -227,6 +227,7 @@ struct log_record **notification_log_take(struct alert_state *s, size_t *count)
         }
     ASSERT(*count == l->dirty_count);
     l->dirty_count = 0;
+    l->writing_count = *count;
     return out;
 }
 
@@ -244,6 +245,7 @@ void notification_log_taken(struct alert_state *s, struct log_record **records, 
             make_dirty(&s->log, e);
         record_unref(records[i]);
     }
+    s->log.writing_count = 0;
     mem_free(MEM_ALERTING, records);
 }
 
