@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RECIPIENTS_MAX = 1000, HOST_NAME_BYTES = 256 };
+enum { RECIPIENTS_MAX = 1000, HOST_NAME_BYTES = 256, ALERTS_SHOWN = 1000 };
 
 static const struct view SUBJECT_DEFAULT = VIEW_INIT("{{ template \"email.default.subject\" . }}");
 
@@ -112,6 +112,18 @@ static void add_part(struct buffer *out, const char *boundary, const char *type,
     buffer_append_literal(out, "\r\n");
 }
 
+/* Of more alerts than a mail can hold the first are told of; the subject has counted all. */
+static struct view part_text(struct delivery *d, struct view template,
+                             struct view (*expand)(struct delivery *, struct view))
+{
+    bool had_error = d->has_template_error;
+    struct view text = expand(d, template);
+    if (!d->has_template_error || had_error || delivery_limit_alerts(d, ALERTS_SHOWN) == 0)
+        return text;
+    d->has_template_error = false;
+    return expand(d, template);
+}
+
 static void compose(struct delivery *d, const struct email_receiver *r, struct buffer *out)
 {
     uint8_t random[16];
@@ -124,9 +136,9 @@ static void compose(struct delivery *d, const struct email_receiver *r, struct b
                   "Content-Type: multipart/alternative; boundary=%s\r\nMIME-Version: 1.0\r\n\r\n",
                   boundary);
     if (r->text.len)
-        add_part(out, boundary, "text/plain", delivery_text(d, r->text));
+        add_part(out, boundary, "text/plain", part_text(d, r->text, delivery_text));
     if (r->html.len) /* what is preferred stands last: RFC 2046, 5.1.4 */
-        add_part(out, boundary, "text/html", delivery_html(d, r->html));
+        add_part(out, boundary, "text/html", part_text(d, r->html, delivery_html));
     buffer_printf(out, "--%s--\r\n", boundary);
 }
 

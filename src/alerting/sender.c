@@ -237,7 +237,7 @@ static void attempt_ended(struct sender_task *t, enum delivery_verdict verdict,
     if (verdict == DELIVERY_SENT)
         t->error[0] = '\0';
     else
-        (void)snprintf(t->error, sizeof t->error, "%.*s", SENDER_ERROR_BYTES - 1, err->message);
+        sender_attempt_redact(t, err->message, t->error, sizeof t->error);
     count_attempt(t, verdict == DELIVERY_SENT);
     if (verdict == DELIVERY_RETRY)
         sleep_or_give_up(t);

@@ -7,6 +7,7 @@
 
 #include "alerting/integrations.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "net/address_class.h"
 #include "net/http_client.h"
 #include "net/outgoing_url.h"
@@ -479,6 +480,49 @@ enum delivery_verdict sender_attempt_begin(struct sender_task *t, struct error *
     if (verdict != DELIVERY_MORE)
         return verdict;
     return request_begin(t, err) ? DELIVERY_MORE : verdict_of(err);
+}
+
+/* --- what may be shown --- */
+
+/* Each occurrence of `secret` becomes SECRET_SHOWN; cut where that does not fit. */
+static void redact(char *text, size_t bytes, struct view secret)
+{
+    const size_t shown = sizeof(SECRET_SHOWN) - 1;
+    for (char *at = text; (at = memmem(at, strlen(at), secret.ptr, secret.len)); at += shown) {
+        size_t rest = strlen(at + secret.len), room = bytes - (size_t)(at - text) - 1;
+        if (room < shown) {
+            *at = '\0';
+            return;
+        }
+        if (rest > room - shown)
+            rest = room - shown;
+        memmove(at + shown, at + secret.len, rest);
+        memcpy(at, SECRET_SHOWN, shown);
+        at[shown + rest] = '\0';
+    }
+}
+
+/* The whole of a URL behind its host, that without the query, and its long pieces: what is short may be any word. */
+void sender_attempt_redact(const struct sender_task *t, const char *message, char *out,
+                           size_t bytes)
+{
+    enum { WHOLE_BYTES_MIN = 8, PIECE_BYTES_MIN = 12 };
+    const char *url = t->transfer.url, *host = url ? strstr(url, "://") : NULL;
+    (void)snprintf(out, bytes, "%s", message);
+    if (!host || strncmp(url, "http", 4) != 0)
+        return;
+    const char *path = host + 3 + strcspn(host + 3, "/?#");
+    struct view whole = view_from(path), plain = {path, strcspn(path, "?#")};
+    if (whole.len >= WHOLE_BYTES_MIN)
+        redact(out, bytes, whole);
+    if (plain.len >= WHOLE_BYTES_MIN)
+        redact(out, bytes, plain);
+    while (*path) {
+        size_t len = strcspn(path, "/?#&=");
+        if (len >= PIECE_BYTES_MIN)
+            redact(out, bytes, (struct view){path, len});
+        path += len + (path[len] != '\0');
+    }
 }
 
 void sender_attempt_end(struct sender_task *t)

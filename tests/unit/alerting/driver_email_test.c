@@ -4,6 +4,7 @@
 
 #include "alerting/mail_text.h"
 #include "base/attributes.h"
+#include "base/mem.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -127,6 +128,33 @@ static void envelopes(void **state)
         assert_int_equal(m->require_tls, CASES[i].require_tls);
         driver_fixture_deinit(&f);
     }
+}
+
+/* More alerts than a mail can hold: the first are told of, the subject counts all. */
+static void a_mail_holds_what_it_can(void **state)
+{
+    enum { COUNT = 3000, SUMMARY_BYTES = 8000 };
+    struct driver_fixture f;
+    struct error err = {0};
+    char *annotations = mem_alloc(MEM_OTHER, SUMMARY_BYTES + 100);
+    struct live_alert **many = mem_alloc(MEM_OTHER, COUNT * sizeof(struct live_alert *));
+    (void)snprintf(annotations, SUMMARY_BYTES + 100, "{summary=\"%0*d\"}", SUMMARY_BYTES, 1);
+    const struct driver_case c = {
+        .name = "many", .receiver = MAIL "}]", .alerts = {{"{alertname=\"Down\"}", annotations}}};
+    driver_fixture_init(&f, &c);
+    for (size_t i = 0; i < COUNT; i++)
+        many[i] = f.alerts[0];
+    f.source.alerts = many;
+    f.source.alert_count = COUNT;
+    assert_int_equal(driver_fixture_begin(&f, 0, &err), DELIVERY_MORE);
+    assert_false(f.d.has_template_error);
+    assert_int_equal(f.d.alert_count, 1000);
+    assert_true(f.d.request.body.len > 1000 * SUMMARY_BYTES);
+    assert_true(view_has_prefix(f.d.request.body, VIEW("Subject: [FIRING:3000] Down")));
+    f.source.alert_count = 1;
+    driver_fixture_deinit(&f);
+    mem_free(MEM_OTHER, many);
+    mem_free(MEM_OTHER, annotations);
 }
 
 static const struct driver_case FAILURES[] = {
@@ -280,10 +308,10 @@ int main(void)
 {
     (void)setenv("TZ", "UTC", 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mails_are_laid_out),  cmocka_unit_test(threads_may_be_of_all_days),
-        cmocka_unit_test(envelopes),           cmocka_unit_test(failures),
-        cmocka_unit_test(headers_are_encoded), cmocka_unit_test(quoted_printable),
-        cmocka_unit_test(addresses_are_read),
+        cmocka_unit_test(mails_are_laid_out), cmocka_unit_test(threads_may_be_of_all_days),
+        cmocka_unit_test(envelopes),          cmocka_unit_test(a_mail_holds_what_it_can),
+        cmocka_unit_test(failures),           cmocka_unit_test(headers_are_encoded),
+        cmocka_unit_test(quoted_printable),   cmocka_unit_test(addresses_are_read),
     };
     return cmocka_run_group_tests_name("alerting/driver_email", tests, NULL, NULL);
 }
