@@ -39,19 +39,30 @@ struct alerts {
     size_t count;
 };
 
-static void add_alert(struct alerts *all, struct labels labels, struct labels annotations,
-                      struct view generator_url, bool resolved)
+/* What is not known of it: it began a minute ago, and if it is over it has been for a second. */
+static void add_alert(struct alerts *all, struct live_alert a, bool resolved)
 {
     int64_t now_ns = clock_wall().ms * 1000000;
-    const struct live_alert a = {
-        .labels = labels,
-        .annotations = annotations,
-        .starts_ns = now_ns - INT64_C(60) * 1000000000,
-        .ends_ns = resolved ? now_ns - 1000000000 : LIVE_ALERT_NEVER,
-        .updated_ns = now_ns,
-        .generator_url = generator_url,
-    };
+    if (a.starts_ns == 0)
+        a.starts_ns = now_ns - INT64_C(60) * 1000000000;
+    if (a.ends_ns == 0 || a.ends_ns > now_ns)
+        a.ends_ns = LIVE_ALERT_NEVER;
+    if (resolved && a.ends_ns == LIVE_ALERT_NEVER)
+        a.ends_ns = now_ns - 1000000000;
+    a.updated_ns = now_ns;
     all->items[all->count++] = live_alert_new(&a);
+}
+
+static bool read_time(const json_t *item, const char *name, int64_t *ns, struct error *err)
+{
+    const char *text = json_string_value(json_object_get(item, name));
+    int64_t ms;
+    if (!text)
+        return true;
+    if (!alert_words_time(name, text, &ms, err))
+        return false;
+    *ns = ms * 1000000;
+    return true;
 }
 
 /* An object of names and texts. */
@@ -79,18 +90,20 @@ static bool read_labels(struct arena *arena, const json_t *object, const char *w
 static bool read_alert(struct arena *arena, const json_t *item, bool resolved, struct alerts *out,
                        struct error *err)
 {
-    struct labels labels, annotations;
-    const char *url = json_string_value(json_object_get(item, "generatorURL"));
+    struct live_alert a = {.generator_url =
+                               view_from(json_string_value(json_object_get(item, "generatorURL")))};
     const char *status = json_string_value(json_object_get(item, "status"));
     if (!json_is_object(item))
         return error_set(err, ERROR_INPUT, "an alert is an object with labels and annotations");
-    if (!read_labels(arena, json_object_get(item, "labels"), "labels", &labels, err) ||
-        !read_labels(arena, json_object_get(item, "annotations"), "annotations", &annotations, err))
+    if (!read_labels(arena, json_object_get(item, "labels"), "labels", &a.labels, err) ||
+        !read_labels(arena, json_object_get(item, "annotations"), "annotations", &a.annotations,
+                     err) ||
+        !read_time(item, "startsAt", &a.starts_ns, err) ||
+        !read_time(item, "endsAt", &a.ends_ns, err))
         return false;
-    if (labels.count == 0)
+    if (a.labels.count == 0)
         return error_set(err, ERROR_INPUT, "an alert needs labels");
-    add_alert(out, labels, annotations, view_from(url),
-              resolved || (status && strcmp(status, "resolved") == 0));
+    add_alert(out, a, resolved || (status && strcmp(status, "resolved") == 0));
     return true;
 }
 
@@ -141,7 +154,7 @@ static bool make_alerts(struct arena *arena, const struct notify_options *o,
     labels = with_default(arena, labels, VIEW("alertname"), VIEW("BelfryTest"));
     annotations = with_default(arena, annotations, VIEW("summary"),
                                VIEW("This is a test: nothing is wrong."));
-    add_alert(out, labels, annotations, VIEW(""), o->resolved);
+    add_alert(out, (struct live_alert){.labels = labels, .annotations = annotations}, o->resolved);
     return true;
 }
 

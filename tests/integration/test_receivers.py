@@ -11,8 +11,10 @@ import os
 import socket
 import ssl
 import threading
+import urllib.error
+import urllib.request
 
-from harness import BELFRY, folder, need, run
+from harness import BELFRY, Process, folder, free_port, need, run, wait_for
 
 
 class Hook(threading.Thread):
@@ -35,6 +37,8 @@ class Hook(threading.Thread):
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
+
+            do_GET = do_POST
 
             def log_message(self, *_):
                 pass
@@ -366,3 +370,108 @@ def test_receivers_that_are_not_there_are_named():
             code, _, errors = run(BELFRY, "notify", "test", *words, "--config.file=a.yml", cwd=d)
             assert code == status and said in errors, (words, errors)
         assert not os.path.exists(d + "/data")
+
+
+SERVICES = """\
+slack_configs:
+- {api_url: '%(hook)s/slack', channel: '#c', send_resolved: true, text: '{{ range .Alerts }}{{ .Annotations.summary }};{{ end }}',
+   fields: [{title: t, value: '{{ .Status }}', short: true}], actions: [{type: button, text: b, url: 'http://x'}]}
+pagerduty_configs:
+- {routing_key: key, url: '%(hook)s/pagerduty', severity: '{{ .CommonLabels.severity }}', class: c, details: {more: '{{ .Alerts | len }}'}}
+opsgenie_configs:
+- {api_key: key, api_url: '%(hook)s/opsgenie/', tags: 'a,b', priority: P2, responders: [{name: '{{ .CommonLabels.team }}', type: team}], details: {x: y}}
+victorops_configs:
+- {api_key: key, api_url: '%(hook)s/victorops/', routing_key: route, custom_fields: {f: '{{ .Status }}'}}
+telegram_configs:
+- {bot_token: '1:key', api_url: '%(hook)s/telegram', chat_id: 5, parse_mode: ''}
+discord_configs:
+- {webhook_url: '%(hook)s/discord'}
+webex_configs:
+- {api_url: '%(hook)s/webex', room_id: room, http_config: {authorization: {credentials: key}}}
+webhook_configs:
+- {url: '%(hook)s/webhook', max_alerts: 1}
+wechat_configs:
+- {api_url: '%(hook)s/wechat/', api_secret: s, corp_id: c, to_user: u}
+email_configs:
+- {to: 'Ops <ops@x.example>', from: am@x.example, smarthost: 'localhost:%(port)d', require_tls: false, text: '{{ template "slack.default.title" . }}',
+   headers: {X-Extra: '\u00e4 {{ .Status }}'}}"""
+
+
+def quiet(fact):
+    """False while nobody is there yet."""
+    try:
+        return fact()
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def sent(hook):
+    """Path -> headers that say what it is, and the body."""
+    out = {}
+    for path, headers, body in hook.requests:
+        kind = headers.get("Content-Type", "").split(";")[0]
+        out[path] = (kind, headers.get("Authorization"), json.loads(body) if kind == "application/json" else body.decode())
+    return out
+
+
+def without_new_fields(path, answer):
+    """What came after Alertmanager 0.25 is not compared."""
+    kind, authorization, body = answer
+    if isinstance(body, dict):
+        for name in ("notification_reason", "routeLabels"):
+            body.pop(name, None)
+        if path == "/pagerduty":
+            body["payload"].pop("custom_details")  # lists of alerts since 0.28, texts before
+    return kind, authorization, body
+
+
+class AnyHook(Hook):
+    """Answers as each service does, so that those with several requests go on."""
+
+    def __init__(self):
+        super().__init__([(200, {"Content-Type": "application/json"},
+                           b'{"ok":true,"result":{"message_id":1,"date":1,"chat":{"id":5,"type":"private"}},"code":0,"errcode":0,"access_token":"t",'
+                           b'"status":"success","expires_in":7200}')])
+
+
+def test_services_get_what_alertmanager_sends():
+    """The same alerts and receivers, sent by Debian's Alertmanager and by us."""
+    alertmanager = need("prometheus-alertmanager")
+    alerts = [{"labels": {"alertname": "Down", "severity": "page", "team": "ops", "node": n},
+               "annotations": {"summary": "it is <down> & out \u00e4", "n": n}, "generatorURL": "http://p/graph?a=b&c=%20d",
+               "startsAt": "2023-11-14T22:13:20.500Z", **({"endsAt": "2023-11-14T22:15:00Z"} if n == "b" else {})} for n in "ab"]
+    with folder() as d, AnyHook() as theirs, AnyHook() as ours, Mail() as their_mail, Mail() as our_mail:
+        with open(d + "/alerts.json", "w") as f:
+            json.dump(alerts, f)
+        receivers = SERVICES % {"hook": theirs.url, "port": their_mail.port}
+        with open(d + "/peer.yml", "w") as f:
+            f.write("route: {receiver: team, group_by: [alertname], group_wait: 1s}\nreceivers:\n- name: team\n" +
+                    "".join("  %s\n" % line for line in receivers.split("\n")))
+        port = free_port()
+        with Process([alertmanager, "--config.file=peer.yml", "--storage.path=am", "--cluster.listen-address=",
+                      "--web.listen-address=127.0.0.1:%d" % port, "--web.external-url=http://am.example/x"], d, name="alertmanager"):
+            base = "http://127.0.0.1:%d/x" % port
+
+            def post():
+                request = urllib.request.Request(base + "/api/v2/alerts", json.dumps(alerts).encode(), {"Content-Type": "application/json"})
+                with urllib.request.urlopen(request, timeout=5) as answer:
+                    return answer.status == 200
+            wait_for(lambda: quiet(post), "Alertmanager takes alerts")
+            wait_for(lambda: len(sent(theirs)) >= 10 and their_mail.mails, "Alertmanager has sent everything", 30)
+        notify(d, SERVICES % {"hook": ours.url, "port": our_mail.port}, "--alert=alerts.json", "--web.external-url=http://am.example/x")
+        a, b = sent(theirs), sent(ours)
+        wrong = []
+        for path in sorted(set(a) | set(b)):
+            x, y = (without_new_fields(path, side[path]) if path in side else None for side in (a, b))
+            if x != y:
+                wrong.append("%s\n  Alertmanager %s\n  Belfry       %s" % (path, x, y))
+        (x,), (y,) = their_mail.mails, our_mail.mails
+        for name in ("from", "to", "user"):
+            assert x[name] == y[name]
+        for name in ("Subject", "From", "To", "X-Extra", "MIME-Version"):
+            if x["message"][name] != y["message"][name]:
+                wrong.append("mail %s: %r, %r" % (name, x["message"][name], y["message"][name]))
+        kinds = [[(p.get_content_type(), p.get_content_charset(), p["Content-Transfer-Encoding"]) for p in m["message"].iter_parts()] for m in (x, y)]
+        assert kinds[0] == kinds[1], kinds
+        assert x["message"].get_body(("plain",)).get_content().strip() == y["message"].get_body(("plain",)).get_content().strip()
+        assert not wrong, "\n".join(wrong)
