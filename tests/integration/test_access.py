@@ -69,7 +69,8 @@ def ask(address, port, path, method="GET", headers=None):
     try:
         c.request(method, path, headers=headers or {})
         r = c.getresponse()
-        return r.status, r.read().decode()
+        endless = r.headers.get_content_type() == "text/event-stream"  # the headers have said all that is asked here
+        return r.status, "" if endless else r.read().decode()
     finally:
         c.close()
 
