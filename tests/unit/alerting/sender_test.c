@@ -543,6 +543,48 @@ static void one_that_hangs_holds_up_nobody_else(void **state)
     driver_fixture_deinit(&good);
 }
 
+/* What waits is limited: in number, and in time where that is over before its turn. */
+static void queues_are_bounded(void **state)
+{
+    enum { COUNT = SENDER_QUEUE_MAX + 1 };
+    struct world *w = *state;
+    struct driver_fixture f;
+    static struct outcome outcomes[COUNT];
+    struct outcome late;
+    struct sender_stats stats;
+    struct arena arena;
+    char keys[COUNT][20];
+    fixture(&f, "http", w->server.port, "/hang", "");
+    for (size_t i = 0; i < SENDER_PARALLEL_MAX + 1; i++) {
+        struct sender_job job = job_of(&f, i < SENDER_PARALLEL_MAX ? LONG_MS : 1,
+                                       i < SENDER_PARALLEL_MAX ? &outcomes[i] : &late);
+        (void)snprintf(keys[i], sizeof keys[i], "group %zu", i);
+        job.group_key = view_from(keys[i]);
+        sender_submit(w->sender, &job);
+    }
+    outcome_wait(&late);
+    assert_int_equal(late.verdict, DELIVERY_RETRY);
+    assert_int_equal(late.attempts, 0);
+    assert_non_null(strstr(late.error, "its time was over before its turn came"));
+    for (size_t i = SENDER_PARALLEL_MAX; i < COUNT; i++) {
+        struct sender_job job = job_of(&f, LONG_MS, &outcomes[i]);
+        (void)snprintf(keys[i], sizeof keys[i], "group %zu", i);
+        job.group_key = view_from(keys[i]);
+        sender_submit(w->sender, &job);
+    }
+    outcome_wait(&outcomes[COUNT - 1]); /* the one that is too many */
+    assert_non_null(strstr(outcomes[COUNT - 1].error, "too many notifications wait"));
+    arena_init(&arena, MEM_OTHER, 0);
+    sender_read_stats(w->sender, &arena, &stats);
+    assert_int_equal(stats.queued, SENDER_QUEUE_MAX);
+    arena_deinit(&arena);
+    sender_stop(w->sender, 0);
+    w->sender = NULL;
+    for (size_t i = 0; i < COUNT; i++)
+        outcome_wait(&outcomes[i]);
+    driver_fixture_deinit(&f);
+}
+
 /* Of one group the newest that waits is sent, and not before the one on its way has ended. */
 static void newer_of_a_group_replaces_what_waits(void **state)
 {
@@ -683,6 +725,7 @@ int main(void)
         IN_WORLD(redirects_do_not_carry_credentials_away),
         IN_WORLD(templated_hosts_are_public_only),
         IN_WORLD(one_that_hangs_holds_up_nobody_else),
+        IN_WORLD(queues_are_bounded),
         IN_WORLD(newer_of_a_group_replaces_what_waits),
         IN_WORLD(stop_lets_what_is_on_its_way_end),
         IN_WORLD(resolved_alerts_go_to_those_who_want_them),
