@@ -45,6 +45,11 @@ bool delivery_form_take(struct delivery *d, struct buffer *b, struct view *out, 
     return ok;
 }
 
+enum delivery_verdict delivery_not_composed(const struct error *err)
+{
+    return err->kind == ERROR_IO ? DELIVERY_RETRY : DELIVERY_FAILED;
+}
+
 struct view delivery_text_or(struct delivery *d, struct view template, struct view fallback)
 {
     bool before = d->has_template_error;

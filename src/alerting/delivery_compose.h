@@ -20,6 +20,9 @@ void delivery_form_add(struct buffer *b, const char *name, struct view value);
 MUST_USE bool delivery_form_take(struct delivery *d, struct buffer *b, struct view *out,
                                  struct error *err);
 
+/* The verdict where a request could not be composed: a file of a secret may be there next time. */
+enum delivery_verdict delivery_not_composed(const struct error *err);
+
 /* The text of a template, `fallback` where it fails: for what a service takes only in certain forms, so that an error does
  * not lose the notification. Sets d->has_template_error as delivery_text() does. */
 struct view delivery_text_or(struct delivery *d, struct view template, struct view fallback);

@@ -42,12 +42,12 @@ static enum delivery_verdict incidentio_begin(struct delivery *d, struct error *
     struct view body;
     if (!delivery_secret(d, &url, r->url_file, &url, err)) {
         error_wrap(err, "URL");
-        return DELIVERY_FAILED;
+        return delivery_not_composed(err);
     }
     if ((secret_is_set(&token) || r->alert_source_token_file.len) &&
         !delivery_secret(d, &token, r->alert_source_token_file, &token, err)) {
         error_wrap(err, "alert source token");
-        return DELIVERY_FAILED;
+        return delivery_not_composed(err);
     }
     if (!compose_fitting(d, &body, err))
         return DELIVERY_FAILED;

@@ -160,7 +160,7 @@ static enum delivery_verdict send(struct delivery *d, const struct step *step, s
     if (!delivery_secret(d, &r->api_key, r->api_key_file, &inline_or_file, err) ||
         !delivery_text_strict(d, secret_reveal(&inline_or_file), &key, err)) {
         error_wrap(err, "API key");
-        return DELIVERY_FAILED;
+        return delivery_not_composed(err);
     }
     json_body_init(&j);
     json_body_open(&j, NULL, '{');

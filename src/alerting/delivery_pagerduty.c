@@ -187,7 +187,7 @@ static enum delivery_verdict pagerduty_begin(struct delivery *d, struct error *e
     const struct pagerduty_receiver *r = d->integration->settings;
     struct view body;
     if (!compose(d, &body, err))
-        return DELIVERY_FAILED;
+        return delivery_not_composed(err);
     delivery_json(d, is_v1(r) ? view_from(EVENTS_V1) : r->url, body);
     d->request.timeout_ms = r->timeout_ms;
     return DELIVERY_MORE;

@@ -79,7 +79,7 @@ static enum delivery_verdict pushover_begin(struct delivery *d, struct error *er
     delivery_form_init(&b);
     if (!compose(d, &b, err)) {
         buffer_deinit(&b);
-        return DELIVERY_FAILED;
+        return delivery_not_composed(err);
     }
     if (!delivery_form_take(d, &b, &d->request.body, err))
         return DELIVERY_FAILED;

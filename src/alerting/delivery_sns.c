@@ -461,7 +461,7 @@ static enum delivery_verdict advance(struct delivery *d, struct error *err)
         return ask_publish(d, &state->role.keys, err) ? DELIVERY_MORE : DELIVERY_FAILED;
     }
     if (!find_keys(d, &keys, &found, err))
-        return DELIVERY_FAILED;
+        return delivery_not_composed(err);
     if (!found) {
         ok = ask_own_keys(d, err);
     } else if (r->sigv4.role_arn.len) {
@@ -471,13 +471,13 @@ static enum delivery_verdict advance(struct delivery *d, struct error *err)
         x->asked = ASK_PUBLISH;
         ok = ask_publish(d, &keys, err);
     }
-    return ok ? DELIVERY_MORE : DELIVERY_FAILED;
+    return ok ? DELIVERY_MORE : delivery_not_composed(err);
 }
 
 static enum delivery_verdict sns_begin(struct delivery *d, struct error *err)
 {
     d->exchange = ARENA_NEW(d->arena, struct exchange);
-    return find_region(d, err) ? advance(d, err) : DELIVERY_FAILED;
+    return find_region(d, err) ? advance(d, err) : delivery_not_composed(err);
 }
 
 /* The verdict with AWS' own words for it in place of its XML. */

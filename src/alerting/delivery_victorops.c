@@ -69,7 +69,7 @@ static enum delivery_verdict victorops_begin(struct delivery *d, struct error *e
 {
     struct view url, body;
     if (!url_of(d, &url, err) || !compose(d, &body, err))
-        return DELIVERY_FAILED;
+        return delivery_not_composed(err);
     delivery_json(d, url, body);
     return DELIVERY_MORE;
 }

@@ -49,11 +49,11 @@ static const struct driver_case CASES[] = {
     {.name = "a token file that is not there",
      .receiver =
          "incidentio_configs: [{url: 'http://io', alert_source_token_file: /nonexistent/t}]",
-     .verdict = DELIVERY_FAILED,
+     .verdict = DELIVERY_RETRY,
      .error = "alert source token: "},
     {.name = "a URL file that is not there",
      .receiver = "incidentio_configs: [{url_file: /nonexistent/u, alert_source_token: t}]",
-     .verdict = DELIVERY_FAILED,
+     .verdict = DELIVERY_RETRY,
      .error = "URL: "},
     {.name = "429",
      .receiver = API "}]",
