@@ -21,6 +21,7 @@ int command_alert(int argc, char **argv);
 int command_silence(int argc, char **argv);
 int command_amtool(int argc, char **argv);
 int command_notify(int argc, char **argv);
+int command_backtest(int argc, char **argv);
 int command_route(int argc, char **argv);
 int command_server(int argc, char **argv);
 int command_check(int argc, char **argv);
@@ -40,6 +41,8 @@ void command_be_amtool(void);
 /* Writes the one to stdout, then the other to stderr: in this order where both are a terminal. */
 struct buffer;
 void command_print_both(const struct buffer *out, const struct buffer *errors);
+/* Of the terminal at stdout; 100 when it is none. */
+int command_terminal_columns(void);
 /* Prints "belfry: warning: SENTENCE" to stderr. */
 void command_warn(const char *sentence);
 

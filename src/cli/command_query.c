@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
@@ -64,14 +63,6 @@ static void print_list(const json_t *data)
     }
 }
 
-static int terminal_columns(void)
-{
-    struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        return size.ws_col;
-    return 100;
-}
-
 static void print_data(const struct query_options *o, const json_t *data)
 {
     const json_t *plan = json_object_get(data, "explain");
@@ -86,7 +77,7 @@ static void print_data(const struct query_options *o, const json_t *data)
     else if (strcmp(o->output, "csv") == 0)
         query_print_csv(stdout, data);
     else if (strcmp(o->output, "graph") == 0)
-        query_print_graph(stdout, data, terminal_columns(), 20,
+        query_print_graph(stdout, data, command_terminal_columns(), 20,
                           isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
     else
         query_print_table(stdout, data);

@@ -7,6 +7,8 @@
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 static const struct {
     const char *name;
@@ -26,6 +28,8 @@ static const struct {
     {"amtool", command_amtool, "Alertmanager's tool: what a link called amtool does"},
     {"test", command_test, "test promql|rules FILE...: run PromQL scripts and unit tests of rules"},
     {"tsdb", command_tsdb, "tsdb list|dump|analyze|verify|import: work on a data folder"},
+    {"backtest", command_backtest,
+     "backtest RULES...: when alerts would have fired on stored history, and how often"},
     {"version", command_version, "print the version"},
 };
 
@@ -84,6 +88,14 @@ void command_print_both(const struct buffer *out, const struct buffer *errors)
 void command_warn(const char *sentence)
 {
     fprintf(stderr, "belfry: warning: %s\n", sentence);
+}
+
+int command_terminal_columns(void)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return 100;
 }
 
 int main(int argc, char **argv)

@@ -94,7 +94,8 @@ static void candidate_make(struct evaluation *e, struct labels sample, double va
     c->source = without_name(e->arena, sample);
     c->labels = expand_labels(e, &data, c->source);
     c->hash = rule_series_hash(c->labels);
-    if (!e->rule->def->missing_for_ms) /* its text is about the end, and written then */
+    if (!e->rule->def->missing_for_ms && /* else its text is about the end, and written then */
+        !e->env->without_annotations)
         c->annotations = expand_annotations(e, &data);
 }
 
@@ -298,16 +299,15 @@ static bool expand_missing(struct evaluation *e, struct error *err)
 
 static bool find_recovered(struct evaluation *e, int64_t data_ms, struct error *err)
 {
-    struct query *q;
-    struct rule_vector v;
+    struct rule_answer answer;
     if (!e->rule->def->recover)
         return true;
-    if (!rule_run_query(e->rule, e->env, e->rule->def->recover, data_ms, &q, err))
-        return error_wrap(err, "recover");
-    bool ok = rule_vector_of(q, e->arena, false, &v, err);
-    for (size_t i = 0; i < v.count && ok; i++)
-        (void)rule_series_get(&e->recovered, rule_series_hash(without_name(e->arena, v.labels[i])));
-    query_free(q);
+    bool ok = rule_ask(e->rule, e->env, e->rule->def->recover, data_ms, e->arena, &answer, err) ||
+              error_wrap(err, "recover");
+    for (size_t i = 0; i < answer.vector.count && ok; i++)
+        (void)rule_series_get(&e->recovered,
+                              rule_series_hash(without_name(e->arena, answer.vector.labels[i])));
+    rule_answer_release(&answer);
     return ok;
 }
 
@@ -336,19 +336,17 @@ bool rule_evaluate_alerts(struct rule *r, const struct rule_env *env, int64_t ti
                           struct error *err)
 {
     struct evaluation e = {.rule = r, .env = env, .time_ms = time_ms, .arena = arena};
-    struct query *q;
-    struct rule_vector v;
-    if (!rule_run_query(r, env, r->def->expr, time_ms - offset_ms, &q, err))
-        return false;
+    struct rule_answer answer;
+    const struct rule_vector *v = &answer.vector;
     rule_series_init(&e.recovered);
     arena_init(&e.scratch, MEM_RULES, 0);
-    bool ok =
-        rule_vector_of(q, arena, false, &v, err) &&
-        (v.count <= ALERTS_MAX || error_set(err, ERROR_LIMIT, "more than %d alerts", ALERTS_MAX)) &&
-        candidates_make(&e, &v, err) && find_recovered(&e, time_ms - offset_ms, err) &&
-        meet(&e, err);
-    query_free(q); /* the alerts have copies of its labels */
-    if (ok && r->def->missing_for_ms)
+    bool ok = rule_ask(r, env, r->def->expr, time_ms - offset_ms, arena, &answer, err) &&
+              (v->count <= ALERTS_MAX ||
+               error_set(err, ERROR_LIMIT, "more than %d alerts", ALERTS_MAX)) &&
+              candidates_make(&e, v, err) && find_recovered(&e, time_ms - offset_ms, err) &&
+              meet(&e, err);
+    rule_answer_release(&answer); /* the alerts have copies of its labels */
+    if (ok && r->def->missing_for_ms && !env->without_annotations)
         ok = expand_missing(&e, err);
     if (ok)
         write_alerts(&e);

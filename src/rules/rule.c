@@ -52,19 +52,21 @@ bool rule_execute_query(struct rule *r, struct query *q, struct error *err)
     return ok;
 }
 
-bool rule_run_query(struct rule *r, const struct rule_env *env, const struct promql *expr,
-                    int64_t time_ms, struct query **out, struct error *err)
+bool rule_ask(struct rule *r, const struct rule_env *env, const struct promql *expr,
+              int64_t time_ms, struct arena *arena, struct rule_answer *out, struct error *err)
 {
-    struct query *q;
-    *out = NULL;
-    if (!rule_query_new(env, expr, time_ms, &q, err))
-        return false;
-    bool ok = rule_execute_query(r, q, err);
-    if (ok)
-        *out = q;
-    else
-        query_free(q);
-    return ok;
+    *out = (struct rule_answer){0};
+    if (env->answers)
+        return env->answers->vector(env->answers->arg, expr, time_ms, arena, &out->vector, err);
+    return rule_query_new(env, expr, time_ms, &out->query, err) &&
+           rule_execute_query(r, out->query, err) &&
+           rule_vector_of(out->query, arena, false, &out->vector, err);
+}
+
+void rule_answer_release(struct rule_answer *a)
+{
+    query_free(a->query);
+    a->query = NULL;
 }
 
 bool rule_is_cancelled(struct rule *r)
@@ -123,24 +125,22 @@ static struct labels labels_with_own(struct arena *arena, struct labels base, st
 static bool evaluate_recording(struct rule *r, const struct rule_env *env, int64_t time_ms,
                                struct arena *arena, struct error *err)
 {
-    struct query *q;
-    struct rule_vector v;
-    if (!rule_run_query(r, env, r->def->expr, time_ms, &q, err))
-        return false;
+    struct rule_answer answer;
+    const struct rule_vector *v = &answer.vector;
     /* Labels must outlive the query: the cells are written later. Text is copied with those of new series only. */
-    bool ok = rule_vector_of(q, arena, false, &v, err);
-    if (ok && r->limit && v.count > r->limit)
+    bool ok = rule_ask(r, env, r->def->expr, time_ms, arena, &answer, err);
+    if (ok && r->limit && v->count > r->limit)
         ok = error_set(err, ERROR_EXECUTION, "exceeded limit of %llu with %zu series",
-                       (unsigned long long)r->limit, v.count);
-    for (size_t i = 0; i < v.count && ok; i++) {
-        struct labels labels = labels_with_own(arena, v.labels[i], r->own_labels);
-        ok = rule_add_cell(r, arena, labels, v.values[i]) ||
+                       (unsigned long long)r->limit, v->count);
+    for (size_t i = 0; i < v->count && ok; i++) {
+        struct labels labels = labels_with_own(arena, v->labels[i], r->own_labels);
+        ok = rule_add_cell(r, arena, labels, v->values[i]) ||
              error_set(err, ERROR_EXECUTION,
                        "vector contains metrics with the same labelset after applying rule labels");
         if (ok && r->series.items[r->cells[i].series].slot == RULE_SLOT_NONE)
             r->cells[i].labels = labels_copy(arena, labels);
     }
-    query_free(q);
+    rule_answer_release(&answer);
     return ok;
 }
 

@@ -90,9 +90,15 @@ MUST_USE bool rule_evaluate_alerts(struct rule *r, const struct rule_env *env, i
 /* Runs a query on behalf of the rule, where rule_cancel() finds it. One at a time. */
 MUST_USE bool rule_execute_query(struct rule *r, struct query *q, struct error *err);
 bool rule_is_cancelled(struct rule *r);
-/* Makes and runs a query of the rule. */
-MUST_USE bool rule_run_query(struct rule *r, const struct rule_env *env, const struct promql *expr,
-                             int64_t time_ms, struct query **out, struct error *err);
+/* What an expression of the rule gives at a time, in the arena, and what its labels are borrowed from. */
+struct rule_answer {
+    struct rule_vector vector;
+    struct query *query;
+};
+MUST_USE bool rule_ask(struct rule *r, const struct rule_env *env, const struct promql *expr,
+                       int64_t time_ms, struct arena *arena, struct rule_answer *out,
+                       struct error *err);
+void rule_answer_release(struct rule_answer *a); /* also after a failure */
 /* Adds a cell; false when this evaluation gave the series already. */
 bool rule_add_cell(struct rule *r, struct arena *arena, struct labels labels, double value);
 

@@ -436,6 +436,13 @@ static void run_stage(struct rule_group *g, const struct rule_run *run, struct r
     rule_write_stage(g, run, stage, time_ms - g->query_offset_ms, !is_last || run->finish_writes);
 }
 
+void rule_group_evaluate_stage(struct rule_group *g, const struct rule_run *run, size_t stage,
+                               int64_t time_ms)
+{
+    ASSERT(stage < g->stage_count);
+    run_stage(g, run, &g->stages[stage], time_ms);
+}
+
 void rule_group_evaluate(struct rule_group *g, const struct rule_run *run, int64_t time_ms)
 {
     mono_time start = clock_mono();

@@ -92,6 +92,9 @@ void rule_group_take_over(struct rule_group *g, struct rule_group *old);
 
 /* Evaluates everything at time_ms. */
 void rule_group_evaluate(struct rule_group *g, const struct rule_run *run, int64_t time_ms);
+/* Evaluates one stage alone, for who takes a stage over many times before the next (rule_replay.h); time ascends for each. */
+void rule_group_evaluate_stage(struct rule_group *g, const struct rule_run *run, size_t stage,
+                               int64_t time_ms);
 /* Adds the series that a rule or a group writes now to a set. Evaluating thread. */
 void rule_add_written(const struct rule *r, struct rule_series_table *set);
 void rule_group_add_written(const struct rule_group *g, struct rule_series_table *set);

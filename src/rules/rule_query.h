@@ -11,12 +11,6 @@
 
 struct rule;
 
-struct rule_vector {
-    struct labels *labels;
-    double *values;
-    size_t count;
-};
-
 /* Lays a finished query's result out in the arena; its text is the query's (`deep`: copied). ERROR_EXECUTION: "rule
  * result is not a vector or scalar". */
 MUST_USE bool rule_vector_of(const struct query *q, struct arena *arena, bool deep,

@@ -129,6 +129,19 @@ void memory_source_add(struct memory_source *m, struct labels ls, int64_t timest
     s->count++;
 }
 
+void memory_source_trim(struct memory_source *m, int64_t before_ms)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        struct memory_series *s = &m->series[i];
+        size_t gone = times_lower_bound(s->times, s->count, before_ms);
+        if (gone == 0)
+            continue;
+        s->count -= gone;
+        memmove(s->times, s->times + gone, s->count * sizeof *s->times);
+        memmove(s->values, s->values + gone, s->count * sizeof *s->values);
+    }
+}
+
 static bool series_is_selected(const struct memory_series *s, const struct select *what)
 {
     size_t at = times_lower_bound(s->times, s->count, what->mint);
