@@ -21,6 +21,7 @@ int command_alert(int argc, char **argv);
 int command_silence(int argc, char **argv);
 int command_amtool(int argc, char **argv);
 int command_notify(int argc, char **argv);
+int command_backfill(int argc, char **argv);
 int command_backtest(int argc, char **argv);
 int command_route(int argc, char **argv);
 int command_server(int argc, char **argv);

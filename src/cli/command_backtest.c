@@ -3,7 +3,6 @@
  * would that have been, and what another version of the rules would have done. */
 #include "alerting/alert_config.h"
 #include "alerting/notify_simulation.h"
-#include "api/time_param.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/backtest_print.h"
@@ -11,13 +10,14 @@
 #include "cli/command_tsdb.h"
 #include "cli/flags.h"
 #include "cli/history.h"
+#include "cli/rule_files.h"
 #include "rules/backtest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { OUTPUT_BYTES_MAX = 1 << 30, FILES_MAX = 1000 };
+enum { OUTPUT_BYTES_MAX = 1 << 30 };
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 struct backtest_flags {
@@ -33,37 +33,6 @@ static const char USAGE[] = "Usage: belfry backtest RULES... [--from TIME] [--to
                             "many notifications would that have\n"
                             "been (--alertmanager.config.file), and what would another version "
                             "have done (--against)?\n\nFlags:\n";
-
-/* --- rules --- */
-
-struct loaded {
-    struct rule_file *files[FILES_MAX];
-    size_t count;
-};
-
-static bool load_rules(const char *const *paths, size_t count, const struct flag_list *features,
-                       struct loaded *out, struct error *err)
-{
-    struct rule_file_options options = {0};
-    flags_parser_features(features, &options.parser);
-    for (size_t i = 0; i < count; i++) {
-        if (out->count == FILES_MAX)
-            return error_set(err, ERROR_USAGE, "more than %d rule files", FILES_MAX);
-        struct rule_file *f;
-        if (!rule_file_load(paths[i], &options, &f, err)) {
-            rule_file_unref(f);
-            return false;
-        }
-        out->files[out->count++] = f;
-    }
-    return true;
-}
-
-static void unload_rules(struct loaded *l)
-{
-    for (size_t i = 0; i < l->count; i++)
-        rule_file_unref(l->files[i]);
-}
 
 static bool external_labels(const struct flag_list *texts, struct arena *arena, struct labels *out,
                             struct error *err)
@@ -136,7 +105,7 @@ static void on_progress(void *arg, uint64_t done, uint64_t total)
 }
 
 struct version {
-    struct loaded rules;
+    struct rule_files rules;
     struct backtest *result;
     struct notify_simulation notifications;
     struct backtest_report report;
@@ -147,9 +116,9 @@ static bool run_version(struct version *v, const char *const *paths, size_t coun
                         const struct alert_config *config, struct rule_replay_options *replay,
                         struct arena *arena, struct error *err)
 {
-    if (!load_rules(paths, count, &f->features, &v->rules, err))
+    if (!rule_files_load(&v->rules, paths, count, &f->features, err))
         return false;
-    replay->files = v->rules.files;
+    replay->files = v->rules.items;
     replay->file_count = v->rules.count;
     const struct backtest_options options = {
         .replay = *replay, .progress = on_progress, .progress_arg = (void *)(uintptr_t)paths[0]};
@@ -182,22 +151,14 @@ static bool print(const struct backtest_flags *f, const struct version *versions
     return ok;
 }
 
-static bool read_time(const char *flag, const char *text, int64_t *ms, struct error *err)
-{
-    if (!text || api_time_parse(view_from(text), ms, err))
-        return true;
-    err->kind = ERROR_USAGE;
-    return error_wrap(err, "flag \"--%s\"", flag);
-}
-
 static bool read_span(const struct backtest_flags *f, struct rule_replay_options *replay,
                       struct error *err)
 {
     replay->end_ms = clock_wall().ms;
-    if (!read_time("to", f->to, &replay->end_ms, err))
+    if (!rule_files_time("to", f->to, &replay->end_ms, err))
         return false;
     replay->start_ms = replay->end_ms - DAY_MS;
-    return read_time("from", f->from, &replay->start_ms, err) &&
+    return rule_files_time("from", f->from, &replay->start_ms, err) &&
            (replay->start_ms < replay->end_ms ||
             error_set(err, ERROR_USAGE, "--from must be before --to"));
 }
@@ -234,7 +195,7 @@ static bool run(const struct backtest_flags *f, const struct flag_words *words, 
     ok = ok && print(f, versions, f->against.count > 0, err);
     for (int i = 0; i < 2; i++) {
         backtest_free(versions[i].result);
-        unload_rules(&versions[i].rules);
+        rule_files_unload(&versions[i].rules);
     }
     mem_free(MEM_OTHER, versions);
     alert_config_unref(config);

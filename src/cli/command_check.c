@@ -54,6 +54,23 @@ static bool lint_names(const char *list, const char *name)
     return false;
 }
 
+/* As promtool: a word that is not known is told, and asks for nothing. */
+static void warn_of_lints(const char *list)
+{
+    static const char *const KNOWN[] = {"all", "duplicate-rules", "too-long-scrape-interval",
+                                        "none"};
+    for (const char *word = list; *word;) {
+        struct view item = {word, strcspn(word, ",")};
+        bool known = item.len == 0;
+        for (size_t i = 0; i < ARRAY_COUNT(KNOWN); i++)
+            known |= view_is(item, KNOWN[i]);
+        if (!known)
+            fprintf(stderr, "belfry: warning: unknown lint option \"%.*s\"\n",
+                    VIEW_ARGS(view_slice(item, 0, 100)));
+        word += item.len + (word[item.len] == ',');
+    }
+}
+
 static enum config_unknown unknown_fields(const struct check_options *o)
 {
     return o->lenient ? CONFIG_UNKNOWN_IS_WARNING : CONFIG_UNKNOWN_IS_ERROR;
@@ -310,6 +327,8 @@ int command_check(int argc, char **argv)
     }
     words.items++;
     words.count--;
+    if (rules || config)
+        warn_of_lints(o.lint);
     if (web)
         return check_web_config(&words);
     if (discovery)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_tsdb.c: belfry tsdb list|dump|analyze|verify|import, after promtool's tsdb commands. */
+/* command_tsdb.c: belfry tsdb list|dump|analyze|verify|import|create-blocks-from, after promtool's tsdb commands. */
 #include "cli/command_tsdb.h"
 
 #include "base/clock.h"
@@ -26,22 +26,24 @@ static const char USAGE[] =
     "blocks here\n"
     "       belfry tsdb import openmetrics FILE [FOLDER]   samples with timestamps become blocks "
     "here; "
-    "- reads standard input\n\n"
+    "- reads standard input\n"
+    "       belfry tsdb create-blocks-from rules --start TIME FILE...  what recording rules would "
+    "have "
+    "given, asked of a server\n\n"
     "Flags:\n";
 
 static const struct {
     const char *name;
     int (*run)(const struct tsdb_options *o, const struct flag_words *words);
-} SUBCOMMANDS[] = {{"list", tsdb_list},
-                   {"dump", tsdb_dump},
-                   {"analyze", tsdb_analyze},
-                   {"verify", tsdb_verify},
-                   {"import", tsdb_import}};
+} SUBCOMMANDS[] = {{"list", tsdb_list},       {"dump", tsdb_dump},
+                   {"analyze", tsdb_analyze}, {"verify", tsdb_verify},
+                   {"import", tsdb_import},   {"create-blocks-from", tsdb_create_blocks}};
 
 int command_tsdb(int argc, char **argv)
 {
     struct error err = {0};
-    struct tsdb_options o = {.limit = 20, .format = "prom"};
+    struct tsdb_options o = {
+        .limit = 20, .format = "prom", .output_dir = "data", .eval_interval_ms = 60 * 1000};
     struct flag_words words;
     const struct flag flags[] = {
         {"help", 'h', FLAG_SWITCH, &o.help, NULL, "Show this."},
@@ -53,7 +55,17 @@ int command_tsdb(int argc, char **argv)
         {"match", 0, FLAG_LIST, &o.matchers, "SELECTOR", "dump: these series; repeatable."},
         {"format", 0, FLAG_TEXT, &o.format, "prom|openmetrics", "dump: how to write it."},
         {"memory", 0, FLAG_BYTES, &o.memory_bytes, "BYTES",
-         "import: memory for samples that are to be sorted; 512MB."}};
+         "import: memory for samples that are to be sorted; 512MB."},
+        {"url", 0, FLAG_TEXT, &o.url, "URL",
+         "create-blocks-from rules: the server; also the environment's BELFRY_URL."},
+        {"start", 0, FLAG_TEXT, &o.start, "TIME",
+         "create-blocks-from rules: from when; RFC 3339 or Unix seconds."},
+        {"end", 0, FLAG_TEXT, &o.end, "TIME",
+         "create-blocks-from rules: until when; default three hours ago."},
+        {"eval-interval", 0, FLAG_DURATION, &o.eval_interval_ms, "DURATION",
+         "create-blocks-from rules: the interval of groups that say none; 1m."},
+        {"output-dir", 0, FLAG_TEXT, &o.output_dir, "FOLDER",
+         "create-blocks-from rules: where the blocks go; data."}};
     if (!flags_parse(flags, ARRAY_COUNT(flags), argc, argv, &words, command_warn, &err))
         return command_fail(&err);
     for (size_t i = 0; i < ARRAY_COUNT(SUBCOMMANDS) && words.count && !o.help; i++) {

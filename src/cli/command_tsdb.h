@@ -14,7 +14,9 @@ struct tsdb_options {
     int64_t limit; /* of each list of analyze */
     const char *min_time, *max_time, *format;
     struct flag_list matchers;
-    uint64_t memory_bytes; /* imports */
+    uint64_t memory_bytes;                      /* imports */
+    const char *url, *start, *end, *output_dir; /* create-blocks-from rules */
+    int64_t eval_interval_ms;
 };
 
 /* Each returns the exit status; words are what follows the subcommand's name. */
@@ -23,9 +25,12 @@ int tsdb_dump(const struct tsdb_options *o, const struct flag_words *words);
 int tsdb_analyze(const struct tsdb_options *o, const struct flag_words *words);
 int tsdb_verify(const struct tsdb_options *o, const struct flag_words *words);
 int tsdb_import(const struct tsdb_options *o, const struct flag_words *words);
+int tsdb_create_blocks(const struct tsdb_options *o, const struct flag_words *words);
 
 /* words[idx], or the default data folder. False, having said so: it is not there. */
 bool tsdb_folder(const struct flag_words *words, int idx, const char **dir);
+/* Makes the folder when missing and locks it: file_discard(*lock) lets it go. */
+MUST_USE bool tsdb_folder_lock(const char *dir, struct file **lock, struct error *err);
 /* Names of the blocks in a folder, ascending: arrays of 27 bytes, to be freed with mem_free(MEM_OTHER). */
 MUST_USE bool tsdb_block_names(const char *dir, char (**names)[27], size_t *count,
                                struct error *err);

@@ -12,8 +12,7 @@
 
 enum { PATH_BYTES = 4096 };
 
-/* Makes the folder when missing and locks it. */
-static bool folder_lock(const char *dir, struct file **lock, struct error *err)
+bool tsdb_folder_lock(const char *dir, struct file **lock, struct error *err)
 {
     char path[PATH_BYTES];
     *lock = NULL;
@@ -107,7 +106,7 @@ static int import_prometheus(const struct tsdb_options *o, const char *source, c
                                                       .progress = import_progress,
                                                       .problem = import_problem};
     struct file *lock;
-    if (!folder_lock(dir, &lock, &err))
+    if (!tsdb_folder_lock(dir, &lock, &err))
         return command_fail(&err);
     bool ok = prometheus_import(&options, &result, &err);
     tsdb_progress_end();
@@ -176,7 +175,7 @@ static int import_openmetrics(const struct tsdb_options *o, const char *source, 
     struct file *lock;
     char copy[PATH_BYTES];
     bool piped = strcmp(source, "-") == 0;
-    if (!folder_lock(dir, &lock, &err))
+    if (!tsdb_folder_lock(dir, &lock, &err))
         return command_fail(&err);
     int len = snprintf(copy, sizeof copy, "%s/import.stdin.tmp", dir);
     bool ok = !piped || (len < PATH_BYTES && stdin_copy(copy, &err));

@@ -172,7 +172,7 @@ static bool on_evaluated(void *arg, struct rule_group *g, const struct rule_stag
 static void on_failed(void *arg, const struct rule *rule, const struct error *err)
 {
     struct watch *w = arg;
-    if (err->kind != ERROR_EXECUTION && err->kind != ERROR_LIMIT && err->kind != ERROR_TIMEOUT) {
+    if (!rule_replay_is_failure_of_rule(err)) {
         w->fatal = *err;
         w->has_fatal = true;
         return;

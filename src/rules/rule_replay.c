@@ -56,6 +56,7 @@ struct rule_replay {
     struct rule_run run;
     bool stepwise, reads_memory, wants_alerts;
     int64_t reach_ms, hold_ms;
+    int64_t interval_ms; /* of the group that is evaluated */
     uint64_t evaluations;
 };
 
@@ -200,7 +201,7 @@ static void choose(struct rule_replay *r)
 static void note_read(struct rule_replay *r, size_t reader, size_t writer)
 {
     const struct part *from = &r->parts[writer], *to = &r->parts[reader];
-    if (!from->is_kept || !to->is_kept)
+    if (!from->is_kept || !to->is_kept || r->options.ask_all)
         return;
     int64_t reach = promql_reach_ms(promql_root(to->def->expr), LOOKBACK_MS);
     r->reads_memory = true;
@@ -312,7 +313,7 @@ static bool fetch(void *arg, const struct promql *expr, const struct query_param
                   struct rule_matrix *out, struct error *err)
 {
     struct rule_replay *r = arg;
-    if (r->options.fetch && !reads_names(r, expr))
+    if (r->options.fetch && (r->options.ask_all || !reads_names(r, expr)))
         return r->options.fetch(r->options.fetch_arg, expr, params, out, err);
     return rule_ranges_query(&r->env, expr, params, out, err);
 }
@@ -431,6 +432,7 @@ static bool run_stage(struct rule_replay *r, struct rule_group *g, size_t stage,
                       int64_t to_ms, struct error *err)
 {
     const struct rule_replay_options *o = &r->options;
+    r->interval_ms = g->interval_ms;
     rule_ranges_begin(r->ranges, to_ms - g->query_offset_ms, g->interval_ms,
                       g->stages[stage].count);
     for (int64_t t = first_time(r, g, from_ms); t <= to_ms; t += g->interval_ms) {
@@ -538,6 +540,16 @@ bool rule_replay_reads_memory(const struct rule_replay *r, int64_t *reach_ms)
 {
     *reach_ms = r->reach_ms;
     return r->reads_memory;
+}
+
+int64_t rule_replay_interval_ms(const struct rule_replay *r)
+{
+    return r->interval_ms;
+}
+
+bool rule_replay_is_failure_of_rule(const struct error *err)
+{
+    return err->kind == ERROR_EXECUTION || err->kind == ERROR_LIMIT || err->kind == ERROR_TIMEOUT;
 }
 
 bool rule_replay_is_stepwise(const struct rule_replay *r)

@@ -39,6 +39,7 @@ struct rule_replay_options {
     rule_ranges_fetch *fetch;
     void *fetch_arg;
     int64_t fetch_steps_max; /* 0 = no limit */
+    bool ask_all;            /* fetch answers everything: rules do not see what others record */
     /* Where results go; open NULL: to memory only. */
     struct series_store store;
     /* Each may be NULL. */
@@ -71,6 +72,10 @@ void rule_replay_set_start(struct rule_replay *r, int64_t start_ms);
 struct memory_source *rule_replay_memory(struct rule_replay *r);
 /* Does a rule read what is in memory, and how far back at most? */
 bool rule_replay_reads_memory(const struct rule_replay *r, int64_t *reach_ms);
+/* Of the group that is evaluated now; in calls of its store. */
+int64_t rule_replay_interval_ms(const struct rule_replay *r);
+/* Is it the rule that fails (its query, a limit), or who answers? */
+bool rule_replay_is_failure_of_rule(const struct error *err);
 bool rule_replay_is_stepwise(const struct rule_replay *r);
 uint64_t rule_replay_evaluations(const struct rule_replay *r);
 
