@@ -164,7 +164,9 @@ static void mail_escapes_what_alerts_say(void **state)
         .name = "hostile",
         HOOK,
         .alerts = {{"{alertname=\"</title><script>x</script>\",\"a\\\"b\"=\"<b>\"}",
-                    "{summary=\"<img src=x onerror=y>\"}", false, "javascript:alert(1)"},
+                    "{summary=\"<img src=x "
+                    "onerror=y>\",runbook=\"https://r/?a=\\\"&b\",bad=\"javascript:x\"}",
+                    false, "javascript:alert(1)"},
                    R3}};
     struct driver_fixture f;
     struct error err;
@@ -177,7 +179,8 @@ static void mail_escapes_what_alerts_say(void **state)
     assert_non_null(strstr(page.ptr, "1 firing, 1 resolved"));
     assert_null(strstr(page.ptr, "<script"));
     assert_null(strstr(page.ptr, "<img"));
-    assert_null(strstr(page.ptr, "javascript:"));
+    assert_non_null(strstr(page.ptr, "<a href=\"https://r/?a=%22&amp;b\""));
+    assert_null(strstr(page.ptr, "href=\"javascript:"));
     assert_true(view_has_prefix(page, VIEW("<!DOCTYPE html>")));
     driver_fixture_deinit(&f);
 }
