@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "template/template.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -214,6 +215,57 @@ static void patterns_are_kept_and_do_not_mix(void **state)
     fixture_deinit(&f);
 }
 
+struct executions {
+    const struct template *t;
+    struct view expected;
+    bool same;
+};
+
+static void *execute_often(void *arg)
+{
+    struct executions *e = arg;
+    struct fixture f;
+    struct error err;
+    struct view out;
+    e->same = true;
+    for (int i = 0; i < 20; i++) {
+        fixture_init(&f);
+        e->same &= template_execute(e->t, &f.run, &out, &err) && view_eq(out, e->expected);
+        fixture_deinit(&f);
+    }
+    return NULL;
+}
+
+/* Several threads find and add patterns of one template at once. */
+static void patterns_may_be_added_by_several_threads(void **state)
+{
+    (void)state;
+    enum { THREADS = 4 };
+    struct fixture f;
+    struct template *t;
+    struct error err;
+    struct view expected;
+    pthread_t threads[THREADS];
+    struct executions runs[THREADS];
+    static const char TEXT[] = "{{ range $i := 40 }}{{ reReplaceAll (printf \"(%d)\" $i) \"<$1>\" "
+                               "\"0123456789\" }}{{ end }}";
+    fixture_init(&f);
+    assert_true(template_parse(&t, &OPTIONS, NULL, VIEW("t"), VIEW(TEXT), &err));
+    assert_true(template_execute(t, &f.run, &expected, &err));
+    template_free(t); /* its patterns with it: the threads find none */
+    assert_true(template_parse(&t, &OPTIONS, NULL, VIEW("t"), VIEW(TEXT), &err));
+    for (int i = 0; i < THREADS; i++) {
+        runs[i] = (struct executions){.t = t, .expected = expected};
+        assert_int_equal(pthread_create(&threads[i], NULL, execute_often, &runs[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(runs[i].same);
+    }
+    template_free(t);
+    fixture_deinit(&f);
+}
+
 static bool answer_much(void *arg, struct arena *arena, struct view expr,
                         const struct template_sample **samples, size_t *count, struct error *err)
 {
@@ -255,6 +307,7 @@ int main(void)
         cmocka_unit_test(definitions_are_found_in_the_set),
         cmocka_unit_test(a_failed_expansion_is_a_text),
         cmocka_unit_test(patterns_are_kept_and_do_not_mix),
+        cmocka_unit_test(patterns_may_be_added_by_several_threads),
         cmocka_unit_test(results_of_queries_are_charged),
     };
     return cmocka_run_group_tests(TESTS, NULL, NULL);
