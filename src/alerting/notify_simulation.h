@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* notify_simulation.h: how many notifications would a configuration of Alertmanager have made of alerts whose starts and ends
- * are known? The tree, its matchers and time intervals are asked as the router asks them (route.h); groups, their
- * times, inhibition and what was told already follow Alertmanager's rules with a clock that jumps from flush to flush.
- * Every send is taken to succeed at once. */
+ * are known? It is the router itself (dispatch.h), with a clock that jumps to whatever comes next, a memory of its own
+ * and a sender that counts. Every send is taken to succeed at once; there are no silences. */
 #ifndef BELFRY_ALERTING_NOTIFY_SIMULATION_H
 #define BELFRY_ALERTING_NOTIFY_SIMULATION_H
 
@@ -17,7 +16,6 @@
 
 /* One life of an alert. */
 struct simulated_alert {
-    uint32_t id;          /* the same for the same labels, from 0 without gaps */
     struct labels labels; /* borrowed */
     int64_t starts_ms;
     int64_t ends_ms; /* INT64_MAX: it does not end */
@@ -36,16 +34,14 @@ struct simulated_integration {
 struct notify_simulation {
     struct simulated_integration *items; /* in the order of the configuration; in the arena */
     size_t count;
-    uint64_t groups;  /* of alerts */
-    uint64_t flushes; /* of groups, those that a time interval muted included */
-    uint64_t muted;   /* of these: by a time interval */
+    uint64_t groups; /* of alerts that somebody could have been told of */
 };
 
-/* `alerts` ascend by starts_ms. Flushes later than until_ms are not made. ERROR_LIMIT: it would take more than work_max,
- * flushes times alerts in them (0 = 100 million, about five seconds). */
-MUST_USE bool notify_simulate(const struct alert_config *config,
-                              const struct simulated_alert *alerts, size_t count, int64_t until_ms,
-                              uint64_t work_max, struct arena *arena, struct notify_simulation *out,
+/* `alerts` in any order, each with its end after its start. Nothing is done later than until_ms. Borrows `config`, whose texts
+ * *out shares. ERROR_LIMIT: flushes would look at more than work_max alerts (0 = 50 million, about ten seconds). */
+MUST_USE bool notify_simulate(struct alert_config *config, const struct simulated_alert *alerts,
+                              size_t count, int64_t until_ms, uint64_t work_max,
+                              struct arena *arena, struct notify_simulation *out,
                               struct error *err);
 
 #endif

@@ -154,8 +154,6 @@ static void notifications_of(struct buffer *b, const struct notify_simulation *n
     key(b, "notifications");
     buffer_append_byte(b, '{');
     number(b, "groups", (double)n->groups);
-    number(b, "flushes", (double)n->flushes);
-    number(b, "muted", (double)n->muted);
     key(b, "integrations");
     buffer_append_byte(b, '[');
     for (size_t i = 0; i < n->count; i++) {

@@ -225,10 +225,7 @@ static void print_notifications(struct buffer *out, const struct notify_simulati
 {
     if (!n)
         return;
-    buffer_printf(out, "\nnotifications (%" PRIu64 " groups of alerts", n->groups);
-    if (n->muted)
-        buffer_printf(out, ", %" PRIu64 " of %" PRIu64 " flushes muted", n->muted, n->flushes);
-    buffer_append_literal(out, "):\n");
+    buffer_printf(out, "\nnotifications (%" PRIu64 " groups of alerts):\n", n->groups);
     for (size_t i = 0; i < n->count; i++) {
         const struct simulated_integration *s = &n->items[i];
         buffer_append_literal(out, "  ");

@@ -14,7 +14,6 @@
 #include "rules/backtest.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { OUTPUT_BYTES_MAX = 1 << 30 };
@@ -54,18 +53,9 @@ static bool external_labels(const struct flag_list *texts, struct arena *arena, 
 
 /* --- notifications --- */
 
-static int alert_compare(const void *x, const void *y)
-{
-    const struct simulated_alert *a = x, *b = y;
-    if (a->starts_ms != b->starts_ms)
-        return a->starts_ms < b->starts_ms ? -1 : 1;
-    return (a->id > b->id) - (a->id < b->id);
-}
-
 /* What fired within the span, as a router would hear of it: with the external labels, which do not replace. */
-static bool simulate(const struct backtest *b, const struct alert_config *config,
-                     struct labels external, struct arena *arena, struct notify_simulation *out,
-                     struct error *err)
+static bool simulate(const struct backtest *b, struct alert_config *config, struct labels external,
+                     struct arena *arena, struct notify_simulation *out, struct error *err)
 {
     struct simulated_alert *alerts = mem_alloc(MEM_OTHER, (b->episode_count + 1) * sizeof *alerts);
     size_t count = 0;
@@ -82,14 +72,11 @@ static bool simulate(const struct backtest *b, const struct alert_config *config
             const struct backtest_episode *e = &b->episodes[i];
             if (backtest_firing(b, e, &from_ms, &to_ms))
                 alerts[count++] = (struct simulated_alert){
-                    .id = (uint32_t)s,
                     .labels = all,
                     .starts_ms = from_ms,
                     .ends_ms = e->end_ms == RULE_NEVER ? INT64_MAX : e->end_ms};
         }
     }
-    if (count)
-        qsort(alerts, count, sizeof *alerts, alert_compare);
     bool ok = notify_simulate(config, alerts, count, b->to_ms, 0, arena, out, err);
     mem_free(MEM_OTHER, alerts);
     return ok;
@@ -113,7 +100,7 @@ struct version {
 
 static bool run_version(struct version *v, const char *const *paths, size_t count,
                         const struct backtest_flags *f, struct labels external,
-                        const struct alert_config *config, struct rule_replay_options *replay,
+                        struct alert_config *config, struct rule_replay_options *replay,
                         struct arena *arena, struct error *err)
 {
     if (!rule_files_load(&v->rules, paths, count, &f->features, err))

@@ -150,8 +150,7 @@ static void run_case(size_t number, struct buffer *out)
         items[0] = (struct label){VIEW("alertname"), view_from(l->name)};
         items[1] = (struct label){VIEW("severity"), view_from(l->severity)};
         alerts[count] =
-            (struct simulated_alert){.id = (uint32_t)(l->name[0] * 256 + l->severity[0]),
-                                     .labels = {items, 2},
+            (struct simulated_alert){.labels = {items, 2},
                                      .starts_ms = l->starts * MINUTE_MS,
                                      .ends_ms = l->ends == NEVER ? INT64_MAX : l->ends * MINUTE_MS};
     }
@@ -198,7 +197,7 @@ static void what_takes_too_long_is_refused(void **state)
         struct label *items = ARENA_ARRAY(&arena, struct label, 2);
         items[0] = (struct label){VIEW("alertname"), VIEW("a")};
         items[1] = (struct label){VIEW("n"), arena_printf(&arena, "%u", i)};
-        alerts[i] = (struct simulated_alert){.id = i, .labels = {items, 2}, .ends_ms = INT64_MAX};
+        alerts[i] = (struct simulated_alert){.labels = {items, 2}, .ends_ms = INT64_MAX};
     }
     assert_false(notify_simulate(config, alerts, COUNT, 365 * 24 * 60 * MINUTE_MS, 1000000, &arena,
                                  &got, &err));
