@@ -19,6 +19,8 @@
 #include <stdint.h>
 
 struct access;
+struct alert_router;
+struct alert_state;
 struct scrape_manager;
 struct rule_manager;
 struct notifications;
@@ -49,9 +51,11 @@ struct api_options {
     struct rule_manager *rules;          /* NULL: no rules and alerts */
     struct notifications *notifications; /* NULL: none */
     struct notifier *notifier;           /* NULL: no alertmanagers */
-    struct remote_write *remote_write;   /* NULL: /api/v1/write says how to enable it */
-    struct pool *write_pool;             /* what it runs on; NULL: the server's */
-    struct access *access;               /* NULL: no login */
+    struct alert_router *router;         /* NULL: no Alertmanager inside, like the next */
+    struct alert_state *alert_state;
+    struct remote_write *remote_write; /* NULL: /api/v1/write says how to enable it */
+    struct pool *write_pool;           /* what it runs on; NULL: the server's */
+    struct access *access;             /* NULL: no login */
     const char *prefix;       /* of all paths, as the server has it: "" or "/belfry"; NULL = none */
     const char *external_url; /* as browsers know the server; NULL = as they address it */
 

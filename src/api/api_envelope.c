@@ -109,6 +109,12 @@ const char *api_error_body(struct http_request *rq, int status, struct view text
 {
     if (!view_has_prefix(http_request_target(rq), VIEW("/api/")))
         return NULL;
+    if (view_has_prefix(http_request_target(rq), VIEW("/api/v2/"))) { /* as go-openapi has it */
+        buffer_printf(out, "{\"code\":%d,\"message\":", status);
+        json_string(out, text);
+        buffer_append_byte(out, '}');
+        return "application/json";
+    }
     error_write(out, status_error_type(status), text);
     return "application/json";
 }

@@ -32,6 +32,7 @@ enum api_need {
     API_NEEDS_RULES,
     API_NEEDS_NOTIFIER,
     API_NEEDS_NOTIFICATIONS,
+    API_NEEDS_ROUTER,
     API_NEEDS_METRICS,
     API_NEEDS_HOST_METRICS
 };
@@ -146,6 +147,18 @@ MUST_USE bool api_selectors_parse(struct api_selection *s, struct arena *arena,
                                   struct http_request *rq, struct error *err);
 void api_selection_deinit(struct api_selection *s);
 
+/* api_alertmanager.c: answers of Alertmanager's API v2. */
+struct alert_refusal;
+struct matchers;
+void api_v2_refuse(struct http_response *rs, const struct alert_refusal *why);
+void api_v2_error(struct http_response *rs, int status, struct view message); /* a JSON string */
+struct buffer *api_v2_begin(struct http_response *rs); /* the body: what it is, not to be cached */
+/* Does the request bring JSON, as its Content-Type has it? False: the refusal is in rs. */
+MUST_USE bool api_v2_check_type(struct http_request *rq, struct http_response *rs);
+/* The matchers of all `filter` parameters; matchers_deinit() either way. False: the error is in rs. */
+MUST_USE bool api_v2_filters(struct arena *arena, struct http_request *rq, struct matchers *out,
+                             struct http_response *rs);
+
 /* The handlers, by the file they are in. */
 api_serve api_serve_delete_series, api_serve_clean_tombstones, api_serve_snapshot,
     api_serve_blocks; /* api_admin.c */
@@ -165,6 +178,12 @@ api_serve api_serve_targets, api_serve_scrape_pools, api_serve_relabel_steps; /*
 api_serve api_serve_rules, api_serve_alerts;                                  /* api_rules.c */
 api_serve api_serve_notifications, api_serve_notifications_live; /* api_notifications.c */
 api_serve api_serve_alertmanagers;                               /* api_alertmanagers.c */
-api_serve api_serve_document, api_serve_asset;                   /* page.c */
+api_serve api_serve_v2_alerts, api_serve_v2_post_alerts, api_serve_v2_groups,
+    api_serve_v2_receivers, api_serve_v2_status, api_serve_v2_gone; /* api_alertmanager.c */
+api_serve api_serve_v2_silences, api_serve_v2_post_silence, api_serve_v2_silence,
+    api_serve_v2_expire_silence; /* api_silences.c */
+api_serve api_serve_acknowledgements, api_serve_acknowledge, api_serve_unacknowledge,
+    api_serve_alert_history, api_serve_notification_history; /* api_alerting.c */
+api_serve api_serve_document, api_serve_asset;               /* page.c */
 
 #endif

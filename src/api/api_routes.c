@@ -30,7 +30,7 @@
 /* clang-format off */
 #define ROUTE(methods, path, role, switch_, body, run, needs, how, serve) \
     {methods, path, HTTP_ROLE_##role, API_SWITCH_##switch_, body, HTTP_RUN_##run, needs, how, serve}
-enum { NONE = API_BODY_NONE, FORM = 10 << 20, LOGIN = 32 << 10 };
+enum { NONE = API_BODY_NONE, FORM = 10 << 20, LOGIN = 32 << 10, SILENCE_BODY = 1 << 20 };
 
 const struct api_route API_ROUTES[] = {
     ROUTE(GET,      "/-/healthy",                  PUBLIC, ALWAYS,    NONE, DIRECT, NOTHING,        EARLY,      api_serve_healthy),
@@ -69,6 +69,26 @@ const struct api_route API_ROUTES[] = {
     ROUTE(GET,      "/api/v1/notifications",       VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_NOTIFICATIONS, CORS|EARLY, api_serve_notifications),
     ROUTE(GET,      "/api/v1/notifications/live",  VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_NOTIFICATIONS, CORS|EARLY, api_serve_notifications_live),
     ROUTE(GET,      "/api/v1/metadata",            VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_DB,   CORS,       api_serve_metadata),
+
+    ROUTE(GET,      "/api/v2/status",              VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_ROUTER, CORS,   api_serve_v2_status),
+    ROUTE(GET,      "/api/v2/receivers",           VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_ROUTER, CORS,   api_serve_v2_receivers),
+    ROUTE(GET,      "/api/v2/alerts",              VIEW,   ALWAYS,    NONE, POOL,   API_NEEDS_ROUTER, CORS,   api_serve_v2_alerts),
+    ROUTE(POST,     "/api/v2/alerts",              EDIT,   ALWAYS,    FORM, POOL,   API_NEEDS_ROUTER, CORS,   api_serve_v2_post_alerts),
+    ROUTE(GET,      "/api/v2/alerts/groups",       VIEW,   ALWAYS,    NONE, POOL,   API_NEEDS_ROUTER, CORS,   api_serve_v2_groups),
+    ROUTE(GET,      "/api/v2/silences",            VIEW,   ALWAYS,    NONE, POOL,   API_NEEDS_ROUTER, CORS,   api_serve_v2_silences),
+    ROUTE(POST,     "/api/v2/silences",            SILENCE, ALWAYS, SILENCE_BODY, POOL, API_NEEDS_ROUTER, CORS, api_serve_v2_post_silence),
+    ROUTE(GET,      "/api/v2/silence/{id}",        VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_ROUTER, CORS,   api_serve_v2_silence),
+    ROUTE(DELETE,   "/api/v2/silence/{id}",        SILENCE, ALWAYS,   NONE, POOL,   API_NEEDS_ROUTER, CORS,   api_serve_v2_expire_silence),
+    ROUTE(GET,      "/api/v1/alerting/acknowledgements", VIEW, ALWAYS,  NONE, POOL,   API_NEEDS_ROUTER, CORS, api_serve_acknowledgements),
+    ROUTE(POST,     "/api/v1/alerting/acknowledgements", SILENCE, ALWAYS, LOGIN, POOL, API_NEEDS_ROUTER, CORS, api_serve_acknowledge),
+    ROUTE(DELETE,   "/api/v1/alerting/acknowledgements/{fingerprint}", SILENCE, ALWAYS, NONE, POOL, API_NEEDS_ROUTER, CORS, api_serve_unacknowledge),
+    ROUTE(GET,      "/api/v1/alerting/history/alerts", VIEW, ALWAYS,    NONE, POOL,   API_NEEDS_ROUTER, CORS, api_serve_alert_history),
+    ROUTE(GET,      "/api/v1/alerting/history/notifications", VIEW, ALWAYS, NONE, POOL, API_NEEDS_ROUTER, CORS, api_serve_notification_history),
+    ROUTE(POST,     "/api/v1/alerts",              VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_ROUTER, 0,      api_serve_v2_gone),
+    ROUTE(GET|POST, "/api/v1/silences",            VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_ROUTER, 0,      api_serve_v2_gone),
+    ROUTE(GET|DELETE, "/api/v1/silence/{id}",      VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_ROUTER, 0,      api_serve_v2_gone),
+    ROUTE(GET,      "/api/v1/receivers",           VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_ROUTER, 0,      api_serve_v2_gone),
+    ROUTE(GET,      "/api/v1/status",              VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_ROUTER, 0,      api_serve_v2_gone),
 
     ROUTE(GET,      "/api/v1/status/buildinfo",    VIEW,   ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_buildinfo),
     ROUTE(GET,      "/api/v1/status/runtimeinfo",  VIEW,   ALWAYS,    NONE, ASIDE,  NOTHING,        CORS,       api_serve_runtimeinfo),
@@ -127,6 +147,8 @@ static bool is_there(const struct api *api, const struct api_route *route)
         return o->notifications != NULL;
     case API_NEEDS_NOTIFIER:
         return o->notifier != NULL;
+    case API_NEEDS_ROUTER:
+        return o->router != NULL;
     case API_NEEDS_SCRAPE:
         return o->scrape != NULL;
     case API_NEEDS_METRICS:
@@ -158,6 +180,8 @@ static const char *metric_name(const char *path)
 {
     if (strcmp(path, "/api/v1/label/{name}/values") == 0)
         return "/api/v1/label/:name/values";
+    if (strcmp(path, "/api/v2/silence/{id}") == 0)
+        return "/api/v2/silence/:id";
     return strcmp(path, "/assets/{name}") == 0 ? "/assets/*filepath" : NULL;
 }
 

@@ -142,6 +142,8 @@ int world_start(void **state)
     struct api_options opts = {
         .source = memory_source_as_source(world.memory),
         .engine = {.pool = world.pool},
+        .router = world.alert_router,
+        .alert_state = world.alert_state,
         .config_text = config_text,
         .is_ready = is_ready,
         .metrics = own_metrics,

@@ -19,6 +19,8 @@ struct world {
     struct endless endless;
     struct pool *pool;
     struct http_server *server;
+    struct alert_router *alert_router; /* set before world_start(), or NULL */
+    struct alert_state *alert_state;
     struct api *api;
     bool ready;
     uint16_t port; /* that get() asks */

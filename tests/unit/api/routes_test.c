@@ -80,6 +80,8 @@ static void world_start(struct world *w, enum http_role anonymous, bool users, u
                                .rules = (struct rule_manager *)(void *)&part,
                                .notifications = w->notifications,
                                .notifier = (struct notifier *)(void *)&part,
+                               .router = (struct alert_router *)(void *)&part,
+                               .alert_state = (struct alert_state *)(void *)&part,
                                .is_ready = never_ready,
                                .metrics = no_metrics,
                                .host_metrics = no_metrics,

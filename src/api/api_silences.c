@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api_silences.c: silences of Alertmanager's API v2. */
+#include "api/api_private.h"
+
+#include "api/silence_json.h"
+#include "base/json_write.h"
+
+/* Alertmanager's status for the kind, and its words. */
+static void fail(struct http_response *rs, const struct error *err)
+{
+    int status = err->kind == ERROR_INPUT || err->kind == ERROR_TOO_LARGE
+                     ? 400
+                     : error_http_status(err->kind);
+    api_v2_error(rs, status, view_from(err->message));
+}
+
+void api_serve_v2_silences(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    struct arena arena;
+    struct matchers filter = {0};
+    struct silence_list list;
+    bool is_first = true;
+    arena_init(&arena, MEM_HTTP, 0); /* bounded by the silences that are kept */
+    if (api_v2_filters(&arena, rq, &filter, rs)) {
+        silence_list(api->options.alert_state, &arena, clock_wall().ms * 1000000, &list);
+        silence_list_sort(&list);
+        struct buffer *b = api_v2_begin(rs);
+        buffer_append_byte(b, '[');
+        for (size_t i = 0; i < list.count; i++) {
+            if (!silence_has_matchers(&list.items[i], &filter))
+                continue;
+            if (!is_first)
+                buffer_append_byte(b, ',');
+            is_first = false;
+            silence_json_write(b, &list.items[i]);
+        }
+        buffer_append_literal(b, "]\n");
+    }
+    matchers_deinit(&filter);
+    arena_deinit(&arena);
+}
+
+/* {"silenceID":"..."}, and what may be a slip. */
+static void answer(struct arena *arena, struct http_response *rs, struct view id,
+                   const struct silence_warnings *warnings)
+{
+    struct view texts[SILENCE_WARNINGS_MAX];
+    size_t count = silence_warning_texts(arena, warnings, texts);
+    struct buffer *b = api_v2_begin(rs);
+    buffer_append_byte(b, '{');
+    api_field_string(b, "silenceID", id);
+    api_string_list(b, "warnings", texts, count);
+    buffer_append_literal(b, "}\n");
+}
+
+void api_serve_v2_post_silence(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    struct arena *arena = http_request_arena(rq);
+    struct silence silence;
+    struct silence_warnings warnings = {0};
+    struct alert_refusal why = {0};
+    struct error err = {0};
+    struct view id;
+    int64_t now_ns = clock_wall().ms * 1000000;
+    if (!api_v2_check_type(rq, rs))
+        return;
+    if (!silence_json_read(arena, http_request_body(rq), &silence, &why))
+        api_v2_refuse(rs, &why);
+    else if (silence.starts_ns >= silence.ends_ns)
+        api_v2_error(rs, 400, VIEW("Failed to create silence: start time must be before end time"));
+    else if (silence.ends_ns < now_ns)
+        api_v2_error(rs, 400, VIEW("Failed to create silence: end time can't be in the past"));
+    else if (!silence_set(api->options.alert_state, arena, &silence, now_ns, &id, &warnings, &err))
+        fail(rs, &err);
+    else
+        answer(arena, rs, id, &warnings);
+}
+
+/* A silence's id is a UUID, whatever the case of its letters. */
+static bool check_id(struct view id, struct http_response *rs)
+{
+    struct alert_refusal why;
+    bool ok = id.len == SILENCE_ID_BYTES;
+    for (size_t i = 0; ok && i < id.len; i++) {
+        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+        ok = is_dash ? id.ptr[i] == '-' : strchr("0123456789abcdefABCDEF", id.ptr[i]) != NULL;
+    }
+    if (ok)
+        return true;
+    (void)alert_refuse(&why, 422, 601, "silenceID in path must be of type uuid: \"%.*s\"",
+                       VIEW_ARGS(view_slice(id, 0, 200))); /* always false */
+    api_v2_refuse(rs, &why);
+    return false;
+}
+
+void api_serve_v2_silence(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    struct silence silence;
+    struct view id = http_request_capture(rq, "id");
+    if (!check_id(id, rs))
+        return;
+    if (!silence_get(api->options.alert_state, http_request_arena(rq), id,
+                     clock_wall().ms * 1000000, &silence)) {
+        http_response_set_status(rs, 404); /* without a body, as there */
+        http_response_set_content_type(rs, "application/json");
+        return;
+    }
+    struct buffer *b = api_v2_begin(rs);
+    silence_json_write(b, &silence);
+    buffer_append_byte(b, '\n');
+}
+
+void api_serve_v2_expire_silence(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    struct error err = {0};
+    struct view id = http_request_capture(rq, "id");
+    if (!check_id(id, rs))
+        return;
+    if (!silence_expire(api->options.alert_state, id, clock_wall().ms * 1000000, &err)) {
+        if (err.kind == ERROR_NOT_FOUND)
+            http_response_set_status(rs, 404);
+        else
+            fail(rs, &err);
+    }
+    http_response_set_content_type(rs, "application/json");
+}
