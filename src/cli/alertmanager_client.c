@@ -39,6 +39,7 @@ static bool read_defaults(struct arena *arena, const char *path, const struct fl
     buffer_init(&text, MEM_OTHER, DEFAULTS_BYTES_MAX);
     bool ok = file_read_all(path, &text, err);
     if (!ok && err->kind == ERROR_NOT_FOUND) {
+        error_clear(err);
         buffer_deinit(&text);
         return true;
     }

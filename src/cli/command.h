@@ -19,6 +19,7 @@ enum exit_status {
 
 int command_alert(int argc, char **argv);
 int command_silence(int argc, char **argv);
+int command_template(int argc, char **argv);
 int command_amtool(int argc, char **argv);
 int command_notify(int argc, char **argv);
 int command_backfill(int argc, char **argv);

@@ -14,7 +14,8 @@ static const char USAGE[] =
     "  check-config [FILE...]\n"
     "  config show\n"
     "  config routes show|test\n"
-    "  cluster show\n\n"
+    "  cluster show\n"
+    "  template render\n\n"
     "Defaults of flags are read from ~/.config/amtool/config.yml and /etc/amtool/config.yml.\n\n"
     "Flags:\n";
 
@@ -69,8 +70,8 @@ static int check_config(const struct flag *flags, size_t count, struct alertmana
 
 int command_amtool(int argc, char **argv)
 {
-    static const char *const VERBS[] = {"alert", "silence", "check-config", "config", "cluster",
-                                        "help",  NULL};
+    static const char *const VERBS[] = {"alert",   "silence", "check-config", "config",
+                                        "cluster", "help",    "template",     NULL};
     static const char *const CONFIG_VERBS[] = {"routes", NULL};
     struct alertmanager_client c;
     bool version = false;
@@ -93,6 +94,8 @@ int command_amtool(int argc, char **argv)
         return show_status(argc, argv, alert_print_status);
     case 4:
         return show_status(argc, argv, alert_print_cluster);
+    case 6:
+        return command_template(argc, argv);
     default:
         break;
     }

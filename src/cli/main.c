@@ -26,6 +26,8 @@ static const struct {
     {"silence", command_silence, "silence query|add|update|expire|import: keep alerts quiet"},
     {"route", command_route, "route show|test: the routing tree of Alertmanager's configuration"},
     {"notify", command_notify, "notify test: send a test alert to a receiver, say what came of it"},
+    {"template", command_template,
+     "template render: what a notification's template makes of alerts"},
     {"amtool", command_amtool, "Alertmanager's tool: what a link called amtool does"},
     {"test", command_test, "test promql|rules FILE...: run PromQL scripts and unit tests of rules"},
     {"tsdb", command_tsdb,

@@ -149,6 +149,28 @@ def test_both_tools_say_the_same_of_an_alertmanager():
             compare(d, url)
 
 
+def test_templates_are_rendered_as_amtool_does():
+    real = need("amtool")
+    data = {"receiver": "r<", "status": "firing", "externalURL": "http://e", "commonLabels": {"a": "b"}, "groupLabels": {},
+            "alerts": [{"status": "firing", "labels": {"x": "y", "b": "<c>"}, "annotations": {"s": "t"},
+                        "startsAt": "2026-11-20T03:00:00.5+01:00", "endsAt": "0001-01-01T00:00:00Z", "fingerprint": "f"}]}
+    with tools() as d:
+        with open(d + "/t.tmpl", "w") as f:
+            f.write('{{ define "x" }}{{ .Status | toUpper }} {{ range .Alerts }}{{ .Labels.SortedPairs.Values | join "," }} '
+                    "{{ .Fingerprint }} {{ .Annotations.s }} {{ .EndsAt.IsZero }}\n{{ end }}{{ .CommonLabels.a }} {{ .ExternalURL }}"
+                    "{{ .GroupLabels.grouplabelkey1 }}{{ end }}")
+        with open(d + "/data.json", "w") as f:
+            json.dump(data, f)
+        for text in ('{{ template "x" . }}', '<b title="{{ .Receiver }}">{{ range .Alerts.Firing }}{{ .Labels.b }}{{ end }}</b>',
+                     "{{ .Nix }}", "{{ template `nix` . }}", "{{"):
+            for more in ([], ["--template.type=html"], ["--template.data=data.json"], ["--template.data=data.json", "--template.type=html"]):
+                words = ["template", "render", "--template.glob=*.tmpl", "--template.text=" + text] + more
+                a, b = [run(tool, *words, cwd=d, env={"HOME": d}) for tool in (real, d + "/amtool")]
+                assert a[:2] == b[:2] and bool(a[2]) == bool(b[2]), (words, a, b)
+        assert run(d + "/amtool", "template", "render", "--template.glob=x")[0] == 1
+        assert run(BELFRY, "template", "render", "--template.glob=x")[0] == 2
+
+
 def check_changes(d, url):
     """Update, export, import and expire, by ours."""
     ours = d + "/amtool"
