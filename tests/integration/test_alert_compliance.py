@@ -342,11 +342,15 @@ def tell_story(server, manager):
     if time.time() * 1000 >= zero_ms:
         raise Skip("this machine is too slow: the samples were written after their time")
     assert status in (200, 204), (status, text)
-    snapshots, listed = [], []
+    snapshots, listed = [], set()
     while time.time() * 1000 < zero_ms + SECONDS * 1000 + 3 * RESEND_MS:
-        snapshots.append(snapshot_of(server))
-        listed.append({key_of(a["labels"]) for a in server.api("alerts")["alerts"]})
+        if server.name == "Belfry":  # Prometheus shows alerts that it is changing meanwhile
+            snapshots.append(snapshot_of(server))
+        listed |= {key_of(a["labels"]) for a in server.api("alerts")["alerts"]}
         time.sleep(0.1)
+    with manager.mutex:
+        told = {key_of(a["labels"]) for a in manager.alerts}
+    active, due = set(), set()
     evaluated = times_of(server, "evaluated")
     for group in GROUPS:
         times = evaluated[key_of({"__name__": "evaluated", "of": group})]
@@ -357,11 +361,11 @@ def tell_story(server, manager):
         check_series(server, oracle, zero_ms, times[-1])
         check_posts(server, oracle, manager, zero_ms)
         check_shown(server, oracle, [s for s in snapshots if group in s])
-    told = {key_of(a["labels"]) for a in manager.alerts}
-    assert told and not manager.wrong, manager.wrong
-    for name in ("PendingAlert", "InactiveAlert", "Same"):
-        assert not [k for k in told if '"alertname": "%s"' % name in k], (server.name, name)
-    assert set.union(*listed) >= {k for k in told if '"alertname": "SimpleAlert"' in k}
+        active |= {key for state in oracle.states for alerts in state.values() for key in alerts}
+        due |= set(oracle.posts)
+    assert not manager.wrong, manager.wrong
+    assert told and told <= due, (server.name, told - due)  # neither what only was pending nor what failed
+    assert listed and listed <= active, (server.name, listed - active)
 
 
 CONFIG = """global: {evaluation_interval: 250ms}
