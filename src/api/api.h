@@ -25,6 +25,7 @@ struct scrape_manager;
 struct rule_manager;
 struct notifications;
 struct notifier;
+struct heartbeats;
 struct remote_write;
 struct api;
 
@@ -53,6 +54,7 @@ struct api_options {
     struct notifier *notifier;           /* NULL: no alertmanagers */
     struct alert_router *router;         /* NULL: no Alertmanager inside, like the next */
     struct alert_state *alert_state;
+    struct heartbeats *heartbeats;     /* NULL: none */
     struct remote_write *remote_write; /* NULL: /api/v1/write says how to enable it */
     struct pool *write_pool;           /* what it runs on; NULL: the server's */
     struct access *access;             /* NULL: no login */

@@ -31,6 +31,7 @@ enum api_need {
     API_NEEDS_SCRAPE,
     API_NEEDS_RULES,
     API_NEEDS_NOTIFIER,
+    API_NEEDS_HEARTBEATS,
     API_NEEDS_NOTIFICATIONS,
     API_NEEDS_ROUTER,
     API_NEEDS_METRICS,
@@ -177,6 +178,7 @@ api_serve api_serve_target_metadata, api_serve_query_exemplars;               /*
 api_serve api_serve_targets, api_serve_scrape_pools, api_serve_relabel_steps; /* api_targets.c */
 api_serve api_serve_rules, api_serve_alerts;                                  /* api_rules.c */
 api_serve api_serve_notifications, api_serve_notifications_live; /* api_notifications.c */
+api_serve api_serve_heartbeat, api_serve_heartbeats;             /* api_heartbeats.c */
 api_serve api_serve_alertmanagers;                               /* api_alertmanagers.c */
 api_serve api_serve_v2_alerts, api_serve_v2_post_alerts, api_serve_v2_groups,
     api_serve_v2_receivers, api_serve_v2_status, api_serve_v2_gone; /* api_alertmanager.c */

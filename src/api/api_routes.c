@@ -65,6 +65,8 @@ const struct api_route API_ROUTES[] = {
     ROUTE(GET,      "/api/v1/targets/relabel_steps", VIEW, ALWAYS,    NONE, ASIDE,  API_NEEDS_SCRAPE, CORS,     api_serve_relabel_steps),
     ROUTE(GET,      "/api/v1/rules",               VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_RULES, CORS,      api_serve_rules),
     ROUTE(GET,      "/api/v1/alerts",              VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_RULES, CORS,      api_serve_alerts),
+    ROUTE(GET,      "/api/v1/heartbeats",          VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_HEARTBEATS, CORS, api_serve_heartbeats),
+    ROUTE(POST|PUT, "/api/v1/heartbeats/{name}",   EDIT,   ALWAYS,    NONE, DIRECT, API_NEEDS_HEARTBEATS, 0,   api_serve_heartbeat),
     ROUTE(GET,      "/api/v1/alertmanagers",       VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_NOTIFIER, CORS,   api_serve_alertmanagers),
     ROUTE(GET,      "/api/v1/notifications",       VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_NOTIFICATIONS, CORS|EARLY, api_serve_notifications),
     ROUTE(GET,      "/api/v1/notifications/live",  VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_NOTIFICATIONS, CORS|EARLY, api_serve_notifications_live),
@@ -149,6 +151,8 @@ static bool is_there(const struct api *api, const struct api_route *route)
         return o->notifier != NULL;
     case API_NEEDS_ROUTER:
         return o->router != NULL;
+    case API_NEEDS_HEARTBEATS:
+        return o->heartbeats != NULL;
     case API_NEEDS_SCRAPE:
         return o->scrape != NULL;
     case API_NEEDS_METRICS:

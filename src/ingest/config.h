@@ -334,6 +334,30 @@ struct config_remote_reads {
     size_t count;
 };
 
+/* Belfry's own section `heartbeats`: who is told that all is well, and what is expected to come. */
+struct config_heartbeat {
+    struct secret url; /* one of both is set */
+    struct view url_file;
+    int64_t interval_ms, timeout_ms;              /* > 0 */
+    const struct config_http_client *http_config; /* not NULL */
+};
+struct config_expected_heartbeat {
+    struct view name;     /* unique; letters, digits, _ - . */
+    int64_t within_ms;    /* > 0 */
+    struct labels labels; /* of the alert */
+    struct config_pairs annotations;
+};
+struct config_heartbeats {
+    struct {
+        struct config_heartbeat *items;
+        size_t count;
+    } send;
+    struct {
+        struct config_expected_heartbeat *items;
+        size_t count;
+    } expect;
+};
+
 struct config_tracing {
     struct view client_type, endpoint, compression;
     double sampling_fraction;
@@ -367,6 +391,7 @@ struct config {
     struct config_remote_writes remote_write;
     struct config_remote_reads remote_read;
     struct config_otlp otlp;
+    struct config_heartbeats heartbeats;
 
     struct view path;               /* of the main file; empty: it came as text */
     struct view text;               /* the main file as it was read, secrets and all: never shown */

@@ -141,6 +141,10 @@ static bool check_files(const struct config *c, struct error *err)
         if (!check_http(&c->remote_read.items[i].http, err))
             return error_wrap(err, "remote_read");
     }
+    for (size_t i = 0; i < c->heartbeats.send.count; i++) {
+        if (!check_http(c->heartbeats.send.items[i].http_config, err))
+            return error_wrap(err, "heartbeats");
+    }
     return true;
 }
 

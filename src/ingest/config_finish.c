@@ -273,7 +273,8 @@ bool config_finish(struct loader *l, const struct yaml_node *root, struct config
         c->storage = &NO_STORAGE;
     if (!patterns_check(l, yaml_find(root, "rule_files"), "rule file") ||
         !patterns_check(l, yaml_find(root, "scrape_config_files"), "scrape config file") ||
-        !finish_alerting(l, root, c, legacy) || !finish_otlp(l, root, c))
+        !finish_alerting(l, root, c, legacy) || !finish_otlp(l, root, c) ||
+        !config_finish_heartbeats(l, root, c, legacy))
         return false;
     struct string_map *write_names = string_map_new(MEM_CONFIG),
                       *read_names = string_map_new(MEM_CONFIG);

@@ -91,7 +91,7 @@ struct config_owner {
 /* config_sections.c */
 extern const struct section CONFIG_SECTION, CONFIG_GLOBAL_SECTION, CONFIG_JOB_SECTION,
     CONFIG_HTTP_SECTION, CONFIG_TLS_SECTION, CONFIG_JOB_FILE_SECTION, CONFIG_HEADER_SECTION,
-    CONFIG_RELABEL_SECTION, CONFIG_TRACING_SECTION;
+    CONFIG_RELABEL_SECTION, CONFIG_TRACING_SECTION, CONFIG_HEARTBEATS_SECTION;
 extern const struct config_protocols CONFIG_PROTOCOLS_DEFAULT, CONFIG_PROTOCOLS_PROTOBUF_FIRST;
 /* config_discovery.c: the static name of a kind ("dns_sd_configs"), or NULL. */
 const char *config_discovery_kind(struct view name);
@@ -122,6 +122,10 @@ struct view config_join(struct arena *arena, const char *dir, struct view path);
 /* 15MB, 1.5GiB, 1GB512MB: all powers of 1024, as Prometheus reads them. */
 bool config_bytes_parse(struct view text, int64_t *out);
 void config_bytes_format(struct buffer *out, int64_t bytes);
+
+/* config_heartbeat.c: names that are said twice, labels. */
+MUST_USE bool config_finish_heartbeats(struct loader *l, const struct yaml_node *root,
+                                       struct config *c, bool legacy);
 
 /* config_print.c: a file as it was written, without its comments: YAML with secrets as <secret>, passwords in URLs as
  * xxxxx. `section` is the table of its root. */

@@ -979,6 +979,7 @@ static const struct field CONFIG_FIELDS[] = {
     {F(config, remote_read, FIELD_LIST), &REMOTE_READ_SECTION,
      .null_item = "empty or null remote read config section"},
     {F(config, otlp, FIELD_STRUCT), &OTLP_SECTION},
+    {F(config, heartbeats, FIELD_STRUCT), &CONFIG_HEARTBEATS_SECTION},
 };
 const struct section CONFIG_SECTION = {"the configuration", sizeof(struct config),
                                        FIELDS(CONFIG_FIELDS), config_defaults};

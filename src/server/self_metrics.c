@@ -3,6 +3,7 @@
  * collector); only requests are counted here as they come. */
 #include "server/self_metrics.h"
 
+#include "alerting/heartbeat.h"
 #include "api/notifications.h"
 #include "base/assert.h"
 #include "base/mem.h"
@@ -659,6 +660,43 @@ static void collect_notifier(belfry_emitter *e, struct notifier *notifier)
     arena_deinit(&arena);
 }
 
+static void collect_heartbeats(belfry_emitter *e, struct heartbeats *heartbeats)
+{
+    struct arena arena;
+    struct heartbeats_state state;
+    arena_init(&arena, MEM_INSTRUMENT, 0);
+    heartbeats_state_get(heartbeats, &arena, &state);
+    for (size_t i = 0; i < state.expected_count; i++) {
+        const struct heartbeat_expected *x = &state.expected[i];
+        const belfry_label label = {"heartbeat", x->name.ptr};
+        belfry_emit_family(e, "belfry_heartbeat_last_timestamp_seconds",
+                           "When an expected heartbeat came last; 0: never.", BELFRY_GAUGE);
+        belfry_emit_sample(e, NULL, &label, 1, (double)x->last_ms / 1000);
+        belfry_emit_family(e, "belfry_heartbeat_missing",
+                           "Whether an expected heartbeat stays away for too long.", BELFRY_GAUGE);
+        belfry_emit_sample(e, NULL, &label, 1, x->is_missing);
+    }
+    for (size_t i = 0; i < state.sent_count; i++) {
+        const struct heartbeat_sent *x = &state.sent[i];
+        char index[24];
+        snprintf(index, sizeof index, "%zu", x->index);
+        const belfry_label label = {"index", index};
+        const struct named_value counters[] = {
+            {"belfry_heartbeats_sent_total", "Heartbeats that were sent and taken.",
+             (double)x->sent},
+            {"belfry_heartbeats_failed_total", "Heartbeats that could not be sent.",
+             (double)x->failed},
+            {"belfry_heartbeats_withheld_total", "Heartbeats not sent as all was not well.",
+             (double)x->withheld},
+        };
+        for (size_t k = 0; k < ARRAY_COUNT(counters); k++) {
+            belfry_emit_family(e, counters[k].name, counters[k].help, BELFRY_COUNTER);
+            belfry_emit_sample(e, NULL, &label, 1, counters[k].value);
+        }
+    }
+    arena_deinit(&arena);
+}
+
 static void collect(void *arg, belfry_emitter *e)
 {
     struct self_metrics *m = arg;
@@ -689,6 +727,8 @@ static void collect(void *arg, belfry_emitter *e)
         collect_notifications(e, m->sources.notifications);
     if (m->sources.notifier)
         collect_notifier(e, m->sources.notifier);
+    if (m->sources.heartbeats)
+        collect_heartbeats(e, m->sources.heartbeats);
     collect_process(e, &m->sources);
 }
 

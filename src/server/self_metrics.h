@@ -26,6 +26,7 @@ struct self_metrics_sources {
     struct rule_manager *rules;
     struct notifications *notifications;
     struct notifier *notifier;
+    struct heartbeats *heartbeats;
     struct remote_write *remote_write; /* NULL: not enabled */
     struct api *api;
     struct http_server *http;

@@ -10,6 +10,7 @@
 #include "server/server.h"
 
 #include "access/access.h"
+#include "alerting/heartbeat.h"
 #include "api/notifications.h"
 #include "base/assert.h"
 #include "base/duration.h"
@@ -28,6 +29,7 @@
 #include "server/sandbox.h"
 #include "server/self_metrics.h"
 #include "server/start_pages.h"
+#include "server/wellness.h"
 #include "storage/exemplars.h"
 
 #include <belfry/log.h>
@@ -58,6 +60,8 @@ struct server {
     struct scrape_manager *scrape;
     struct rule_manager *rules;
     struct notifier *notifier;
+    struct heartbeats *heartbeats;
+    struct wellness wellness;          /* the thread of heartbeats */
     struct alert_fanout alerts;        /* whoever delivers alerts; filled before rules start */
     struct remote_write *remote_write; /* NULL: not enabled */
     struct pool *write_pool;
@@ -229,6 +233,7 @@ static void apply_rules(struct server *s, struct config *config, struct rule_set
            alerts = rule_set_alert_count(rules);
     notifier_apply(s->notifier, config);
     rule_manager_apply(s->rules, config, rules);
+    heartbeats_apply(s->heartbeats, config);
     if (groups)
         belfry_log_info(s->log, "rules_loaded", BELFRY_UINT("groups", groups),
                         BELFRY_UINT("rules", count));
@@ -399,6 +404,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .rules = s->rules,
                                   .notifications = s->notifications,
                                   .notifier = s->notifier,
+                                  .heartbeats = s->heartbeats,
                                   .access = s->access,
                                   .prefix = s->opts->prefix,
                                   .external_url = s->opts->external_url,
@@ -424,6 +430,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                            .rules = s->rules,
                                            .notifications = s->notifications,
                                            .notifier = s->notifier,
+                                           .heartbeats = s->heartbeats,
                                            .remote_write = s->remote_write,
                                            .api = s->api,
                                            .http = s->http,
@@ -508,6 +515,26 @@ static bool start_delivery(struct server *s, struct error *err)
     return true;
 }
 
+static bool all_is_well(void *arg, struct error *why)
+{
+    struct server *s = arg;
+    return wellness_check(&s->wellness, clock_wall().ms, why);
+}
+
+/* After all that it looks at. */
+static bool start_heartbeats(struct server *s, struct error *err)
+{
+    const struct heartbeats_options options = {.is_well = all_is_well,
+                                               .is_well_arg = s,
+                                               .sink = alert_fanout_sink(&s->alerts),
+                                               .resend_delay_ms = s->opts->alert_resend_delay_ms,
+                                               .state_dir = s->opts->data_dir,
+                                               .log = on_event,
+                                               .log_arg = s};
+    s->wellness = (struct wellness){.rules = s->rules, .notifier = s->notifier};
+    return heartbeats_start(&s->heartbeats, &options, err);
+}
+
 static bool start_rules(struct server *s, struct error *err)
 {
     struct rule_manager_options options = {
@@ -556,8 +583,8 @@ static bool start(struct server *s, struct error *err)
     notifications_add(s->notifications, NOTIFICATION_STARTING);
     if (!self_metrics_new(&s->metrics, err) || !load_config(s, err) || !open_storage(s, err) ||
         !scrape_manager_start(&s->scrape, s->db, &scrape, err) || !start_delivery(s, err) ||
-        !start_rules(s, err) || !open_remote_write(s, err) || !start_http(s, started, err) ||
-        !apply_first_config(s, err))
+        !start_rules(s, err) || !start_heartbeats(s, err) || !open_remote_write(s, err) ||
+        !start_http(s, started, err) || !apply_first_config(s, err))
         return false;
     if (s->opts->sandbox)
         confine_calls(&s->sandbox, s->log);
@@ -592,6 +619,8 @@ static bool stop(struct server *s, struct error *err)
         self_metrics_detach(s->metrics);
     http_server_close(s->http);
     api_free(s->api);
+    heartbeats_stop(s->heartbeats); /* while what it looks at and tells is there */
+    wellness_deinit(&s->wellness);
     notifications_free(s->notifications);
     rule_manager_stop(s->rules);
     notifier_stop(s->notifier); /* after the last alert */

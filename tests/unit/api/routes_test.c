@@ -82,6 +82,7 @@ static void world_start(struct world *w, enum http_role anonymous, bool users, u
                                .notifier = (struct notifier *)(void *)&part,
                                .router = (struct alert_router *)(void *)&part,
                                .alert_state = (struct alert_state *)(void *)&part,
+                               .heartbeats = (struct heartbeats *)(void *)&part,
                                .is_ready = never_ready,
                                .metrics = no_metrics,
                                .host_metrics = no_metrics,
