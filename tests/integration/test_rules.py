@@ -245,3 +245,14 @@ def test_the_binary_is_promtool_under_that_name():
             assert mine.returncode == theirs.returncode, (words, mine, theirs)
             if words[0] == "check" and words[1] == "rules" and "bad.yml" not in words or words[0] == "test":
                 assert (mine.stdout, mine.stderr) == (theirs.stdout, theirs.stderr), (words, mine, theirs)
+
+
+def test_an_unknown_lint_is_told_and_asks_for_nothing():
+    """As promtool: the other names of the list are in force."""
+    with folder() as d:
+        with open(d + "/r.yml", "w") as f:
+            f.write("groups:\n- name: g\n  rules:\n  - {record: a, expr: x}\n  - {record: a, expr: y}\n")
+        for lint, duplicates in (("bogus", False), ("bogus,duplicate-rules", True)):
+            p = subprocess.run([BELFRY, "check", "rules", "--lint-fatal", "--lint=" + lint, d + "/r.yml"], capture_output=True, text=True)
+            assert 'unknown lint option "bogus"' in p.stderr, p.stderr
+            assert p.returncode == (3 if duplicates else 0), (lint, p)

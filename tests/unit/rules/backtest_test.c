@@ -2,6 +2,7 @@
 /* backtest_test.c: a backtest says of history what a server would have done with it. The oracle is the evaluation of the
  * groups time by time, as a server and unit tests of rules do it; the backtest takes chunks and range queries. */
 #include "base/buffer.h"
+#include "promql/selectors.h"
 #include "rules/backtest.h"
 #include "rules/overlay_source.h"
 #include "rules/rule_query.h"
@@ -409,6 +410,65 @@ static void rules_without_alerts_are_refused(void **state)
     memory_source_free(m);
 }
 
+/* --- what expressions need --- */
+
+static const struct {
+    const char *expr;
+    int64_t reach; /* minutes; -1: unknown */
+    bool depends;
+} NEEDS[] = {
+    {"1", 0, false},
+    {"x", 5, false},
+    {"x offset 10m", 15, false},
+    {"x offset -10m", 5, false},
+    {"rate(x[20m])", 25, false},
+    {"max_over_time(rate(x[20m])[1h:5m] offset 1h)", 145, false},
+    {"sum by (a) (x) / on() group_left() (y offset 2m + z)", 7, false},
+    {"topk(scalar(x offset 1h), y)", 65, false},
+    {"x @ 1000", -1, false},
+    {"x @ end()", 5, true},
+    {"rate(x[1h] @ start())", 65, true},
+};
+
+static void needs_of_expressions_are_known(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(NEEDS); i++) {
+        struct promql *q;
+        struct error err = {0};
+        assert_true(promql_parse(view_from(NEEDS[i].expr), NULL, &q, &err));
+        int64_t reach = promql_reach_ms(promql_root(q), 5 * MINUTE_MS);
+        int64_t expected = NEEDS[i].reach < 0 ? PROMQL_REACH_MAX : NEEDS[i].reach * MINUTE_MS;
+        if (reach != expected || promql_depends_on_range(promql_root(q)) != NEEDS[i].depends)
+            fail_msg("%s: reaches back %lld ms", NEEDS[i].expr, (long long)reach);
+        promql_free(q);
+    }
+}
+
+static void trimmed_memory_keeps_what_is_not_before(void **state)
+{
+    (void)state;
+    struct memory_source *m = memory_source_new();
+    struct arena arena;
+    struct rule_vector v;
+    struct error err = {0};
+    const struct rule_env env = {.source = memory_source_as_source(m)};
+    arena_init(&arena, MEM_OTHER, 0);
+    for (int64_t i = 0; i < 10; i++)
+        add(m, "x", 0, BEGIN_MS + i * MINUTE_MS, (double)i);
+    memory_source_trim(m, BEGIN_MS + 4 * MINUTE_MS);
+    assert_true(rule_query_text(&env, NULL, VIEW("sum_over_time(x[1h])"), BEGIN_MS + HOUR_MS / 2,
+                                &arena, &v, &err));
+    assert_true(v.count == 1 && v.values[0] == 4 + 5 + 6 + 7 + 8 + 9);
+    memory_source_trim(m, BEGIN_MS + HOUR_MS);
+    assert_true(rule_query_text(&env, NULL, VIEW("count_over_time(x[1h])"), BEGIN_MS + HOUR_MS / 2,
+                                &arena, &v, &err));
+    assert_int_equal(v.count, 0);
+    add(m, "x", 0, BEGIN_MS + HOUR_MS, 1);
+    arena_deinit(&arena);
+    memory_source_free(m);
+}
+
 /* --- the overlay --- */
 
 static void the_overlay_takes_its_names_from_memory_alone(void **state)
@@ -462,6 +522,8 @@ int main(void)
         cmocka_unit_test(hints_hold_when_they_are_followed),
         cmocka_unit_test(failures_are_told_and_cost_no_other_time),
         cmocka_unit_test(rules_without_alerts_are_refused),
+        cmocka_unit_test(needs_of_expressions_are_known),
+        cmocka_unit_test(trimmed_memory_keeps_what_is_not_before),
         cmocka_unit_test(the_overlay_takes_its_names_from_memory_alone),
     };
     return cmocka_run_group_tests(TESTS, NULL, NULL);
