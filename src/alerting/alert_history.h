@@ -64,7 +64,7 @@ struct notification_history_query {
     struct view receiver;        /* empty: any */
     int64_t from_ns, to_ns;      /* 0, 0: any */
     bool failed_only;
-    size_t limit;
+    size_t limit; /* 0: 100; at most 1000 */
     struct history_place after;
 };
 struct notification_history_page {

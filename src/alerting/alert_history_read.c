@@ -9,7 +9,13 @@
 
 #include <math.h>
 
-enum { LIMIT_DEFAULT = 100, OPEN_PAGE = 1000, SQL_BYTES_MAX = 16 * 1024, BINDS_MAX = 64 };
+enum {
+    LIMIT_DEFAULT = 100,
+    NOTIFICATIONS_MAX = 1000,
+    OPEN_PAGE = 1000,
+    SQL_BYTES_MAX = 16 * 1024,
+    BINDS_MAX = 64
+};
 
 /* SQL that is put together, with the numbers and texts that go into it. */
 struct question {
@@ -86,9 +92,9 @@ static bool reader_end(struct alert_state *s, sqlite3_stmt *st, bool ok, struct 
     return ok;
 }
 
-static size_t page_limit(size_t asked)
+static size_t page_limit(size_t asked, size_t max)
 {
-    return asked == 0 ? LIMIT_DEFAULT : asked < HISTORY_LIMIT_MAX ? asked : HISTORY_LIMIT_MAX;
+    return asked == 0 ? LIMIT_DEFAULT : asked < max ? asked : max;
 }
 
 static struct view column_text(struct arena *arena, sqlite3_stmt *st, int column)
@@ -104,16 +110,19 @@ static struct view column_text(struct arena *arena, sqlite3_stmt *st, int column
     "ON l.fingerprint=e.fingerprint WHERE 1"
 
 /* False: the row is spoiled, or its labels do not match. */
-static bool episode_read(sqlite3_stmt *st, struct arena *arena, const struct matchers *m,
-                         struct alert_episode *out)
+static bool episode_read(sqlite3_stmt *st, struct arena *arena, struct arena *row_arena,
+                         const struct matchers *m, struct alert_episode *out)
 {
     struct reader labels = reader_from(state_column_bytes(st, 10));
     struct reader body = reader_from(state_column_bytes(st, 9));
     struct live_alert *a = &out->alert;
+    struct labels ls;
+    arena_reset(row_arena); /* of many rows a few may match */
     *out = (struct alert_episode){.id = sqlite_library.column_int64(st, 0)};
-    if (!state_get_labels(&labels, arena, &a->labels) || (m && !matchers_match(m, a->labels)) ||
+    if (!state_get_labels(&labels, row_arena, &ls) || (m && !matchers_match(m, ls)) ||
         !state_get_labels(&body, arena, &a->annotations))
         return false;
+    a->labels = labels_copy(arena, ls);
     a->generator_url = arena_copy(arena, reader_string(&body, STATE_TEXT_BYTES_MAX));
     a->file = arena_copy(arena, reader_string(&body, STATE_TEXT_BYTES_MAX));
     a->group = arena_copy(arena, reader_string(&body, STATE_TEXT_BYTES_MAX));
@@ -163,11 +172,13 @@ bool alert_history_episodes(struct alert_state *s, struct arena *arena,
                             const struct alert_history_query *in, struct alert_history_page *out,
                             struct error *err)
 {
-    size_t limit = page_limit(in->limit), examined = 0, capacity = 0;
+    size_t limit = page_limit(in->limit, HISTORY_LIMIT_MAX), examined = 0, capacity = 0;
     struct question q = {.count = 0};
+    struct arena row_arena;
     sqlite3_stmt *st = NULL;
     bool row = false, ok;
     *out = (struct alert_history_page){0};
+    arena_init(&row_arena, MEM_ALERTING, 0);
     buffer_init(&q.sql, MEM_ALERTING, SQL_BYTES_MAX);
     ask_episodes(&q, in);
     mutex_lock(&s->read_mutex);
@@ -181,11 +192,12 @@ bool alert_history_episodes(struct alert_state *s, struct arena *arena,
         out->items = arena_grow(arena, out->items, &capacity, out->count + 1, sizeof(*out->items));
         out->next = (struct history_place){sqlite_library.column_int64(st, 2),
                                            sqlite_library.column_int64(st, 0)};
-        out->count += episode_read(st, arena, in->matchers, &out->items[out->count]);
+        out->count += episode_read(st, arena, &row_arena, in->matchers, &out->items[out->count]);
     }
     ok = reader_end(s, st, ok, err);
     mutex_unlock(&s->read_mutex);
     buffer_deinit(&q.sql);
+    arena_deinit(&row_arena);
     return ok;
 }
 
@@ -200,8 +212,10 @@ static bool open_page_read(struct alert_state *s, struct arena *arena, bool is_f
                            struct open_page *page, struct error *err)
 {
     struct question q = {.count = 0};
+    struct arena row_arena;
     sqlite3_stmt *st = NULL;
     bool row = false, ok;
+    arena_init(&row_arena, MEM_ALERTING, 0);
     buffer_init(&q.sql, MEM_ALERTING, SQL_BYTES_MAX);
     ask(&q, EPISODE_COLUMNS " AND e.is_open=1");
     if (!is_first)
@@ -214,12 +228,13 @@ static bool open_page_read(struct alert_state *s, struct arena *arena, bool is_f
     ok = db && question_prepare(db, &q, &st, err);
     while (ok && (ok = sqlite_db_step(db, st, &row, err)) && row && page->rows < OPEN_PAGE) {
         page->last = sqlite_library.column_int64(st, 1);
-        page->count += episode_read(st, arena, NULL, &page->items[page->count]);
+        page->count += episode_read(st, arena, &row_arena, NULL, &page->items[page->count]);
         page->rows++;
     }
     ok = reader_end(s, st, ok, err);
     mutex_unlock(&s->read_mutex);
     buffer_deinit(&q.sql);
+    arena_deinit(&row_arena);
     return ok;
 }
 
@@ -325,14 +340,15 @@ static void ask_notifications(struct question *q, const struct notification_hist
         ask_number(q, " AND (at_ns,n.id)<(?,", in->after.at_ns);
         ask_number(q, "?)", in->after.id);
     }
-    ask_number(q, " ORDER BY at_ns DESC, n.id DESC LIMIT ?", (int64_t)page_limit(in->limit) + 1);
+    ask_number(q, " ORDER BY at_ns DESC, n.id DESC LIMIT ?",
+               (int64_t)page_limit(in->limit, NOTIFICATIONS_MAX) + 1);
 }
 
 bool alert_history_notifications(struct alert_state *s, struct arena *arena,
                                  const struct notification_history_query *in,
                                  struct notification_history_page *out, struct error *err)
 {
-    size_t limit = page_limit(in->limit), capacity = 0;
+    size_t limit = page_limit(in->limit, NOTIFICATIONS_MAX), capacity = 0;
     struct question q = {.count = 0};
     sqlite3_stmt *st = NULL;
     bool row = false, ok;

@@ -17,7 +17,7 @@
 enum { APPLICATION_ID = 0x42464c41 /* "BFLA" */ };
 
 /* A batch of new alerts touches pages all over the indexes: with SQLite's 2 MiB they were written and read again within the batch. */
-#define PRAGMAS "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=4000"
+#define PRAGMAS "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=4000; PRAGMA busy_timeout=2000"
 
 static const char *const MIGRATIONS[] = {
     "CREATE TABLE silences(id TEXT PRIMARY KEY, ends_ns INTEGER NOT NULL, body BLOB NOT NULL)"

@@ -174,6 +174,8 @@ static void batch_give_back(struct alert_state *s, struct batch *b, bool ok)
 /* When what nobody waits for is to be written; INT64_MAX: there is nothing. */
 static int64_t rows_due_ns(const struct alert_state *s)
 {
+    if (s->file.path && s->file.db == NULL)
+        return 0; /* there may be silences in it */
     return s->log.dirty_count > 0 || s->acks.ended_count > 0 ? 0 : history_due_ns(&s->history);
 }
 
@@ -194,8 +196,10 @@ static bool write_waiting(struct alert_state *s)
 {
     struct error err = {0};
     struct batch b = batch_take(s);
-    if (b.changes == NULL && b.record_count == 0 && b.end_count == 0 && !b.closes_all &&
-        b.history.events.count == 0 && b.history.notes == NULL)
+    bool needs_file =
+        s->file.path && s->file.db == NULL; /* it may hold silences that nobody knows */
+    if (!needs_file && b.changes == NULL && b.record_count == 0 && b.end_count == 0 &&
+        !b.closes_all && b.history.events.count == 0 && b.history.notes == NULL)
         return true;
     mutex_unlock(&s->mutex);
     bool ok = write_batch(s, &b, &err);

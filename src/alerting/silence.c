@@ -383,7 +383,7 @@ static bool same_recurrence(const struct kept_silence *a, const struct kept_sile
     const struct silence_recurrence *x = &a->recurrence, *y = &b->recurrence;
     return x->kind == y->kind && view_eq(x->text, y->text) && view_eq(x->timezone, y->timezone) &&
            x->duration_ns == y->duration_ns &&
-           (!b->anchor_is_given || x->anchor_ns == y->anchor_ns);
+           (!b->anchor_is_given || seconds_of(x->anchor_ns) == seconds_of(y->anchor_ns));
 }
 
 /* May b take the place of a without changing what was? */

@@ -99,14 +99,14 @@ void api_serve_v2_silence(struct api *api, struct http_request *rq, struct http_
     struct view id = http_request_capture(rq, "id");
     if (!check_id(id, rs))
         return;
-    if (!silence_get(api->options.alert_state, http_request_arena(rq), id,
-                     clock_wall().ms * 1000000, &silence)) {
+    int64_t now_ns = clock_wall().ms * 1000000;
+    if (!silence_get(api->options.alert_state, http_request_arena(rq), id, now_ns, &silence)) {
         http_response_set_status(rs, 404); /* without a body, as there */
         http_response_set_content_type(rs, "application/json");
         return;
     }
     struct buffer *b = api_v2_begin(rs);
-    silence_json_write(b, &silence);
+    silence_json_write_windows(b, &silence, now_ns);
     buffer_append_byte(b, '\n');
 }
 

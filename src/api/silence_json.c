@@ -2,6 +2,7 @@
 /* silence_json.c: see silence_json.h. */
 #include "api/silence_json.h"
 
+#include "base/duration.h"
 #include "base/json_write.h"
 
 #include <inttypes.h>
@@ -83,13 +84,46 @@ static bool read_matchers(struct arena *arena, const json_t *list, struct silenc
     return true;
 }
 
+/* {"cron": "...", "duration": "2h", "timezone": "Europe/Paris"}, or "rrule" and perhaps "start". */
+static bool read_recurrence(struct arena *arena, const json_t *silence,
+                            struct silence_recurrence *out, struct error *err)
+{
+    const json_t *json = json_object_get(silence, "recurrence");
+    struct view cron = {"", 0}, rrule = {"", 0}, duration = {"", 0}, timezone = {"", 0};
+    int64_t ms = 0;
+    if (is_missing(silence, "recurrence"))
+        return true;
+    if (!json_is_object(json))
+        return error_set(err, ERROR_INPUT, "recurrence: an object was expected");
+    out->anchor_ns = LIVE_ALERT_NEVER;
+    if (!alert_json_text(json, "cron", "recurrence.", &cron, err) ||
+        !alert_json_text(json, "rrule", "recurrence.", &rrule, err) ||
+        !alert_json_text(json, "duration", "recurrence.", &duration, err) ||
+        !alert_json_text(json, "timezone", "recurrence.", &timezone, err) ||
+        !alert_json_read_time(json, "start", "recurrence.", &out->anchor_ns, err))
+        return false;
+    if ((cron.len > 0) == (rrule.len > 0))
+        return error_set(err, ERROR_INPUT, "recurrence: either cron or rrule was expected");
+    if (!duration_parse(duration, &ms, err))
+        return error_wrap(err, "recurrence.duration");
+    if (ms > RECURRENCE_DURATION_MAX_S * 1000)
+        return error_set(err, ERROR_INPUT, "recurrence.duration: at most 366 days");
+    out->kind = cron.len > 0 ? RECURRENCE_CRON : RECURRENCE_RRULE;
+    out->text = arena_copy(arena, cron.len > 0 ? cron : rrule);
+    out->timezone = arena_copy(arena, timezone);
+    out->duration_ns = ms * 1000000;
+    return true;
+}
+
 static bool read_fields(struct arena *arena, const json_t *json, struct silence *out,
                         struct alert_refusal *why)
 {
     static const char *const REQUIRED[] = {"comment", "createdBy", "endsAt", "matchers",
                                            "startsAt"};
     struct view id = {"", 0}, author = {"", 0}, comment = {"", 0};
-    *out = (struct silence){.starts_ns = LIVE_ALERT_NEVER, .ends_ns = LIVE_ALERT_NEVER};
+    *out = (struct silence){.starts_ns = LIVE_ALERT_NEVER,
+                            .ends_ns = LIVE_ALERT_NEVER,
+                            .window = {LIVE_ALERT_NEVER, LIVE_ALERT_NEVER}};
     if (!json_is_object(json) && !json_is_null(json))
         return alert_refuse_body(why, "silence", "an object was expected");
     if (!alert_json_text(json, "id", "", &id, &why->err) ||
@@ -98,7 +132,8 @@ static bool read_fields(struct arena *arena, const json_t *json, struct silence 
         !alert_json_read_time(json, "startsAt", "", &out->starts_ns, &why->err) ||
         !alert_json_read_time(json, "endsAt", "", &out->ends_ns, &why->err) ||
         !alert_json_read_labels(arena, json, "annotations", "", true, &out->annotations,
-                                &why->err)) {
+                                &why->err) ||
+        !read_recurrence(arena, json, &out->recurrence, &why->err)) {
         struct error reason = why->err;
         return alert_refuse_body(why, "silence", reason.message);
     }
@@ -186,7 +221,66 @@ void silence_json_matchers(struct buffer *b, const struct matcher *items, size_t
     buffer_append_byte(b, ']');
 }
 
+static void write_window(struct buffer *b, struct silence_window w)
+{
+    buffer_append_literal(b, "{\"endsAt\":");
+    alert_json_time(b, w.end_ns);
+    buffer_append_literal(b, ",\"startsAt\":");
+    alert_json_time(b, w.begin_ns);
+    buffer_append_byte(b, '}');
+}
+
+static void write_windows(struct buffer *b, const struct silence *s, int64_t now_ns)
+{
+    struct silence_window windows[5];
+    size_t count;
+    struct error ignored;
+    if (!silence_preview(s, now_ns, windows, ARRAY_COUNT(windows), &count, &ignored))
+        return; /* it is kept, so it was good once: its time zone may be gone from the system */
+    buffer_append_literal(b, ",\"windows\":[");
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            buffer_append_byte(b, ',');
+        write_window(b, windows[i]);
+    }
+    buffer_append_byte(b, ']');
+}
+
+/* now_ns: LIVE_ALERT_NEVER: without the next windows. */
+static void write_recurrence(struct buffer *b, const struct silence *s, int64_t now_ns)
+{
+    const struct silence_recurrence *r = &s->recurrence;
+    char duration[DURATION_TEXT_BYTES];
+    size_t bytes = duration_format(r->duration_ns / 1000000, duration);
+    buffer_append_literal(b, ",\"recurrence\":{");
+    if (r->kind == RECURRENCE_CRON)
+        buffer_append_literal(b, "\"cron\":");
+    else
+        buffer_append_literal(b, "\"rrule\":");
+    json_string(b, r->text);
+    buffer_append_literal(b, ",\"duration\":");
+    json_string(b, (struct view){duration, bytes});
+    buffer_append_literal(b, ",\"timezone\":");
+    json_string(b, r->timezone.len ? r->timezone : VIEW("UTC"));
+    if (r->kind == RECURRENCE_RRULE && r->anchor_ns != LIVE_ALERT_NEVER) {
+        buffer_append_literal(b, ",\"start\":");
+        alert_json_time(b, r->anchor_ns);
+    }
+    if (s->window.begin_ns != LIVE_ALERT_NEVER) {
+        buffer_append_literal(b, ",\"window\":");
+        write_window(b, s->window);
+    }
+    if (now_ns != LIVE_ALERT_NEVER)
+        write_windows(b, s, now_ns);
+    buffer_append_byte(b, '}');
+}
+
 void silence_json_write(struct buffer *b, const struct silence *s)
+{
+    silence_json_write_windows(b, s, LIVE_ALERT_NEVER);
+}
+
+void silence_json_write_windows(struct buffer *b, const struct silence *s, int64_t now_ns)
 {
     buffer_append_literal(b, "{\"id\":");
     json_string(b, s->id);
@@ -204,6 +298,8 @@ void silence_json_write(struct buffer *b, const struct silence *s)
     alert_json_time(b, s->ends_ns);
     buffer_append_literal(b, ",\"matchers\":");
     silence_json_matchers(b, s->matchers, s->matcher_count);
+    if (s->recurrence.kind != RECURRENCE_NONE)
+        write_recurrence(b, s, now_ns);
     buffer_append_literal(b, ",\"startsAt\":");
     alert_json_time(b, s->starts_ns);
     buffer_append_byte(b, '}');

@@ -14,6 +14,8 @@ bool silence_has_matchers(const struct silence *s, const struct matchers *wanted
 /* Alertmanager's order: active by end, then pending by start, then expired, the latest first. */
 void silence_list_sort(struct silence_list *list);
 void silence_json_write(struct buffer *b, const struct silence *s);
+/* The same with the next windows of one that recurs. */
+void silence_json_write_windows(struct buffer *b, const struct silence *s, int64_t now_ns);
 /* [{"isEqual":true,"isRegex":false,"name":"a","value":"b"}] */
 void silence_json_matchers(struct buffer *b, const struct matcher *items, size_t count);
 

@@ -8,12 +8,15 @@
 #include "base/clock.h"
 #include "base/file.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -74,12 +77,20 @@ static int teardown(void **state)
     return 0;
 }
 
-static bool silence(struct fixture *f, struct view *id)
+static bool silence_with_comment(struct fixture *f, struct view comment, struct view *id)
 {
     struct matcher m = {.type = MATCH_EQUAL, .name = VIEW("a"), .value = VIEW("b")};
-    struct silence in = {
-        .matchers = &m, .matcher_count = 1, .starts_ns = NOW, .ends_ns = NOW + 3600 * SECOND};
+    struct silence in = {.matchers = &m,
+                         .matcher_count = 1,
+                         .starts_ns = NOW,
+                         .ends_ns = NOW + 3600 * SECOND,
+                         .comment = comment};
     return silence_set(f->s, &f->arena, &in, NOW, id, NULL, &f->err);
+}
+
+static bool silence(struct fixture *f, struct view *id)
+{
+    return silence_with_comment(f, VIEW(""), id);
 }
 
 static size_t silences(struct fixture *f)
@@ -372,6 +383,98 @@ static void a_locked_database_refuses_changes_until_it_is_free(void **state)
     assert_int_equal(alert_state_fault(f->s, &f->arena).len, 0);
 }
 
+/* At once: there is no moment at which a new file could be begun. */
+static void exchange(const char *a, const char *b)
+{
+    assert_int_equal(renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE), 0);
+}
+
+/* Nobody asks for a change: what the file has is in force as soon as it can be read. */
+static void what_cannot_be_read_at_the_start_is_read_when_it_can_be(void **state)
+{
+    struct fixture *f = *state;
+    struct view id;
+    char hidden[128];
+    (void)snprintf(hidden, sizeof hidden, "%s.hidden", f->path);
+    open_it(f);
+    assert_true(silence(f, &id));
+    put(f, 0, NOW, NOW + 100);
+    put(f, 1, NOW, NOW + 100);
+    alert_state_close(f->s);
+    f->s = NULL;
+    assert_true(dir_create(hidden, &f->err));
+    exchange(hidden, f->path); /* no file can be there */
+    open_it(f);
+    assert_int_equal(silences(f), 0);
+    put(f, 1, NOW + 5, NOW + 100); /* newer than the file's */
+    exchange(hidden, f->path);
+    while (silences(f) == 0)
+        (void)usleep(5000);
+    assert_int_equal(sent(f, 0, NOW), NOW);
+    assert_int_equal(sent(f, 1, NOW), NOW + 5);
+    open_again(f);
+    assert_int_equal(sent(f, 1, NOW), NOW + 5);
+}
+
+/* Files may not grow any more, as on a full disk. */
+static void a_full_disk_refuses_changes_and_keeps_what_is_sent_in_memory(void **state)
+{
+    struct fixture *f = *state;
+    struct view id;
+    struct rlimit old, tiny;
+    open_it(f);
+    assert_true(silence(f, &id));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    tiny = (struct rlimit){4096, old.rlim_max};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tiny), 0);
+    bool is_set = silence(f, &id), is_expired = silence_expire(f->s, id, NOW + 1, &f->err);
+    put(f, 0, NOW, NOW + 100);
+    size_t count = silences(f);
+    int64_t known = sent(f, 0, NOW);
+    bool is_told = alert_state_fault(f->s, &f->arena).len > 0;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_false(is_set || is_expired);
+    assert_int_equal(f->err.kind, ERROR_UNAVAILABLE);
+    assert_int_equal(count, 1);
+    assert_int_equal(known, NOW);
+    assert_true(is_told);
+    assert_true(silence(f, &id));
+    assert_int_equal(alert_state_fault(f->s, &f->arena).len, 0);
+    assert_non_null(strstr(f->log, "alert_state_recovered"));
+    open_again(f);
+    assert_int_equal(silences(f), 2);
+    assert_int_equal(sent(f, 0, NOW), NOW);
+}
+
+/* A quarter of a file that holds silences above all is overwritten. */
+static void a_file_damaged_inside_loses_what_cannot_be_read_and_nothing_else(void **state)
+{
+    struct fixture *f = *state;
+    struct view id;
+    struct buffer bytes;
+    static char comment[1500];
+    memset(comment, 'x', sizeof comment);
+    open_it(f);
+    for (int i = 0; i < 200; i++)
+        assert_true(silence_with_comment(f, (struct view){comment, sizeof comment}, &id));
+    alert_state_close(f->s);
+    buffer_init(&bytes, MEM_OTHER, 64 << 20);
+    assert_true(file_read_all(f->path, &bytes, &f->err));
+    memset(bytes.ptr + bytes.len / 2, 0xa5, bytes.len / 4);
+    assert_true(file_replace(f->path, buffer_view(&bytes), &f->err));
+    buffer_deinit(&bytes);
+    open_it(f);
+    assert_non_null(strstr(f->log, "alert_state_damaged"));
+    print_message("%zu of 200 silences could be read\n", silences(f));
+    assert_true(silences(f) > 0 && silences(f) < 200);
+    assert_int_equal(alert_state_fault(f->s, &f->arena).len, 0);
+    size_t before = silences(f);
+    assert_true(silence(f, &id));
+    open_again(f);
+    assert_int_equal(silences(f), before + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +490,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_of_a_later_version_is_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_is_removed_is_made_anew_with_all_there_is,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_read_at_the_start_is_read_when_it_can_be,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_full_disk_refuses_changes_and_keeps_what_is_sent_in_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_file_damaged_inside_loses_what_cannot_be_read_and_nothing_else, setup, teardown),
         cmocka_unit_test_setup_teardown(a_locked_database_refuses_changes_until_it_is_free, setup,
                                         teardown),
     };

@@ -13,6 +13,7 @@
 #define M "\"matchers\":[{\"name\":\"a\",\"value\":\"b\",\"isRegex\":false}]"
 #define T "\"startsAt\":\"2026-11-27T03:00:00Z\",\"endsAt\":\"2099-11-27T03:00:00Z\""
 #define C "\"createdBy\":\"a\",\"comment\":\"c\""
+#define RECURS(json) "{" M "," T "," C ",\"recurrence\":" json "}"
 #define MATCHERS(list) "{\"matchers\":" list "," T "," C "}"
 
 /* Statuses and codes are those of Alertmanager 0.25, and its words where they do not tell of Go's types. */
@@ -45,6 +46,18 @@ static const struct {
     {"{" M ",\"startsAt\":\"x\",\"endsAt\":\"2099-11-27T03:00:00Z\"," C "}", 400, 400, NULL},
     {"{" M "," T "," C ",\"id\":7}", 400, 400, NULL},
     {"{" M "," T "," C, 400, 400, NULL},
+    {RECURS("{\"cron\":\"0 22 * * fri\",\"duration\":\"2h\"}"), 0, 0, ""},
+    {RECURS("null"), 0, 0, ""},
+    {RECURS("[]"), 400, 400,
+     "parsing silence body from \"\" failed, because recurrence: an object was expected"},
+    {RECURS("{\"duration\":\"2h\"}"), 400, 400,
+     "parsing silence body from \"\" failed, because recurrence: either cron or rrule was "
+     "expected"},
+    {RECURS("{\"cron\":\"x\",\"rrule\":\"x\",\"duration\":\"2h\"}"), 400, 400, NULL},
+    {RECURS("{\"cron\":\"x\"}"), 400, 400, NULL},
+    {RECURS("{\"cron\":\"x\",\"duration\":\"2y\"}"), 400, 400,
+     "parsing silence body from \"\" failed, because recurrence.duration: at most 366 days"},
+    {RECURS("{\"rrule\":\"x\",\"duration\":\"2h\",\"start\":\"soon\"}"), 400, 400, NULL},
 };
 
 static void bodies_are_taken_or_refused_as_by_alertmanager(void **state)
@@ -105,6 +118,44 @@ static void a_silence_goes_out_as_it_came_in(void **state)
     arena_deinit(&arena);
 }
 
+static void a_recurrence_is_shown_with_its_windows(void **state)
+{
+    static const char BODY[] =
+        "{" M "," T "," C
+        ",\"recurrence\":{\"rrule\":\"FREQ=MONTHLY;COUNT=2;BYMONTHDAY=1\",\"duration\":\"90m\","
+        "\"timezone\":\"Europe/Paris\",\"start\":\"2026-12-01T08:00:00Z\"}}";
+    struct arena arena;
+    struct silence silence;
+    struct alert_refusal why = {0};
+    struct buffer out;
+    arena_init(&arena, MEM_OTHER, 0);
+    buffer_init(&out, MEM_OTHER, 10000);
+    assert_true(silence_json_read(&arena, view_from(BODY), &silence, &why));
+    silence.window = (struct silence_window){0, 5400000000000};
+    silence_json_write_windows(&out, &silence, silence.starts_ns);
+    buffer_append_byte(&out, '\0');
+    const char *got = strstr(out.ptr, ",\"recurrence\"");
+    assert_non_null(got);
+    assert_string_equal(
+        got,
+        ",\"recurrence\":{\"rrule\":\"FREQ=MONTHLY;COUNT=2;BYMONTHDAY=1\",\"duration\":\"1h30m\","
+        "\"timezone\":\"Europe/Paris\",\"start\":\"2026-12-01T08:00:00.000Z\","
+        "\"window\":{\"endsAt\":\"1970-01-01T01:30:00.000Z\",\"startsAt\":\"1970-01-01T00:00:00."
+        "000Z\"},"
+        "\"windows\":[{\"endsAt\":\"2026-12-01T09:30:00.000Z\",\"startsAt\":\"2026-12-01T08:00:00."
+        "000Z\"},"
+        "{\"endsAt\":\"2027-01-01T09:30:00.000Z\",\"startsAt\":\"2027-01-01T08:00:00.000Z\"}]},"
+        "\"startsAt\":\"2026-11-27T03:00:00.000Z\"}");
+    buffer_reset(&out);
+    silence_json_write(&out, &silence);
+    buffer_append_byte(&out, '\0');
+    assert_null(strstr(out.ptr, "windows"));
+    assert_true(silence_json_read(&arena, view_from(out.ptr), &silence, &why));
+    assert_int_equal(silence.recurrence.kind, RECURRENCE_RRULE);
+    buffer_deinit(&out);
+    arena_deinit(&arena);
+}
+
 static void silences_are_in_alertmanagers_order(void **state)
 {
     struct silence items[] = {{.id = VIEW("1"), .state = SILENCE_EXPIRED, .ends_ns = 1},
@@ -145,6 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bodies_are_taken_or_refused_as_by_alertmanager),
         cmocka_unit_test(a_silence_goes_out_as_it_came_in),
+        cmocka_unit_test(a_recurrence_is_shown_with_its_windows),
         cmocka_unit_test(silences_are_in_alertmanagers_order),
         cmocka_unit_test(a_filter_wants_equal_matchers),
     };
