@@ -183,7 +183,7 @@ api_serve api_serve_alertmanagers;                               /* api_alertman
 api_serve api_serve_v2_alerts, api_serve_v2_post_alerts, api_serve_v2_groups,
     api_serve_v2_receivers, api_serve_v2_status, api_serve_v2_gone; /* api_alertmanager.c */
 api_serve api_serve_v2_silences, api_serve_v2_post_silence, api_serve_v2_silence,
-    api_serve_v2_expire_silence; /* api_silences.c */
+    api_serve_v2_expire_silence, api_serve_silence_preview; /* api_silences.c */
 api_serve api_serve_acknowledgements, api_serve_acknowledge, api_serve_unacknowledge,
     api_serve_alert_history, api_serve_notification_history; /* api_alerting.c */
 api_serve api_serve_document, api_serve_asset;               /* page.c */

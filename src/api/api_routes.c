@@ -84,6 +84,7 @@ const struct api_route API_ROUTES[] = {
     ROUTE(GET,      "/api/v1/alerting/acknowledgements", VIEW, ALWAYS,  NONE, POOL,   API_NEEDS_ROUTER, CORS, api_serve_acknowledgements),
     ROUTE(POST,     "/api/v1/alerting/acknowledgements", SILENCE, ALWAYS, LOGIN, POOL, API_NEEDS_ROUTER, CORS, api_serve_acknowledge),
     ROUTE(DELETE,   "/api/v1/alerting/acknowledgements/{fingerprint}", SILENCE, ALWAYS, NONE, POOL, API_NEEDS_ROUTER, CORS, api_serve_unacknowledge),
+    ROUTE(POST,     "/api/v1/alerting/silences/preview", VIEW, ALWAYS, SILENCE_BODY, POOL, API_NEEDS_ROUTER, 0, api_serve_silence_preview),
     ROUTE(GET,      "/api/v1/alerting/history/alerts", VIEW, ALWAYS,    NONE, POOL,   API_NEEDS_ROUTER, CORS, api_serve_alert_history),
     ROUTE(GET,      "/api/v1/alerting/history/notifications", VIEW, ALWAYS, NONE, POOL, API_NEEDS_ROUTER, CORS, api_serve_notification_history),
     ROUTE(POST,     "/api/v1/alerts",              VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_ROUTER, 0,      api_serve_v2_gone),

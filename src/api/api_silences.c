@@ -76,6 +76,43 @@ void api_serve_v2_post_silence(struct api *api, struct http_request *rq, struct 
         answer(arena, rs, id, &warnings);
 }
 
+/* When a silence that recurs would be active; nothing is kept. */
+void api_serve_silence_preview(struct api *api, struct http_request *rq, struct http_response *rs)
+{
+    enum { SHOWN_DEFAULT = 10 };
+    struct arena *arena = http_request_arena(rq);
+    struct silence silence;
+    struct alert_refusal why = {0};
+    struct error err = {0};
+    size_t limit = 0, count = 0;
+    (void)api;
+    if (!api_v2_check_type(rq, rs))
+        return;
+    if (!silence_json_read(arena, http_request_body(rq), &silence, &why)) {
+        api_error(rs, &why.err);
+        return;
+    }
+    bool ok = api_limit_parse(http_request_param(rq, "limit"), &limit, &err);
+    limit = limit == 0 ? SHOWN_DEFAULT : limit > SILENCE_PREVIEW_MAX ? SILENCE_PREVIEW_MAX : limit;
+    struct silence_window *windows = ARENA_ARRAY(arena, struct silence_window, limit);
+    if (ok && silence.recurrence.kind == RECURRENCE_NONE)
+        ok = error_set(&err, ERROR_INPUT, "recurrence is missing");
+    if (!ok ||
+        !silence_preview(&silence, clock_wall().ms * 1000000, windows, limit, &count, &err)) {
+        api_error(rs, &err);
+        return;
+    }
+    struct buffer *b = api_begin(rs);
+    buffer_append_byte(b, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            buffer_append_byte(b, ',');
+        silence_json_window(b, windows[i]);
+    }
+    buffer_append_byte(b, ']');
+    api_end(rs);
+}
+
 /* A silence's id is a UUID, whatever the case of its letters. */
 static bool check_id(struct view id, struct http_response *rs)
 {

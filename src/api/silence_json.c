@@ -221,7 +221,7 @@ void silence_json_matchers(struct buffer *b, const struct matcher *items, size_t
     buffer_append_byte(b, ']');
 }
 
-static void write_window(struct buffer *b, struct silence_window w)
+void silence_json_window(struct buffer *b, struct silence_window w)
 {
     buffer_append_literal(b, "{\"endsAt\":");
     alert_json_time(b, w.end_ns);
@@ -241,7 +241,7 @@ static void write_windows(struct buffer *b, const struct silence *s, int64_t now
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             buffer_append_byte(b, ',');
-        write_window(b, windows[i]);
+        silence_json_window(b, windows[i]);
     }
     buffer_append_byte(b, ']');
 }
@@ -268,7 +268,7 @@ static void write_recurrence(struct buffer *b, const struct silence *s, int64_t 
     }
     if (s->window.begin_ns != LIVE_ALERT_NEVER) {
         buffer_append_literal(b, ",\"window\":");
-        write_window(b, s->window);
+        silence_json_window(b, s->window);
     }
     if (now_ns != LIVE_ALERT_NEVER)
         write_windows(b, s, now_ns);

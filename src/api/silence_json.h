@@ -16,6 +16,8 @@ void silence_list_sort(struct silence_list *list);
 void silence_json_write(struct buffer *b, const struct silence *s);
 /* The same with the next windows of one that recurs. */
 void silence_json_write_windows(struct buffer *b, const struct silence *s, int64_t now_ns);
+/* {"endsAt":"...","startsAt":"..."} */
+void silence_json_window(struct buffer *b, struct silence_window w);
 /* [{"isEqual":true,"isRegex":false,"name":"a","value":"b"}] */
 void silence_json_matchers(struct buffer *b, const struct matcher *items, size_t count);
 

@@ -15,23 +15,25 @@
 #include <unistd.h>
 
 enum { REQUEST_BYTES_MAX = 8 << 20, IMPORT_BYTES_MAX = 256 << 20 };
+#define YEAR_MS (INT64_C(365) * 24 * 3600 * 1000)
 
 static const char USAGE[] =
     "Usage: belfry silence query [MATCHER...]         silences that are in force or to come\n"
     "       belfry silence add MATCHER... -c COMMENT  silence what matches all of these\n"
+    "       belfry silence preview MATCHER... --recur=... when it would be in force\n"
     "       belfry silence update ID...               change end, start or comment\n"
     "       belfry silence expire ID...               end them now\n"
     "       belfry silence import [FILE]              those of a file that query -o json wrote\n\n"
     "A matcher is name=value, !=, =~ or !~; a first word without a sign is the alert's name.\n\n"
     "Flags:\n";
 
-enum verb { VERB_QUERY, VERB_ADD, VERB_UPDATE, VERB_EXPIRE, VERB_IMPORT };
-static const char *const VERBS[] = {"query", "add", "update", "expire", "import", NULL};
+enum verb { VERB_QUERY, VERB_ADD, VERB_UPDATE, VERB_EXPIRE, VERB_IMPORT, VERB_PREVIEW };
+static const char *const VERBS[] = {"query", "add", "update", "expire", "import", "preview", NULL};
 
 struct silence_options {
     struct alertmanager_client client;
     bool expired, quiet, force, requires_comment;
-    const char *created_by, *id, *author, *duration, *start, *end, *comment;
+    const char *created_by, *id, *author, *duration, *start, *end, *comment, *recur, *timezone;
     int64_t within_ms;
 };
 
@@ -109,7 +111,21 @@ static void write_matchers(struct buffer *b, const struct matchers *m)
     buffer_append_byte(b, ']');
 }
 
-/* --end, else so long after the start. */
+/* What recurs is a rule of RFC 5545 when it has a FREQ, else cron. Each time it lasts --duration. */
+static void write_recurrence(const struct silence_options *o, struct buffer *body)
+{
+    if (o->recur[0] == '\0')
+        return;
+    buffer_printf(body, ",\"recurrence\":{\"%s\":", strstr(o->recur, "FREQ=") ? "rrule" : "cron");
+    json_string(body, view_from(o->recur));
+    buffer_append_literal(body, ",\"timezone\":");
+    json_string(body, view_from(o->timezone));
+    buffer_append_literal(body, ",\"duration\":");
+    json_string(body, view_from(o->duration));
+    buffer_append_byte(body, '}');
+}
+
+/* --end, else so long after the start; what recurs, for a year. */
 static bool read_end(const struct silence_options *o, int64_t start, int64_t *end,
                      struct error *err)
 {
@@ -120,7 +136,7 @@ static bool read_end(const struct silence_options *o, int64_t start, int64_t *en
         return error_wrap(err, "flag \"--duration\"");
     if (ms == 0)
         return error_set(err, ERROR_INPUT, "silence duration must be greater than 0");
-    *end = start + ms;
+    *end = start + (o->recur[0] ? YEAR_MS : ms);
     return true;
 }
 
@@ -156,6 +172,7 @@ static bool write_silence(const struct silence_options *o, const struct matchers
     json_string(body, view_from(o->author));
     buffer_append_literal(body, ",\"comment\":");
     json_string(body, view_from(o->comment));
+    write_recurrence(o, body);
     buffer_append_byte(body, '}');
     return true;
 }
@@ -165,13 +182,51 @@ static bool add(struct silence_options *o, struct arena *arena, struct flag_word
 {
     struct matchers m = {0};
     struct buffer body;
-    json_t *answer = NULL;
+    json_t *answer = NULL, *warning;
+    size_t i;
     alert_words_shorthand(arena, words);
     buffer_init(&body, MEM_OTHER, REQUEST_BYTES_MAX);
     bool ok = alert_words_matchers(arena, words, &m, err) && write_silence(o, &m, &body, err) &&
               send(o, buffer_view(&body), &answer, err);
     if (ok)
         printf("%.*s\n", VIEW_ARGS(json_text(answer, "silenceID")));
+    json_array_foreach(json_object_get(answer, "warnings"), i, warning)
+        command_warn(json_string_value(warning));
+    json_decref(answer);
+    matchers_deinit(&m);
+    buffer_deinit(&body);
+    return ok;
+}
+
+/* The next windows of a silence that would recur. */
+static bool preview(struct silence_options *o, struct arena *arena, struct flag_words *words,
+                    struct error *err)
+{
+    struct matchers m = {0};
+    struct buffer body;
+    json_t *answer = NULL, *window;
+    size_t i;
+    if (o->recur[0] == '\0')
+        return error_set(err, ERROR_USAGE, "--recur is missing: cron, or an RRULE of RFC 5545");
+    o->requires_comment = false;
+    alert_words_shorthand(arena, words);
+    buffer_init(&body, MEM_OTHER, REQUEST_BYTES_MAX);
+    bool ok = alert_words_matchers(arena, words, &m, err) && write_silence(o, &m, &body, err) &&
+              alertmanager_ask(&o->client, "POST", VIEW("/api/v1/alerting/silences/preview"),
+                               buffer_view(&body), &answer, err);
+    const json_t *data = json_object_get(answer, "data");
+    if (ok && strcmp(o->client.output, "json") == 0) {
+        alert_print_json(data ? data : answer);
+    } else {
+        json_array_foreach(data, i, window)
+        {
+            buffer_reset(&body);
+            alert_print_time(&o->client, json_text(window, "startsAt"), &body);
+            buffer_append_literal(&body, "  to  ");
+            alert_print_time(&o->client, json_text(window, "endsAt"), &body);
+            printf("%.*s\n", VIEW_ARGS(buffer_view(&body)));
+        }
+    }
     json_decref(answer);
     matchers_deinit(&m);
     buffer_deinit(&body);
@@ -349,6 +404,9 @@ static bool run(struct silence_options *o, enum verb verb, struct flag_words *wo
     case VERB_ADD:
         ok = add(o, &arena, words, err);
         break;
+    case VERB_PREVIEW:
+        ok = preview(o, &arena, words, err);
+        break;
     case VERB_UPDATE:
         ok = update(o, words, err);
         break;
@@ -374,7 +432,9 @@ int command_silence(int argc, char **argv)
                                 .duration = "",
                                 .start = "",
                                 .end = "",
-                                .comment = ""};
+                                .comment = "",
+                                .recur = "",
+                                .timezone = ""};
     alertmanager_client_init(&o.client);
     const struct flag quiet = {"quiet", 'q', FLAG_SWITCH, &o.quiet, NULL, "Print ids only."};
     const struct flag common[] = {ALERTMANAGER_FLAGS(&o.client), quiet};
@@ -394,7 +454,10 @@ int command_silence(int argc, char **argv)
         {"duration", 'd', FLAG_TEXT, &o.duration, "DURATION", "How long."},
         {"start", 0, FLAG_TEXT, &o.start, "TIME", "When it begins, RFC 3339; default now."},
         {"end", 0, FLAG_TEXT, &o.end, "TIME", "When it ends; wins over --duration."},
-        {"comment", 'c', FLAG_TEXT, &o.comment, "TEXT", "Why."}};
+        {"comment", 'c', FLAG_TEXT, &o.comment, "TEXT", "Why."},
+        {"recur", 0, FLAG_TEXT, &o.recur, "CRON|RRULE",
+         "add: again and again, each time for --duration; until --end, default a year."},
+        {"timezone", 0, FLAG_TEXT, &o.timezone, "ZONE", "Of --recur; default UTC."}};
     const struct flag import_flags[] = {
         ALERTMANAGER_FLAGS(&o.client),
         quiet,
@@ -407,10 +470,10 @@ int command_silence(int argc, char **argv)
     if (verb == VERB_QUERY) {
         flags = query_flags;
         count = ARRAY_COUNT(query_flags);
-    } else if (verb == VERB_ADD || verb == VERB_UPDATE) {
+    } else if (verb == VERB_ADD || verb == VERB_UPDATE || verb == VERB_PREVIEW) {
         flags = add_flags;
         count = ARRAY_COUNT(add_flags);
-        o.duration = verb == VERB_ADD ? "1h" : "";
+        o.duration = verb == VERB_UPDATE ? "" : "1h";
     } else if (verb == VERB_IMPORT) {
         flags = import_flags;
         count = ARRAY_COUNT(import_flags);

@@ -272,6 +272,36 @@ static void silences_are_made_shown_changed_and_ended(void **state)
     expect_soon(ALERT "?filter=alertname%3Done", "\"silencedBy\":[],\"state\":\"active\"");
 }
 
+#define R(recurrence)                                                                              \
+    "{\"matchers\":[" M(                                                                           \
+        "alertname",                                                                               \
+        "one") "],\"startsAt\":\"2090-01-01T00:00:00Z\",\"endsAt\":\"2091-01-01T00:00:00Z\","      \
+               "\"createdBy\":\"me\",\"comment\":\"c\",\"recurrence\":" recurrence "}"
+
+static void silences_recur_and_are_previewed(void **state)
+{
+    static const char CRON[] =
+        R("{\"cron\":\"0 22 * * *\",\"timezone\":\"Europe/Paris\",\"duration\":\"2h\"}");
+    char id[64], target[128];
+    expect("POST", "/api/v1/alerting/silences/preview?limit=2", CRON, 200,
+           "{\"status\":\"success\",\"data\":[{\"endsAt\":\"2090-01-01T23:00:00.000Z\","
+           "\"startsAt\":\"2090-01-01T21:00:00.000Z\"},"
+           "{\"endsAt\":\"2090-01-02T23:00:00.000Z\",\"startsAt\":\"2090-01-02T21:00:00.000Z\"}]}");
+    expect("POST", "/api/v1/alerting/silences/preview",
+           R("{\"rrule\":\"FREQ=NEVER\",\"duration\":\"2h\"}"), 400, "error");
+    expect("POST", "/api/v1/alerting/silences/preview", S(M("alertname", "one")), 400,
+           "recurrence is missing");
+    expect("POST", "/api/v1/alerting/silences/preview", "{}", 400, "comment in body is required");
+    expect("POST", "/api/v2/silences", R("{\"cron\":\"x\",\"duration\":\"2h\"}"), 400, "cron");
+    char *answer = ask("POST", "/api/v2/silences", CRON);
+    take(answer, "silenceID", id);
+    free(answer);
+    snprintf(target, sizeof target, "/api/v2/silence/%s", id);
+    expect("GET", target, NULL, 200, "\"cron\":\"0 22 * * *\"");
+    expect("GET", target, NULL, 200, "\"startsAt\":\"2090-01-01T21:00:00.000Z\"");
+    expect("DELETE", target, NULL, 200, "");
+}
+
 static void alerts_are_acknowledged_and_remembered(void **state)
 {
     char fingerprint[64], target[128], body[256];
@@ -324,6 +354,7 @@ int main(void)
         cmocka_unit_test(what_is_configured_is_shown_without_secrets),
         cmocka_unit_test(alerts_are_put_filtered_and_grouped),
         cmocka_unit_test(silences_are_made_shown_changed_and_ended),
+        cmocka_unit_test(silences_recur_and_are_previewed),
         cmocka_unit_test(alerts_are_acknowledged_and_remembered),
         cmocka_unit_test(history_comes_in_pages),
     };
