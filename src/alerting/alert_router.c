@@ -9,6 +9,7 @@
  * from memory, and the sender only queues. */
 #include "alerting/alert_router.h"
 
+#include "alerting/alert_explain.h"
 #include "alerting/dispatch.h"
 #include "base/assert.h"
 #include "base/clock.h"
@@ -389,4 +390,39 @@ void alert_router_stats_get(struct alert_router *r, struct alert_router_stats *o
     out->received_resolved = atomic_load_explicit(&r->received_resolved, memory_order_relaxed);
     out->invalid = atomic_load_explicit(&r->invalid, memory_order_relaxed);
     out->refused += atomic_load_explicit(&r->refused, memory_order_relaxed);
+}
+
+void alert_router_count_matching(struct alert_router *r, const struct matchers *m, size_t *matched,
+                                 size_t *alive)
+{
+    mutex_lock(&r->core);
+    dispatch_count_matching(r->dispatch, m, now(), matched, alive);
+    mutex_unlock(&r->core);
+}
+
+bool alert_router_find(struct alert_router *r, uint64_t fingerprint, struct arena *arena,
+                       struct labels *out)
+{
+    mutex_lock(&r->core);
+    struct live_alert *a = dispatch_find(r->dispatch, fingerprint);
+    mutex_unlock(&r->core);
+    if (!a)
+        return false;
+    *out = labels_copy(arena, a->labels);
+    live_alert_unref(a);
+    return true;
+}
+
+void alert_router_explain(struct alert_router *r, struct labels labels, struct arena *arena,
+                          struct alert_explanation *out)
+{
+    const struct alert_router_options *o = &r->opts;
+    struct instant at = now();
+    mutex_lock(&r->core);
+    dispatch_explain(r->dispatch, labels, at, arena, out);
+    mutex_unlock(&r->core);
+    (void)o->peers->silenced(o->state, arena, out->fingerprint, labels, at.wall_ns,
+                             &out->silences); /* the list says it */
+    out->is_acknowledged = out->alert && o->peers->acknowledged(o->state, out->fingerprint,
+                                                                out->alert->starts_ns, at.wall_ns);
 }

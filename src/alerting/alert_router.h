@@ -114,12 +114,17 @@ struct alert_router_stats {
     uint64_t groups;
     uint64_t processed; /* alerts that were routed, and how long that took */
     double processing_seconds;
-    uint64_t suppressed_silence, suppressed_inhibition, suppressed_interval; /* at each flush */
+    uint64_t suppressed_silence, suppressed_inhibition; /* alerts, at each flush */
+    uint64_t suppressed_mute_interval, suppressed_active_interval;
 };
 /* Any thread. Walks over all alerts. */
 void alert_router_stats_get(struct alert_router *r, struct alert_router_stats *out);
 /* Who takes alerts from outside refused so many. Any thread. */
 void alert_router_count_invalid(struct alert_router *r, uint64_t count);
+
+/* How many alerts there are that have not ended, and how many of them match. Any thread. */
+void alert_router_count_matching(struct alert_router *r, const struct matchers *m, size_t *matched,
+                                 size_t *alive);
 
 /* The configuration in force, with a reference of the caller's; NULL before the first. */
 struct integrations *alert_router_integrations(struct alert_router *r);

@@ -69,6 +69,25 @@ bool dispatch_has(const struct dispatch *d, uint64_t fingerprint)
     return alert_store_find(&d->store, fingerprint) != ALERT_STORE_NONE;
 }
 
+struct live_alert *dispatch_find(struct dispatch *d, uint64_t fingerprint)
+{
+    uint32_t place = alert_store_find(&d->store, fingerprint);
+    return place == ALERT_STORE_NONE ? NULL : live_alert_ref(d->store.items[place].alert);
+}
+
+void dispatch_count_matching(const struct dispatch *d, const struct matchers *m, struct instant now,
+                             size_t *matched, size_t *alive)
+{
+    *matched = *alive = 0;
+    for (size_t i = 0; i < d->store.item_count; i++) {
+        const struct live_alert *a = d->store.items[i].alert;
+        if (!a || live_alert_is_resolved(a, now.wall_ns))
+            continue;
+        ++*alive;
+        *matched += matchers_match(m, a->labels);
+    }
+}
+
 size_t dispatch_alert_count(const struct dispatch *d)
 {
     return d->store.count;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct alert_explanation;
 struct dispatch;
 struct flush;
 
@@ -61,6 +62,14 @@ void dispatch_alerts(struct dispatch *d, struct instant now, struct arena *arena
                      struct alert_views *out);
 void dispatch_groups(struct dispatch *d, struct instant now, struct arena *arena,
                      struct alert_group_views *out);
+/* Of alert_explain.h, but for what the memory says of silences and acknowledgements. */
+void dispatch_explain(struct dispatch *d, struct labels labels, struct instant now,
+                      struct arena *arena, struct alert_explanation *out);
+/* The alert, with a reference of the caller's, or NULL. */
+struct live_alert *dispatch_find(struct dispatch *d, uint64_t fingerprint);
+/* How many alerts there are that have not ended, and how many of them match. */
+void dispatch_count_matching(const struct dispatch *d, const struct matchers *m, struct instant now,
+                             size_t *matched, size_t *alive);
 /* Any thread. */
 void dispatch_complete_views(const struct alert_router_options *opts, const struct alert_config *c,
                              int64_t wall_ns, struct arena *arena, struct alert_views *views);

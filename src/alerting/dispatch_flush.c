@@ -57,8 +57,8 @@ static int compare_hashes(const void *a, const void *b)
 static void choose_alerts(struct dispatch *d, struct flush *f, const struct alert_group *g,
                           int64_t now_ns)
 {
-    bool silent =
-        route_silence_at(d->config, g->node->route, now_ns / 1000000000, NULL) != ROUTE_SENDS;
+    enum route_silence silence =
+        route_silence_at(d->config, g->node->route, now_ns / 1000000000, NULL);
     uint64_t *firing = arena_alloc(&f->arena, g->count * sizeof *firing);
     uint64_t *resolved = arena_alloc(&f->arena, g->count * sizeof *resolved);
     f->alerts = arena_alloc(&f->arena, g->count * sizeof(struct live_alert *));
@@ -69,7 +69,7 @@ static void choose_alerts(struct dispatch *d, struct flush *f, const struct aler
         if (ended)
             f->resolved[f->resolved_count++] = live_alert_ref(a);
         arena_reset(&d->scratch);
-        if (is_muted(d, a, now_ns) || silent)
+        if (is_muted(d, a, now_ns) || silence != ROUTE_SENDS)
             continue;
         f->alerts[f->alert_count++] = live_alert_ref(a);
         if (ended)
@@ -77,7 +77,8 @@ static void choose_alerts(struct dispatch *d, struct flush *f, const struct aler
         else
             firing[f->firing_hash_count++] = a->fingerprint;
     }
-    d->stats.suppressed_interval += silent ? g->count : 0;
+    d->stats.suppressed_mute_interval += silence == ROUTE_MUTED ? g->count : 0;
+    d->stats.suppressed_active_interval += silence == ROUTE_INACTIVE ? g->count : 0;
     qsort(firing, f->firing_hash_count, sizeof *firing, compare_hashes);
     qsort(resolved, f->resolved_hash_count, sizeof *resolved, compare_hashes);
     f->firing_hashes = firing;
@@ -298,7 +299,7 @@ static struct flush *new_flush(struct dispatch *d, struct alert_group *g)
     struct buffer key;
     arena_init(&f->arena, MEM_ALERTING, 0);
     buffer_init(&key, MEM_ALERTING, GROUP_KEY_BYTES_MAX);
-    dispatch_group_key(g, &key);
+    dispatch_key_format(g->node, g->labels, &key);
     f->owner = d;
     f->group = g;
     f->set = d->opts.router.peers->integrations_ref(d->set);

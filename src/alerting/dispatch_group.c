@@ -165,7 +165,7 @@ static void adopt_flush(struct dispatch *d, struct alert_group *g)
         if (f->group || !view_eq(f->receiver, g->node->route->receiver))
             continue;
         if (key.len == 0)
-            dispatch_group_key(g, &key);
+            dispatch_key_format(g->node, g->labels, &key);
         if (!view_eq(f->group_key, buffer_view(&key)))
             continue;
         f->group = g;
@@ -257,16 +257,29 @@ void dispatch_group_insert(struct dispatch *d, uint32_t node, struct live_alert 
         dispatch_group_schedule(d, g, now.mono_ns);
 }
 
-void dispatch_group_key(const struct alert_group *g, struct buffer *out)
+const struct alert_group *dispatch_group_find(struct dispatch *d, uint32_t node,
+                                              struct labels labels, uint64_t fingerprint,
+                                              struct labels *group_labels, bool *has_alert)
 {
-    buffer_append_view(out, g->node->key);
+    *group_labels = labels_of_group(d, d->routes.items[node].route, labels);
+    const struct group_key key = {&d->routes.items[node], *group_labels};
+    uint32_t place = map_find(&d->group_index, group_hash(d, &key), group_is, d, &key);
+    if (place == MAP_NONE)
+        return NULL;
+    *has_alert = find_item(d->groups[place], fingerprint) != MAP_NONE;
+    return d->groups[place];
+}
+
+void dispatch_key_format(const struct route_node *node, struct labels labels, struct buffer *out)
+{
+    buffer_append_view(out, node->key);
     buffer_append_literal(out, ":{");
-    for (uint32_t i = 0; i < g->labels.count; i++) {
+    for (uint32_t i = 0; i < labels.count; i++) {
         if (i)
             buffer_append_literal(out, ", ");
-        buffer_append_view(out, g->labels.items[i].name);
+        buffer_append_view(out, labels.items[i].name);
         buffer_append_byte(out, '=');
-        label_quote(out, g->labels.items[i].value);
+        label_quote(out, labels.items[i].value);
     }
     buffer_append_byte(out, '}');
 }

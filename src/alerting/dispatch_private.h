@@ -103,8 +103,13 @@ void dispatch_group_unschedule(struct dispatch *d, struct alert_group *g);
 void dispatch_group_remove_if_same(struct dispatch *d, struct alert_group *g,
                                    const struct live_alert *a);
 void dispatch_group_free(struct dispatch *d, struct alert_group *g);
+/* The group in which an alert with these labels is or would be; NULL: there is none. Sets the group's labels (borrowed from
+ * `labels` and the scratch arena) and whether the alert is in it. */
+const struct alert_group *dispatch_group_find(struct dispatch *d, uint32_t node,
+                                              struct labels labels, uint64_t fingerprint,
+                                              struct labels *group_labels, bool *has_alert);
 /* NODE:{alertname="x"} */
-void dispatch_group_key(const struct alert_group *g, struct buffer *out);
+void dispatch_key_format(const struct route_node *node, struct labels labels, struct buffer *out);
 
 /* dispatch_flush.c */
 void dispatch_flush(struct dispatch *d, struct alert_group *g, struct instant now);

@@ -55,7 +55,7 @@ static bool view_group(struct dispatch *d, const struct alert_group *g, struct i
     if (fires == 0)
         return false;
     buffer_init(&key, MEM_ALERTING, 64 << 20);
-    dispatch_group_key(g, &key);
+    dispatch_key_format(g->node, g->labels, &key);
     *out = (struct alert_group_view){
         .labels = labels_copy(arena, g->labels),
         .receiver = arena_copy(arena, g->node->route->receiver),

@@ -65,6 +65,9 @@ struct api_options {
     void (*config_text)(void *arg, struct buffer *out);
     /* Those of the running configuration, in the arena. NULL: none. Any thread. */
     struct labels (*external_labels)(void *arg, struct arena *arena);
+    /* What a rule's alert with these labels has when it leaves: external labels, alert_relabel_configs; in the arena. False:
+     * dropped. NULL: as they are. Any thread. */
+    bool (*relabel_alert)(void *arg, struct labels in, struct arena *arena, struct labels *out);
     /* When it was loaded, and whether the last reload went well. */
     bool (*config_state)(void *arg, wall_time *loaded);
     /* False until queries can be answered: /-/ready and the API say 503. NULL: always ready. */

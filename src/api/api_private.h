@@ -177,6 +177,7 @@ api_serve api_serve_write;                                                    /*
 api_serve api_serve_target_metadata, api_serve_query_exemplars;               /* their own files */
 api_serve api_serve_targets, api_serve_scrape_pools, api_serve_relabel_steps; /* api_targets.c */
 api_serve api_serve_rules, api_serve_alerts;                                  /* api_rules.c */
+api_serve api_serve_alert_explain;                               /* api_alert_explain.c */
 api_serve api_serve_notifications, api_serve_notifications_live; /* api_notifications.c */
 api_serve api_serve_heartbeat, api_serve_heartbeats;             /* api_heartbeats.c */
 api_serve api_serve_alertmanagers;                               /* api_alertmanagers.c */

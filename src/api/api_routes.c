@@ -67,6 +67,7 @@ const struct api_route API_ROUTES[] = {
     ROUTE(GET,      "/api/v1/alerts",              VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_RULES, CORS,      api_serve_alerts),
     ROUTE(GET,      "/api/v1/heartbeats",          VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_HEARTBEATS, CORS, api_serve_heartbeats),
     ROUTE(POST|PUT, "/api/v1/heartbeats/{name}",   EDIT,   ALWAYS,    NONE, DIRECT, API_NEEDS_HEARTBEATS, 0,   api_serve_heartbeat),
+    ROUTE(GET,      "/api/v1/alerts/explain",      VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_ROUTER, CORS,     api_serve_alert_explain),
     ROUTE(GET,      "/api/v1/alertmanagers",       VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_NOTIFIER, CORS,   api_serve_alertmanagers),
     ROUTE(GET,      "/api/v1/notifications",       VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_NOTIFICATIONS, CORS|EARLY, api_serve_notifications),
     ROUTE(GET,      "/api/v1/notifications/live",  VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_NOTIFICATIONS, CORS|EARLY, api_serve_notifications_live),
