@@ -31,6 +31,8 @@ struct server_flags {
     int64_t for_outage_tolerance_ms, for_grace_period_ms, resend_delay_ms, rule_evaluations;
     int64_t notification_queue, notification_batch, subscribers_max;
     bool notification_drain;
+    struct alert_routing_flags routing;
+    int64_t silences_max, silence_bytes_max, alerts_max;
     bool help, version, lifecycle, admin_api, remote_write, config_lenient;
 };
 
@@ -53,6 +55,7 @@ static void keep_warning(const char *sentence)
         name, 0, kind, NULL, NULL, why                                                             \
     }
 #define LATER "this version does not have it yet"
+#define NO_CLUSTER "one server routes alerts: there is no cluster"
 
 /* In the order of Prometheus' own documentation, then ours. */
 static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t max)
@@ -132,6 +135,28 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
          "How often an alert that fires is told again."},
         {"rules.max-concurrent-evals", 0, FLAG_COUNT, &f->rule_evaluations, "N",
          "Rules of a group evaluated at once, with --enable-feature=concurrent-rule-eval."},
+        {"alertmanager.config.file", 0, FLAG_TEXT, &f->routing.config_path, "FILE",
+         "Alertmanager's configuration: alerts are routed and sent by this server."},
+        {"storage.path", 0, FLAG_TEXT, &f->routing.dir, "FOLDER",
+         "Where alerts.db is: silences, what was sent; default: --storage.tsdb.path."},
+        {"data.retention", 0, FLAG_DURATION, &f->routing.retention_ms, "DURATION",
+         "How long silences that have ended and the log of what was sent are kept."},
+        {"data.maintenance-interval", 0, FLAG_DURATION, &f->routing.maintenance_ms, "DURATION",
+         "How often what is kept no longer is deleted from alerts.db."},
+        {"silences.max-silences", 0, FLAG_COUNT, &f->silences_max, "N",
+         "Silences, those that have ended too; 0: no limit."},
+        {"silences.max-silence-size-bytes", 0, FLAG_COUNT, &f->silence_bytes_max, "N",
+         "Bytes of one silence; 0: 1 MiB."},
+        {"alerts.gc-interval", 0, FLAG_DURATION, &f->routing.gc_interval_ms, "DURATION",
+         "How often alerts that have ended are forgotten."},
+        {"alerts.max", 0, FLAG_COUNT, &f->alerts_max, "N",
+         "Alerts that are routed at once; new ones beyond are refused; 0: no limit."},
+        {"alerts.history-retention", 0, FLAG_DURATION, &f->routing.history_retention_ms, "DURATION",
+         "How long the history of alerts and notifications is kept."},
+        {"dispatch.maintenance-interval", 0, FLAG_DURATION, &f->routing.dispatch_maintenance_ms,
+         "DURATION", "How often groups without alerts are dropped."},
+        {"dispatch.start-delay", 0, FLAG_DURATION, &f->routing.start_delay_ms, "DURATION",
+         "Time after the start before which nothing is sent."},
         {"alertmanager.notification-queue-capacity", 0, FLAG_COUNT, &f->notification_queue, "N",
          "Alerts that may wait for each Alertmanager; the oldest beyond are dropped."},
         {"alertmanager.notification-batch-size", 0, FLAG_COUNT, &f->notification_batch, "N",
@@ -174,6 +199,27 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         NO_EFFECT("storage.remote.read-sample-limit", FLAG_TEXT, LATER),
         NO_EFFECT("storage.remote.read-concurrent-limit", FLAG_TEXT, LATER),
         NO_EFFECT("storage.remote.read-max-bytes-in-frame", FLAG_TEXT, LATER),
+        NO_EFFECT("alerts.per-alertname-limit", FLAG_TEXT, "alerts have one limit, --alerts.max"),
+        NO_EFFECT("web.get-concurrency", FLAG_TEXT, "queries have a limit of their own"),
+        NO_EFFECT("web.timeout", FLAG_TEXT, "requests have the limits of the server"),
+        NO_EFFECT("log.silences", FLAG_SWITCH, "who set which silence is kept in alerts.db"),
+        NO_EFFECT("cluster.listen-address", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.advertise-address", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.peer", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.peer-timeout", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.peer-name", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.gossip-interval", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.pushpull-interval", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.tcp-timeout", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.probe-timeout", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.probe-interval", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.settle-timeout", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.reconnect-interval", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.reconnect-timeout", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.tls-config", FLAG_TEXT, NO_CLUSTER),
+        NO_EFFECT("cluster.allow-insecure-public-advertise-address-discovery", FLAG_SWITCH,
+                  NO_CLUSTER),
+        NO_EFFECT("cluster.label", FLAG_TEXT, NO_CLUSTER),
         NO_EFFECT("scrape.adjust-timestamps", FLAG_SWITCH,
                   "a scrape has one timestamp, the time it was planned for"),
         NO_EFFECT("scrape.timestamp-tolerance", FLAG_TEXT,
@@ -185,7 +231,7 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
     return ARRAY_COUNT(table);
 }
 
-enum { FLAGS_MAX = 96 };
+enum { FLAGS_MAX = 160 };
 
 static int compare_flags(const void *a, const void *b)
 {
@@ -334,6 +380,7 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .alert_for_outage_tolerance_ms = f->for_outage_tolerance_ms,
         .alert_for_grace_period_ms = f->for_grace_period_ms,
         .rule_evaluations_max = (unsigned)f->rule_evaluations,
+        .routing = f->routing,
         .notification_queue_capacity = (size_t)f->notification_queue,
         .notification_batch_max = (size_t)f->notification_batch,
         .notification_drain = f->notification_drain,
@@ -352,6 +399,13 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .log_level = f->log_level,
         .log_json = strcmp(f->log_format, "json") == 0,
     };
+    if (opts.routing.config_path && !*opts.routing.config_path)
+        opts.routing.config_path = NULL;
+    if (opts.routing.dir && !*opts.routing.dir)
+        opts.routing.dir = NULL;
+    opts.routing.silences_max = (size_t)f->silences_max;
+    opts.routing.silence_bytes_max = (size_t)f->silence_bytes_max;
+    opts.routing.alerts_max = (size_t)f->alerts_max;
     enable_features(&f->features, &opts, f->auto_reload_ms);
     if (!parse_addresses(f, &arena, &opts, err)) {
         arena_deinit(&arena);
@@ -382,6 +436,9 @@ static bool check_values(const struct server_flags *f, struct error *err)
                   {"alertmanager.notification-queue-capacity", f->notification_queue, 10000000},
                   {"web.max-notifications-subscribers", f->subscribers_max, 10000},
                   {"alertmanager.notification-batch-size", f->notification_batch, 100000},
+                  {"silences.max-silences", f->silences_max, 10000000},
+                  {"silences.max-silence-size-bytes", f->silence_bytes_max, 1 << 20},
+                  {"alerts.max", f->alerts_max, 100000000},
                   {"web.max-connections", f->connections_max, 1000000},
                   {"storage.series-max", f->series_max, UINT32_MAX},
                   {"storage.series-per-job-max", f->series_per_job_max, UINT32_MAX},
@@ -452,6 +509,12 @@ int command_server(int argc, char **argv)
                              .notification_batch = 256,
                              .subscribers_max = 16,
                              .notification_drain = true,
+                             .routing = {.retention_ms = INT64_C(120) * 3600 * 1000,
+                                         .maintenance_ms = 15 * 60 * 1000,
+                                         .history_retention_ms = INT64_C(90) * 24 * 3600 * 1000,
+                                         .gc_interval_ms = 30 * 60 * 1000,
+                                         .dispatch_maintenance_ms = 30 * 1000},
+                             .alerts_max = 250000,
                              .lookback_ms = 5 * 60 * 1000,
                              .query_timeout_ms = 2 * 60 * 1000,
                              .read_timeout_ms = 5 * 60 * 1000,

@@ -38,24 +38,6 @@ struct encoder {
     struct encoded *entries; /* by entry; of those with some */
 };
 
-/* With the external labels, relabelled for all. False: dropped. */
-static bool labels_of(struct encoder *e, const struct alert_notice *notice, struct labels *out)
-{
-    const struct config_relabel_rules *rules = &e->config->alert_relabel_configs;
-    struct labels external = e->config->global.external_labels;
-    struct labels_builder b;
-    labels_builder_init(&b, &e->arena);
-    labels_builder_reset(&b, notice->labels);
-    for (uint32_t i = 0; i < external.count; i++) {
-        if (labels_builder_get(&b, external.items[i].name).len == 0)
-            labels_builder_set(&b, external.items[i].name, external.items[i].value);
-    }
-    if (!relabel_process(rules->items, rules->count, &b))
-        return false;
-    *out = labels_builder_finish(&b);
-    return true;
-}
-
 static void encode(struct encoder *e, struct encoded *to, const struct alert_notice *notice,
                    struct labels labels)
 {
@@ -77,7 +59,7 @@ static void encode_all(struct encoder *e, const struct alert_notice *notices, si
     e->common = (struct encoded){ARENA_ARRAY(&e->arena, struct posted_alert *, count), 0};
     for (size_t k = 0; k < count; k++) {
         struct labels labels;
-        if (!labels_of(e, &notices[k], &labels))
+        if (!alert_notice_labels(&notices[k], e->config, &e->arena, &labels))
             continue;
         if (any_common)
             encode(e, &e->common, &notices[k], labels);

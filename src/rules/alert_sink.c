@@ -2,7 +2,27 @@
 /* alert_sink.c: see alert_sink.h. */
 #include "rules/alert_sink.h"
 
+#include "ingest/relabel.h"
+
 #include <string.h>
+
+bool alert_notice_labels(const struct alert_notice *n, const struct config *config,
+                         struct arena *arena, struct labels *out)
+{
+    const struct config_relabel_rules *rules = &config->alert_relabel_configs;
+    struct labels external = config->global.external_labels;
+    struct labels_builder b;
+    labels_builder_init(&b, arena);
+    labels_builder_reset(&b, n->labels);
+    for (uint32_t i = 0; i < external.count; i++) {
+        if (labels_builder_get(&b, external.items[i].name).len == 0)
+            labels_builder_set(&b, external.items[i].name, external.items[i].value);
+    }
+    if (!relabel_process(rules->items, rules->count, &b))
+        return false;
+    *out = labels_builder_finish(&b);
+    return true;
+}
 
 void alert_generator_url(struct buffer *out, struct view external_url, struct view expr)
 {

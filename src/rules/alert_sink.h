@@ -5,8 +5,11 @@
 #ifndef BELFRY_RULES_ALERT_SINK_H
 #define BELFRY_RULES_ALERT_SINK_H
 
+#include "base/arena.h"
+#include "base/attributes.h"
 #include "base/buffer.h"
 #include "base/view.h"
+#include "ingest/config.h"
 #include "model/labels.h"
 
 #include <stdbool.h>
@@ -33,6 +36,10 @@ struct alert_sink {
     void *arg;
 };
 
+/* The labels with which an alert leaves the rules: its own, the external ones that it does not have, relabelled by the
+ * alert_relabel_configs of `config`; in the arena. False: dropped by them. */
+MUST_USE bool alert_notice_labels(const struct alert_notice *n, const struct config *config,
+                                  struct arena *arena, struct labels *out);
 /* Appends the generatorURL: EXTERNAL/graph?g0.expr=EXPR&g0.tab=1, as Prometheus links an expression's table. */
 void alert_generator_url(struct buffer *out, struct view external_url, struct view expr);
 

@@ -23,14 +23,16 @@ static void add_folder_of(struct folders *f, struct arena *arena, struct view fi
         end ? arena_copy(arena, view_slice(file, 0, end)).ptr : arena_copy(arena, VIEW(".")).ptr;
 }
 
-void confine_files(struct sandbox *sandbox, const char *data_dir, const char *config_path,
-                   enum config_unknown unknown)
+void confine_files(struct sandbox *sandbox, const char *data_dir, const char *alerts_dir,
+                   const char *config_path, enum config_unknown unknown)
 {
     struct folders folders = {{data_dir}, 1};
     struct config *config = NULL;
     struct arena arena;
     struct error err = {0};
     arena_init(&arena, MEM_OTHER, 0);
+    if (alerts_dir)
+        folders.items[folders.count++] = alerts_dir;
     bool ok = config_path == NULL || config_load_file(config_path, unknown, &config, &err);
     if (ok && config) {
         add_folder_of(&folders, &arena, config->global.query_log_file);
@@ -39,7 +41,7 @@ void confine_files(struct sandbox *sandbox, const char *data_dir, const char *co
                           config->scrape_configs.items[i].scrape_failure_log_file);
         config_unref(config);
     }
-    if (ok && dir_create(data_dir, &err))
+    if (ok && dir_create(data_dir, &err) && (!alerts_dir || dir_create(alerts_dir, &err)))
         sandbox_files(sandbox, folders.items, folders.count);
     else
         (void)snprintf(sandbox->files_text, sizeof sandbox->files_text, "%.*s",

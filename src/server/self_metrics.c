@@ -14,6 +14,7 @@
 #include "ingest/scrape.h"
 #include "outbound/notifier.h"
 #include "rules/rule_manager.h"
+#include "server/alert_metrics.h"
 #include "storage/db.h"
 #include "storage/exemplars.h"
 
@@ -729,6 +730,8 @@ static void collect(void *arg, belfry_emitter *e)
         collect_notifier(e, m->sources.notifier);
     if (m->sources.heartbeats)
         collect_heartbeats(e, m->sources.heartbeats);
+    if (m->sources.routing)
+        alert_metrics_collect(m->sources.routing, e);
     collect_process(e, &m->sources);
 }
 

@@ -15,6 +15,7 @@
 #include <belfry/log.h>
 #include <stdbool.h>
 
+struct alert_routing;
 struct db;
 struct scrape_manager;
 struct self_metrics;
@@ -27,7 +28,8 @@ struct self_metrics_sources {
     struct notifications *notifications;
     struct notifier *notifier;
     struct heartbeats *heartbeats;
-    struct remote_write *remote_write; /* NULL: not enabled */
+    struct alert_routing *routing; /* NULL: not enabled, like the next */
+    struct remote_write *remote_write;
     struct api *api;
     struct http_server *http;
     struct running_config *config;

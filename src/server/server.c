@@ -23,6 +23,7 @@
 #include "outbound/notifier.h"
 #include "rules/rule_manager.h"
 #include "server/alert_fanout.h"
+#include "server/alert_routing.h"
 #include "server/confine.h"
 #include "server/reloader.h"
 #include "server/running_config.h"
@@ -62,6 +63,7 @@ struct server {
     struct notifier *notifier;
     struct heartbeats *heartbeats;
     struct wellness wellness;          /* the thread of heartbeats */
+    struct alert_routing *routing;     /* NULL: not enabled */
     struct alert_fanout alerts;        /* whoever delivers alerts; filled before rules start */
     struct remote_write *remote_write; /* NULL: not enabled */
     struct pool *write_pool;
@@ -114,6 +116,19 @@ static struct labels give_external_labels(void *arg, struct arena *arena)
     struct labels ls = labels_copy(arena, config->global.external_labels);
     config_unref(config);
     return ls;
+}
+
+static bool relabel_alert(void *arg, struct labels in, struct arena *arena, struct labels *out)
+{
+    struct server *s = arg;
+    const struct alert_notice notice = {.labels = in};
+    struct config *config = running_config_get(&s->config);
+    struct labels labels;
+    bool kept = alert_notice_labels(&notice, config, arena, &labels);
+    if (kept)
+        *out = labels_copy(arena, labels); /* what the configuration says ends with the reference */
+    config_unref(config);
+    return kept;
 }
 
 static bool give_config_state(void *arg, wall_time *loaded)
@@ -205,18 +220,35 @@ static bool apply_queries(struct server *s, const struct config *config, struct 
     return api_apply_config(s->api, &queries, err);
 }
 
-/* Reads it, and the rule files that it names, and tries what may fail of it. */
-static bool read_new_config(struct server *s, struct config **out, struct rule_set **rules,
-                            struct error *err)
+/* What a reload puts in force, all of it or nothing. */
+struct new_config {
+    struct config *config;
+    struct rule_set *rules;
+    struct integrations *receivers; /* NULL: alerts are not routed here */
+};
+
+/* Rule files, and the receivers of alerts; then what may fail of applying them. */
+static bool read_parts(struct server *s, struct new_config *n, struct error *err)
 {
-    if (!running_config_read(&s->config, out, err))
+    if (!rule_set_load(&n->rules, s->rules, n->config, err))
         return false;
-    if (rule_set_load(rules, s->rules, *out, err)) {
-        if (apply_queries(s, *out, err))
+    if (!s->routing || alert_routing_load(s->routing, &n->receivers, err)) {
+        if (apply_queries(s, n->config, err))
             return true;
-        rule_set_free(*rules);
+        integrations_unref(n->receivers);
     }
-    config_unref(*out);
+    rule_set_free(n->rules);
+    return false;
+}
+
+static bool read_new_config(struct server *s, struct new_config *n, struct error *err)
+{
+    *n = (struct new_config){NULL, NULL, NULL};
+    if (!running_config_read(&s->config, &n->config, err))
+        return false;
+    if (read_parts(s, n, err))
+        return true;
+    config_unref(n->config);
     return false;
 }
 
@@ -227,10 +259,14 @@ static bool are_delivered(const struct server *s, const struct config *config)
 }
 
 /* Where nobody takes alerts, that must not be found out in the night. */
-static void apply_rules(struct server *s, struct config *config, struct rule_set *rules)
+static void apply_rules(struct server *s, const struct new_config *n)
 {
+    struct config *config = n->config;
+    struct rule_set *rules = n->rules;
     size_t groups = rule_set_group_count(rules), count = rule_set_rule_count(rules),
            alerts = rule_set_alert_count(rules);
+    if (n->receivers)
+        alert_routing_apply(s->routing, n->receivers);
     notifier_apply(s->notifier, config);
     rule_manager_apply(s->rules, config, rules);
     heartbeats_apply(s->heartbeats, config);
@@ -240,22 +276,24 @@ static void apply_rules(struct server *s, struct config *config, struct rule_set
     if (alerts && !are_delivered(s, config))
         belfry_log_warn(s->log, "alerts_not_delivered", BELFRY_UINT("alerting_rules", alerts),
                         BELFRY_STR("detail", "alerts are evaluated and shown, but sent to nobody: "
+                                             "there is no --alertmanager.config.file, and "
                                              "the configuration names no Alertmanager"));
 }
 
 /* Before the files are read: what changes while they are is seen the next time. 0 where there are none. */
 static uint64_t files_hash(const struct server *s)
 {
-    return s->opts->config_path ? config_files_hash(s->opts->config_path) : 0;
+    const char *routing = s->opts->routing.config_path;
+    uint64_t hash = s->opts->config_path ? config_files_hash(s->opts->config_path) : 0;
+    return hash * 31 + (routing ? alert_routing_file_hash(routing) : 0);
 }
 
 static void reload_now(struct server *s, struct error *failure)
 {
     struct error err = {0};
-    struct config *config;
-    struct rule_set *rules;
+    struct new_config new_config;
     s->files_hash = files_hash(s);
-    if (!read_new_config(s, &config, &rules, &err)) {
+    if (!read_new_config(s, &new_config, &err)) {
         *failure = err;
         running_config_failed(&s->config);
         belfry_log_error(s->log, "config_error", BELFRY_STR("detail", err.message),
@@ -263,10 +301,11 @@ static void reload_now(struct server *s, struct error *failure)
                          BELFRY_STR("consequence", "the running configuration stays"));
         return;
     }
+    struct config *config = new_config.config;
     log_config_warnings(s, config);
     apply_storage(s, config);
     scrape_manager_apply(s->scrape, config);
-    apply_rules(s, config, rules);
+    apply_rules(s, &new_config);
     belfry_log_info(s->log, "config_loaded",
                     BELFRY_STR("file", s->config.path ? s->config.path : "built in"),
                     BELFRY_UINT("scrape_jobs", config->scrape_configs.count));
@@ -405,6 +444,9 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .notifications = s->notifications,
                                   .notifier = s->notifier,
                                   .heartbeats = s->heartbeats,
+                                  .router = s->routing ? alert_routing_router(s->routing) : NULL,
+                                  .alert_state =
+                                      s->routing ? alert_routing_memory(s->routing) : NULL,
                                   .access = s->access,
                                   .prefix = s->opts->prefix,
                                   .external_url = s->opts->external_url,
@@ -412,6 +454,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .write_pool = s->write_pool,
                                   .config_text = give_config_text,
                                   .external_labels = give_external_labels,
+                                  .relabel_alert = relabel_alert,
                                   .config_state = give_config_state,
                                   .is_ready = give_ready,
                                   .metrics = give_metrics,
@@ -431,6 +474,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                            .notifications = s->notifications,
                                            .notifier = s->notifier,
                                            .heartbeats = s->heartbeats,
+                                           .routing = s->routing,
                                            .remote_write = s->remote_write,
                                            .api = s->api,
                                            .http = s->http,
@@ -496,6 +540,24 @@ static const char *link_url(struct server *s)
     return s->opts->external_url ? s->opts->external_url : s->own_url;
 }
 
+/* The Alertmanager inside. */
+static bool start_routing(struct server *s, struct error *err)
+{
+    const struct alert_routing_flags *flags = &s->opts->routing;
+    struct alert_routing_options options = {.flags = flags,
+                                            .dir = flags->dir ? flags->dir : s->opts->data_dir,
+                                            .external_url = link_url(s),
+                                            .config = &s->config,
+                                            .log = on_event,
+                                            .log_arg = s};
+    if (!flags->config_path)
+        return true;
+    if (!alert_routing_start(&s->routing, &options, err))
+        return false;
+    alert_fanout_add(&s->alerts, alert_routing_sink(s->routing));
+    return true;
+}
+
 /* Whoever delivers alerts. */
 static bool start_delivery(struct server *s, struct error *err)
 {
@@ -512,7 +574,7 @@ static bool start_delivery(struct server *s, struct error *err)
     if (!notifier_start(&s->notifier, &options, err))
         return false;
     alert_fanout_add(&s->alerts, notifier_sink(s->notifier));
-    return true;
+    return start_routing(s, err);
 }
 
 static bool all_is_well(void *arg, struct error *why)
@@ -557,17 +619,13 @@ static bool start_rules(struct server *s, struct error *err)
 /* What the configuration says is in force from here on. */
 static bool apply_first_config(struct server *s, struct error *err)
 {
-    struct rule_set *rules;
-    struct config *config = running_config_get(&s->config);
-    bool ok = rule_set_load(&rules, s->rules, config, err);
-    if (ok && apply_queries(s, config, err)) {
-        scrape_manager_apply(s->scrape, config);
-        apply_rules(s, config, rules);
-    } else if (ok) {
-        rule_set_free(rules);
-        ok = false;
+    struct new_config first = {running_config_get(&s->config), NULL, NULL};
+    bool ok = read_parts(s, &first, err);
+    if (ok) {
+        scrape_manager_apply(s->scrape, first.config);
+        apply_rules(s, &first);
     }
-    config_unref(config);
+    config_unref(first.config);
     return ok;
 }
 
@@ -623,7 +681,8 @@ static bool stop(struct server *s, struct error *err)
     wellness_deinit(&s->wellness);
     notifications_free(s->notifications);
     rule_manager_stop(s->rules);
-    notifier_stop(s->notifier); /* after the last alert */
+    notifier_stop(s->notifier); /* after the last alert, like the next */
+    alert_routing_stop(s->routing);
     access_close(s->access);
     pool_stop(s->write_pool);
     remote_write_free(s->remote_write);
@@ -720,7 +779,7 @@ bool server_run(const struct server_options *opts, struct error *err)
     reloader_init(&s.reloader);
     bool ok = open_access(&s, err) && open_http(&s, err);
     if (ok && opts->sandbox)
-        confine_files(&s.sandbox, opts->data_dir, opts->config_path,
+        confine_files(&s.sandbox, opts->data_dir, opts->routing.dir, opts->config_path,
                       opts->config_unknown); /* before the first thread, which is the log's */
     if (!open_log(&s, ok ? err : &log_err)) {
         http_server_close(s.http);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "ingest/config.h"
 #include "promql/engine.h"
+#include "server/alert_routing.h"
 #include "storage/db.h"
 
 #include <stdbool.h>
@@ -27,6 +28,7 @@ struct server_options {
     unsigned query_concurrency_max;
     /* Of rules: rule_manager_options. */
     int64_t alert_resend_delay_ms, alert_for_outage_tolerance_ms, alert_for_grace_period_ms;
+    struct alert_routing_flags routing; /* of alerts in this process */
     bool concurrent_rules;
     unsigned rule_evaluations_max;
     /* Of alerts to Alertmanagers: notifier_options. */
