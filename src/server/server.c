@@ -593,7 +593,9 @@ static bool start_heartbeats(struct server *s, struct error *err)
                                                .state_dir = s->opts->data_dir,
                                                .log = on_event,
                                                .log_arg = s};
-    s->wellness = (struct wellness){.rules = s->rules, .notifier = s->notifier};
+    s->wellness = (struct wellness){.rules = s->rules,
+                                    .notifier = s->notifier,
+                                    .sender = s->routing ? alert_routing_sender(s->routing) : NULL};
     return heartbeats_start(&s->heartbeats, &options, err);
 }
 
