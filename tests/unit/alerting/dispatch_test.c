@@ -4,9 +4,10 @@
  *
  *   10s fire {..} [until 40s]   an alert comes (again); without an end it is taken for resolved 5m later
  *   20s end {..}                it is told to be resolved
- *   20s silence|unsilence {..}, ack {..}, fail, ok, hold, release, reload, restart, groups
+ *   20s silence|unsilence {..}, ack {..}, fail, ok, hold, release, reload, restart, groups, explain {..}
  *
  * Alerts are written by their label i, where they have one; + fires, - is resolved. */
+#include "alerting/alert_explain.h"
 #include "alerting/dispatch.h"
 #include "fake_integrations.h"
 
@@ -283,6 +284,39 @@ static void print_groups(struct world *w)
     arena_deinit(&arena);
 }
 
+/* What the way of these labels is, in a line for each node and group. */
+static void print_explanation(struct world *w, struct labels labels)
+{
+    struct arena arena;
+    struct alert_explanation x;
+    arena_init(&arena, MEM_OTHER, 0);
+    dispatch_explain(w->d, labels, w->now, &arena, &x);
+    buffer_printf(&w->out, "%s\n", x.alert ? "there" : "not there");
+    for (size_t i = 0; i < x.route_count; i++) {
+        const struct explained_route *r = &x.routes[i];
+        buffer_printf(&w->out, "%zu %.*s %s", r->depth, VIEW_ARGS(r->receiver),
+                      explained_verdict_name(r->verdict));
+        for (size_t k = 0; k < r->matcher_count; k++)
+            if (!r->matchers[k].matches)
+                buffer_printf(&w->out, " %.*s is \"%.*s\"", VIEW_ARGS(r->matchers[k].text),
+                              VIEW_ARGS(r->matchers[k].value));
+        buffer_append_byte(&w->out, '\n');
+    }
+    for (size_t i = 0; i < x.group_count; i++) {
+        const struct explained_group *g = &x.groups[i];
+        buffer_printf(&w->out, "%.*s%s%s", VIEW_ARGS(g->key), g->exists ? " exists" : "",
+                      g->has_alert ? " has it" : "");
+        for (size_t k = 0; k < g->integration_count; k++)
+            buffer_append_view(&w->out,
+                               g->integrations[k].knows_firing ? VIEW(" told") : VIEW(" not told"));
+        buffer_append_byte(&w->out, '\n');
+    }
+    for (size_t i = 0; i < x.inhibition_count; i++)
+        buffer_printf(&w->out, "inhibited by rule %zu\n", x.inhibitions[i].rule);
+    alert_explanation_release(&x);
+    arena_deinit(&arena);
+}
+
 static void start(struct world *w)
 {
     w->opts =
@@ -347,6 +381,8 @@ static void run_line(struct world *w, struct view line)
         dispatch_apply(w->d, w->set, w->now);
     else if (view_is(what, "groups"))
         print_groups(w);
+    else if (view_is(what, "explain"))
+        print_explanation(w, labels);
     else if (view_is(what, "restart")) {
         dispatch_free(w->d);
         start(w);
@@ -547,6 +583,20 @@ static void routes_and_mutes_decide_who_is_told(void **state)
          "0s fire " A " until 3h\n60s groups\n1000s stop",
          "group {}/{g!=\"\"}:{} next 330s a muted by work\n"
          "630s r {}/{g!=\"\"}:{} +a (first notification)\n"},
+        {"every node says what it did, and groups what was told",
+         RECEIVERS
+         "route: {receiver: none, group_by: [g], group_wait: 1s, routes: [{matchers: [g=y], "
+         "receiver: s}, {matchers: [g=x], receiver: r, routes: [{matchers: [i=a, "
+         "n=1], receiver: s}]}, {receiver: s}]}\n"
+         "inhibit_rules: [{source_matchers: [i=b], target_matchers: [i=a]}]\n",
+         "0s fire " B "\n5s explain " B "\n5s explain " A "\n6s stop",
+         "1s r {}/{g=\"x\"}:{g=\"x\"} +b (first notification)\n"
+         "there\n0 none passed on\n1 s refused g=\"y\" is \"x\"\n1 r takes\n"
+         "2 s refused i=\"a\" is \"b\" n=\"1\" is \"\"\n1 s not tried\n"
+         "{}/{g=\"x\"}:{g=\"x\"} exists has it told\n"
+         "not there\n0 none passed on\n1 s refused g=\"y\" is \"x\"\n1 r takes\n"
+         "2 s refused n=\"1\" is \"\"\n1 s not tried\n"
+         "{}/{g=\"x\"}:{g=\"x\"} exists not told\ninhibited by rule 0\n"},
         {"nobody at a receiver: ends leave the group all the same",
          RECEIVERS "route: {receiver: none, " TIMES "}\n",
          "0s fire " A " until 40s\n20s groups\n400s groups", "group {}:{} next 30s a\n"},
