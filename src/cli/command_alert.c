@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* command_alert.c: belfry alert query|add: the alerts of Belfry or of an Alertmanager, after amtool. Other verbs:
- * alert_memory.c. */
+ * alert_explain.c, alert_memory.c. */
 #include "base/json_write.h"
+#include "cli/alert_explain.h"
 #include "cli/alert_memory.h"
 #include "cli/alert_print.h"
 #include "cli/alert_words.h"
@@ -15,14 +16,15 @@ enum { REQUEST_BYTES_MAX = 8 << 20 };
 static const char USAGE[] =
     "Usage: belfry alert query [MATCHER...]   alerts; without a state only active ones\n"
     "       belfry alert add LABEL...         tell of an alert\n"
+    "       belfry alert explain FINGERPRINT|LABEL...   why somebody was told, or not\n"
     "       belfry alert ack|unack|acks       who has an alert in hand\n"
     "       belfry alert history|notifications   what fired, who was told\n\n"
     "A matcher is name=value, !=, =~ or !~; a first word without a sign is the alert's name.\n\n"
     "Flags:\n";
 
-/* Behind these two: enum alert_memory_verb. */
-enum verb { VERB_QUERY, VERB_ADD, VERB_OF_MEMORY };
-static const char *const VERBS[] = {"query", "add",     "ack",           "unack",
+/* Behind these: enum alert_memory_verb. */
+enum verb { VERB_QUERY, VERB_ADD, VERB_EXPLAIN, VERB_OF_MEMORY };
+static const char *const VERBS[] = {"query", "add",     "explain",       "ack", "unack",
                                     "acks",  "history", "notifications", NULL};
 
 struct alert_options {
@@ -140,6 +142,8 @@ int command_alert(int argc, char **argv)
         {"end", 0, FLAG_TEXT, &o.end, "TIME", "When it ends; default after resolve_timeout."},
         {"annotation", 0, FLAG_LIST, &o.annotations, "NAME=VALUE", "Repeatable."}};
     int verb = flags_take_verb(common, ARRAY_COUNT(common), &argc, argv, VERBS);
+    if (verb == VERB_EXPLAIN)
+        return alert_explain_run(argc, argv);
     if (verb >= VERB_OF_MEMORY)
         return alert_memory_run((enum alert_memory_verb)(verb - VERB_OF_MEMORY), argc, argv);
     bool is_add = verb == VERB_ADD;
