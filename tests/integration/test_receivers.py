@@ -14,7 +14,7 @@ import threading
 import urllib.error
 import urllib.request
 
-from harness import BELFRY, Process, folder, free_port, need, run, wait_for
+from harness import BELFRY, Belfry, Process, folder, free_port, need, run, wait_for
 
 
 class Hook(threading.Thread):
@@ -475,3 +475,26 @@ def test_services_get_what_alertmanager_sends():
         assert kinds[0] == kinds[1], kinds
         assert x["message"].get_body(("plain",)).get_content().strip() == y["message"].get_body(("plain",)).get_content().strip()
         assert not wrong, "\n".join(wrong)
+
+
+def test_a_running_server_sends_mails_and_webhooks():
+    """Confined as it is: TLS with a file of authorities, a password of a file, a webhook that asks for a pause."""
+    with folder() as d, Hook([(429, {"Retry-After": "1"}, b""), (200, {}, b"")]) as hook:
+        context = certificate(d)
+        with Mail(context, auth="PLAIN", users={"user": "S3CRET"}) as server:
+            with open(d + "/password", "w") as f:
+                f.write("S3CRET\n")
+            with open(d + "/r.yml", "w") as f:
+                f.write("groups: [{name: g, interval: 1s, rules: [{alert: Always, expr: vector(1), annotations: {summary: 'it is <up>'}}]}]\n")
+            with open(d + "/am.yml", "w") as f:
+                f.write("route: {receiver: team, group_by: [alertname], group_wait: 0s, group_interval: 1h}\nreceivers:\n- name: team\n" +
+                        "".join("  %s\n" % line for line in (MAIL % server.port + "  auth_username: user\n  auth_password_file: password\n"
+                                                             "  tls_config: {ca_file: cert.pem}\n"
+                                                             "webhook_configs: [{url: '%s/S3CRET'}]" % hook.url).split("\n")))
+            with Belfry(d, "global: {scrape_interval: 1h}\nrule_files: [r.yml]\n", ("--alertmanager.config.file=am.yml",)) as b:
+                wait_for(lambda: server.mails and len(hook.requests) == 2, "a mail, and a webhook at the second attempt", 60)
+                mail, = server.mails
+                assert mail["secure"] and mail["user"] == "user" and mail["message"]["Subject"] == "[FIRING:1] Always "
+                assert "it is &lt;up&gt;" in mail["message"].get_body(("html",)).get_content()
+                assert json.loads(hook.requests[1][2])["alerts"][0]["annotations"] == {"summary": "it is <up>"}
+                assert "S3CRET" not in b.output()
