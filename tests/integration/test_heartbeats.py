@@ -89,6 +89,17 @@ def test_heartbeats_are_withheld_while_alerts_do_not_get_through():
             assert b.output().count("are withheld") == 1, b.output()
 
 
+def test_heartbeats_are_withheld_while_a_receiver_is_not_reached():
+    with folder() as d, Target(lambda path: (200, {}, "OK")) as watch, Alertmanager(403) as hook:
+        write_rules(d)
+        with open(d + "/am.yml", "w") as f:
+            f.write("route: {receiver: team, group_wait: 0s, group_interval: 200ms, repeat_interval: 200ms}\n"
+                    "receivers: [{name: team, webhook_configs: [{url: 'http://%s/'}]}]\n" % hook.address)
+        with Belfry(d, config_of("  send: [{url: 'http://%s/', interval: 200ms}]\n" % watch.address) + "rule_files: [rules.yml]\n",
+                    ["--alertmanager.config.file=" + d + "/am.yml"]) as b:
+            wait_for(lambda: 'notifications to receiver \\"team\\" (webhook) do not get through' in b.output(), "they are withheld", 30)
+
+
 def test_an_expected_heartbeat_that_stays_away_is_an_alert():
     with folder() as d, Alertmanager() as am:
         write_rules(d)
