@@ -29,8 +29,8 @@ static char dir[] = "/tmp/belfry-alertmanager-XXXXXX";
 static int start(void **state)
 {
     struct error err = {0};
-    struct alert_config *config;
-    struct integrations *set;
+    struct alert_config *config = NULL;
+    struct integrations *set = NULL;
     assert_non_null(mkdtemp(dir));
     const struct alert_state_options kept = {.dir = dir};
     if (!alert_state_open(&world.alert_state, &kept, &err) ||
@@ -262,7 +262,7 @@ static void silences_are_made_shown_changed_and_ended(void **state)
     expect("GET", "/api/v2/silences?filter=alertname%3D~one", NULL, 200, "[]\n");
     expect_soon(ALERT "?filter=alertname%3Done", id);
     expect("GET", ALERT "?silenced=false&filter=alertname%3Done", NULL, 200, "[]\n");
-    snprintf(body, sizeof body, "{\"id\":\"%s\",%s", id, S(M("alertname", "one")) + 1);
+    snprintf(body, sizeof body, "{\"id\":\"%s\",%s", id, &S(M("alertname", "one"))[1]);
     answer = ask("POST", "/api/v2/silences", body);
     take(answer, "silenceID", again);
     free(answer);
