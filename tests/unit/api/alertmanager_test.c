@@ -167,10 +167,10 @@ static void refusals_are_alertmanagers(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(REFUSALS); i++)
         expect(REFUSALS[i].method, REFUSALS[i].target, REFUSALS[i].body, REFUSALS[i].status,
                REFUSALS[i].part);
-    char *answer = world_exchange("POST /api/v2/alerts HTTP/1.1\r\nHost: localhost\r\nConnection: "
-                                  "close\r\nContent-Type: text/plain\r\n"
-                                  "Content-Length: 2\r\n\r\n[]",
-                                  120);
+    static const char PLAIN[] =
+        "POST /api/v2/alerts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n[]";
+    char *answer = world_exchange(PLAIN, sizeof PLAIN - 1);
     assert_non_null(strstr(answer, "415"));
     assert_non_null(strstr(answer, "{\"code\":415,\"message\":\"unsupported media type "
                                    "\\\"text/plain\\\", only [application/json] are allowed\"}"));
