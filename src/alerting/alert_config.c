@@ -422,7 +422,7 @@ static bool finish_route(struct loader *l, const struct alert_config *c,
     }
     if (r->receiver.len == 0)
         r->receiver = parent->receiver;
-    if (!r->group_by.items) { /* an empty list is one */
+    if (r->group_by.count == 0) { /* an empty list is none, as in Alertmanager */
         r->group_by = parent->group_by;
         r->group_by_all = parent->group_by_all;
     }
