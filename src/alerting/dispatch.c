@@ -7,7 +7,11 @@
 
 #include <math.h>
 
-enum { GC_MS_DEFAULT = 30 * 60 * 1000, MAINTENANCE_MS_DEFAULT = 30 * 1000 };
+enum {
+    GC_MS_DEFAULT = 30 * 60 * 1000,
+    MAINTENANCE_MS_DEFAULT = 30 * 1000,
+    FLUSHES_MAX_DEFAULT = 256 /* chosen: 32 times what the sender has on its way at once */
+};
 
 struct dispatch *dispatch_new(const struct dispatch_options *opts, struct instant now)
 {
@@ -17,6 +21,8 @@ struct dispatch *dispatch_new(const struct dispatch_options *opts, struct instan
         d->opts.router.gc_interval_ms = GC_MS_DEFAULT;
     if (d->opts.router.maintenance_ms <= 0)
         d->opts.router.maintenance_ms = MAINTENANCE_MS_DEFAULT;
+    if (d->opts.flushes_max == 0)
+        d->opts.flushes_max = FLUSHES_MAX_DEFAULT;
     arena_init(&d->config_arena, MEM_ALERTING, 0);
     arena_init(&d->scratch, MEM_ALERTING, 0);
     alert_store_init(&d->store);
@@ -109,6 +115,20 @@ static void route_alert(struct dispatch *d, uint32_t place, struct instant now)
         dispatch_group_insert(d, route_table_find(&d->routes, matches.items[i]), a, now);
 }
 
+/* Nodes with the same receiver share its line. */
+static void make_lines(struct dispatch *d)
+{
+    const struct receivers *all = &d->config->receivers;
+    d->lines = ARENA_ARRAY(&d->config_arena, struct receiver_line, all->count);
+    d->node_lines = ARENA_ARRAY(&d->config_arena, struct receiver_line *, d->routes.count);
+    for (size_t i = 0; i < d->routes.count; i++) {
+        const struct receiver *r =
+            alert_config_receiver(d->config, d->routes.items[i].route->receiver);
+        ASSERT(r); /* the configuration was checked */
+        d->node_lines[i] = &d->lines[r - all->items];
+    }
+}
+
 void dispatch_apply(struct dispatch *d, struct integrations *set, struct instant now)
 {
     const struct router_peers *peers = d->opts.router.peers;
@@ -119,6 +139,7 @@ void dispatch_apply(struct dispatch *d, struct integrations *set, struct instant
     d->set = peers->integrations_ref(set);
     d->config = peers->integrations_config(set);
     route_table_init(&d->routes, &d->config_arena, d->config->route);
+    make_lines(d);
     d->inhibitor = inhibitor_new(&d->config->inhibit_rules);
     for (uint32_t i = 0; i < d->store.item_count; i++) {
         struct alert_entry *e = &d->store.items[i];

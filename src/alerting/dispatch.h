@@ -25,6 +25,7 @@ struct instant {
 /* Borrowed until dispatch_free(). */
 struct dispatch_options {
     struct alert_router_options router;
+    size_t flushes_max; /* of one receiver at once; 0: 256 */
     /* The last of a flush's notifications is done: dispatch_finish() is to be called soon. The sender's thread. */
     void (*done)(void *arg, struct flush *f);
     void *done_arg;

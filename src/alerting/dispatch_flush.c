@@ -308,6 +308,7 @@ static struct flush *new_flush(struct dispatch *d, struct alert_group *g)
     f->next = d->flushes;
     d->flushes = f;
     g->flush = f;
+    dispatch_group_line(d, g)->under_way++;
     buffer_deinit(&key);
     return f;
 }
@@ -335,7 +336,14 @@ void dispatch_finish(struct dispatch *d, struct flush *f, struct instant now)
         if (!atomic_load_explicit(&f->has_failed, memory_order_relaxed))
             for (size_t i = 0; i < f->resolved_count; i++)
                 dispatch_group_remove_if_same(d, g, f->resolved[i]);
+        struct receiver_line *line = dispatch_group_line(d, g);
+        struct alert_group *parked = line->first;
         g->flush = NULL;
+        line->under_way--;
+        if (parked) {
+            dispatch_group_unpark(d, parked);
+            dispatch_group_schedule(d, parked, now.mono_ns);
+        }
         if (g->is_overdue)
             dispatch_group_schedule(d, g, now.mono_ns);
         g->is_overdue = false;
@@ -348,6 +356,10 @@ void dispatch_flush(struct dispatch *d, struct alert_group *g, struct instant no
     if (g->flush) {
         dispatch_group_unschedule(d, g);
         g->is_overdue = true;
+        return;
+    }
+    if (dispatch_group_line(d, g)->under_way >= d->opts.flushes_max) {
+        dispatch_group_park(d, g);
         return;
     }
     dispatch_group_schedule(d, g, now.mono_ns + ns_from_ms(g->node->route->group_interval_ms));

@@ -63,6 +63,32 @@ void dispatch_group_schedule(struct dispatch *d, struct alert_group *g, int64_t 
     heap_rise(d, d->heap_count++, g);
 }
 
+/* --- lines of receivers --- */
+
+struct receiver_line *dispatch_group_line(const struct dispatch *d, const struct alert_group *g)
+{
+    return d->node_lines[g->node - d->routes.items];
+}
+
+void dispatch_group_park(struct dispatch *d, struct alert_group *g)
+{
+    struct receiver_line *line = dispatch_group_line(d, g);
+    dispatch_group_unschedule(d, g);
+    g->is_parked = true;
+    g->parked_before = line->last;
+    g->parked_after = NULL;
+    *(line->last ? &line->last->parked_after : &line->first) = g;
+    line->last = g;
+}
+
+void dispatch_group_unpark(struct dispatch *d, struct alert_group *g)
+{
+    struct receiver_line *line = dispatch_group_line(d, g);
+    *(g->parked_before ? &g->parked_before->parked_after : &line->first) = g->parked_after;
+    *(g->parked_after ? &g->parked_after->parked_before : &line->last) = g->parked_before;
+    g->is_parked = false;
+}
+
 /* --- the alerts of a group --- */
 
 static uint64_t hash_of(uint64_t fingerprint)
@@ -170,6 +196,7 @@ static void adopt_flush(struct dispatch *d, struct alert_group *g)
             continue;
         f->group = g;
         g->flush = f;
+        dispatch_group_line(d, g)->under_way++;
         break;
     }
     buffer_deinit(&key);
@@ -199,8 +226,12 @@ void dispatch_group_free(struct dispatch *d, struct alert_group *g)
     const struct group_key key = {g->node, g->labels};
     map_remove(&d->group_index, group_hash(d, &key), g->at);
     dispatch_group_unschedule(d, g);
-    if (g->flush)
+    if (g->is_parked)
+        dispatch_group_unpark(d, g);
+    if (g->flush) {
         g->flush->group = NULL;
+        dispatch_group_line(d, g)->under_way--;
+    }
     d->groups[g->at] = NULL;
     d->group_count--;
     d->free_groups = mem_grow(MEM_ALERTING, d->free_groups, &d->free_group_capacity,

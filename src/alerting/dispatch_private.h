@@ -21,7 +21,9 @@ static inline int64_t ns_from_ms(int64_t ms)
  *   waiting (in the heap) -> flushing (in the heap, flush set) -> waiting
  *                                   | due again meanwhile
  *                                   v
- *                            overdue (not in the heap) -> flushed at once when the flush ends */
+ *                            overdue (not in the heap) -> flushed at once when the flush ends
+ *
+ * A group that is due while its receiver has flushes_max under way is parked (not in the heap) until one of them ends. */
 struct alert_group {
     const struct route_node *node; /* of the table in force */
     struct labels labels;          /* owned */
@@ -34,8 +36,17 @@ struct alert_group {
     struct flush *flush;   /* on its way; NULL: none */
     uint32_t at;           /* in dispatch.groups */
     bool is_overdue;
+    bool is_parked;
+    struct alert_group *parked_before, *parked_after; /* in its receiver's line */
 };
 #define HEAP_NOT_IN SIZE_MAX
+
+/* Of a receiver. Each flush under way holds its alerts and texts and waits in the sender's queues, which take SENDER_QUEUE_MAX: so
+ * there are at most flushes_max, and who comes later waits here, in order, and costs nothing. */
+struct receiver_line {
+    size_t under_way;                 /* groups with a flush */
+    struct alert_group *first, *last; /* parked */
+};
 
 /* What one integration is told in a flush. */
 struct flush_job {
@@ -72,8 +83,10 @@ struct dispatch {
     struct dispatch_options opts;
     struct integrations *set; /* referenced; NULL: no configuration yet */
     const struct alert_config *config;
-    struct arena config_arena; /* route table; of the configuration in force */
+    struct arena config_arena; /* the next three; of the configuration in force */
     struct route_table routes;
+    struct receiver_line *lines;       /* as many as config->receivers */
+    struct receiver_line **node_lines; /* of each node its receiver's */
     struct inhibitor *inhibitor;
 
     struct alert_store store;
@@ -103,6 +116,11 @@ void dispatch_group_unschedule(struct dispatch *d, struct alert_group *g);
 void dispatch_group_remove_if_same(struct dispatch *d, struct alert_group *g,
                                    const struct live_alert *a);
 void dispatch_group_free(struct dispatch *d, struct alert_group *g);
+struct receiver_line *dispatch_group_line(const struct dispatch *d, const struct alert_group *g);
+/* At the end of its receiver's line, out of the heap. */
+void dispatch_group_park(struct dispatch *d, struct alert_group *g);
+/* Takes it out of the line. */
+void dispatch_group_unpark(struct dispatch *d, struct alert_group *g);
 /* The group in which an alert with these labels is or would be; NULL: there is none. Sets the group's labels (borrowed from
  * `labels` and the scratch arena) and whether the alert is in it. */
 const struct alert_group *dispatch_group_find(struct dispatch *d, uint32_t node,

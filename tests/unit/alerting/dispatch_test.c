@@ -321,6 +321,7 @@ static void start(struct world *w)
 {
     w->opts =
         (struct dispatch_options){.router = {.peers = &PEERS, .state = &w->state, .alerts_max = 40},
+                                  .flushes_max = 2,
                                   .done = on_done,
                                   .done_arg = w};
     w->d = dispatch_new(&w->opts, w->now);
@@ -430,6 +431,8 @@ static void play(const char *config, const char *script, const char *expected)
 #define A "{g=\"x\",i=\"a\"}"
 #define B "{g=\"x\",i=\"b\"}"
 #define C "{g=\"y\",i=\"c\"}"
+#define D "{g=\"z\",i=\"d\"}"
+#define E "{g=\"v\",i=\"e\"}"
 
 static void groups_are_told_at_their_times(void **state)
 {
@@ -479,6 +482,17 @@ static void groups_are_told_at_their_times(void **state)
          "0s hold\n0s fire " A " until 3h\n60s fire " B " until 3h\n400s release\n2000s stop",
          "30s r {}:{g=\"x\"} +a (first notification)\n"
          "400s r {}:{g=\"x\"} +a +b (new alerts added)\n"},
+        {"of a receiver two are told at once, the others wait in their order",
+         "0s hold\n0s fire " A " until 3h\n1s fire " C " until 3h\n2s fire " D
+         " until 3h\n3s fire " E " until 3h\n100s release\n2000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n31s r {}:{g=\"y\"} +c (first notification)\n"
+         "100s r {}:{g=\"z\"} +d (first notification)\n100s r {}:{g=\"v\"} +e (first "
+         "notification)\n"},
+        {"who waits for its turn is told of as it is then, and by a reload loses none",
+         "0s hold\n0s fire " A " until 3h\n1s fire " C " until 3h\n2s fire " D
+         " until 3h\n3s fire " E " until 3h\n34s end " D "\n35s reload\n40s release\n2000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n31s r {}:{g=\"y\"} +c (first notification)\n"
+         "40s r {}:{g=\"v\"} +e (first notification)\n"},
         {"what fires again while its end is told stays",
          "0s fire " A "\n40s end " A "\n100s hold\n340s fire " A
          " until 3h\n350s release\n2000s stop",
