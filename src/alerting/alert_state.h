@@ -112,7 +112,7 @@ struct notification_record {
     struct view error;
     struct live_alert *const *alerts; /* ends_ns LIVE_ALERT_NEVER = firing */
     size_t alert_count;
-    uint64_t payload_hash;
+    uint64_t payload_hash; /* sender_result's */
 };
 void alert_history_notification(struct alert_state *s, const struct notification_record *r);
 /* The alerts whose episode had not ended when the process before ended: what routing begins with. `alert` and its texts are

@@ -213,7 +213,8 @@ static void job_done(void *arg, const struct sender_result *result)
                                                .is_sent = sent,
                                                .error = result->error,
                                                .alerts = job->alerts,
-                                               .alert_count = job->alert_count};
+                                               .alert_count = job->alert_count,
+                                               .payload_hash = result->payload_hash};
     opts->router.peers->history_notification(opts->router.state, &record);
     if (atomic_fetch_sub_explicit(&f->pending, 1, memory_order_acq_rel) == 1)
         opts->done(opts->done_arg, f);

@@ -148,6 +148,7 @@ static void finish(struct sender_task *t, enum delivery_verdict verdict)
         .finished_ns = wall_ns(),
         .error = verdict == DELIVERY_SENT ? VIEW("") : view_from(t->error),
         .has_template_error = t->has_template_error,
+        .payload_hash = t->payload_hash,
         .remembered = t->d.remembered,
     };
     sender_attempt_end(t);

@@ -48,6 +48,8 @@ struct sender_result {
     int64_t finished_ns;
     struct view error; /* borrowed during the call; without secrets; empty when sent */
     bool has_template_error;
+    uint64_t
+        payload_hash; /* XXH3 of the body of the last attempt's first request; 0: none was made */
     struct notification_kv remembered; /* borrowed */
 };
 

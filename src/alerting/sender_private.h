@@ -56,6 +56,7 @@ struct sender_task {
     struct sender_transfer transfer;
     mono_time attempt_start;
     unsigned requests;
+    uint64_t payload_hash; /* of the first one's body */
     long status;
     int64_t latency_ns, retry_after_ms; /* retry_after_ms: 0: nothing was said */
     enum sender_reason reason;

@@ -6,6 +6,7 @@
 #include "alerting/sender_private.h"
 
 #include "alerting/integrations.h"
+#include "base/checksum.h"
 #include "base/mem.h"
 #include "base/secret.h"
 #include "net/address_class.h"
@@ -301,6 +302,8 @@ static bool request_begin(struct sender_task *t, struct error *err)
     if (r->body.len > DELIVERY_REQUEST_BYTES_MAX)
         return error_set(err, ERROR_TOO_LARGE, "the request has more than %d bytes",
                          DELIVERY_REQUEST_BYTES_MAX);
+    if (t->requests == 1)
+        t->payload_hash = hash64_view(r->body);
     forget_urls(x);
     client_deinit(&x->client);
     x->as_get = false;
@@ -463,6 +466,7 @@ enum delivery_verdict sender_attempt_begin(struct sender_task *t, struct error *
     arena_reset(&t->attempt);
     t->attempt_start = clock_mono();
     t->requests = 0;
+    t->payload_hash = 0;
     t->status = 0;
     t->retry_after_ms = 0;
     t->reason = SENDER_OTHER;

@@ -4,6 +4,7 @@
 #include "driver_fixture.h"
 
 #include "base/attributes.h"
+#include "base/checksum.h"
 #include "base/mem.h"
 #include "base/thread.h"
 
@@ -217,6 +218,7 @@ struct outcome {
     enum delivery_verdict verdict;
     unsigned attempts;
     long status;
+    uint64_t payload_hash;
     char error[600];
 };
 
@@ -229,6 +231,7 @@ static void on_done(void *arg, const struct sender_result *r)
     o->verdict = r->verdict;
     o->attempts = r->attempts;
     o->status = r->status;
+    o->payload_hash = r->payload_hash;
     (void)snprintf(o->error, sizeof o->error, "%.*s", VIEW_ARGS(r->error));
     cond_broadcast(&o->ended);
     mutex_unlock(&o->mutex);
@@ -425,6 +428,7 @@ static void requests_carry_what_is_configured(void **state)
     assert_non_null(strstr(seen, "\r\nX-A: b\r\n"));
     assert_non_null(strstr(seen, "\"version\":\"4\""));
     assert_null(strstr(seen, "Expect"));
+    assert_int_equal(o.payload_hash, hash64_view(view_from(strstr(seen, "\r\n\r\n") + 4)));
     mutex_unlock(&w->server.mutex);
     driver_fixture_deinit(&f);
 }
