@@ -147,7 +147,13 @@ void alert_router_apply(struct alert_router *r, struct integrations *set)
 {
     const struct alert_config *c = r->opts.peers->integrations_config(set);
     mutex_lock(&r->core);
+    bool is_first = dispatch_integrations(r->dispatch) == NULL;
     dispatch_apply(r->dispatch, set, now());
+    if (is_first) { /* reads the database under the lock, which nobody else wants yet */
+        dispatch_resume(r->dispatch, now());
+        atomic_store_explicit(&r->alert_count, dispatch_alert_count(r->dispatch),
+                              memory_order_relaxed);
+    }
     mutex_unlock(&r->core);
     atomic_store_explicit(&r->resolve_timeout_ms, c->global.resolve_timeout_ms,
                           memory_order_relaxed);
@@ -259,8 +265,7 @@ bool alert_router_start(struct alert_router **out, const struct alert_router_opt
     cond_init(&r->wake);
     atomic_init(&r->resolve_timeout_ms, RESOLVE_TIMEOUT_MS);
     r->dispatch = dispatch_new(&options, now());
-    dispatch_resume(r->dispatch, now());
-    atomic_init(&r->alert_count, dispatch_alert_count(r->dispatch));
+    atomic_init(&r->alert_count, 0);
     *out = r;
     if (thread_start(&r->thread, "router", run, r, err))
         return true;

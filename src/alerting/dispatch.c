@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+#define RESUME_NS_MAX (INT64_C(86400) * 1000000000) /* nobody is waited for longer than a day */
+
 enum {
     GC_MS_DEFAULT = 30 * 60 * 1000,
     MAINTENANCE_MS_DEFAULT = 30 * 1000,
@@ -129,10 +131,26 @@ static void make_lines(struct dispatch *d)
     }
 }
 
+/* How many groups have each alert: those that ended leave a group when it has told so. */
+static void count_groups(struct dispatch *d)
+{
+    for (uint32_t i = 0; i < d->store.item_count; i++)
+        d->store.items[i].group_count = 0;
+    for (size_t i = 0; i < d->group_places; i++) {
+        const struct alert_group *g = d->groups[i];
+        for (size_t k = 0; g && k < g->count; k++) {
+            uint32_t place = alert_store_find(&d->store, g->items[k]->fingerprint);
+            if (place != ALERT_STORE_NONE)
+                d->store.items[place].group_count++;
+        }
+    }
+}
+
 void dispatch_apply(struct dispatch *d, struct integrations *set, struct instant now)
 {
     const struct router_peers *peers = d->opts.router.peers;
     struct integrations *old = d->set;
+    count_groups(d);
     drop_groups(d);
     inhibitor_free(d->inhibitor);
     arena_reset(&d->config_arena);
@@ -147,7 +165,6 @@ void dispatch_apply(struct dispatch *d, struct integrations *set, struct instant
             continue;
         /* Who ended and was told to have done so is not told of again. */
         bool is_over = live_alert_is_resolved(e->alert, now.wall_ns) && e->group_count == 0 && old;
-        e->group_count = 0;
         e->inhibitor = INHIBITOR_NEW;
         e->status = ALERT_UNPROCESSED;
         if (!is_over)
@@ -252,16 +269,20 @@ struct resume {
     struct instant now;
 };
 
-/* Whoever told of it tells again, if it is still so; till then it has not ended. */
+/* Whoever told of it tells again, if it is still so; till then it has not ended. Each time it was told of it was to last for some
+ * time, if nothing more was heard: so long it is waited for, and at least resolve_timeout. */
 static void resume_one(void *arg, const struct live_alert *from)
 {
     const struct resume *r = arg;
     struct dispatch *d = r->d;
     struct live_alert copy = *from;
-    int64_t timeout_ms = d->config ? d->config->global.resolve_timeout_ms : 5 * 60 * 1000;
-    int64_t ends_ns = r->now.wall_ns + ns_from_ms(timeout_ms);
-    if (copy.ends_ns == LIVE_ALERT_NEVER || copy.ends_ns < ends_ns) {
-        copy.ends_ns = ends_ns;
+    int64_t timeout_ns = ns_from_ms(d->config->global.resolve_timeout_ms), wait_ns = timeout_ns;
+    if (copy.ends_ns != LIVE_ALERT_NEVER && copy.updated_ns != LIVE_ALERT_NEVER &&
+        copy.ends_ns > copy.updated_ns &&
+        copy.ends_ns / 2 - copy.updated_ns / 2 < RESUME_NS_MAX / 2)
+        wait_ns = copy.ends_ns - copy.updated_ns;
+    if (copy.ends_ns == LIVE_ALERT_NEVER || copy.ends_ns < r->now.wall_ns + timeout_ns) {
+        copy.ends_ns = r->now.wall_ns + (wait_ns > timeout_ns ? wait_ns : timeout_ns);
         copy.is_timeout = true;
     }
     struct live_alert *a = live_alert_new(&copy);
@@ -269,14 +290,13 @@ static void resume_one(void *arg, const struct live_alert *from)
         live_alert_unref(a);
         return;
     }
-    uint32_t place = alert_store_add(&d->store, a);
-    if (d->config)
-        route_alert(d, place, r->now);
+    route_alert(d, alert_store_add(&d->store, a), r->now);
 }
 
 void dispatch_resume(struct dispatch *d, struct instant now)
 {
     struct resume r = {d, now};
+    ASSERT(d->config);
     d->opts.router.peers->open_alerts(d->opts.router.state, resume_one, &r);
 }
 

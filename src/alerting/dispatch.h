@@ -41,7 +41,8 @@ struct integrations *dispatch_integrations(struct dispatch *d); /* borrowed; NUL
 
 /* Takes the reference of an alert whose times are complete. False: there are alerts_max already; it is dropped. */
 bool dispatch_put(struct dispatch *d, struct live_alert *a, struct instant now);
-/* Takes up again, with resolve_timeout from now, what had not ended when the process before did. */
+/* Takes up again what had not ended when the process before did, for as long as it was told to last each time, at least
+ * resolve_timeout from now. Once, behind the first dispatch_apply(). */
 void dispatch_resume(struct dispatch *d, struct instant now);
 
 /* Does one thing that is due: flushes a group, tidies up. False: nothing is. */

@@ -57,6 +57,7 @@ static int compare_hashes(const void *a, const void *b)
 static void choose_alerts(struct dispatch *d, struct flush *f, const struct alert_group *g,
                           int64_t now_ns)
 {
+    const struct alert_router_options *o = &d->opts.router;
     enum route_silence silence =
         route_silence_at(d->config, g->node->route, now_ns / 1000000000, NULL);
     uint64_t *firing = arena_alloc(&f->arena, g->count * sizeof *firing);
@@ -68,6 +69,9 @@ static void choose_alerts(struct dispatch *d, struct flush *f, const struct aler
         bool ended = live_alert_is_resolved(a, now_ns);
         if (ended)
             f->resolved[f->resolved_count++] = live_alert_ref(a);
+        /* Asked of each one at each flush, so that the acknowledgement of a muted one is known to be in use. */
+        bool is_acknowledged =
+            !ended && o->peers->acknowledged(o->state, a->fingerprint, a->starts_ns, now_ns);
         arena_reset(&d->scratch);
         if (is_muted(d, a, now_ns) || silence != ROUTE_SENDS)
             continue;
@@ -76,6 +80,7 @@ static void choose_alerts(struct dispatch *d, struct flush *f, const struct aler
             resolved[f->resolved_hash_count++] = a->fingerprint;
         else
             firing[f->firing_hash_count++] = a->fingerprint;
+        f->unacknowledged_count += !ended && !is_acknowledged;
     }
     d->stats.suppressed_mute_interval += silence == ROUTE_MUTED ? g->count : 0;
     d->stats.suppressed_active_interval += silence == ROUTE_INACTIVE ? g->count : 0;
@@ -119,23 +124,9 @@ static bool is_subset(const uint64_t *part, size_t part_count, const uint64_t *w
     return true;
 }
 
-/* Has somebody taken on every alert that fires? */
-static bool all_acknowledged(const struct dispatch *d, const struct flush *f, int64_t now_ns)
-{
-    const struct alert_router_options *o = &d->opts.router;
-    for (size_t i = 0; i < f->alert_count; i++) {
-        const struct live_alert *a = f->alerts[i];
-        if (!live_alert_is_resolved(a, now_ns) &&
-            !o->peers->acknowledged(o->state, a->fingerprint, a->starts_ns, now_ns))
-            return false;
-    }
-    return true;
-}
-
 /* Alertmanager's words, which templates see; empty: nothing is to be told. `entry` NULL: nothing ever was. */
-static struct view reason_to_send(const struct dispatch *d, const struct flush *f,
-                                  const struct notification_entry *entry, bool send_resolved,
-                                  int64_t repeat_ns, int64_t now_ns)
+static struct view reason_to_send(const struct flush *f, const struct notification_entry *entry,
+                                  bool send_resolved, int64_t repeat_ns, int64_t now_ns)
 {
     if (!entry)
         return f->firing_hash_count ? VIEW("first notification") : VIEW("");
@@ -147,7 +138,7 @@ static struct view reason_to_send(const struct dispatch *d, const struct flush *
     if (send_resolved && !is_subset(f->resolved_hashes, f->resolved_hash_count, entry->resolved,
                                     entry->resolved_count))
         return VIEW("some alerts resolved");
-    if (entry->sent_ns < now_ns - repeat_ns && !all_acknowledged(d, f, now_ns))
+    if (entry->sent_ns < now_ns - repeat_ns && f->unacknowledged_count > 0)
         return VIEW("repeat interval elapsed");
     return VIEW("");
 }
@@ -261,6 +252,17 @@ static void set_job_alerts(struct flush *f, struct flush_job *job, int64_t now_n
     job->alerts = firing;
 }
 
+/* What fires stays known as told, also where nothing is sent for long: acknowledged alerts are not told anew. */
+static void keep_known(const struct dispatch *d, const struct notification_key *key,
+                       struct notification_entry *entry, int64_t now_ns, int64_t expires_ns)
+{
+    const struct alert_router_options *o = &d->opts.router;
+    if (entry->expires_ns - now_ns >= expires_ns / 2)
+        return;
+    entry->expires_ns = now_ns + expires_ns;
+    o->peers->log_put(o->state, key, entry);
+}
+
 /* Decides for each integration; f->jobs are those to which something is sent, reasons[] why. */
 static void decide(struct dispatch *d, struct flush *f, const struct alert_route *route,
                    struct view *reasons, int64_t now_ns)
@@ -268,7 +270,9 @@ static void decide(struct dispatch *d, struct flush *f, const struct alert_route
     const struct alert_router_options *o = &d->opts.router;
     struct integration_list list = o->peers->integrations_of(d->set, route->receiver);
     int64_t repeat_ns = ns_from_ms(route->repeat_interval_ms);
-    int64_t expires_ns = 2 * repeat_ns, retention_ns = ns_from_ms(o->retention_ms);
+    int64_t interval_ns = ns_from_ms(route->group_interval_ms);
+    int64_t expires_ns = 2 * (repeat_ns > interval_ns ? repeat_ns : interval_ns) + interval_ns;
+    int64_t retention_ns = ns_from_ms(o->retention_ms);
     if (retention_ns > 0 && retention_ns < expires_ns)
         expires_ns = retention_ns;
     f->jobs = arena_alloc(&f->arena, list.count * sizeof *f->jobs);
@@ -281,9 +285,12 @@ static void decide(struct dispatch *d, struct flush *f, const struct alert_route
         const struct notification_key key = log_key(job);
         bool was_told = o->peers->log_get(o->state, &f->arena, &key, now_ns, &entry);
         struct view reason =
-            reason_to_send(d, f, was_told ? &entry : NULL, send_resolved, repeat_ns, now_ns);
-        if (reason.len == 0)
+            reason_to_send(f, was_told ? &entry : NULL, send_resolved, repeat_ns, now_ns);
+        if (reason.len == 0) {
+            if (was_told && f->firing_hash_count)
+                keep_known(d, &key, &entry, now_ns, expires_ns);
             continue;
+        }
         if (was_told && !view_is(reason, "first notification"))
             job->recalled = entry.remembered;
         if (f->firing_hash_count == 0 && !send_resolved) { /* nobody is told; the log is */
@@ -329,6 +336,16 @@ static void free_flush(struct dispatch *d, struct flush *f)
     mem_free(MEM_ALERTING, f);
 }
 
+/* As many as have room. */
+static void wake_parked(struct dispatch *d, struct receiver_line *line, struct instant now)
+{
+    for (size_t n = line->under_way; n < d->opts.flushes_max && line->first; n++) {
+        struct alert_group *g = line->first;
+        dispatch_group_unpark(d, g);
+        dispatch_group_schedule(d, g, now.mono_ns);
+    }
+}
+
 void dispatch_finish(struct dispatch *d, struct flush *f, struct instant now)
 {
     struct alert_group *g = f->group;
@@ -337,14 +354,9 @@ void dispatch_finish(struct dispatch *d, struct flush *f, struct instant now)
         if (!atomic_load_explicit(&f->has_failed, memory_order_relaxed))
             for (size_t i = 0; i < f->resolved_count; i++)
                 dispatch_group_remove_if_same(d, g, f->resolved[i]);
-        struct receiver_line *line = dispatch_group_line(d, g);
-        struct alert_group *parked = line->first;
         g->flush = NULL;
-        line->under_way--;
-        if (parked) {
-            dispatch_group_unpark(d, parked);
-            dispatch_group_schedule(d, parked, now.mono_ns);
-        }
+        dispatch_group_line(d, g)->under_way--;
+        wake_parked(d, dispatch_group_line(d, g), now);
         if (g->is_overdue)
             dispatch_group_schedule(d, g, now.mono_ns);
         g->is_overdue = false;
@@ -359,14 +371,16 @@ void dispatch_flush(struct dispatch *d, struct alert_group *g, struct instant no
         g->is_overdue = true;
         return;
     }
-    if (dispatch_group_line(d, g)->under_way >= d->opts.flushes_max) {
+    if (g->count && dispatch_group_line(d, g)->under_way >= d->opts.flushes_max) {
         dispatch_group_park(d, g);
         return;
     }
     dispatch_group_schedule(d, g, now.mono_ns + ns_from_ms(g->node->route->group_interval_ms));
     g->last_flush_ns = now.wall_ns;
-    if (g->count == 0)
+    if (g->count == 0) {
+        wake_parked(d, dispatch_group_line(d, g), now); /* it may have been woken itself */
         return;
+    }
     struct flush *f = new_flush(d, g);
     tell_ends(d, g, now.wall_ns);
     choose_alerts(d, f, g, now.wall_ns);

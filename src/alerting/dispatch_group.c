@@ -147,9 +147,6 @@ void dispatch_group_remove_if_same(struct dispatch *d, struct alert_group *g,
     uint32_t at = find_item(g, a->fingerprint);
     if (at == MAP_NONE || g->items[at] != a)
         return;
-    uint32_t place = alert_store_find(&d->store, a->fingerprint);
-    if (place != ALERT_STORE_NONE)
-        d->store.items[place].group_count--;
     remove_item(g, at);
 }
 
@@ -279,7 +276,6 @@ void dispatch_group_insert(struct dispatch *d, uint32_t node, struct live_alert 
         live_alert_unref(old);
     } else {
         add_item(g, a);
-        d->store.items[alert_store_find(&d->store, a->fingerprint)].group_count++;
     }
     /* What has waited long enough elsewhere need not wait here, but for a group that tells every so often. */
     bool has_waited = a->starts_ns < now.wall_ns - ns_from_ms(route->group_wait_ms);

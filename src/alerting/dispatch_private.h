@@ -73,6 +73,7 @@ struct flush {
     size_t alert_count;
     const uint64_t *firing_hashes, *resolved_hashes; /* ascending */
     size_t firing_hash_count, resolved_hash_count;
+    size_t unacknowledged_count; /* of the firing ones */
     struct flush_job *jobs;
     size_t job_count;
     _Atomic size_t pending; /* release by the sender, acquired by who finds it 0 */

@@ -325,8 +325,8 @@ static void start(struct world *w)
                                   .done = on_done,
                                   .done_arg = w};
     w->d = dispatch_new(&w->opts, w->now);
-    dispatch_resume(w->d, w->now);
     dispatch_apply(w->d, w->set, w->now);
+    dispatch_resume(w->d, w->now);
 }
 
 static struct view word(struct view *line)
@@ -466,6 +466,13 @@ static void groups_are_told_at_their_times(void **state)
          "5130s r {}:{g=\"x\"} +a +b (new alerts added)\n"
          "9030s r {}:{g=\"x\"} +a +b (repeat interval elapsed)\n"
          "9330s r {}:{g=\"x\"} +a -b (some alerts resolved)\n"},
+        {"acknowledged: not told anew when the log would have forgotten",
+         "0s fire " A " until 6h\n100s ack " A "\n20000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n"},
+        {"a restart waits as long as it was to last each time",
+         "0s fire " A " until 1200s\n1000s restart\n3000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n"
+         "2200s r {}:{g=\"x\"} -a (all alerts resolved)\n"},
         {"groups are told apart", "0s fire " A "\n10s fire " C "\n50s stop",
          "30s r {}:{g=\"x\"} +a (first notification)\n"
          "40s r {}:{g=\"y\"} +c (first notification)\n"},
@@ -538,6 +545,17 @@ static void groups_are_told_at_their_times(void **state)
         print_message("  %s\n", CASES[i].name);
         play(PLAIN, CASES[i].script, CASES[i].expected);
     }
+}
+
+/* The log must not forget between two flushes what was told. */
+static void repeats_may_be_shorter_than_flushes(void **state)
+{
+    play(RECEIVERS "route: {receiver: r, group_by: [g], group_wait: 30s, group_interval: 5m, "
+                   "repeat_interval: 1m}\n",
+         "0s fire " A " until 400s\n2000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n"
+         "330s r {}:{g=\"x\"} +a (repeat interval elapsed)\n"
+         "630s r {}:{g=\"x\"} -a (all alerts resolved)\n");
 }
 
 static void routes_and_mutes_decide_who_is_told(void **state)
@@ -625,6 +643,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_are_told_at_their_times),
+        cmocka_unit_test(repeats_may_be_shorter_than_flushes),
         cmocka_unit_test(routes_and_mutes_decide_who_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
