@@ -190,11 +190,20 @@ static int64_t pause_of(struct sender_task *t)
     return pause > t->retry_after_ms ? pause : t->retry_after_ms;
 }
 
+static bool is_of_before(const struct sender_task *t)
+{
+    return t->sender->current && t->job.integration->set != t->sender->current;
+}
+
 static void sleep_or_give_up(struct sender_task *t)
 {
     int64_t pause = pause_of(t);
     if (newer_waits(t)) {
         give_up(t, t->reason, "superseded by a newer notification");
+        return;
+    }
+    if (is_of_before(t)) {
+        give_up(t, SENDER_CANCELED, "another configuration is in force");
         return;
     }
     t->wake = mono_add_ms(clock_mono(), pause);
@@ -380,13 +389,30 @@ static void read_messages(struct sender *s)
     }
 }
 
+/* A configuration was put in force. */
+static void take_configuration(struct sender *s, struct integrations *set)
+{
+    integrations_unref(s->current);
+    s->current = set;
+    for (struct sender_queue *q = s->queues; q; q = q->next) {
+        struct sender_task *next;
+        for (struct sender_task *t = q->first; t; t = next) {
+            next = t->next;
+            if (t->state != TASK_ACTIVE && is_of_before(t))
+                give_up(t, SENDER_CANCELED, "another configuration is in force");
+        }
+    }
+}
+
 /* Takes the inbox; is it time to stop? */
 static bool take_inbox(struct sender *s, int64_t *grace_ms)
 {
     mutex_lock(&s->mutex);
     struct sender_task *t = s->inbox;
+    struct integrations *applied = s->applied;
     bool stopping = s->is_stopping;
     *grace_ms = s->grace_ms;
+    s->applied = NULL;
     s->inbox = NULL;
     s->inbox_end = &s->inbox;
     mutex_unlock(&s->mutex);
@@ -395,6 +421,8 @@ static bool take_inbox(struct sender *s, int64_t *grace_ms)
         enqueue(s, t);
         t = next;
     }
+    if (applied)
+        take_configuration(s, applied);
     return stopping;
 }
 
@@ -498,11 +526,24 @@ void sender_stop(struct sender *s, int64_t grace_ms)
         curl_easy_cleanup(s->idle[i]);
     mem_free(MEM_ALERTING, s->idle);
     (void)curl_multi_cleanup(s->multi); /* it is empty */
+    integrations_unref(s->current);
+    integrations_unref(s->applied);
     client_tokens_free(s->tokens);
     sender_counters_free(s->counters);
     mutex_deinit(&s->mutex);
     mem_free(MEM_ALERTING, s->user_agent);
     mem_free(MEM_ALERTING, s);
+}
+
+void sender_apply(struct sender *s, struct integrations *set)
+{
+    integrations_ref(set);
+    mutex_lock(&s->mutex);
+    struct integrations *before = s->applied;
+    s->applied = set;
+    mutex_unlock(&s->mutex);
+    integrations_unref(before);
+    (void)curl_multi_wakeup(s->multi); /* or it sees it at its next round */
 }
 
 void sender_submit(struct sender *s, const struct sender_job *job)

@@ -81,6 +81,9 @@ MUST_USE bool sender_start(struct sender **out, const struct sender_options *opt
                            struct error *err);
 /* Gives what is on its way so long to end, then all that is left its done(). NULL is fine. */
 void sender_stop(struct sender *s, int64_t grace_ms);
+/* This configuration is in force from now on: what waits or is to be tried again for an integration of another one is given up, so
+ * that its group is told by the new one; what is on its way ends. Keeps a reference. Any thread; never waits. */
+void sender_apply(struct sender *s, struct integrations *set);
 /* Any thread; never waits. */
 void sender_submit(struct sender *s, const struct sender_job *job);
 

@@ -83,12 +83,14 @@ struct sender {
 
     pthread_mutex_t mutex; /* guards what follows; a leaf */
     struct sender_task *inbox, **inbox_end;
+    struct integrations *applied; /* referenced; NULL: none since the thread looked */
     bool is_stopping, is_over;
     int64_t grace_ms;
     struct sender_counters *counters;
     size_t queued;
 
     struct client_tokens *tokens; /* sender's thread only from here */
+    struct integrations *current; /* in force; referenced; NULL: nobody said */
     struct sender_queue *queues;
     struct random random;
     CURL **idle;

@@ -20,6 +20,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+enum { ATTEMPT_MS_MIN = 10 * 1000, ATTEMPT_MS_MAX = 30 * 1000 };
+
 #define CURL_NEVER_FAILS(call) ((void)(call)) /* options that only fail without memory or unknown */
 
 /* --- what libcurl calls --- */
@@ -291,6 +293,13 @@ static bool add_to_multi(struct sender_task *t, struct error *err)
     return true;
 }
 
+/* Where the receiver has no timeout: one that hangs must leave time for another attempt, and its place to other groups. */
+static int64_t attempt_ms(const struct sender_task *t)
+{
+    int64_t part = (t->deadline.ns - t->attempt_start.ns) / 4 / 1000000;
+    return part < ATTEMPT_MS_MIN ? ATTEMPT_MS_MIN : part < ATTEMPT_MS_MAX ? part : ATTEMPT_MS_MAX;
+}
+
 /* What the driver asks for now. */
 static bool request_begin(struct sender_task *t, struct error *err)
 {
@@ -307,7 +316,7 @@ static bool request_begin(struct sender_task *t, struct error *err)
     forget_urls(x);
     client_deinit(&x->client);
     x->as_get = false;
-    x->timeout_ms = r->timeout_ms;
+    x->timeout_ms = r->timeout_ms ? r->timeout_ms : attempt_ms(t);
     x->url = r->mail ? mail_url(r->mail) : mem_copy_string(MEM_ALERTING, r->url);
     return (r->mail ? mail_request(t, err) : http_request(t, x->url, err)) && add_to_multi(t, err);
 }

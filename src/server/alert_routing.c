@@ -150,6 +150,7 @@ void alert_routing_apply(struct alert_routing *r, struct integrations *set)
     char text[512];
     say_warnings(r, c);
     alert_router_apply(r->router, set);
+    sender_apply(r->sender, set);
     mutex_lock(&r->mutex);
     r->loaded = clock_wall();
     r->hash = r->new_hash;

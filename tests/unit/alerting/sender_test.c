@@ -634,6 +634,29 @@ static void stop_lets_what_is_on_its_way_end(void **state)
     driver_fixture_deinit(&f);
 }
 
+/* A receiver that refuses connections is tried again and again, until another configuration is in force. */
+static void what_waits_ends_with_its_configuration(void **state)
+{
+    struct world *w = *state;
+    struct driver_fixture refused, other;
+    struct outcome o;
+    uint16_t port;
+    int fd = listen_somewhere(&port);
+    fixture(&refused, "http", port, "/", "");
+    fixture(&other, "http", w->server.port, "/ok", "");
+    const struct sender_job job = job_of(&refused, LONG_MS, &o);
+    sender_submit(w->sender, &job);
+    sender_apply(w->sender, other.list.items[0].set);
+    outcome_wait(&o);
+    assert_int_equal(o.verdict, DELIVERY_RETRY);
+    assert_non_null(strstr(o.error, "another configuration is in force"));
+    deliver(w, &other, LONG_MS, &o);
+    assert_int_equal(o.verdict, DELIVERY_SENT);
+    close(fd);
+    driver_fixture_deinit(&refused);
+    driver_fixture_deinit(&other);
+}
+
 static void resolved_alerts_go_to_those_who_want_them(void **state)
 {
     struct world *w = *state;
@@ -732,6 +755,7 @@ int main(void)
         IN_WORLD(queues_are_bounded),
         IN_WORLD(newer_of_a_group_replaces_what_waits),
         IN_WORLD(stop_lets_what_is_on_its_way_end),
+        IN_WORLD(what_waits_ends_with_its_configuration),
         IN_WORLD(resolved_alerts_go_to_those_who_want_them),
         IN_WORLD(counters_are_alertmanagers),
         IN_WORLD(secrets_are_never_logged),
