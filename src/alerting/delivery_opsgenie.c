@@ -73,7 +73,7 @@ static void write_responders(struct delivery *d, struct json_body *j,
                     name = delivery_text_or(d, r->name, NOTHING),
                     username = delivery_text_or(d, r->username, NOTHING),
                     type = delivery_text_or(d, r->type, NOTHING);
-        if (id.len + name.len + username.len + type.len == 0)
+        if (id.len + name.len + username.len == 0)
             continue;
         if (!view_is(type, "teams")) {
             write_responder(j, &any, id, name, username, type);

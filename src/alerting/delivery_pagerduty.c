@@ -140,6 +140,28 @@ static void write_links(struct delivery *d, struct json_body *j, const struct pa
         json_body_close(j, ']');
 }
 
+/* PagerDuty refuses an event with another word, or none: alerts of a group may disagree. */
+static struct view severity_of(struct delivery *d)
+{
+    static const char *const WORDS[] = {"critical", "error", "warning", "info"};
+    const struct pagerduty_receiver *r = d->integration->settings;
+    struct view text = delivery_trim(delivery_text_or(d, r->severity, VIEW("")));
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
+        if (view_is(text, WORDS[i]))
+            return text;
+    return VIEW("error");
+}
+
+/* It may not be empty. */
+static struct view source_of(struct delivery *d)
+{
+    const struct pagerduty_receiver *r = d->integration->settings;
+    struct view text = delivery_text(d, r->source);
+    if (text.len == 0)
+        text = delivery_text(d, r->client);
+    return text.len ? text : VIEW("Belfry");
+}
+
 static void write_v2(struct delivery *d, struct json_body *j, struct view key, bool details_fit)
 {
     const struct pagerduty_receiver *r = d->integration->settings;
@@ -148,10 +170,8 @@ static void write_v2(struct delivery *d, struct json_body *j, struct view key, b
     json_body_text(j, "event_action", view_from(event_of(d)));
     json_body_open(j, "payload", '{');
     json_body_text(j, "summary", summary_of(d));
-    json_body_text(j, "source", delivery_text(d, r->source));
-    json_body_text(j, "severity",
-                   r->severity.len ? delivery_text_or(d, r->severity, VIEW("error"))
-                                   : VIEW("error"));
+    json_body_text(j, "source", source_of(d));
+    json_body_text(j, "severity", severity_of(d));
     json_body_text_unless_empty(j, "class", delivery_text(d, r->class));
     json_body_text_unless_empty(j, "component", delivery_text(d, r->component));
     json_body_text_unless_empty(j, "group", delivery_text(d, r->group));

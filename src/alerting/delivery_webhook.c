@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* delivery_webhook.c: webhook_configs: Alertmanager's JSON of a notification, version "4", or one of the user's own. */
 #include "alerting/delivery.h"
+#include "alerting/delivery_compose.h"
 
 #include "base/json_write.h"
 
@@ -70,7 +71,7 @@ static enum delivery_verdict webhook_begin(struct delivery *d, struct error *err
         d->request.timeout_ms = r->timeout_ms;
     }
     buffer_deinit(&body);
-    return ok ? DELIVERY_MORE : DELIVERY_FAILED;
+    return ok ? DELIVERY_MORE : delivery_not_composed(err);
 }
 
 static enum delivery_verdict webhook_answer(struct delivery *d, const struct delivery_answer *a,

@@ -175,8 +175,11 @@ static enum delivery_verdict wechat_answer(struct delivery *d, const struct deli
     if (v != DELIVERY_SENT)
         return DELIVERY_RETRY; /* what is wrong with the request is said with 200 */
     json_t *root = chat_read_object(a, "WeChat", err);
-    if (!root)
+    if (!root) {
+        if (x->asks_token) /* what was quoted may be half of a token */
+            error_set(err, ERROR_INPUT, "WeChat's answer with a token cannot be read");
         return DELIVERY_RETRY;
+    }
     v = x->asks_token ? take_token(d, root, err) : judge_message(d, root, err);
     json_decref(root);
     return v;

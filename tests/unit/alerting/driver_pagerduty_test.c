@@ -112,6 +112,18 @@ static const struct driver_case CASES[] = {
                 OK}},
      .verdict = DELIVERY_SENT,
      .has_template_error = true},
+    {.name = "a severity that is none, and no source",
+     .receiver = V2
+     ", severity: '{{ .CommonLabels.severity }}', source: '{{ .CommonLabels.x }}', client: '', "
+     "description: d, details: {" NO_DETAILS "}}]",
+     .alerts = {{"{alertname=\"Down\",severity=\"page\"}"}},
+     .steps = {{.body = "{\"routing_key\":\"" KEY "\",\"dedup_key\":\"" HASH
+                        "\",\"event_action\":\"trigger\",\"payload\":{\"summary\":\"d\",\"source\":"
+                        "\"Belfry\",\"severity\":\"error\",\"custom_details\":{" ZEROS
+                        "}},\"client_url\":"
+                        "\"http://am.example/#/alerts?receiver=team\"}",
+                OK}},
+     .verdict = DELIVERY_SENT},
     {.name = "a key that is a template",
      .receiver =
          "pagerduty_configs: [{url: 'http://pd', routing_key: '{{ .CommonLabels.job }}-key', "

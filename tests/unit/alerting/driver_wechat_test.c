@@ -87,7 +87,7 @@ static const struct driver_case CASES[] = {
     {.name = "no JSON",
      .receiver = APP "}]",
      .steps = {{.method = "GET", .status = 200, .answer = "[]"}},
-     .error = "a JSON object was expected from WeChat",
+     .error = "WeChat's answer with a token cannot be read",
      .verdict = DELIVERY_RETRY},
     {.name = "no secret",
      .receiver = "wechat_configs: [{corp_id: c, api_secret_file: /nowhere/secret}]",
