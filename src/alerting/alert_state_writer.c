@@ -214,7 +214,20 @@ static bool write_waiting(struct alert_state *s)
     return ok;
 }
 
-/* Forgets what is past: in memory, then on disk. */
+static bool forget_rows(struct alert_state *s, int64_t now, int64_t before, struct error *err)
+{
+    bool ok = sqlite_db_begin(s->file.db, err) &&
+              sqlite_db_end(s->file.db,
+                            state_run(s, STATEMENT_SILENCE_DELETE_ENDED, err, "i", before) &&
+                                state_run(s, STATEMENT_LOG_DELETE_EXPIRED, err, "i", now),
+                            err) &&
+              history_prune(s, now, err);
+    if (!ok)
+        give_up_file(s, err);
+    return ok;
+}
+
+/* Forgets what is past: in memory, then on disk. A file that was not reached is not ours to give up: it may be of a later version. */
 static void maintain(struct alert_state *s)
 {
     struct error err = {0};
@@ -226,15 +239,7 @@ static void maintain(struct alert_state *s)
     if (s->file.path == NULL)
         return;
     mutex_unlock(&s->mutex);
-    bool ok = reach_file(s, &err) && sqlite_db_begin(s->file.db, &err);
-    if (ok)
-        ok = sqlite_db_end(s->file.db,
-                           state_run(s, STATEMENT_SILENCE_DELETE_ENDED, &err, "i", before) &&
-                               state_run(s, STATEMENT_LOG_DELETE_EXPIRED, &err, "i", now),
-                           &err);
-    ok = ok && history_prune(s, now, &err);
-    if (!ok)
-        give_up_file(s, &err);
+    bool ok = reach_file(s, &err) && forget_rows(s, now, before, &err);
     alert_state_note(s, ok, &err);
     mutex_lock(&s->mutex);
     s->stats.maintenance_failures += !ok;
