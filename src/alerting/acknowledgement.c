@@ -3,6 +3,8 @@
 #include "alerting/alert_state_private.h"
 
 #include "base/assert.h"
+#include "base/checksum.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 
 #include <stdlib.h>
@@ -23,9 +25,15 @@ static bool fingerprint_equal(const void *context, uint32_t item, const void *ke
     return ((const struct acks *)context)->items[item]->ack.fingerprint == *(const uint64_t *)key;
 }
 
+/* Labels, and so fingerprints, are chosen by strangers. */
+static uint64_t hash_of(uint64_t fingerprint)
+{
+    return hash64_secret(&fingerprint, sizeof fingerprint);
+}
+
 static uint32_t find(const struct acks *a, uint64_t fingerprint)
 {
-    return map_find(&a->by_fingerprint, fingerprint, fingerprint_equal, a, &fingerprint);
+    return map_find(&a->by_fingerprint, hash_of(fingerprint), fingerprint_equal, a, &fingerprint);
 }
 
 static struct kept_ack *kept_ack_new(const struct acknowledgement *in)
@@ -61,7 +69,7 @@ static void put(struct alert_state *s, struct kept_ack *k)
     } else {
         a->items =
             mem_grow(MEM_ALERTING, a->items, &a->capacity, a->count + 1, sizeof(struct kept_ack *));
-        map_add(&a->by_fingerprint, k->ack.fingerprint, (uint32_t)a->count);
+        map_add(&a->by_fingerprint, hash_of(k->ack.fingerprint), (uint32_t)a->count);
         a->items[a->count++] = k;
     }
     if (k->ack.expires_ns != LIVE_ALERT_NEVER && k->ack.expires_ns < a->next_expiry_ns)
@@ -84,11 +92,11 @@ static void take_out(struct alert_state *s, uint32_t at)
 {
     struct acks *a = &s->acks;
     uint32_t last = (uint32_t)a->count - 1;
-    map_remove(&a->by_fingerprint, a->items[at]->ack.fingerprint, at);
+    map_remove(&a->by_fingerprint, hash_of(a->items[at]->ack.fingerprint), at);
     kept_ack_free(a->items[at]);
     if (at != last) {
-        map_remove(&a->by_fingerprint, a->items[last]->ack.fingerprint, last);
-        map_add(&a->by_fingerprint, a->items[last]->ack.fingerprint, at);
+        map_remove(&a->by_fingerprint, hash_of(a->items[last]->ack.fingerprint), last);
+        map_add(&a->by_fingerprint, hash_of(a->items[last]->ack.fingerprint), at);
         a->items[at] = a->items[last];
     }
     a->count--;
@@ -108,8 +116,11 @@ static void end(struct alert_state *s, uint32_t at, int64_t at_ns)
 void acks_load(struct alert_state *s, const struct acknowledgement *ack)
 {
     uint32_t at = find(&s->acks, ack->fingerprint);
-    if (at == MAP_NONE || s->acks.items[at]->ack.at_ns < ack->at_ns)
-        put(s, kept_ack_new(ack));
+    if (at != MAP_NONE && s->acks.items[at]->ack.at_ns >= ack->at_ns)
+        return;
+    struct kept_ack *k = kept_ack_new(ack);
+    k->seen_ns = clock_wall().ms * NS_PER_MS; /* nobody could ask while the server was down */
+    put(s, k);
 }
 
 void acks_end(struct alert_state *s, uint64_t fingerprint, int64_t keep_starts_ns, int64_t at_ns)

@@ -9,6 +9,7 @@
 #include "alerting/alert_state_private.h"
 
 #include "base/assert.h"
+#include "base/checksum.h"
 
 enum {
     EVENTS_MAX = 1000000,
@@ -54,9 +55,14 @@ static bool event_equal(const void *context, uint32_t item, const void *key)
     return h->slots[item]->alert->fingerprint == *(const uint64_t *)key;
 }
 
+static uint64_t hash_of(uint64_t fingerprint)
+{
+    return hash64_secret(&fingerprint, sizeof fingerprint);
+}
+
 static uint32_t find_slot(const struct history *h, uint64_t fingerprint)
 {
-    return map_find(&h->by_fingerprint, fingerprint, event_equal, h, &fingerprint);
+    return map_find(&h->by_fingerprint, hash_of(fingerprint), event_equal, h, &fingerprint);
 }
 
 /* The newest of an alert that waits is found by its fingerprint, so that more can fold into it. */
@@ -74,7 +80,7 @@ static void index_put(struct history *h, struct history_event *e)
                                      h->slot_count + 1, sizeof(uint32_t));
             slot = (uint32_t)h->slot_count++;
         }
-        map_add(&h->by_fingerprint, fingerprint, slot);
+        map_add(&h->by_fingerprint, hash_of(fingerprint), slot);
     }
     h->slots[slot] = e;
 }
@@ -84,7 +90,7 @@ static void index_remove(struct history *h, const struct history_event *e)
     uint32_t slot = find_slot(h, e->alert->fingerprint);
     if (slot == MAP_NONE || h->slots[slot] != e)
         return; /* a newer one is there */
-    map_remove(&h->by_fingerprint, e->alert->fingerprint, slot);
+    map_remove(&h->by_fingerprint, hash_of(e->alert->fingerprint), slot);
     h->free_slots[h->free_count++] = slot;
 }
 

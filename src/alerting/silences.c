@@ -283,9 +283,27 @@ static bool cache_equal(const void *context, uint32_t item, const void *key)
     return ((const struct silences *)context)->cache[item].fingerprint == *(const uint64_t *)key;
 }
 
+static uint64_t hash_of(uint64_t fingerprint)
+{
+    return hash64_secret(&fingerprint, sizeof fingerprint);
+}
+
+/* Of labels that share a fingerprint, which can be made on purpose, each lookup finds its own silences only. */
+static uint64_t labels_secret(struct labels labels)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < labels.count; i++) {
+        const struct label *l = &labels.items[i];
+        uint64_t parts[] = {sum, hash64_secret(l->name.ptr, l->name.len),
+                            hash64_secret(l->value.ptr, l->value.len)};
+        sum = hash64_secret(parts, sizeof parts);
+    }
+    return sum;
+}
+
 static struct silence_cache_entry *cache_get(struct silences *s, uint64_t fingerprint)
 {
-    uint32_t at = map_find(&s->cache_index, fingerprint, cache_equal, s, &fingerprint);
+    uint32_t at = map_find(&s->cache_index, hash_of(fingerprint), cache_equal, s, &fingerprint);
     if (at != MAP_NONE)
         return &s->cache[at];
     if (s->cache_index.count >= CACHE_ENTRIES_MAX)
@@ -299,17 +317,17 @@ static struct silence_cache_entry *cache_get(struct silences *s, uint64_t finger
         at = (uint32_t)s->cache_count++;
     }
     s->cache[at] = (struct silence_cache_entry){.fingerprint = fingerprint};
-    map_add(&s->cache_index, fingerprint, at);
+    map_add(&s->cache_index, hash_of(fingerprint), at);
     return &s->cache[at];
 }
 
 void silences_forget_alert(struct alert_state *state, uint64_t fingerprint)
 {
     struct silences *s = &state->silences;
-    uint32_t at = map_find(&s->cache_index, fingerprint, cache_equal, s, &fingerprint);
+    uint32_t at = map_find(&s->cache_index, hash_of(fingerprint), cache_equal, s, &fingerprint);
     if (at == MAP_NONE)
         return;
-    map_remove(&s->cache_index, fingerprint, at);
+    map_remove(&s->cache_index, hash_of(fingerprint), at);
     mem_free(MEM_ALERTING, s->cache[at].serials);
     s->cache[at] = (struct silence_cache_entry){.next_free = s->cache_free};
     s->cache_free = at;
@@ -369,6 +387,11 @@ bool alert_state_silenced(struct alert_state *state, struct arena *arena, uint64
     mutex_lock(&state->mutex);
     silences_advance(state, now_ns);
     struct silence_cache_entry *e = s->count ? cache_get(s, fingerprint) : NULL;
+    uint64_t secret = e ? labels_secret(labels) : 0;
+    if (e && e->labels_secret != secret) { /* new, or of another alert: all is tried */
+        mem_free(MEM_ALERTING, e->serials);
+        *e = (struct silence_cache_entry){.fingerprint = fingerprint, .labels_secret = secret};
+    }
     if (e && e->version != s->version)
         catch_up(s, e, labels);
     uint32_t count = e ? e->count : 0, kept = 0;
