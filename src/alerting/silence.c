@@ -96,6 +96,10 @@ static struct silence_window window_at(const struct recurrence *r, int64_t start
     int64_t from = now_ns > starts_ns ? now_ns : starts_ns;
     if (from > ends_ns || !recurrence_window_at(r, seconds_of(from), &w))
         return NONE;
+    if (w.begin_s >= INT64_MAX / NS_PER_SECOND) /* in 2262: as good as never */
+        return NONE;
+    if (w.end_s > INT64_MAX / NS_PER_SECOND)
+        w.end_s = INT64_MAX / NS_PER_SECOND;
     struct silence_window out = {w.begin_s * NS_PER_SECOND, w.end_s * NS_PER_SECOND};
     if (out.begin_ns < starts_ns)
         out.begin_ns = starts_ns;
@@ -378,11 +382,17 @@ static bool same_matchers(const struct matchers *a, const struct matchers *b)
     return true;
 }
 
+/* One without a time zone is shown as of UTC. */
+static struct view timezone_of(const struct silence_recurrence *r)
+{
+    return r->timezone.len ? r->timezone : VIEW("UTC");
+}
+
 static bool same_recurrence(const struct kept_silence *a, const struct kept_silence *b)
 {
     const struct silence_recurrence *x = &a->recurrence, *y = &b->recurrence;
-    return x->kind == y->kind && view_eq(x->text, y->text) && view_eq(x->timezone, y->timezone) &&
-           x->duration_ns == y->duration_ns &&
+    return x->kind == y->kind && view_eq(x->text, y->text) &&
+           view_eq(timezone_of(x), timezone_of(y)) && x->duration_ns == y->duration_ns &&
            (!b->anchor_is_given || seconds_of(x->anchor_ns) == seconds_of(y->anchor_ns));
 }
 
