@@ -184,24 +184,29 @@ static bool read_wish(struct arena *arena, const json_t *json, struct wish *out,
            error_set(err, ERROR_INPUT, "fingerprint or filter is missing: which alerts?");
 }
 
-/* Takes the alerts in hand; *done is how many. */
+static bool is_wished(const struct wish *wish, const struct live_alert *a)
+{
+    return wish->has_fingerprint ? a->fingerprint == wish->what.fingerprint
+                                 : matchers_match(&wish->filter, a->labels);
+}
+
+/* Takes the alerts in hand, none when they are too many; *done is how many. */
 static bool acknowledge_all(struct api *api, struct arena *arena, const struct wish *wish,
                             struct buffer *b, size_t *done, struct error *err)
 {
     struct alert_views alerts = {0};
-    bool ok = true;
+    size_t wished = 0;
     alert_router_alerts(api->options.router, arena, &alerts);
+    for (size_t i = 0; i < alerts.count; i++)
+        wished += is_wished(wish, alerts.items[i].alert);
+    bool ok = wished <= ACKNOWLEDGED_AT_ONCE_MAX ||
+              error_set(err, ERROR_INPUT, "the filter takes more than %d alerts",
+                        ACKNOWLEDGED_AT_ONCE_MAX);
     for (size_t i = 0; ok && i < alerts.count; i++) {
         const struct live_alert *a = alerts.items[i].alert;
         struct acknowledgement one = wish->what;
-        if (wish->has_fingerprint ? a->fingerprint != one.fingerprint
-                                  : !matchers_match(&wish->filter, a->labels))
+        if (!is_wished(wish, a))
             continue;
-        if (*done == ACKNOWLEDGED_AT_ONCE_MAX) {
-            ok = error_set(err, ERROR_INPUT, "the filter takes more than %d alerts",
-                           ACKNOWLEDGED_AT_ONCE_MAX);
-            break;
-        }
         one.fingerprint = a->fingerprint;
         one.starts_ns = a->starts_ns;
         ok = acknowledge(api->options.alert_state, &one, err);

@@ -12,6 +12,7 @@
 #include "cli/alert_words.h"
 #include "cli/command.h"
 #include "cli/flags.h"
+#include "template/value.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,7 +62,11 @@ static bool read_time(const json_t *item, const char *name, int64_t *ns, struct 
         return true;
     if (!alert_words_time(name, text, &ms, err))
         return false;
-    *ns = ms * 1000000;
+    if (ms / 1000 == TEMPLATE_TIME_ZERO_SECONDS)
+        return true; /* Go's zero time: not said */
+    if (ms <= INT64_MIN / 1000000)
+        return error_set(err, ERROR_INPUT, "%s: %s is before the year 1678", name, text);
+    *ns = ms >= INT64_MAX / 1000000 ? INT64_MAX : ms * 1000000; /* in 2262: as good as never */
     return true;
 }
 
