@@ -105,7 +105,7 @@ struct kept_silence {
 struct silence_cache_entry {
     uint64_t fingerprint, version;
     uint64_t labels_secret; /* of the labels tried: others may share the fingerprint */
-    uint64_t *serials; /* NULL while none matched */
+    uint64_t *serials;      /* NULL while none matched */
     uint32_t count, next_free;
 };
 
