@@ -10,7 +10,8 @@
 
 /* A quoted string: ", \, control characters escaped; invalid UTF-8 becomes U+FFFD; <, > and & become
  * \u003c, \u003e, \u0026 as Go's encoder writes them (so answers compare byte for byte). */
-void json_string(struct buffer *b, struct view text);
+void json_string(struct buffer *b,
+                 struct view text) __asm__("belfry_json_string"); /* jansson has one, too */
 /* The value of a sample: quoted, "+Inf", "-Inf", "NaN"; an exponent when < 1e-6 or >= 1e21, as Prometheus
  * writes vectors and matrices. */
 void json_sample_value(struct buffer *b, double v);
