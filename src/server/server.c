@@ -595,6 +595,7 @@ static bool start_heartbeats(struct server *s, struct error *err)
                                                .log_arg = s};
     s->wellness = (struct wellness){.rules = s->rules,
                                     .notifier = s->notifier,
+                                    .router = s->routing ? alert_routing_router(s->routing) : NULL,
                                     .sender = s->routing ? alert_routing_sender(s->routing) : NULL};
     return heartbeats_start(&s->heartbeats, &options, err);
 }

@@ -3,6 +3,7 @@
  * alone are a failure, a success ends it, and nothing leaves it as it was. */
 #include "server/wellness.h"
 
+#include "alerting/alert_router.h"
 #include "alerting/sender.h"
 #include "base/mem.h"
 #include "outbound/notifier.h"
@@ -74,13 +75,26 @@ static bool check_notifier(struct wellness *w, struct arena *arena, struct error
            error_set(why, ERROR_UNAVAILABLE, "no Alertmanager takes alerts");
 }
 
+/* Counters outlive the configuration that they began with: one that is gone from it can never get through again. */
+static bool is_in_force(struct integrations *set, const struct sender_stat *s)
+{
+    struct integration_list list = integrations_of(set, s->receiver);
+    for (size_t i = 0; i < list.count; i++)
+        if (strcmp(list.items[i].driver->kind, s->integration) == 0)
+            return true;
+    return false;
+}
+
 static bool check_sender(struct wellness *w, struct arena *arena, struct error *why)
 {
     struct sender_stats stats;
     bool ok = true;
+    struct integrations *set = alert_router_integrations(w->router);
     sender_read_stats(w->sender, arena, &stats);
-    for (size_t i = 0; i < stats.count; i++) {
+    for (size_t i = 0; set && i < stats.count; i++) {
         const struct sender_stat *s = &stats.items[i];
+        if (!is_in_force(set, s))
+            continue;
         const char *name =
             arena_printf(arena, "receiver %.*s/%s", VIEW_ARGS(s->receiver), s->integration).ptr;
         if (is_failing(w, name, s->requests - s->requests_failed, s->requests_failed) && ok)
@@ -88,6 +102,7 @@ static bool check_sender(struct wellness *w, struct arena *arena, struct error *
                            "notifications to receiver \"%.*s\" (%s) do not get through",
                            VIEW_ARGS(view_slice(s->receiver, 0, 200)), s->integration);
     }
+    integrations_unref(set);
     return ok;
 }
 
@@ -97,7 +112,7 @@ bool wellness_check(struct wellness *w, int64_t now_ms, struct error *why)
     arena_init(&arena, MEM_ALERTING, 0);
     /* All are looked at, so that each is compared with what was a heartbeat ago. */
     bool gets_out = !w->notifier || check_notifier(w, &arena, why);
-    bool gets_through = !w->sender || check_sender(w, &arena, gets_out ? why : NULL);
+    bool gets_through = !w->router || check_sender(w, &arena, gets_out ? why : NULL);
     bool are_evaluated =
         !w->rules || check_rules(w, &arena, now_ms, gets_out && gets_through ? why : NULL);
     arena_deinit(&arena);

@@ -14,6 +14,7 @@
 
 struct rule_manager;
 struct notifier;
+struct alert_router;
 struct sender;
 struct wellness_memory;
 
@@ -21,6 +22,7 @@ struct wellness_memory;
 struct wellness {
     struct rule_manager *rules;
     struct notifier *notifier;
+    struct alert_router *router; /* and its sender: both or none */
     struct sender *sender;
     struct wellness_memory *memory; /* of what was counted the last time; NULL at first */
     size_t memory_count, memory_capacity;

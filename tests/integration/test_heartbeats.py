@@ -96,8 +96,14 @@ def test_heartbeats_are_withheld_while_a_receiver_is_not_reached():
             f.write("route: {receiver: team, group_wait: 0s, group_interval: 200ms, repeat_interval: 200ms}\n"
                     "receivers: [{name: team, webhook_configs: [{url: 'http://%s/'}]}]\n" % hook.address)
         with Belfry(d, config_of("  send: [{url: 'http://%s/', interval: 200ms}]\n" % watch.address) + "rule_files: [rules.yml]\n",
-                    ["--alertmanager.config.file=" + d + "/am.yml"]) as b:
+                    ["--alertmanager.config.file=" + d + "/am.yml", "--web.enable-lifecycle"]) as b:
             wait_for(lambda: 'notifications to receiver \\"team\\" (webhook) do not get through' in b.output(), "they are withheld", 30)
+            # A receiver that is gone can never get through again: it withholds nothing any more.
+            with open(d + "/am.yml", "w") as f:
+                f.write("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+            assert b.request("POST", "/-/reload")[0] == 200
+            came = len(watch.requests)
+            wait_for(lambda: len(watch.requests) > came + 2, "heartbeats are sent again", 30)
 
 
 def test_an_expected_heartbeat_that_stays_away_is_an_alert():
