@@ -27,10 +27,10 @@ static bool compose_fitting(struct delivery *d, struct view *body, struct error 
 {
     const struct incidentio_receiver *r = d->integration->settings;
     size_t left_out = delivery_limit_alerts(d, r->max_alerts);
-    if (!compose(d, left_out, body, err))
-        return false;
-    if (body->len <= PAYLOAD_BYTES_MAX || d->alert_count <= 1)
-        return true;
+    bool is_made = compose(d, left_out, body, err);
+    if (d->alert_count <= 1 ||
+        (is_made ? body->len <= PAYLOAD_BYTES_MAX : err->kind != ERROR_LIMIT))
+        return is_made;
     left_out += delivery_limit_alerts(d, 1);
     return compose(d, left_out, body, err);
 }

@@ -428,7 +428,7 @@ static enum delivery_verdict jira_answer(struct delivery *d, const struct delive
     switch (d->step) {
     case ANSWER_SEARCH:
         if (!take_search(d, a, err))
-            return DELIVERY_FAILED;
+            return a->is_cut ? DELIVERY_RETRY : DELIVERY_FAILED; /* it changed nothing */
         return x->key.len || d->firing_count ? send_issue(d, err) : DELIVERY_SENT;
     case ANSWER_ISSUE:
         return transition_of(d).len ? send(d, "GET", issue_url(d, x->key, "/transitions"), NOTHING)

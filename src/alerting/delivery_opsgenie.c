@@ -112,6 +112,15 @@ static struct view cut(struct delivery *d, struct view template, size_t runes_ma
     return delivery_cut_runes(d, delivery_text(d, template), runes_max, &is_cut);
 }
 
+/* OpsGenie refuses an alert with another word; without one it is P3. Alerts of a group may disagree. */
+static struct view priority_of(struct delivery *d)
+{
+    const struct opsgenie_receiver *r = d->integration->settings;
+    struct view text = delivery_trim(delivery_text_or(d, r->priority, NOTHING));
+    bool is_one = text.len == 2 && text.ptr[0] == 'P' && text.ptr[1] >= '1' && text.ptr[1] <= '5';
+    return is_one ? text : NOTHING;
+}
+
 static void write_create(struct delivery *d, struct json_body *j)
 {
     const struct opsgenie_receiver *r = d->integration->settings;
@@ -123,7 +132,7 @@ static void write_create(struct delivery *d, struct json_body *j)
     write_responders(d, j, &r->responders);
     write_parts(j, "tags", delivery_text(d, r->tags));
     json_body_text_unless_empty(j, "note", cut(d, r->note, NOTE_RUNES_MAX));
-    json_body_text_unless_empty(j, "priority", delivery_text_or(d, r->priority, NOTHING));
+    json_body_text_unless_empty(j, "priority", priority_of(d));
     json_body_text_unless_empty(j, "entity", cut(d, r->entity, ENTITY_RUNES_MAX));
     write_parts(j, "actions", delivery_text(d, r->actions));
 }

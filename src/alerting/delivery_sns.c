@@ -542,7 +542,7 @@ static enum delivery_verdict take(struct delivery *d, const struct delivery_answ
     default:
         return DELIVERY_SENT;
     }
-    return ok ? advance(d, err) : DELIVERY_FAILED;
+    return ok ? advance(d, err) : a->is_cut ? DELIVERY_RETRY : DELIVERY_FAILED;
 }
 
 static enum delivery_verdict sns_answer(struct delivery *d, const struct delivery_answer *a,

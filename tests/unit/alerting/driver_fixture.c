@@ -109,8 +109,10 @@ enum delivery_verdict driver_fixture_answer(struct driver_fixture *f, long statu
                                             const char *headers, const char *body,
                                             struct error *err)
 {
-    const struct delivery_answer answer = {
-        .status = status, .headers = view_from(headers), .body = view_from(body)};
+    const struct delivery_answer answer = {.status = status,
+                                           .headers = view_from(headers),
+                                           .body = view_from(body),
+                                           .is_cut = f->is_cut};
     error_clear(err);
     f->d.step++;
     f->d.request = (struct delivery_request){0};
@@ -203,6 +205,7 @@ static void check_case(const struct driver_case *c)
         check_request(c, at, &f.d.request);
         if (s->status == 0)
             break;
+        f.is_cut = s->is_cut;
         verdict = driver_fixture_answer(&f, s->status, s->answer_headers, s->answer, &err);
     }
     if (verdict != c->verdict)

@@ -42,6 +42,7 @@ struct driver_step {
     const char *body;    /* JSON, compared as values, when it begins with { or [; else bytes */
     long status;         /* of the answer; 0: this step was the last, nothing is answered */
     const char *answer, *answer_headers;
+    bool is_cut; /* there was more of the answer */
 };
 
 struct driver_case {
@@ -73,6 +74,7 @@ struct driver_fixture {
     struct live_alert *alerts[DRIVER_ALERTS_MAX];
     struct delivery_source source;
     struct delivery d;
+    bool is_cut; /* of the next answer */
 };
 void driver_fixture_init(struct driver_fixture *f, const struct driver_case *c);
 /* Begins an attempt anew with integration `idx`. */

@@ -131,6 +131,17 @@ static const struct driver_case CASES[] = {
                 OK}},
      .verdict = DELIVERY_SENT,
      .has_template_error = true},
+    {.name = "a priority and a responder that OpsGenie has not",
+     .global = "global: {opsgenie_api_url: 'https://o/', opsgenie_api_key: k}",
+     .receiver = "opsgenie_configs: [{message: m, description: d, source: s, priority: '{{ "
+                 ".CommonLabels.p }}', "
+                 "responders: [{name: '{{ .CommonLabels.x }}', type: team}]}]",
+     .alerts = {{"{p=\"high\"}"}},
+     .group_key = "1",
+     .steps = {{.body = "{\"alias\":\"" ONE "\",\"message\":\"m\",\"description\":\"d\","
+                        "\"details\":{\"p\":\"high\"},\"source\":\"s\"}",
+                OK}},
+     .verdict = DELIVERY_SENT},
     {.name = "429",
      .receiver = API "}]",
      .steps = {{.status = 429}},
