@@ -437,7 +437,7 @@ class AnyHook(Hook):
 def test_services_get_what_alertmanager_sends():
     """The same alerts and receivers, sent by Debian's Alertmanager and by us."""
     alertmanager = need("prometheus-alertmanager")
-    alerts = [{"labels": {"alertname": "Down", "severity": "page", "team": "ops", "node": n},
+    alerts = [{"labels": {"alertname": "Down", "severity": "critical", "team": "ops", "node": n},
                "annotations": {"summary": "it is <down> & out \u00e4", "n": n}, "generatorURL": "http://p/graph?a=b&c=%20d",
                "startsAt": "2023-11-14T22:13:20.500Z", **({"endsAt": "2023-11-14T22:15:00Z"} if n == "b" else {})} for n in "ab"]
     with folder() as d, AnyHook() as theirs, AnyHook() as ours, Mail() as their_mail, Mail() as our_mail:
