@@ -113,10 +113,11 @@ static void wait_here(void *arg, struct http_request *rq, struct http_response *
         w->let_go--;
     mutex_unlock(&w->mutex);
     http_request_clear_cancel(rq);
+    enum http_cancel why = http_request_canceled(rq); /* others may be here, too */
     mutex_lock(&w->mutex);
-    w->why = http_request_canceled(rq);
+    w->why = why;
     mutex_unlock(&w->mutex);
-    if (w->why != HTTP_CANCEL_NONE)
+    if (why != HTTP_CANCEL_NONE)
         http_response_error(rs, 503, "canceled");
     else
         buffer_append_literal(http_response_body(rs), "done\n");
