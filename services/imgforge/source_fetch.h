@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source_fetch.h: gets the picture that a URL names, from an origin that strangers chose: only allowed sources and addresses, within size and time.
+ * Waits; any thread. */
+#ifndef IMGFORGE_SOURCE_FETCH_H
+#define IMGFORGE_SOURCE_FETCH_H
+
+#include "base/buffer.h"
+#include "image_failure.h"
+#include "net/outgoing.h"
+
+struct source_policy {
+    struct outgoing_policy outgoing;
+    const char *const *allowed_prefixes; /* delivery.h, source_is_allowed() */
+    size_t allowed_prefix_count;
+    const char *user_agent;
+    unsigned redirects_max;
+    int64_t timeout_ms;
+};
+
+struct source {
+    struct buffer bytes;
+    /* Copies of headers; empty = not sent */
+    struct buffer content_type, cache_control;
+    int64_t modified_s;      /* Last-Modified, Unix seconds; 0: not known */
+    uint64_t declared_bytes; /* Content-Length; 0: not sent */
+};
+
+enum source_outcome {
+    SOURCE_FETCHED,
+    SOURCE_FAILED, /* asked, and got no picture */
+    SOURCE_REFUSED /* not asked: not allowed, not a URL. Also *f, 400 "Source URL is not allowed" */
+};
+
+void source_init(struct source *s);
+void source_deinit(struct source *s);
+/* bytes_max 0: what memory for one source allows (SOURCE_BYTES_MAX). timeout_ms: the less of the policy's and this. */
+enum { SOURCE_BYTES_MAX = 256 << 20 };
+enum source_outcome source_fetch(const struct source_policy *policy, const char *url,
+                                 uint64_t bytes_max, int64_t timeout_ms, const atomic_bool *cancel,
+                                 struct source *out, struct image_failure *f);
+
+#endif
