@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* source_fetch.h: gets the picture that a URL names, from an origin that strangers chose: only allowed sources and addresses, within size and time.
- * Waits; any thread. */
+/* source_fetch.h: gets the picture that a URL names, from an origin that strangers chose: only allowed sources and addresses, for the
+ * URL itself and for each that a redirect leads to, within size and time. Waits; any thread. What this thread works for
+ * (belfry_request_enter()) is told to the origin: X-Request-Id, traceparent. */
 #ifndef IMGFORGE_SOURCE_FETCH_H
 #define IMGFORGE_SOURCE_FETCH_H
 
@@ -27,13 +28,14 @@ struct source {
 
 enum source_outcome {
     SOURCE_FETCHED,
-    SOURCE_FAILED, /* asked, and got no picture */
-    SOURCE_REFUSED /* not asked: not allowed, not a URL. Also *f, 400 "Source URL is not allowed" */
+    SOURCE_FAILED, /* asked, and got no picture. 400; 408 when the request's time ended before the download's, or it was cancelled */
+    SOURCE_REFUSED /* the URL, or where a redirect leads, is not allowed or no URL: 400 "Source URL is not allowed" */
 };
 
 void source_init(struct source *s);
 void source_deinit(struct source *s);
-/* bytes_max 0: what memory for one source allows (SOURCE_BYTES_MAX). timeout_ms: the less of the policy's and this. */
+/* bytes_max 0: what memory for one source allows (SOURCE_BYTES_MAX). timeout_ms, what is left of the request: the less of the policy's
+ * and this. Sets *f unless it is FETCHED; *out (initialised, empty) is then of no use, but is still the caller's. */
 enum { SOURCE_BYTES_MAX = 256 << 20 };
 enum source_outcome source_fetch(const struct source_policy *policy, const char *url,
                                  uint64_t bytes_max, int64_t timeout_ms, const atomic_bool *cancel,

@@ -25,6 +25,7 @@ struct hop {
     const char *proxy;
     CURL *easy;
     size_t header_bytes; /* of all heads of this hop */
+    bool has_head;       /* request->on_head was told */
     bool is_followed;    /* its body is nobody's */
     bool is_blocked, is_too_large, is_stopped, is_distrusted;
     struct error distrust;
@@ -99,19 +100,6 @@ static int on_progress(void *arg, curl_off_t down_all, curl_off_t down, curl_off
     return hop->is_stopped;
 }
 
-static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
-{
-    struct hop *hop = arg;
-    size_t len = size * count;
-    hop->header_bytes += len;
-    if (view_has_prefix((struct view){bytes, len}, VIEW("HTTP/")))
-        buffer_reset(&hop->answer->headers); /* the head before was a 100's */
-    buffer_append(&hop->answer->headers, bytes, len);
-    hop->is_too_large = hop->is_too_large || hop->header_bytes > OUTGOING_HEADER_BYTES_MAX ||
-                        hop->answer->headers.failed;
-    return hop->is_too_large ? 0 : len;
-}
-
 static bool is_redirect(long status)
 {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
@@ -132,6 +120,33 @@ static void note_status(struct hop *hop)
     hop->answer->status = (int)status;
     hop->is_followed = is_redirect(status) && may_follow(hop->request) &&
                        outgoing_header(hop->answer, "Location").len > 0;
+}
+
+/* The empty line: what follows is a body, another head (after a 100) or, behind trailers, nothing. */
+static void end_of_head(struct hop *hop)
+{
+    note_status(hop);
+    if (hop->has_head || hop->is_followed || hop->answer->status < 200)
+        return;
+    hop->has_head = true;
+    if (hop->request->on_head && !hop->request->on_head(hop->request->arg, hop->answer))
+        hop->is_stopped = true;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct hop *hop = arg;
+    size_t len = size * count;
+    struct view line = {bytes, len};
+    hop->header_bytes += len;
+    if (view_has_prefix(line, VIEW("HTTP/")))
+        buffer_reset(&hop->answer->headers); /* the head before was a 100's */
+    buffer_append(&hop->answer->headers, bytes, len);
+    hop->is_too_large = hop->is_too_large || hop->header_bytes > OUTGOING_HEADER_BYTES_MAX ||
+                        hop->answer->headers.failed;
+    if (!hop->is_too_large && (view_is(line, "\r\n") || view_is(line, "\n")))
+        end_of_head(hop);
+    return hop->is_too_large || hop->is_stopped ? 0 : len;
 }
 
 static size_t on_bytes(char *bytes, size_t size, size_t count, void *arg)
@@ -333,6 +348,18 @@ static enum outgoing_failure hop_run(struct hop *hop, int64_t left_ms, struct er
 
 /* ---- all hops ---- */
 
+static bool may_go(const struct hop *hop, struct error *err)
+{
+    const struct outgoing_request *request = hop->request;
+    if (request->may_go == NULL)
+        return true;
+    char *url = outgoing_url_text(&hop->url);
+    bool ok = url && request->may_go(request->arg, url);
+    curl_free(url);
+    return ok || error_set(err, ERROR_FORBIDDEN, "host %s, or what is asked of it, is not allowed",
+                           hop->url.host);
+}
+
 static void url_note(struct outgoing_answer *answer, const char *url)
 {
     buffer_reset(&answer->url);
@@ -367,9 +394,10 @@ static enum outgoing_failure hops_run(struct hop *hop, mono_time deadline, struc
         if (answer->url.failed || !outgoing_url_init(&hop->url, answer->url.ptr, err))
             return OUTGOING_URL;
         hop->header_bytes = 0;
-        hop->is_followed = false;
+        hop->has_head = hop->is_followed = false;
         answer->status = 0;
-        enum outgoing_failure failure = hop_run(hop, left_ms, err);
+        enum outgoing_failure failure =
+            may_go(hop, err) ? hop_run(hop, left_ms, err) : OUTGOING_BLOCKED;
         bool follow = failure == OUTGOING_OK && hop->is_followed;
         if (follow && answer->redirects == hop->request->redirects_max) {
             (void)error_set(err, ERROR_INPUT, "%s redirects more than %u times", hop->url.host,

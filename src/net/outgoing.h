@@ -45,7 +45,7 @@ struct outgoing_policy {
 enum outgoing_failure {
     OUTGOING_OK,      /* there is an answer, whatever its status */
     OUTGOING_URL,     /* not a URL that is allowed */
-    OUTGOING_BLOCKED, /* an address that is not allowed */
+    OUTGOING_BLOCKED, /* an address or, by may_go, a URL that is not allowed */
     OUTGOING_DNS,
     OUTGOING_CONNECT,
     OUTGOING_TLS,
@@ -53,7 +53,7 @@ enum outgoing_failure {
     OUTGOING_TOO_LARGE, /* body or headers */
     OUTGOING_REDIRECTS, /* more than redirects_max */
     OUTGOING_BROKEN,    /* the answer ended early, or is not HTTP */
-    OUTGOING_STOPPED    /* on_body said no, or cancel was set */
+    OUTGOING_STOPPED    /* on_head or on_body said no, or cancel was set */
 };
 
 struct outgoing_answer {
@@ -75,9 +75,14 @@ struct outgoing_request {
     unsigned redirects_max;  /* 0 = a redirect is the answer */
     int64_t timeout_ms;      /* of all hops together; > 0 */
     uint64_t body_bytes_max; /* of the answer */
+    /* Of the first URL and of each that a redirect leads to, before anybody is asked for its address: false = blocked. `url` is
+     * what will be asked for: scheme and host in lower case and ASCII, no default port, no fragment, no dot segments. NULL: any. */
+    bool (*may_go)(void *arg, const char *url);
+    /* Once, when status and headers of the answer are there, before its body. False: stop. May be NULL. */
+    bool (*on_head)(void *arg, const struct outgoing_answer *answer);
     /* Each piece as it comes; the answer's status and headers are there. False: stop. NULL: nobody wants it. */
     bool (*on_body)(void *arg, const struct outgoing_answer *answer, struct view piece);
-    void *arg;
+    void *arg;                 /* of these three */
     const atomic_bool *cancel; /* NULL = none. Seen within a second */
 };
 

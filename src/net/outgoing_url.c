@@ -150,6 +150,19 @@ bool outgoing_url_address(const struct outgoing_url *u, struct sockaddr_storage 
     return true;
 }
 
+char *outgoing_url_text(const struct outgoing_url *u)
+{
+    char *text = NULL;
+    if (curl_url_get(u->parts, CURLUPART_URL, &text, CURLU_NO_DEFAULT_PORT) != CURLUE_OK)
+        return NULL;
+    char *host = strstr(text, "://") + 3; /* libcurl wrote a scheme before it */
+    text[strcspn(text, "#")] = '\0';
+    for (char *at = text; at < host + strcspn(host, "/?"); at++)
+        if (*at >= 'A' && *at <= 'Z')
+            *at = (char)(*at - 'A' + 'a');
+    return text;
+}
+
 const char *outgoing_url_proxy(const struct outgoing_url *u, const struct outgoing_policy *policy)
 {
     const char *proxy = u->is_https ? policy->https_proxy : policy->http_proxy;

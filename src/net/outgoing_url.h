@@ -23,6 +23,9 @@ MUST_USE bool outgoing_url_init(struct outgoing_url *u, const char *url, struct 
 void outgoing_url_deinit(struct outgoing_url *u);
 /* The host as an address, in whatever notation; false when it is a name. */
 bool outgoing_url_address(const struct outgoing_url *u, struct sockaddr_storage *out);
+/* The whole of it, with scheme and host in lower case, without default port and fragment. The caller calls curl_free(). NULL
+ * without memory. */
+char *outgoing_url_text(const struct outgoing_url *u);
 /* The proxy for it; NULL = none. */
 const char *outgoing_url_proxy(const struct outgoing_url *u, const struct outgoing_policy *policy);
 
