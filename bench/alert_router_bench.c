@@ -26,7 +26,7 @@ static const char CONFIG[] =
     "- {source_matchers: [sev=page], target_matchers: [sev=warn], equal: [cluster, instance]}\n";
 
 struct ended {
-    struct flush *items[4096];
+    struct flush_job *items[4096];
     size_t count, jobs, alerts;
 };
 static struct ended ended;
@@ -40,16 +40,16 @@ static void submit(struct sender *sender, const struct sender_job *job)
     job->done(job->arg, &result);
 }
 
-static void on_done(void *arg, struct flush *f)
+static void on_done(void *arg, struct flush_job *job)
 {
-    ended.items[ended.count++] = f;
+    ended.items[ended.count++] = job;
 }
 
 static void run(struct dispatch *d, struct instant now)
 {
     while (dispatch_run(d, now)) {
         for (size_t i = 0; i < ended.count; i++)
-            dispatch_finish(d, ended.items[i], now);
+            dispatch_finish(d, ended.items[i]);
         ended.count = 0;
     }
 }

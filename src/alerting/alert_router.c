@@ -2,7 +2,7 @@
 /* alert_router.c: see alert_router.h. The thread around the dispatcher (dispatch.h).
  *
  *   any thread --alerts--> queue --+
- *   sender's   --flushes-> queue --+--> router thread: dispatcher under `core`, a few hundred alerts or one flush at a time
+ *   sender's   --ended---> queue --+--> router thread: dispatcher under `core`, a few hundred alerts or one flush at a time
  *   API        --views-------------------------------> dispatcher under `core`
  *
  * The queue's mutex is held for a list operation, that of the dispatcher for one step; neither across I/O: the memory answers
@@ -25,8 +25,8 @@ struct put_list {
     struct live_alert **items;
     size_t count, capacity;
 };
-struct flush_list {
-    struct flush **items;
+struct job_list {
+    struct flush_job **items;
     size_t count, capacity;
 };
 
@@ -37,7 +37,7 @@ struct alert_router {
     pthread_mutex_t queue; /* guards these */
     pthread_cond_t wake;
     struct put_list puts;
-    struct flush_list flushes;
+    struct job_list done;
     bool has_changed; /* something else that moves the timers */
     bool is_stopping;
 
@@ -59,13 +59,13 @@ static struct instant now(void)
 
 /* --- what others put in the queue --- */
 
-static void flush_is_done(void *arg, struct flush *f)
+static void job_is_done(void *arg, struct flush_job *job)
 {
     struct alert_router *r = arg;
     mutex_lock(&r->queue);
-    r->flushes.items = mem_grow(MEM_ALERTING, r->flushes.items, &r->flushes.capacity,
-                                r->flushes.count + 1, sizeof(struct flush *));
-    r->flushes.items[r->flushes.count++] = f;
+    r->done.items = mem_grow(MEM_ALERTING, r->done.items, &r->done.capacity,
+                                r->done.count + 1, sizeof(struct flush_job *));
+    r->done.items[r->done.count++] = job;
     cond_signal(&r->wake);
     mutex_unlock(&r->queue);
 }
@@ -181,21 +181,21 @@ static void put_some(struct alert_router *r, struct live_alert **items, size_t c
 
 /* Waits until there is something to do and takes what is in the queue. False: the end. */
 static bool take_work(struct alert_router *r, mono_time due, struct put_list *puts,
-                      struct flush_list *flushes)
+                      struct job_list *done)
 {
     mutex_lock(&r->queue);
-    while (!r->is_stopping && !r->has_changed && r->puts.count == 0 && r->flushes.count == 0)
+    while (!r->is_stopping && !r->has_changed && r->puts.count == 0 && r->done.count == 0)
         if (!cond_wait_until(&r->wake, &r->queue, due))
             break;
     bool goes_on = !r->is_stopping;
     r->has_changed = false;
     if (goes_on) {
         struct put_list p = *puts;
-        struct flush_list f = *flushes;
+        struct job_list f = *done;
         *puts = r->puts;
-        *flushes = r->flushes;
+        *done = r->done;
         r->puts = (struct put_list){p.items, 0, p.capacity};
-        r->flushes = (struct flush_list){f.items, 0, f.capacity};
+        r->done = (struct job_list){f.items, 0, f.capacity};
     }
     mutex_unlock(&r->queue);
     return goes_on;
@@ -232,12 +232,12 @@ static void *run(void *arg)
 {
     struct alert_router *r = arg;
     struct put_list puts = {NULL, 0, 0};
-    struct flush_list flushes = {NULL, 0, 0};
+    struct job_list done = {NULL, 0, 0};
     mono_time due = clock_mono();
-    while (take_work(r, due, &puts, &flushes)) {
+    while (take_work(r, due, &puts, &done)) {
         mutex_lock(&r->core);
-        for (size_t i = 0; i < flushes.count; i++)
-            dispatch_finish(r->dispatch, flushes.items[i], now());
+        for (size_t i = 0; i < done.count; i++)
+            dispatch_finish(r->dispatch, done.items[i]);
         mutex_unlock(&r->core);
         for (size_t i = 0; i < puts.count; i += PUTS_PER_STEP) {
             size_t rest = puts.count - i;
@@ -248,7 +248,7 @@ static void *run(void *arg)
         }
     }
     mem_free(MEM_ALERTING, puts.items);
-    mem_free(MEM_ALERTING, flushes.items);
+    mem_free(MEM_ALERTING, done.items);
     return NULL;
 }
 
@@ -258,7 +258,7 @@ bool alert_router_start(struct alert_router **out, const struct alert_router_opt
                         struct error *err)
 {
     struct alert_router *r = mem_alloc_zero(MEM_ALERTING, 1, sizeof *r);
-    const struct dispatch_options options = {.router = *opts, .done = flush_is_done, .done_arg = r};
+    const struct dispatch_options options = {.router = *opts, .done = job_is_done, .done_arg = r};
     r->opts = *opts;
     mutex_init(&r->queue);
     mutex_init(&r->core);
@@ -291,13 +291,13 @@ void alert_router_free(struct alert_router *r)
     if (!r)
         return;
     ASSERT(r->is_stopping);
-    for (size_t i = 0; i < r->flushes.count; i++)
-        dispatch_finish(r->dispatch, r->flushes.items[i], now());
+    for (size_t i = 0; i < r->done.count; i++)
+        dispatch_finish(r->dispatch, r->done.items[i]);
     for (size_t i = 0; i < r->puts.count; i++)
         live_alert_unref(r->puts.items[i]);
     dispatch_free(r->dispatch);
     mem_free(MEM_ALERTING, r->puts.items);
-    mem_free(MEM_ALERTING, r->flushes.items);
+    mem_free(MEM_ALERTING, r->done.items);
     cond_deinit(&r->wake);
     mutex_deinit(&r->core);
     mutex_deinit(&r->queue);

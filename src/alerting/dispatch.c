@@ -117,17 +117,22 @@ static void route_alert(struct dispatch *d, uint32_t place, struct instant now)
         dispatch_group_insert(d, route_table_find(&d->routes, matches.items[i]), a, now);
 }
 
-/* Nodes with the same receiver share its line. */
+/* Nodes with the same receiver share the lines of its integrations. */
 static void make_lines(struct dispatch *d)
 {
     const struct receivers *all = &d->config->receivers;
-    d->lines = ARENA_ARRAY(&d->config_arena, struct receiver_line, all->count);
-    d->node_lines = ARENA_ARRAY(&d->config_arena, struct receiver_line *, d->routes.count);
+    struct integration_line **lines =
+        ARENA_ARRAY(&d->config_arena, struct integration_line *, all->count);
+    d->node_lines = ARENA_ARRAY(&d->config_arena, struct integration_line *, d->routes.count);
     for (size_t i = 0; i < d->routes.count; i++) {
-        const struct receiver *r =
-            alert_config_receiver(d->config, d->routes.items[i].route->receiver);
+        const struct route_node *node = &d->routes.items[i];
+        const struct receiver *r = alert_config_receiver(d->config, node->route->receiver);
         ASSERT(r); /* the configuration was checked */
-        d->node_lines[i] = &d->lines[r - all->items];
+        struct integration_line **of = &lines[r - all->items];
+        if (!*of)
+            *of = ARENA_ARRAY(&d->config_arena, struct integration_line,
+                              dispatch_integrations_of(d, node).count + 1);
+        d->node_lines[i] = *of;
     }
 }
 
@@ -139,7 +144,7 @@ static void count_groups(struct dispatch *d)
     for (size_t i = 0; i < d->group_places; i++) {
         const struct alert_group *g = d->groups[i];
         for (size_t k = 0; g && k < g->count; k++) {
-            uint32_t place = alert_store_find(&d->store, g->items[k]->fingerprint);
+            uint32_t place = alert_store_find(&d->store, g->items[k].alert->fingerprint);
             if (place != ALERT_STORE_NONE)
                 d->store.items[place].group_count++;
         }
@@ -302,11 +307,19 @@ void dispatch_resume(struct dispatch *d, struct instant now)
 
 /* --- what is due --- */
 
+static bool is_sending(const struct alert_group *g)
+{
+    for (uint32_t i = 0; i < g->lane_count; i++)
+        if (g->lanes[i].state == LANE_SENDING)
+            return true;
+    return false;
+}
+
 static void maintain(struct dispatch *d, struct instant now)
 {
     for (size_t i = 0; i < d->group_places; i++) {
         struct alert_group *g = d->groups[i];
-        if (g && g->count == 0 && !g->flush)
+        if (g && g->count == 0 && !is_sending(g))
             dispatch_group_free(d, g);
     }
     for (uint32_t i = 0; i < d->store.item_count; i++)
@@ -317,7 +330,9 @@ static void maintain(struct dispatch *d, struct instant now)
 
 bool dispatch_run(struct dispatch *d, struct instant now)
 {
-    if (d->heap_count && d->heap[0]->due_mono_ns <= now.mono_ns)
+    if (d->ready.first)
+        dispatch_flush_lane(d, d->ready.first, now);
+    else if (d->heap_count && d->heap[0]->due_mono_ns <= now.mono_ns)
         dispatch_flush(d, d->heap[0], now);
     else if (d->maintenance_mono_ns <= now.mono_ns)
         maintain(d, now);
@@ -330,6 +345,8 @@ bool dispatch_run(struct dispatch *d, struct instant now)
 
 int64_t dispatch_next_ns(const struct dispatch *d)
 {
+    if (d->ready.first)
+        return 0;
     int64_t next = d->maintenance_mono_ns < d->gc_mono_ns ? d->maintenance_mono_ns : d->gc_mono_ns;
     if (d->heap_count && d->heap[0]->due_mono_ns < next)
         next = d->heap[0]->due_mono_ns;

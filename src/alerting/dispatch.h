@@ -13,7 +13,7 @@
 
 struct alert_explanation;
 struct dispatch;
-struct flush;
+struct flush_job;
 
 /* Alerts live in wall time, timers do not jump with it. */
 struct instant {
@@ -25,15 +25,15 @@ struct instant {
 /* Borrowed until dispatch_free(). */
 struct dispatch_options {
     struct alert_router_options router;
-    size_t flushes_max; /* of one receiver at once; 0: 256 */
-    /* The last of a flush's notifications is done: dispatch_finish() is to be called soon. The sender's thread. */
-    void (*done)(void *arg, struct flush *f);
+    size_t flushes_max; /* to one integration at once; 0: 256 */
+    /* A notification is done: dispatch_finish() is to be called soon. The sender's thread. */
+    void (*done)(void *arg, struct flush_job *job);
     void *done_arg;
 };
 struct dispatch *dispatch_new(const struct dispatch_options *opts, struct instant now);
-/* No flush may be on its way any more. NULL does nothing. */
+/* No notification may be on its way any more. NULL does nothing. */
 void dispatch_free(struct dispatch *d);
-bool dispatch_is_idle(const struct dispatch *d); /* no flush is on its way */
+bool dispatch_is_idle(const struct dispatch *d); /* no notification is on its way */
 
 /* Puts a configuration in force; takes a reference of its own. All alerts are grouped anew. */
 void dispatch_apply(struct dispatch *d, struct integrations *set, struct instant now);
@@ -49,8 +49,8 @@ void dispatch_resume(struct dispatch *d, struct instant now);
 bool dispatch_run(struct dispatch *d, struct instant now);
 /* When (mono_ns) something is due next. */
 int64_t dispatch_next_ns(const struct dispatch *d);
-/* Ends a flush that is done. */
-void dispatch_finish(struct dispatch *d, struct flush *f, struct instant now);
+/* Ends a notification that is done. */
+void dispatch_finish(struct dispatch *d, struct flush_job *job);
 
 /* Is this alert there? */
 bool dispatch_has(const struct dispatch *d, uint64_t fingerprint);

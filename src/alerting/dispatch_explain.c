@@ -124,7 +124,8 @@ static void explain_group(struct dispatch *d, size_t node, const struct alert_ex
                                     .integration_count = list.count};
     if (g) {
         int64_t wait_ns = g->due_mono_ns - now.mono_ns;
-        out->is_flushing = g->flush != NULL;
+        for (uint32_t i = 0; i < g->lane_count; i++)
+            out->is_flushing |= g->lanes[i].state == LANE_SENDING;
         out->alert_count = g->count;
         out->last_flush_ns = g->last_flush_ns;
         out->next_flush_ns = now.wall_ns + (wait_ns > 0 ? wait_ns : 0);

@@ -3,7 +3,7 @@
  *
  *   alerts of the group -> not inhibited -> route not silent now -> not silenced
  *       -> for each integration: is it news, or time to repeat? (the notification log) -> the sender
- *       -> sent: into the log; resolved alerts leave the group unless they changed meanwhile
+ *       -> sent: into the log; resolved alerts leave the group when all integrations were told, unless they changed meanwhile
  *
  * Nothing is copied or sorted before it is known that something will be sent. */
 #include "alerting/dispatch_private.h"
@@ -36,15 +36,30 @@ static bool is_muted(struct dispatch *d, struct live_alert *a, int64_t now_ns)
 }
 
 /* The history learns of an end before a receiver does: what was told to be over must not be taken up after a crash. */
-static void tell_ends(struct dispatch *d, const struct alert_group *g, int64_t now_ns)
+static void note_ends(struct dispatch *d, struct alert_group *g, int64_t stamp, int64_t now_ns)
 {
     for (size_t i = 0; i < g->count; i++) {
-        if (!live_alert_is_resolved(g->items[i], now_ns))
+        struct group_item *item = &g->items[i];
+        if (!live_alert_is_resolved(item->alert, now_ns))
             continue;
-        uint32_t place = alert_store_find(&d->store, g->items[i]->fingerprint);
+        g->ended_count += item->ended == 0;
+        if (item->ended == 0)
+            item->ended = stamp;
+        uint32_t place = alert_store_find(&d->store, item->alert->fingerprint);
         if (place != ALERT_STORE_NONE)
             dispatch_tell_end(d, &d->store.items[place], now_ns);
     }
+}
+
+/* Those that are over leave when every lane knows it. */
+static void forget_told(struct alert_group *g)
+{
+    int64_t told = INT64_MAX;
+    for (uint32_t i = 0; i < g->lane_count; i++)
+        told = g->lanes[i].told < told ? g->lanes[i].told : told;
+    for (size_t i = g->ended_count ? g->count : 0; i > 0; i--)
+        if (g->items[i - 1].ended != 0 && g->items[i - 1].ended <= told)
+            dispatch_group_remove(g, (uint32_t)i - 1);
 }
 
 static int compare_hashes(const void *a, const void *b)
@@ -53,7 +68,7 @@ static int compare_hashes(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Chooses the alerts of the group that may be told of, and notes all that are resolved. */
+/* Chooses the alerts of the group that may be told of. */
 static void choose_alerts(struct dispatch *d, struct flush *f, const struct alert_group *g,
                           int64_t now_ns)
 {
@@ -63,12 +78,9 @@ static void choose_alerts(struct dispatch *d, struct flush *f, const struct aler
     uint64_t *firing = arena_alloc(&f->arena, g->count * sizeof *firing);
     uint64_t *resolved = arena_alloc(&f->arena, g->count * sizeof *resolved);
     f->alerts = arena_alloc(&f->arena, g->count * sizeof(struct live_alert *));
-    f->resolved = arena_alloc(&f->arena, g->count * sizeof(struct live_alert *));
     for (size_t i = 0; i < g->count; i++) {
-        struct live_alert *a = g->items[i];
+        struct live_alert *a = g->items[i].alert;
         bool ended = live_alert_is_resolved(a, now_ns);
-        if (ended)
-            f->resolved[f->resolved_count++] = live_alert_ref(a);
         /* Asked of each one at each flush, so that the acknowledgement of a muted one is known to be in use. */
         bool is_acknowledged =
             !ended && o->peers->acknowledged(o->state, a->fingerprint, a->starts_ns, now_ns);
@@ -186,16 +198,13 @@ static void tell_failure(const struct flush_job *job, const struct sender_result
 static void job_done(void *arg, const struct sender_result *result)
 {
     struct flush_job *job = arg;
-    struct flush *f = job->flush;
-    const struct dispatch_options *opts = &f->owner->opts;
-    bool sent = result->verdict == DELIVERY_SENT;
-    if (sent) {
+    const struct dispatch_options *opts = &job->flush->owner->opts;
+    bool sent = job->is_sent = result->verdict == DELIVERY_SENT;
+    if (sent)
         log_sent(job, result->finished_ns,
                  result->remembered.count ? result->remembered : job->recalled);
-    } else {
-        atomic_store_explicit(&f->has_failed, true, memory_order_relaxed);
+    else
         tell_failure(job, result);
-    }
     const struct notification_record record = {.key = log_key(job),
                                                .at_ns = result->finished_ns,
                                                .latency_ns = result->latency_ns,
@@ -207,12 +216,11 @@ static void job_done(void *arg, const struct sender_result *result)
                                                .alert_count = job->alert_count,
                                                .payload_hash = result->payload_hash};
     opts->router.peers->history_notification(opts->router.state, &record);
-    if (atomic_fetch_sub_explicit(&f->pending, 1, memory_order_acq_rel) == 1)
-        opts->done(opts->done_arg, f);
+    opts->done(opts->done_arg, job);
 }
 
-static void submit(struct dispatch *d, struct flush_job *job, struct view reason,
-                   const struct alert_group *g, int64_t now_ns)
+static void submit(struct dispatch *d, const struct alert_group *g, struct flush_job *job,
+                   int64_t now_ns)
 {
     const struct alert_router_options *o = &d->opts.router;
     const struct alert_route *route = g->node->route;
@@ -226,7 +234,7 @@ static void submit(struct dispatch *d, struct flush_job *job, struct view reason
                                     .group_labels = g->labels,
                                     .route_labels = {labels, (uint32_t)route->labels.count},
                                     .group_key = job->flush->group_key,
-                                    .reason = reason,
+                                    .reason = job->reason,
                                     .recalled = job->recalled,
                                     .now_ns = now_ns,
                                     .timeout_ms =
@@ -263,45 +271,69 @@ static void keep_known(const struct dispatch *d, const struct notification_key *
     o->peers->log_put(o->state, key, entry);
 }
 
-/* Decides for each integration; f->jobs are those to which something is sent, reasons[] why. */
-static void decide(struct dispatch *d, struct flush *f, const struct alert_route *route,
-                   struct view *reasons, int64_t now_ns)
+/* How long the log knows what it was told. */
+static int64_t log_lifetime_ns(const struct dispatch *d, const struct alert_route *route)
 {
-    const struct alert_router_options *o = &d->opts.router;
-    struct integration_list list = o->peers->integrations_of(d->set, route->receiver);
     int64_t repeat_ns = ns_from_ms(route->repeat_interval_ms);
     int64_t interval_ns = ns_from_ms(route->group_interval_ms);
-    int64_t expires_ns = 2 * (repeat_ns > interval_ns ? repeat_ns : interval_ns) + interval_ns;
-    int64_t retention_ns = ns_from_ms(o->retention_ms);
-    if (retention_ns > 0 && retention_ns < expires_ns)
-        expires_ns = retention_ns;
-    f->jobs = arena_alloc(&f->arena, list.count * sizeof *f->jobs);
-    for (size_t i = 0; i < list.count; i++) {
-        struct notification_entry entry;
+    int64_t lifetime_ns = 2 * (repeat_ns > interval_ns ? repeat_ns : interval_ns) + interval_ns;
+    int64_t retention_ns = ns_from_ms(d->opts.router.retention_ms);
+    return retention_ns > 0 && retention_ns < lifetime_ns ? retention_ns : lifetime_ns;
+}
+
+/* Is there something to tell this integration? The rest of *job is filled in. */
+static bool decide(struct dispatch *d, struct flush *f, const struct alert_route *route,
+                   struct integration *integration, struct flush_job *job, int64_t now_ns)
+{
+    const struct alert_router_options *o = &d->opts.router;
+    struct notification_entry entry;
+    bool send_resolved = integration->common->send_resolved;
+    *job = (struct flush_job){
+        .flush = f, .integration = integration, .expires_after_ns = log_lifetime_ns(d, route)};
+    const struct notification_key key = log_key(job);
+    bool was_told = o->peers->log_get(o->state, &f->arena, &key, now_ns, &entry);
+    job->reason = reason_to_send(f, was_told ? &entry : NULL, send_resolved,
+                                 ns_from_ms(route->repeat_interval_ms), now_ns);
+    if (job->reason.len == 0) {
+        if (was_told && f->firing_hash_count)
+            keep_known(d, &key, &entry, now_ns, job->expires_after_ns);
+        return false;
+    }
+    if (was_told && !view_is(job->reason, "first notification"))
+        job->recalled = entry.remembered;
+    if (f->firing_hash_count > 0 || send_resolved)
+        return true;
+    log_sent(job, now_ns, job->recalled); /* nobody is told; the log is */
+    return false;
+}
+
+/* Finds those lanes that have something to tell: f->jobs. */
+static void decide_lanes(struct dispatch *d, struct flush *f, struct alert_group *g,
+                         struct group_lane *only, int64_t now_ns)
+{
+    struct integration_list list = dispatch_integrations_of(d, g->node);
+    f->jobs = ARENA_ARRAY(&f->arena, struct flush_job, g->lane_count);
+    for (uint32_t i = 0; i < g->lane_count; i++) {
+        struct group_lane *lane = &g->lanes[i];
         struct flush_job *job = &f->jobs[f->job_count];
-        bool send_resolved = list.items[i].common->send_resolved;
-        *job = (struct flush_job){
-            .flush = f, .integration = &list.items[i], .expires_after_ns = expires_ns};
-        const struct notification_key key = log_key(job);
-        bool was_told = o->peers->log_get(o->state, &f->arena, &key, now_ns, &entry);
-        struct view reason =
-            reason_to_send(f, was_told ? &entry : NULL, send_resolved, repeat_ns, now_ns);
-        if (reason.len == 0) {
-            if (was_told && f->firing_hash_count)
-                keep_known(d, &key, &entry, now_ns, expires_ns);
+        lane->is_overdue |= lane->state == LANE_SENDING && !only;
+        if (lane->state != LANE_IDLE || (only && lane != only))
             continue;
+        if (f->alert_count == 0 || !decide(d, f, g->node->route, &list.items[i], job, now_ns)) {
+            lane->told = f->stamp;
+        } else if (lane->line->under_way >= d->opts.flushes_max) {
+            dispatch_lane_park(lane);
+        } else {
+            job->lane = lane;
+            lane->job = job;
+            lane->state = LANE_SENDING;
+            lane->line->under_way++;
+            f->job_count++;
         }
-        if (was_told && !view_is(reason, "first notification"))
-            job->recalled = entry.remembered;
-        if (f->firing_hash_count == 0 && !send_resolved) { /* nobody is told; the log is */
-            log_sent(job, now_ns, job->recalled);
-            continue;
-        }
-        reasons[f->job_count++] = reason;
     }
 }
 
-static struct flush *new_flush(struct dispatch *d, struct alert_group *g)
+static struct flush *new_flush(struct dispatch *d, const struct alert_group *g, int64_t now_ns)
 {
     struct flush *f = mem_alloc_zero(MEM_ALERTING, 1, sizeof *f);
     struct buffer key;
@@ -309,14 +341,12 @@ static struct flush *new_flush(struct dispatch *d, struct alert_group *g)
     buffer_init(&key, MEM_ALERTING, GROUP_KEY_BYTES_MAX);
     dispatch_key_format(g->node, g->labels, &key);
     f->owner = d;
-    f->group = g;
+    f->stamp = d->stamp = now_ns > d->stamp ? now_ns : d->stamp + 1;
     f->set = d->opts.router.peers->integrations_ref(d->set);
     f->group_key = arena_copy(&f->arena, buffer_view(&key));
     f->receiver = g->node->route->receiver; /* lives as long as the set */
     f->next = d->flushes;
     d->flushes = f;
-    g->flush = f;
-    dispatch_group_line(d, g)->under_way++;
     buffer_deinit(&key);
     return f;
 }
@@ -327,8 +357,6 @@ static void free_flush(struct dispatch *d, struct flush *f)
     while (*at != f)
         at = &(*at)->next;
     *at = f->next;
-    for (size_t i = 0; i < f->resolved_count; i++)
-        live_alert_unref(f->resolved[i]);
     for (size_t i = 0; i < f->alert_count; i++)
         live_alert_unref(f->alerts[i]);
     d->opts.router.peers->integrations_unref(f->set);
@@ -336,72 +364,63 @@ static void free_flush(struct dispatch *d, struct flush *f)
     mem_free(MEM_ALERTING, f);
 }
 
-/* As many as have room. */
-static void wake_parked(struct dispatch *d, struct receiver_line *line, struct instant now)
+void dispatch_finish(struct dispatch *d, struct flush_job *job)
 {
-    for (size_t n = line->under_way; n < d->opts.flushes_max && line->first; n++) {
-        struct alert_group *g = line->first;
-        dispatch_group_unpark(d, g);
-        dispatch_group_schedule(d, g, now.mono_ns);
+    struct flush *f = job->flush;
+    struct group_lane *lane = job->lane;
+    ASSERT(!job->is_finished && f->jobs_left > 0);
+    job->is_finished = true;
+    if (lane) {
+        lane->job = NULL;
+        lane->state = LANE_IDLE;
+        lane->line->under_way--;
+        if (job->is_sent)
+            lane->told = f->stamp;
+        if (lane->is_overdue)
+            dispatch_lane_ready(d, lane);
+        lane->is_overdue = false;
+        dispatch_line_wake(d, lane->line);
+        forget_told(lane->group);
     }
+    if (--f->jobs_left == 0)
+        free_flush(d, f);
 }
 
-void dispatch_finish(struct dispatch *d, struct flush *f, struct instant now)
+/* To all lanes that have nothing else to do, or to one. */
+static void flush_lanes(struct dispatch *d, struct alert_group *g, struct group_lane *only,
+                        struct instant now)
 {
-    struct alert_group *g = f->group;
-    ASSERT(atomic_load_explicit(&f->pending, memory_order_acquire) == 0);
-    if (g) {
-        if (!atomic_load_explicit(&f->has_failed, memory_order_relaxed))
-            for (size_t i = 0; i < f->resolved_count; i++)
-                dispatch_group_remove_if_same(d, g, f->resolved[i]);
-        g->flush = NULL;
-        dispatch_group_line(d, g)->under_way--;
-        wake_parked(d, dispatch_group_line(d, g), now);
-        if (g->is_overdue)
-            dispatch_group_schedule(d, g, now.mono_ns);
-        g->is_overdue = false;
-    }
-    free_flush(d, f);
-}
-
-void dispatch_flush(struct dispatch *d, struct alert_group *g, struct instant now)
-{
-    if (g->flush) {
-        dispatch_group_unschedule(d, g);
-        g->is_overdue = true;
-        return;
-    }
-    if (g->count && dispatch_group_line(d, g)->under_way >= d->opts.flushes_max) {
-        dispatch_group_park(d, g);
-        return;
-    }
-    dispatch_group_schedule(d, g, now.mono_ns + ns_from_ms(g->node->route->group_interval_ms));
-    g->last_flush_ns = now.wall_ns;
-    if (g->count == 0) {
-        wake_parked(d, dispatch_group_line(d, g), now); /* it may have been woken itself */
-        return;
-    }
-    struct flush *f = new_flush(d, g);
-    tell_ends(d, g, now.wall_ns);
+    struct flush *f = new_flush(d, g, now.mono_ns);
+    note_ends(d, g, f->stamp, now.wall_ns);
     choose_alerts(d, f, g, now.wall_ns);
     arena_reset(&d->scratch);
-    struct view *reasons = NULL;
-    if (f->alert_count) {
-        size_t count =
-            d->opts.router.peers->integrations_of(d->set, g->node->route->receiver).count;
-        reasons = ARENA_ARRAY(&f->arena, struct view, count);
-        decide(d, f, g->node->route, reasons, now.wall_ns);
-    }
+    decide_lanes(d, f, g, only, now.wall_ns);
+    forget_told(g);
     if (f->job_count == 0) {
-        dispatch_finish(d, f, now);
+        free_flush(d, f);
         return;
     }
     prepare_alerts(f, now.wall_ns);
     for (size_t i = 0; i < f->job_count; i++)
         set_job_alerts(f, &f->jobs[i], now.wall_ns);
-    /* From the first submit() on, the sender's thread may end jobs; the last one gives the flush back. */
-    size_t count = f->job_count;
-    atomic_store_explicit(&f->pending, count, memory_order_relaxed);
-    for (size_t i = 0; i < count; i++)
-        submit(d, &f->jobs[i], reasons[i], g, now.wall_ns);
+    /* From the first submit() on, the sender's thread may end jobs. */
+    f->jobs_left = f->job_count;
+    for (size_t i = 0; i < f->job_count; i++)
+        submit(d, g, &f->jobs[i], now.wall_ns);
+}
+
+void dispatch_flush(struct dispatch *d, struct alert_group *g, struct instant now)
+{
+    dispatch_group_schedule(d, g, now.mono_ns + ns_from_ms(g->node->route->group_interval_ms));
+    g->last_flush_ns = now.wall_ns;
+    if (g->count > 0)
+        flush_lanes(d, g, NULL, now);
+}
+
+void dispatch_flush_lane(struct dispatch *d, struct group_lane *lane, struct instant now)
+{
+    dispatch_lane_take(d, lane);
+    if (lane->group->count > 0)
+        flush_lanes(d, lane->group, lane, now);
+    dispatch_line_wake(d, lane->line); /* it may have had nothing to tell */
 }

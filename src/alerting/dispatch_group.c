@@ -63,30 +63,53 @@ void dispatch_group_schedule(struct dispatch *d, struct alert_group *g, int64_t 
     heap_rise(d, d->heap_count++, g);
 }
 
-/* --- lines of receivers --- */
+/* --- lanes and lines --- */
 
-struct receiver_line *dispatch_group_line(const struct dispatch *d, const struct alert_group *g)
+struct integration_list dispatch_integrations_of(const struct dispatch *d,
+                                                 const struct route_node *node)
 {
-    return d->node_lines[g->node - d->routes.items];
+    return d->opts.router.peers->integrations_of(d->set, node->route->receiver);
 }
 
-void dispatch_group_park(struct dispatch *d, struct alert_group *g)
+static void list_add(struct lane_list *list, struct group_lane *lane)
 {
-    struct receiver_line *line = dispatch_group_line(d, g);
-    dispatch_group_unschedule(d, g);
-    g->is_parked = true;
-    g->parked_before = line->last;
-    g->parked_after = NULL;
-    *(line->last ? &line->last->parked_after : &line->first) = g;
-    line->last = g;
+    ASSERT(lane->state == LANE_IDLE);
+    lane->before = list->last;
+    lane->after = NULL;
+    *(list->last ? &list->last->after : &list->first) = lane;
+    list->last = lane;
 }
 
-void dispatch_group_unpark(struct dispatch *d, struct alert_group *g)
+void dispatch_lane_park(struct group_lane *lane)
 {
-    struct receiver_line *line = dispatch_group_line(d, g);
-    *(g->parked_before ? &g->parked_before->parked_after : &line->first) = g->parked_after;
-    *(g->parked_after ? &g->parked_after->parked_before : &line->last) = g->parked_before;
-    g->is_parked = false;
+    list_add(&lane->line->parked, lane);
+    lane->state = LANE_PARKED;
+}
+
+void dispatch_lane_ready(struct dispatch *d, struct group_lane *lane)
+{
+    list_add(&d->ready, lane);
+    lane->state = LANE_READY;
+    lane->line->ready++;
+}
+
+void dispatch_lane_take(struct dispatch *d, struct group_lane *lane)
+{
+    struct lane_list *list = lane->state == LANE_READY ? &d->ready : &lane->line->parked;
+    ASSERT(lane->state == LANE_READY || lane->state == LANE_PARKED);
+    *(lane->before ? &lane->before->after : &list->first) = lane->after;
+    *(lane->after ? &lane->after->before : &list->last) = lane->before;
+    lane->line->ready -= lane->state == LANE_READY;
+    lane->state = LANE_IDLE;
+}
+
+void dispatch_line_wake(struct dispatch *d, struct integration_line *line)
+{
+    while (line->under_way + line->ready < d->opts.flushes_max && line->parked.first) {
+        struct group_lane *lane = line->parked.first;
+        dispatch_lane_take(d, lane);
+        dispatch_lane_ready(d, lane);
+    }
 }
 
 /* --- the alerts of a group --- */
@@ -99,7 +122,7 @@ static uint64_t hash_of(uint64_t fingerprint)
 static bool item_is(const void *context, uint32_t item, const void *key)
 {
     const struct alert_group *g = context;
-    return g->items[item]->fingerprint == *(const uint64_t *)key;
+    return g->items[item].alert->fingerprint == *(const uint64_t *)key;
 }
 
 static uint32_t find_item(const struct alert_group *g, uint64_t fingerprint)
@@ -107,7 +130,7 @@ static uint32_t find_item(const struct alert_group *g, uint64_t fingerprint)
     if (g->index.capacity)
         return map_find(&g->index, hash_of(fingerprint), item_is, g, &fingerprint);
     for (uint32_t i = 0; i < g->count; i++)
-        if (g->items[i]->fingerprint == fingerprint)
+        if (g->items[i].alert->fingerprint == fingerprint)
             return i;
     return MAP_NONE;
 }
@@ -115,39 +138,30 @@ static uint32_t find_item(const struct alert_group *g, uint64_t fingerprint)
 static void add_item(struct alert_group *g, struct live_alert *a)
 {
     g->items =
-        mem_grow(MEM_ALERTING, g->items, &g->capacity, g->count + 1, sizeof(struct live_alert *));
-    g->items[g->count++] = live_alert_ref(a);
+        mem_grow(MEM_ALERTING, g->items, &g->capacity, g->count + 1, sizeof(struct group_item));
+    g->items[g->count++] = (struct group_item){live_alert_ref(a), 0};
     if (g->index.capacity) {
         map_add(&g->index, hash_of(a->fingerprint), (uint32_t)g->count - 1);
     } else if (g->count > GROUP_SCAN_MAX) {
         for (uint32_t i = 0; i < g->count; i++)
-            map_add(&g->index, hash_of(g->items[i]->fingerprint), i);
+            map_add(&g->index, hash_of(g->items[i].alert->fingerprint), i);
     }
 }
 
-/* The last item moves to its place. */
-static void remove_item(struct alert_group *g, uint32_t at)
+void dispatch_group_remove(struct alert_group *g, uint32_t at)
 {
     uint32_t last = (uint32_t)--g->count;
-    struct live_alert *gone = g->items[at], *moved = g->items[last];
+    struct group_item gone = g->items[at], moved = g->items[last];
     if (g->index.capacity) {
-        map_remove(&g->index, hash_of(gone->fingerprint), at);
+        map_remove(&g->index, hash_of(gone.alert->fingerprint), at);
         if (at != last) {
-            map_remove(&g->index, hash_of(moved->fingerprint), last);
-            map_add(&g->index, hash_of(moved->fingerprint), at);
+            map_remove(&g->index, hash_of(moved.alert->fingerprint), last);
+            map_add(&g->index, hash_of(moved.alert->fingerprint), at);
         }
     }
     g->items[at] = moved;
-    live_alert_unref(gone);
-}
-
-void dispatch_group_remove_if_same(struct dispatch *d, struct alert_group *g,
-                                   const struct live_alert *a)
-{
-    uint32_t at = find_item(g, a->fingerprint);
-    if (at == MAP_NONE || g->items[at] != a)
-        return;
-    remove_item(g, at);
+    g->ended_count -= gone.ended != 0;
+    live_alert_unref(gone.alert);
 }
 
 /* --- the table of groups --- */
@@ -179,22 +193,37 @@ static uint32_t take_place(struct dispatch *d)
     return (uint32_t)d->group_places++;
 }
 
+static void adopt_job(struct dispatch *d, struct alert_group *g, struct flush_job *job)
+{
+    struct integration_list list = dispatch_integrations_of(d, g->node);
+    for (uint32_t i = 0; i < g->lane_count; i++) {
+        struct group_lane *lane = &g->lanes[i];
+        const struct integration *now = &list.items[i], *then = job->integration;
+        if (now->driver != then->driver || now->index != then->index || lane->state != LANE_IDLE)
+            continue;
+        lane->job = job;
+        lane->state = LANE_SENDING;
+        lane->line->under_way++;
+        job->lane = lane;
+    }
+}
+
 /* A flush of before a reload may still be on its way to the same integrations; this group waits for it as for its own. */
-static void adopt_flush(struct dispatch *d, struct alert_group *g)
+static void adopt_flushes(struct dispatch *d, struct alert_group *g)
 {
     struct buffer key;
     buffer_init(&key, MEM_ALERTING, GROUP_KEY_BYTES_MAX);
     for (struct flush *f = d->flushes; f; f = f->next) {
-        if (f->group || !view_eq(f->receiver, g->node->route->receiver))
+        if (!f->is_orphan || !view_eq(f->receiver, g->node->route->receiver))
             continue;
         if (key.len == 0)
             dispatch_key_format(g->node, g->labels, &key);
         if (!view_eq(f->group_key, buffer_view(&key)))
             continue;
-        f->group = g;
-        g->flush = f;
-        dispatch_group_line(d, g)->under_way++;
-        break;
+        f->is_orphan = false;
+        for (size_t i = 0; i < f->job_count; i++)
+            if (!f->jobs[i].is_finished)
+                adopt_job(d, g, &f->jobs[i]);
     }
     buffer_deinit(&key);
 }
@@ -202,20 +231,37 @@ static void adopt_flush(struct dispatch *d, struct alert_group *g)
 static struct alert_group *new_group(struct dispatch *d, const struct group_key *key, uint64_t hash,
                                      struct instant now)
 {
-    struct alert_group *g = mem_alloc_zero(MEM_ALERTING, 1, sizeof *g);
+    size_t lanes = dispatch_integrations_of(d, key->node).count;
+    struct alert_group *g =
+        mem_alloc_zero(MEM_ALERTING, 1, sizeof *g + lanes * sizeof(struct group_lane));
     int64_t due = now.mono_ns + ns_from_ms(key->node->route->group_wait_ms);
     g->node = key->node;
     g->labels = labels_own(MEM_ALERTING, key->labels);
     g->heap_at = HEAP_NOT_IN;
     g->last_flush_ns = LIVE_ALERT_NEVER;
+    g->lane_count = (uint32_t)lanes;
+    for (size_t i = 0; i < lanes; i++)
+        g->lanes[i] = (struct group_lane){
+            .group = g, .line = &d->node_lines[key->node - d->routes.items][i]};
     map_init(&g->index, MEM_ALERTING);
     g->at = take_place(d);
     d->groups[g->at] = g;
     d->group_count++;
     map_add(&d->group_index, hash, g->at);
-    adopt_flush(d, g);
+    adopt_flushes(d, g);
     dispatch_group_schedule(d, g, due > d->start_mono_ns ? due : d->start_mono_ns);
     return g;
+}
+
+static void free_lane(struct dispatch *d, struct group_lane *lane)
+{
+    if (lane->state == LANE_SENDING) {
+        lane->job->flush->is_orphan = true;
+        lane->job->lane = NULL;
+        lane->line->under_way--;
+    } else if (lane->state != LANE_IDLE) {
+        dispatch_lane_take(d, lane);
+    }
 }
 
 void dispatch_group_free(struct dispatch *d, struct alert_group *g)
@@ -223,19 +269,15 @@ void dispatch_group_free(struct dispatch *d, struct alert_group *g)
     const struct group_key key = {g->node, g->labels};
     map_remove(&d->group_index, group_hash(d, &key), g->at);
     dispatch_group_unschedule(d, g);
-    if (g->is_parked)
-        dispatch_group_unpark(d, g);
-    if (g->flush) {
-        g->flush->group = NULL;
-        dispatch_group_line(d, g)->under_way--;
-    }
+    for (uint32_t i = 0; i < g->lane_count; i++)
+        free_lane(d, &g->lanes[i]);
     d->groups[g->at] = NULL;
     d->group_count--;
     d->free_groups = mem_grow(MEM_ALERTING, d->free_groups, &d->free_group_capacity,
                               d->free_group_count + 1, sizeof *d->free_groups);
     d->free_groups[d->free_group_count++] = g->at;
     for (size_t i = 0; i < g->count; i++)
-        live_alert_unref(g->items[i]);
+        live_alert_unref(g->items[i].alert);
     map_deinit(&g->index);
     labels_disown(MEM_ALERTING, g->labels);
     mem_free(MEM_ALERTING, g->items);
@@ -271,8 +313,9 @@ void dispatch_group_insert(struct dispatch *d, uint32_t node, struct live_alert 
     struct alert_group *g = place == MAP_NONE ? new_group(d, &key, hash, now) : d->groups[place];
     uint32_t at = find_item(g, a->fingerprint);
     if (at != MAP_NONE) {
-        struct live_alert *old = g->items[at];
-        g->items[at] = live_alert_ref(a);
+        struct live_alert *old = g->items[at].alert;
+        g->ended_count -= g->items[at].ended != 0;
+        g->items[at] = (struct group_item){live_alert_ref(a), 0};
         live_alert_unref(old);
     } else {
         add_item(g, a);

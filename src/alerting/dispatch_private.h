@@ -16,58 +16,80 @@ static inline int64_t ns_from_ms(int64_t ms)
     return ms > INT64_MAX / 4 / 1000000 ? INT64_MAX / 4 : ms * 1000000;
 }
 
-/* Alerts that one node of the tree takes and that have the same values of its group_by.
+/* What one integration of a receiver is told of a group. Each goes its own way, so that one that is dead delays no other:
  *
- *   waiting (in the heap) -> flushing (in the heap, flush set) -> waiting
- *                                   | due again meanwhile
- *                                   v
- *                            overdue (not in the heap) -> flushed at once when the flush ends
- *
- * A group that is due while its receiver has flushes_max under way is parked (not in the heap) until one of them ends. */
+ *   idle -> flushed: nothing to tell -> idle
+ *        -> sending -> idle; ready where the group was flushed meanwhile (is_overdue)
+ *        -> parked while its integration has flushes_max under way -> ready
+ *   ready -> flushed at once, this lane alone */
+enum lane_state { LANE_IDLE, LANE_SENDING, LANE_PARKED, LANE_READY };
+struct group_lane {
+    struct alert_group *group;
+    struct integration_line *line;
+    struct flush_job *job; /* LANE_SENDING: on its way */
+    int64_t told; /* stamp of the last flush that it was told of, or that had nothing for it; 0: none */
+    enum lane_state state;
+    bool is_overdue;
+    struct group_lane *before, *after; /* in its line, or in dispatch.ready */
+};
+struct lane_list {
+    struct group_lane *first, *last;
+};
+
+/* Of an integration. Each notification under way holds its alerts and texts and waits in the sender's queue, which takes
+ * SENDER_QUEUE_MAX: so there are at most flushes_max, and who comes later waits here, in order, and costs nothing. */
+struct integration_line {
+    size_t under_way, ready; /* lanes that are sending, and that will be looked at next */
+    struct lane_list parked;
+};
+
+struct group_item {
+    struct live_alert *alert; /* referenced */
+    int64_t ended;            /* stamp of the first flush that found it to be over; 0: none did */
+};
+
+/* Alerts that one node of the tree takes and that have the same values of its group_by. Always in the heap. One that is over
+ * leaves when all lanes were told of a flush that had it so. */
 struct alert_group {
     const struct route_node *node; /* of the table in force */
     struct labels labels;          /* owned */
-    struct live_alert **items;     /* referenced; in no order */
-    size_t count, capacity;
+    struct group_item *items;      /* in no order */
+    size_t count, capacity, ended_count;
     struct map index; /* of items; only where there are more than GROUP_SCAN_MAX */
     int64_t due_mono_ns;
     int64_t last_flush_ns; /* wall; LIVE_ALERT_NEVER */
     size_t heap_at;        /* HEAP_NOT_IN */
-    struct flush *flush;   /* on its way; NULL: none */
     uint32_t at;           /* in dispatch.groups */
-    bool is_overdue;
-    bool is_parked;
-    struct alert_group *parked_before, *parked_after; /* in its receiver's line */
+    uint32_t lane_count;
+    struct group_lane lanes[]; /* of each integration of the receiver, in their order */
 };
 #define HEAP_NOT_IN SIZE_MAX
-
-/* Of a receiver. Each flush under way holds its alerts and texts and waits in the sender's queues, which take SENDER_QUEUE_MAX: so
- * there are at most flushes_max, and who comes later waits here, in order, and costs nothing. */
-struct receiver_line {
-    size_t under_way;                 /* groups with a flush */
-    struct alert_group *first, *last; /* parked */
-};
 
 /* What one integration is told in a flush. */
 struct flush_job {
     struct flush *flush;
+    struct group_lane *lane; /* NULL: it is gone, after a reload. Dispatcher only */
     struct integration *integration;
     struct live_alert *const *alerts; /* as they are sent */
     size_t alert_count;
+    struct view reason;
     struct notification_kv recalled;
     int64_t expires_after_ns; /* of the log's entry */
+    bool is_sent;             /* by the sender, before it says that it is done */
+    bool is_finished;         /* dispatcher only */
 };
 
-/* Lives from the decision to send until the last integration is done. Immutable while it is on its way, but for the atomics. */
+/* Lives from the decision to send until the last integration is done. Immutable while it is on its way, but for is_sent and what
+ * is the dispatcher's. */
 struct flush {
     struct arena arena; /* all that follows */
     struct dispatch *owner;
-    struct alert_group *group; /* NULL: it is gone, after a reload. Dispatcher only */
-    struct flush *next;        /* of those on their way. Dispatcher only */
-    struct integrations *set;  /* referenced */
+    struct flush *next;       /* of those on their way. Dispatcher only */
+    bool is_orphan;           /* the group is gone. Dispatcher only */
+    size_t jobs_left;         /* not finished. Dispatcher only */
+    struct integrations *set; /* referenced */
+    int64_t stamp;
     struct view group_key, receiver;
-    struct live_alert **resolved; /* as the group had them, referenced */
-    size_t resolved_count;
     struct live_alert *
         *alerts; /* as they are sent, in their order: firing ones have no end; referenced */
     size_t alert_count;
@@ -76,18 +98,15 @@ struct flush {
     size_t unacknowledged_count; /* of the firing ones */
     struct flush_job *jobs;
     size_t job_count;
-    _Atomic size_t pending; /* release by the sender, acquired by who finds it 0 */
-    atomic_bool has_failed; /* relaxed: ordered by pending */
 };
 
 struct dispatch {
     struct dispatch_options opts;
     struct integrations *set; /* referenced; NULL: no configuration yet */
     const struct alert_config *config;
-    struct arena config_arena; /* the next three; of the configuration in force */
+    struct arena config_arena; /* the next two; of the configuration in force */
     struct route_table routes;
-    struct receiver_line *lines;       /* as many as config->receivers */
-    struct receiver_line **node_lines; /* of each node its receiver's */
+    struct integration_line **node_lines; /* of each node those of its receiver's integrations */
     struct inhibitor *inhibitor;
 
     struct alert_store store;
@@ -99,6 +118,8 @@ struct dispatch {
     struct alert_group **heap; /* the least due first */
     size_t heap_count, heap_capacity;
     struct flush *flushes; /* on their way */
+    struct lane_list ready;
+    int64_t stamp; /* of the last flush: ascending, and about its mono_ns */
 
     int64_t start_mono_ns;                   /* no group is flushed before */
     int64_t maintenance_mono_ns, gc_mono_ns; /* when they are due */
@@ -113,15 +134,18 @@ void dispatch_group_insert(struct dispatch *d, uint32_t node, struct live_alert 
                            struct instant now);
 void dispatch_group_schedule(struct dispatch *d, struct alert_group *g, int64_t due_mono_ns);
 void dispatch_group_unschedule(struct dispatch *d, struct alert_group *g);
-/* Takes out an alert if it is still this very one. */
-void dispatch_group_remove_if_same(struct dispatch *d, struct alert_group *g,
-                                   const struct live_alert *a);
+/* Takes out the alert at this place; the last one moves there. */
+void dispatch_group_remove(struct alert_group *g, uint32_t at);
 void dispatch_group_free(struct dispatch *d, struct alert_group *g);
-struct receiver_line *dispatch_group_line(const struct dispatch *d, const struct alert_group *g);
-/* At the end of its receiver's line, out of the heap. */
-void dispatch_group_park(struct dispatch *d, struct alert_group *g);
-/* Takes it out of the line. */
-void dispatch_group_unpark(struct dispatch *d, struct alert_group *g);
+struct integration_list dispatch_integrations_of(const struct dispatch *d,
+                                                 const struct route_node *node);
+/* Puts a lane that is in no list at the end of its integration's line, or of those that are looked at next. */
+void dispatch_lane_park(struct group_lane *lane);
+void dispatch_lane_ready(struct dispatch *d, struct group_lane *lane);
+/* Takes it out of the list that it is in; it is idle then. */
+void dispatch_lane_take(struct dispatch *d, struct group_lane *lane);
+/* So many of those that are parked as there is room for are looked at next. */
+void dispatch_line_wake(struct dispatch *d, struct integration_line *line);
 /* The group in which an alert with these labels is or would be; NULL: there is none. Sets the group's labels (borrowed from
  * `labels` and the scratch arena) and whether the alert is in it. */
 const struct alert_group *dispatch_group_find(struct dispatch *d, uint32_t node,
@@ -130,8 +154,9 @@ const struct alert_group *dispatch_group_find(struct dispatch *d, uint32_t node,
 /* NODE:{alertname="x"} */
 void dispatch_key_format(const struct route_node *node, struct labels labels, struct buffer *out);
 
-/* dispatch_flush.c */
+/* dispatch_flush.c: at the group's time; and to a lane that is ready */
 void dispatch_flush(struct dispatch *d, struct alert_group *g, struct instant now);
+void dispatch_flush_lane(struct dispatch *d, struct group_lane *lane, struct instant now);
 
 /* dispatch.c: the history learns, once, that an episode ended. */
 void dispatch_tell_end(struct dispatch *d, struct alert_entry *e, int64_t now_ns);

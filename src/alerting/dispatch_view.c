@@ -51,7 +51,7 @@ static bool view_group(struct dispatch *d, const struct alert_group *g, struct i
     struct buffer key;
     size_t fires = 0;
     for (size_t i = 0; i < g->count; i++)
-        fires += !live_alert_is_resolved(g->items[i], now.wall_ns);
+        fires += !live_alert_is_resolved(g->items[i].alert, now.wall_ns);
     if (fires == 0)
         return false;
     buffer_init(&key, MEM_ALERTING, 64 << 20);
@@ -67,10 +67,10 @@ static bool view_group(struct dispatch *d, const struct alert_group *g, struct i
     buffer_deinit(&key);
     route_muting_intervals(arena, d->config, g->node->route, now.wall_ns / 1000000000, &muted);
     for (size_t i = 0; i < g->count; i++) {
-        if (live_alert_is_resolved(g->items[i], now.wall_ns))
+        if (live_alert_is_resolved(g->items[i].alert, now.wall_ns))
             continue;
         struct alert_view *v = &out->alerts.items[out->alerts.count++];
-        view_alert(d, g->items[i], now.wall_ns, arena, v);
+        view_alert(d, g->items[i].alert, now.wall_ns, arena, v);
         v->muted_by = muted.items;
         v->muted_by_count = muted.count;
         if (muted.count)

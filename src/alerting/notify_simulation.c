@@ -39,7 +39,8 @@ struct simulation {
     struct string_map *log, *groups;
     struct told *told;
     size_t told_count, told_capacity;
-    struct flush *done; /* the one that was flushed; every send is done at once */
+    struct flush_job **done; /* of the flush at hand; every send is done at once */
+    size_t done_count, done_capacity;
     struct instant now;
     uint64_t work;
 };
@@ -228,9 +229,12 @@ static const struct router_peers PEERS = {.integrations_ref = peer_ref,
                                           .history_notification = peer_history_notification,
                                           .open_alerts = peer_open_alerts};
 
-static void on_done(void *arg, struct flush *f)
+static void on_done(void *arg, struct flush_job *job)
 {
-    ((struct simulation *)arg)->done = f;
+    struct simulation *s = arg;
+    s->done =
+        mem_grow(MEM_ALERTING, s->done, &s->done_capacity, s->done_count + 1, sizeof *s->done);
+    s->done[s->done_count++] = job;
 }
 
 /* --- the clock --- */
@@ -289,9 +293,9 @@ static void put(struct simulation *s, struct dispatch *d, const struct event *e)
 static void run_due(struct simulation *s, struct dispatch *d)
 {
     while (dispatch_run(d, s->now)) {
-        if (s->done)
-            dispatch_finish(d, s->done, s->now);
-        s->done = NULL;
+        for (size_t i = 0; i < s->done_count; i++)
+            dispatch_finish(d, s->done[i]);
+        s->done_count = 0;
     }
 }
 
@@ -356,6 +360,7 @@ bool notify_simulate(struct alert_config *config, const struct simulated_alert *
     for (size_t i = 0; i < s.told_count; i++)
         mem_free(MEM_ALERTING, s.told[i].hashes);
     mem_free(MEM_ALERTING, s.told);
+    mem_free(MEM_ALERTING, s.done);
     string_map_free(s.log);
     string_map_free(s.groups);
     return ok || error_set(err, ERROR_LIMIT,

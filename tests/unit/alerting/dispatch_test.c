@@ -4,7 +4,7 @@
  *
  *   10s fire {..} [until 40s]   an alert comes (again); without an end it is taken for resolved 5m later
  *   20s end {..}                it is told to be resolved
- *   20s silence|unsilence {..}, ack {..}, fail, ok, hold, release, reload, restart, groups, explain {..}
+ *   20s silence|unsilence {..}, ack {..}, fail, ok, hold [INDEX], release, reload, restart, groups, explain {..}
  *
  * Alerts are written by their label i, where they have one; + fires, - is resolved. */
 #include "alerting/alert_explain.h"
@@ -134,11 +134,12 @@ struct world {
     struct alert_state state;
     struct instant now;
     struct buffer out;
-    struct flush *done[FAKE_MAX];
+    struct flush_job *done[FAKE_MAX];
     size_t done_count;
     struct sender_job held[FAKE_MAX];
     size_t held_count;
     bool holds, fails;
+    int64_t held_index; /* of the integrations that are held; -1: all */
 };
 static struct world *sender_world; /* struct sender is opaque: one world at a time */
 
@@ -176,7 +177,7 @@ static void fake_submit(struct sender *sender, const struct sender_job *job)
     }
     buffer_printf(&w->out, " (%.*s)%s\n", VIEW_ARGS(job->reason), w->fails ? " fails" : "");
     assert_true(job->timeout_ms >= 10000);
-    if (w->holds)
+    if (w->holds && (w->held_index < 0 || (size_t)w->held_index == i->index))
         w->held[w->held_count++] = *job;
     else
         finish_job(w, job);
@@ -197,16 +198,16 @@ static const struct router_peers PEERS = {.integrations_ref = fake_integrations_
 
 /* --- the script --- */
 
-static void on_done(void *arg, struct flush *f)
+static void on_done(void *arg, struct flush_job *job)
 {
     struct world *w = arg;
-    w->done[w->done_count++] = f;
+    w->done[w->done_count++] = job;
 }
 
 static void finish_done(struct world *w)
 {
     for (size_t i = 0; i < w->done_count; i++)
-        dispatch_finish(w->d, w->done[i], w->now);
+        dispatch_finish(w->d, w->done[i]);
     w->done_count = 0;
 }
 
@@ -359,7 +360,7 @@ static void run_line(struct world *w, struct view line)
     arena_init(&arena, MEM_OTHER, 0);
     run_until(w, seconds_of(word(&line)));
     struct view what = word(&line), text = word(&line);
-    if (text.len && !labels_parse(&arena, text, &labels, &err))
+    if (text.len && *text.ptr == '{' && !labels_parse(&arena, text, &labels, &err))
         fail_msg("%.*s: %s", VIEW_ARGS(text), err.message);
     uint64_t fingerprint = live_alert_fingerprint(labels);
     if (view_is(what, "fire") && view_is(word(&line), "until"))
@@ -374,9 +375,10 @@ static void run_line(struct world *w, struct view line)
         toggle(w->state.acknowledged, &w->state.acknowledged_count, fingerprint, true);
     else if (view_is(what, "fail") || view_is(what, "ok"))
         w->fails = what.len == 4;
-    else if (view_is(what, "hold"))
+    else if (view_is(what, "hold")) {
         w->holds = true;
-    else if (view_is(what, "release"))
+        w->held_index = text.len ? *text.ptr - '0' : -1;
+    } else if (view_is(what, "release"))
         release(w);
     else if (view_is(what, "reload"))
         dispatch_apply(w->d, w->set, w->now);
@@ -547,6 +549,52 @@ static void groups_are_told_at_their_times(void **state)
     }
 }
 
+/* Of the two integrations of a receiver the second one answers late, or never. */
+static void a_dead_integration_delays_no_other(void **state)
+{
+    static const struct {
+        const char *name, *script, *expected;
+    } CASES[] = {
+        {"its turns are used up, the other's are not",
+         "0s hold 1\n0s fire " A " until 3h\n1s fire " C " until 3h\n2s fire " D
+         " until 3h\n3s fire " E " until 3h\n4s fire {g=\"u\",i=\"f\"} until 20s\n100s release\n2000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first notification)\n"
+         "31s r {}:{g=\"y\"} +c (first notification)\n31s r[1] {}:{g=\"y\"} +c (first notification)\n"
+         "32s r {}:{g=\"z\"} +d (first notification)\n33s r {}:{g=\"v\"} +e (first notification)\n"
+         "100s r[1] {}:{g=\"z\"} +d (first notification)\n100s r[1] {}:{g=\"v\"} +e (first notification)\n"},
+        {"in one group: news and ends go to who answers; the other is told of all when it is back",
+         "0s hold 1\n0s fire " A "\n40s end " A "\n0s fire " B " until 3h\n"
+         "400s fire {g=\"x\",i=\"d\"} until 3h\n1000s release\n1001s groups\n1300s fire {g=\"x\",i=\"e\"} until 3h\n2000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first notification)\n"
+         "330s r {}:{g=\"x\"} -a +b (new alerts added)\n"
+         "630s r {}:{g=\"x\"} -a +b +d (new alerts added)\n"
+         "1000s r[1] {}:{g=\"x\"} -a +b +d (new alerts added)\n"
+         "group {}:{g=\"x\"} next 1230s d b\n"
+         "1530s r {}:{g=\"x\"} +b +d +e (new alerts added)\n1530s r[1] {}:{g=\"x\"} +b +d +e (new alerts added)\n"},
+        {"who waits for a turn and then has nothing to tell leaves it to the next",
+         "0s hold 1\n0s fire " A " until 3h\n1s fire " C " until 3h\n2s fire " D " until 50s\n3s fire " E
+         " until 3h\n40s silence " D "\n100s release\n2000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first notification)\n"
+         "31s r {}:{g=\"y\"} +c (first notification)\n31s r[1] {}:{g=\"y\"} +c (first notification)\n"
+         "32s r {}:{g=\"z\"} +d (first notification)\n33s r {}:{g=\"v\"} +e (first notification)\n"
+         "100s r[1] {}:{g=\"v\"} +e (first notification)\n"},
+        {"a reload: what is on its way is waited for, what waits is told of by the new configuration",
+         "0s hold 1\n0s fire " A " until 3h\n1s fire " C " until 3h\n2s fire " D
+         " until 3h\n40s reload\n50s fire " B " until 3h\n100s release\n2000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first notification)\n"
+         "31s r {}:{g=\"y\"} +c (first notification)\n31s r[1] {}:{g=\"y\"} +c (first notification)\n"
+         "32s r {}:{g=\"z\"} +d (first notification)\n"
+         "100s r[1] {}:{g=\"x\"} +a +b (new alerts added)\n100s r[1] {}:{g=\"z\"} +d (first notification)\n"
+         "340s r {}:{g=\"x\"} +a +b (new alerts added)\n"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        print_message("  %s\n", CASES[i].name);
+        play("receivers: [{name: r, webhook_configs: [{url: 'http://x/'}, {url: 'http://y/'}]}]\n"
+             "route: {receiver: r, group_by: [g], " TIMES "}\n",
+             CASES[i].script, CASES[i].expected);
+    }
+}
+
 /* The log must not forget between two flushes what was told. */
 static void repeats_may_be_shorter_than_flushes(void **state)
 {
@@ -643,6 +691,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_are_told_at_their_times),
+        cmocka_unit_test(a_dead_integration_delays_no_other),
         cmocka_unit_test(repeats_may_be_shorter_than_flushes),
         cmocka_unit_test(routes_and_mutes_decide_who_is_told),
     };
