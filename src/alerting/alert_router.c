@@ -16,10 +16,12 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { PUTS_PER_STEP = 256, RESOLVE_TIMEOUT_MS = 5 * 60 * 1000 };
+enum { PUTS_PER_STEP = 256, RESOLVE_TIMEOUT_MS = 5 * 60 * 1000, DROPPED_TOLD_MS = 60 * 1000 };
 
 struct put_list {
     struct live_alert **items;
@@ -50,6 +52,10 @@ struct alert_router {
     _Atomic uint64_t received_firing, received_resolved, invalid, refused;
     uint64_t processed; /* guarded by core, like the next */
     double processing_seconds;
+
+    uint64_t
+        dropped_told; /* the thread's, like the next: ends that were given up, as the log has it */
+    mono_time dropped_told_at;
 };
 
 static struct instant now(void)
@@ -63,8 +69,8 @@ static void job_is_done(void *arg, struct flush_job *job)
 {
     struct alert_router *r = arg;
     mutex_lock(&r->queue);
-    r->done.items = mem_grow(MEM_ALERTING, r->done.items, &r->done.capacity,
-                                r->done.count + 1, sizeof(struct flush_job *));
+    r->done.items = mem_grow(MEM_ALERTING, r->done.items, &r->done.capacity, r->done.count + 1,
+                             sizeof(struct flush_job *));
     r->done.items[r->done.count++] = job;
     cond_signal(&r->wake);
     mutex_unlock(&r->queue);
@@ -211,6 +217,27 @@ static bool run_step(struct alert_router *r, mono_time *due)
     return did;
 }
 
+/* At most once a minute. */
+static void tell_dropped(struct alert_router *r)
+{
+    char text[200];
+    if (r->opts.log == NULL ||
+        (r->dropped_told > 0 && mono_ms_since(r->dropped_told_at) < DROPPED_TOLD_MS))
+        return;
+    mutex_lock(&r->core);
+    uint64_t dropped = dispatch_ends_dropped(r->dispatch);
+    mutex_unlock(&r->core);
+    if (dropped == r->dropped_told)
+        return;
+    (void)snprintf(text, sizeof text,
+                   "the ends of %" PRIu64 " alerts were given up: receivers could not be told of "
+                   "them for too long",
+                   dropped - r->dropped_told);
+    r->dropped_told = dropped;
+    r->dropped_told_at = clock_mono();
+    r->opts.log(r->opts.log_arg, true, "alert_ends_dropped", text);
+}
+
 static bool must_stop(struct alert_router *r)
 {
     mutex_lock(&r->queue);
@@ -246,6 +273,7 @@ static void *run(void *arg)
         shrink(&puts);
         while (run_step(r, &due) && !must_stop(r)) {
         }
+        tell_dropped(r);
     }
     mem_free(MEM_ALERTING, puts.items);
     mem_free(MEM_ALERTING, done.items);

@@ -112,7 +112,9 @@ struct alert_router_stats {
     uint64_t received_firing, received_resolved, invalid, refused;
     uint64_t alerts[3]; /* that have not ended, by enum alert_status */
     uint64_t groups;
-    uint64_t processed; /* alerts that were routed, and how long that took */
+    uint64_t ends_waiting; /* alerts of groups that are over, while an integration was not told */
+    uint64_t ends_dropped; /* of these, so many were given up */
+    uint64_t processed;    /* alerts that were routed, and how long that took */
     double processing_seconds;
     uint64_t suppressed_silence, suppressed_inhibition; /* alerts, at each flush */
     uint64_t suppressed_mute_interval, suppressed_active_interval;

@@ -12,7 +12,8 @@
 enum {
     GC_MS_DEFAULT = 30 * 60 * 1000,
     MAINTENANCE_MS_DEFAULT = 30 * 1000,
-    FLUSHES_MAX_DEFAULT = 256 /* chosen: 32 times what the sender has on its way at once */
+    FLUSHES_MAX_DEFAULT = 256, /* chosen: 32 times what the sender has on its way at once */
+    ENDS_MAX_DEFAULT = 250000  /* as many as --alerts.max */
 };
 
 struct dispatch *dispatch_new(const struct dispatch_options *opts, struct instant now)
@@ -25,6 +26,8 @@ struct dispatch *dispatch_new(const struct dispatch_options *opts, struct instan
         d->opts.router.maintenance_ms = MAINTENANCE_MS_DEFAULT;
     if (d->opts.flushes_max == 0)
         d->opts.flushes_max = FLUSHES_MAX_DEFAULT;
+    if (d->opts.ends_max == 0)
+        d->opts.ends_max = opts->router.alerts_max ? opts->router.alerts_max : ENDS_MAX_DEFAULT;
     arena_init(&d->config_arena, MEM_ALERTING, 0);
     arena_init(&d->scratch, MEM_ALERTING, 0);
     alert_store_init(&d->store);
@@ -99,6 +102,11 @@ void dispatch_count_matching(const struct dispatch *d, const struct matchers *m,
 size_t dispatch_alert_count(const struct dispatch *d)
 {
     return d->store.count;
+}
+
+uint64_t dispatch_ends_dropped(const struct dispatch *d)
+{
+    return d->stats.ends_dropped;
 }
 
 /* --- routing --- */
@@ -207,6 +215,7 @@ static void collect_garbage(struct dispatch *d, struct instant now)
             inhibitor_remove(d->inhibitor, e->inhibitor);
         alert_store_remove(&d->store, i);
     }
+    dispatch_bound_ends(d);
     d->gc_mono_ns = now.mono_ns + ns_from_ms(d->opts.router.gc_interval_ms);
 }
 
@@ -325,6 +334,7 @@ static void maintain(struct dispatch *d, struct instant now)
     for (uint32_t i = 0; i < d->store.item_count; i++)
         if (d->store.items[i].alert)
             dispatch_tell_end(d, &d->store.items[i], now.wall_ns);
+    dispatch_bound_ends(d);
     d->maintenance_mono_ns = now.mono_ns + ns_from_ms(d->opts.router.maintenance_ms);
 }
 

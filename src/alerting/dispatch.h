@@ -26,6 +26,7 @@ struct instant {
 struct dispatch_options {
     struct alert_router_options router;
     size_t flushes_max; /* to one integration at once; 0: 256 */
+    size_t ends_max;    /* alerts that are over and wait until all know of it; 0: alerts_max */
     /* A notification is done: dispatch_finish() is to be called soon. The sender's thread. */
     void (*done)(void *arg, struct flush_job *job);
     void *done_arg;
@@ -55,6 +56,7 @@ void dispatch_finish(struct dispatch *d, struct flush_job *job);
 /* Is this alert there? */
 bool dispatch_has(const struct dispatch *d, uint64_t fingerprint);
 size_t dispatch_alert_count(const struct dispatch *d);
+uint64_t dispatch_ends_dropped(const struct dispatch *d); /* alert_router_stats.ends_dropped */
 
 /* What alert_router_stats says of it; the rest of *out stays. */
 void dispatch_stats_get(const struct dispatch *d, struct instant now,

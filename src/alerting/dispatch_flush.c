@@ -35,31 +35,47 @@ static bool is_muted(struct dispatch *d, struct live_alert *a, int64_t now_ns)
     return inhibited || silenced;
 }
 
-/* The history learns of an end before a receiver does: what was told to be over must not be taken up after a crash. */
+/* How long the log knows what it was told. */
+static int64_t log_lifetime_ns(const struct dispatch *d, const struct alert_route *route)
+{
+    int64_t repeat_ns = ns_from_ms(route->repeat_interval_ms);
+    int64_t interval_ns = ns_from_ms(route->group_interval_ms);
+    int64_t lifetime_ns = 2 * (repeat_ns > interval_ns ? repeat_ns : interval_ns) + interval_ns;
+    int64_t retention_ns = ns_from_ms(d->opts.router.retention_ms);
+    return retention_ns > 0 && retention_ns < lifetime_ns ? retention_ns : lifetime_ns;
+}
+
+/* The history learns of an end before a receiver does: what was told to be over must not be taken up after a crash. An end that
+ * an integration could not be told of is given up when its log has forgotten that it ever was told of the alert: then it means
+ * nothing any more, and a receiver that is down for days gathers no more than that. */
 static void note_ends(struct dispatch *d, struct alert_group *g, int64_t stamp, int64_t now_ns)
 {
-    for (size_t i = 0; i < g->count; i++) {
-        struct group_item *item = &g->items[i];
+    int64_t lifetime_ns = log_lifetime_ns(d, g->node->route);
+    for (size_t i = g->count; i > 0; i--) {
+        struct group_item *item = &g->items[i - 1];
         if (!live_alert_is_resolved(item->alert, now_ns))
             continue;
-        g->ended_count += item->ended == 0;
-        if (item->ended == 0)
-            item->ended = stamp;
         uint32_t place = alert_store_find(&d->store, item->alert->fingerprint);
         if (place != ALERT_STORE_NONE)
             dispatch_tell_end(d, &d->store.items[place], now_ns);
+        if (item->ended == 0) {
+            dispatch_group_set_ended(d, g, item, stamp);
+        } else if (stamp - item->ended > lifetime_ns) {
+            d->stats.ends_dropped++;
+            dispatch_group_remove(d, g, (uint32_t)i - 1);
+        }
     }
 }
 
 /* Those that are over leave when every lane knows it. */
-static void forget_told(struct alert_group *g)
+static void forget_told(struct dispatch *d, struct alert_group *g)
 {
     int64_t told = INT64_MAX;
     for (uint32_t i = 0; i < g->lane_count; i++)
         told = g->lanes[i].told < told ? g->lanes[i].told : told;
     for (size_t i = g->ended_count ? g->count : 0; i > 0; i--)
         if (g->items[i - 1].ended != 0 && g->items[i - 1].ended <= told)
-            dispatch_group_remove(g, (uint32_t)i - 1);
+            dispatch_group_remove(d, g, (uint32_t)i - 1);
 }
 
 static int compare_hashes(const void *a, const void *b)
@@ -271,16 +287,6 @@ static void keep_known(const struct dispatch *d, const struct notification_key *
     o->peers->log_put(o->state, key, entry);
 }
 
-/* How long the log knows what it was told. */
-static int64_t log_lifetime_ns(const struct dispatch *d, const struct alert_route *route)
-{
-    int64_t repeat_ns = ns_from_ms(route->repeat_interval_ms);
-    int64_t interval_ns = ns_from_ms(route->group_interval_ms);
-    int64_t lifetime_ns = 2 * (repeat_ns > interval_ns ? repeat_ns : interval_ns) + interval_ns;
-    int64_t retention_ns = ns_from_ms(d->opts.router.retention_ms);
-    return retention_ns > 0 && retention_ns < lifetime_ns ? retention_ns : lifetime_ns;
-}
-
 /* Is there something to tell this integration? The rest of *job is filled in. */
 static bool decide(struct dispatch *d, struct flush *f, const struct alert_route *route,
                    struct integration *integration, struct flush_job *job, int64_t now_ns)
@@ -380,7 +386,7 @@ void dispatch_finish(struct dispatch *d, struct flush_job *job)
             dispatch_lane_ready(d, lane);
         lane->is_overdue = false;
         dispatch_line_wake(d, lane->line);
-        forget_told(lane->group);
+        forget_told(d, lane->group);
     }
     if (--f->jobs_left == 0)
         free_flush(d, f);
@@ -395,7 +401,7 @@ static void flush_lanes(struct dispatch *d, struct alert_group *g, struct group_
     choose_alerts(d, f, g, now.wall_ns);
     arena_reset(&d->scratch);
     decide_lanes(d, f, g, only, now.wall_ns);
-    forget_told(g);
+    forget_told(d, g);
     if (f->job_count == 0) {
         free_flush(d, f);
         return;

@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "model/labels.h"
 
+#include <stdlib.h>
+
 enum {
     GROUP_SCAN_MAX = 16, /* alerts that are compared one by one: chosen, not measured */
     GROUP_KEY_BYTES_MAX = 64 << 20
@@ -148,8 +150,19 @@ static void add_item(struct alert_group *g, struct live_alert *a)
     }
 }
 
-void dispatch_group_remove(struct alert_group *g, uint32_t at)
+void dispatch_group_set_ended(struct dispatch *d, struct alert_group *g, struct group_item *item,
+                              int64_t stamp)
 {
+    g->ended_count -= item->ended != 0;
+    d->ended_count -= item->ended != 0;
+    item->ended = stamp;
+    g->ended_count += stamp != 0;
+    d->ended_count += stamp != 0;
+}
+
+void dispatch_group_remove(struct dispatch *d, struct alert_group *g, uint32_t at)
+{
+    dispatch_group_set_ended(d, g, &g->items[at], 0);
     uint32_t last = (uint32_t)--g->count;
     struct group_item gone = g->items[at], moved = g->items[last];
     if (g->index.capacity) {
@@ -160,8 +173,53 @@ void dispatch_group_remove(struct alert_group *g, uint32_t at)
         }
     }
     g->items[at] = moved;
-    g->ended_count -= gone.ended != 0;
     live_alert_unref(gone.alert);
+}
+
+static int compare_stamps(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* All that are over, by when that was found; owned. */
+static int64_t *list_ends(const struct dispatch *d)
+{
+    int64_t *stamps = mem_alloc(MEM_ALERTING, d->ended_count * sizeof *stamps);
+    size_t count = 0;
+    for (size_t i = 0; i < d->group_places; i++) {
+        const struct alert_group *g = d->groups[i];
+        for (size_t k = 0; g && g->ended_count && k < g->count; k++)
+            if (g->items[k].ended != 0)
+                stamps[count++] = g->items[k].ended;
+    }
+    ASSERT(count == d->ended_count);
+    qsort(stamps, count, sizeof *stamps, compare_stamps);
+    return stamps;
+}
+
+void dispatch_bound_ends(struct dispatch *d)
+{
+    size_t max = d->opts.ends_max;
+    if (d->ended_count <= max)
+        return;
+    size_t excess = d->ended_count - max + max / 16; /* room, lest each look begins anew */
+    int64_t *stamps = list_ends(d), last = stamps[excess - 1];
+    size_t of_last = 0; /* many may have been found by one flush */
+    while (of_last < excess && stamps[excess - 1 - of_last] == last)
+        of_last++;
+    mem_free(MEM_ALERTING, stamps);
+    for (size_t i = 0; i < d->group_places; i++) {
+        struct alert_group *g = d->groups[i];
+        for (size_t k = g && g->ended_count ? g->count : 0; k > 0; k--) {
+            int64_t ended = g->items[k - 1].ended;
+            if (ended == 0 || ended > last || (ended == last && of_last == 0))
+                continue;
+            of_last -= ended == last;
+            dispatch_group_remove(d, g, (uint32_t)k - 1);
+        }
+    }
+    d->stats.ends_dropped += excess;
 }
 
 /* --- the table of groups --- */
@@ -241,8 +299,8 @@ static struct alert_group *new_group(struct dispatch *d, const struct group_key 
     g->last_flush_ns = LIVE_ALERT_NEVER;
     g->lane_count = (uint32_t)lanes;
     for (size_t i = 0; i < lanes; i++)
-        g->lanes[i] = (struct group_lane){
-            .group = g, .line = &d->node_lines[key->node - d->routes.items][i]};
+        g->lanes[i] =
+            (struct group_lane){.group = g, .line = &d->node_lines[key->node - d->routes.items][i]};
     map_init(&g->index, MEM_ALERTING);
     g->at = take_place(d);
     d->groups[g->at] = g;
@@ -273,6 +331,7 @@ void dispatch_group_free(struct dispatch *d, struct alert_group *g)
         free_lane(d, &g->lanes[i]);
     d->groups[g->at] = NULL;
     d->group_count--;
+    d->ended_count -= g->ended_count;
     d->free_groups = mem_grow(MEM_ALERTING, d->free_groups, &d->free_group_capacity,
                               d->free_group_count + 1, sizeof *d->free_groups);
     d->free_groups[d->free_group_count++] = g->at;
@@ -314,8 +373,8 @@ void dispatch_group_insert(struct dispatch *d, uint32_t node, struct live_alert 
     uint32_t at = find_item(g, a->fingerprint);
     if (at != MAP_NONE) {
         struct live_alert *old = g->items[at].alert;
-        g->ended_count -= g->items[at].ended != 0;
-        g->items[at] = (struct group_item){live_alert_ref(a), 0};
+        dispatch_group_set_ended(d, g, &g->items[at], 0);
+        g->items[at].alert = live_alert_ref(a);
         live_alert_unref(old);
     } else {
         add_item(g, a);

@@ -27,7 +27,8 @@ struct group_lane {
     struct alert_group *group;
     struct integration_line *line;
     struct flush_job *job; /* LANE_SENDING: on its way */
-    int64_t told; /* stamp of the last flush that it was told of, or that had nothing for it; 0: none */
+    int64_t
+        told; /* stamp of the last flush that it was told of, or that had nothing for it; 0: none */
     enum lane_state state;
     bool is_overdue;
     struct group_lane *before, *after; /* in its line, or in dispatch.ready */
@@ -119,7 +120,8 @@ struct dispatch {
     size_t heap_count, heap_capacity;
     struct flush *flushes; /* on their way */
     struct lane_list ready;
-    int64_t stamp; /* of the last flush: ascending, and about its mono_ns */
+    size_t ended_count; /* of all groups */
+    int64_t stamp;      /* of the last flush: ascending, and about its mono_ns */
 
     int64_t start_mono_ns;                   /* no group is flushed before */
     int64_t maintenance_mono_ns, gc_mono_ns; /* when they are due */
@@ -135,7 +137,12 @@ void dispatch_group_insert(struct dispatch *d, uint32_t node, struct live_alert 
 void dispatch_group_schedule(struct dispatch *d, struct alert_group *g, int64_t due_mono_ns);
 void dispatch_group_unschedule(struct dispatch *d, struct alert_group *g);
 /* Takes out the alert at this place; the last one moves there. */
-void dispatch_group_remove(struct alert_group *g, uint32_t at);
+void dispatch_group_remove(struct dispatch *d, struct alert_group *g, uint32_t at);
+/* Notes when a flush found it to be over; 0: it is not. */
+void dispatch_group_set_ended(struct dispatch *d, struct alert_group *g, struct group_item *item,
+                              int64_t stamp);
+/* Where more than ends_max that are over wait to be told, the oldest are given up. */
+void dispatch_bound_ends(struct dispatch *d);
 void dispatch_group_free(struct dispatch *d, struct alert_group *g);
 struct integration_list dispatch_integrations_of(const struct dispatch *d,
                                                  const struct route_node *node);

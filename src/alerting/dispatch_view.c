@@ -144,4 +144,5 @@ void dispatch_stats_get(const struct dispatch *d, struct instant now,
             out->alerts[e->status]++;
     }
     out->groups = d->group_count;
+    out->ends_waiting = d->ended_count;
 }

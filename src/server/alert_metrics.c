@@ -44,6 +44,12 @@ static void collect_router(const struct alert_router_stats *s, belfry_emitter *e
          (double)s->invalid);
     emit(e, "belfry_alerts_refused_total", "Alerts refused because there were --alerts.max.",
          BELFRY_COUNTER, NULL, (double)s->refused);
+    emit(e, "belfry_alert_ends_waiting",
+         "Alerts that ended, and of which a receiver's integration was not told yet.", BELFRY_GAUGE,
+         NULL, (double)s->ends_waiting);
+    emit(e, "belfry_alert_ends_dropped_total",
+         "Alerts that ended and of which an integration was never told: it failed for too long.",
+         BELFRY_COUNTER, NULL, (double)s->ends_dropped);
     emit(e, "alertmanager_dispatcher_aggregation_groups", "Number of active aggregation groups.",
          BELFRY_GAUGE, NULL, (double)s->groups);
     belfry_emit_family(e, "alertmanager_dispatcher_alert_processing_duration_seconds",

@@ -4,7 +4,7 @@
  *
  *   10s fire {..} [until 40s]   an alert comes (again); without an end it is taken for resolved 5m later
  *   20s end {..}                it is told to be resolved
- *   20s silence|unsilence {..}, ack {..}, fail, ok, hold [INDEX], release, reload, restart, groups, explain {..}
+ *   20s silence|unsilence {..}, ack {..}, fail, ok, hold [INDEX], release, reload, restart, groups, ends, explain {..}
  *
  * Alerts are written by their label i, where they have one; + fires, - is resolved. */
 #include "alerting/alert_explain.h"
@@ -285,6 +285,14 @@ static void print_groups(struct world *w)
     arena_deinit(&arena);
 }
 
+static void print_ends(struct world *w)
+{
+    struct alert_router_stats stats;
+    dispatch_stats_get(w->d, w->now, &stats);
+    buffer_printf(&w->out, "%llu ends wait, %llu dropped\n", (unsigned long long)stats.ends_waiting,
+                  (unsigned long long)stats.ends_dropped);
+}
+
 /* What the way of these labels is, in a line for each node and group. */
 static void print_explanation(struct world *w, struct labels labels)
 {
@@ -323,6 +331,7 @@ static void start(struct world *w)
     w->opts =
         (struct dispatch_options){.router = {.peers = &PEERS, .state = &w->state, .alerts_max = 40},
                                   .flushes_max = 2,
+                                  .ends_max = 6,
                                   .done = on_done,
                                   .done_arg = w};
     w->d = dispatch_new(&w->opts, w->now);
@@ -384,6 +393,8 @@ static void run_line(struct world *w, struct view line)
         dispatch_apply(w->d, w->set, w->now);
     else if (view_is(what, "groups"))
         print_groups(w);
+    else if (view_is(what, "ends"))
+        print_ends(w);
     else if (view_is(what, "explain"))
         print_explanation(w, labels);
     else if (view_is(what, "restart")) {
@@ -557,34 +568,47 @@ static void a_dead_integration_delays_no_other(void **state)
     } CASES[] = {
         {"its turns are used up, the other's are not",
          "0s hold 1\n0s fire " A " until 3h\n1s fire " C " until 3h\n2s fire " D
-         " until 3h\n3s fire " E " until 3h\n4s fire {g=\"u\",i=\"f\"} until 20s\n100s release\n2000s stop",
-         "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first notification)\n"
-         "31s r {}:{g=\"y\"} +c (first notification)\n31s r[1] {}:{g=\"y\"} +c (first notification)\n"
+         " until 3h\n3s fire " E
+         " until 3h\n4s fire {g=\"u\",i=\"f\"} until 20s\n100s release\n2000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first "
+         "notification)\n"
+         "31s r {}:{g=\"y\"} +c (first notification)\n31s r[1] {}:{g=\"y\"} +c (first "
+         "notification)\n"
          "32s r {}:{g=\"z\"} +d (first notification)\n33s r {}:{g=\"v\"} +e (first notification)\n"
-         "100s r[1] {}:{g=\"z\"} +d (first notification)\n100s r[1] {}:{g=\"v\"} +e (first notification)\n"},
+         "100s r[1] {}:{g=\"z\"} +d (first notification)\n100s r[1] {}:{g=\"v\"} +e (first "
+         "notification)\n"},
         {"in one group: news and ends go to who answers; the other is told of all when it is back",
          "0s hold 1\n0s fire " A "\n40s end " A "\n0s fire " B " until 3h\n"
-         "400s fire {g=\"x\",i=\"d\"} until 3h\n1000s release\n1001s groups\n1300s fire {g=\"x\",i=\"e\"} until 3h\n2000s stop",
-         "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first notification)\n"
+         "400s fire {g=\"x\",i=\"d\"} until 3h\n1000s release\n1001s groups\n1300s fire "
+         "{g=\"x\",i=\"e\"} until 3h\n2000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first "
+         "notification)\n"
          "330s r {}:{g=\"x\"} -a +b (new alerts added)\n"
          "630s r {}:{g=\"x\"} -a +b +d (new alerts added)\n"
          "1000s r[1] {}:{g=\"x\"} -a +b +d (new alerts added)\n"
          "group {}:{g=\"x\"} next 1230s d b\n"
-         "1530s r {}:{g=\"x\"} +b +d +e (new alerts added)\n1530s r[1] {}:{g=\"x\"} +b +d +e (new alerts added)\n"},
+         "1530s r {}:{g=\"x\"} +b +d +e (new alerts added)\n1530s r[1] {}:{g=\"x\"} +b +d +e (new "
+         "alerts added)\n"},
         {"who waits for a turn and then has nothing to tell leaves it to the next",
-         "0s hold 1\n0s fire " A " until 3h\n1s fire " C " until 3h\n2s fire " D " until 50s\n3s fire " E
-         " until 3h\n40s silence " D "\n100s release\n2000s stop",
-         "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first notification)\n"
-         "31s r {}:{g=\"y\"} +c (first notification)\n31s r[1] {}:{g=\"y\"} +c (first notification)\n"
+         "0s hold 1\n0s fire " A " until 3h\n1s fire " C " until 3h\n2s fire " D
+         " until 50s\n3s fire " E " until 3h\n40s silence " D "\n100s release\n2000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first "
+         "notification)\n"
+         "31s r {}:{g=\"y\"} +c (first notification)\n31s r[1] {}:{g=\"y\"} +c (first "
+         "notification)\n"
          "32s r {}:{g=\"z\"} +d (first notification)\n33s r {}:{g=\"v\"} +e (first notification)\n"
          "100s r[1] {}:{g=\"v\"} +e (first notification)\n"},
-        {"a reload: what is on its way is waited for, what waits is told of by the new configuration",
+        {"a reload: what is on its way is waited for, what waits is told of by the new "
+         "configuration",
          "0s hold 1\n0s fire " A " until 3h\n1s fire " C " until 3h\n2s fire " D
          " until 3h\n40s reload\n50s fire " B " until 3h\n100s release\n2000s stop",
-         "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first notification)\n"
-         "31s r {}:{g=\"y\"} +c (first notification)\n31s r[1] {}:{g=\"y\"} +c (first notification)\n"
+         "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first "
+         "notification)\n"
+         "31s r {}:{g=\"y\"} +c (first notification)\n31s r[1] {}:{g=\"y\"} +c (first "
+         "notification)\n"
          "32s r {}:{g=\"z\"} +d (first notification)\n"
-         "100s r[1] {}:{g=\"x\"} +a +b (new alerts added)\n100s r[1] {}:{g=\"z\"} +d (first notification)\n"
+         "100s r[1] {}:{g=\"x\"} +a +b (new alerts added)\n100s r[1] {}:{g=\"z\"} +d (first "
+         "notification)\n"
          "340s r {}:{g=\"x\"} +a +b (new alerts added)\n"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
@@ -592,6 +616,64 @@ static void a_dead_integration_delays_no_other(void **state)
         play("receivers: [{name: r, webhook_configs: [{url: 'http://x/'}, {url: 'http://y/'}]}]\n"
              "route: {receiver: r, group_by: [g], " TIMES "}\n",
              CASES[i].script, CASES[i].expected);
+    }
+}
+
+#define I(n) "{g=\"x\",i=\"" n "\"}"
+
+/* A receiver that fails for long: the ends it was not told of are bounded by time, and by number. */
+static void ends_that_cannot_be_told_are_bounded(void **state)
+{
+    static const struct {
+        const char *name, *script, *expected;
+    } CASES[] = {
+        {"kept while the log knows of the alert",
+         "0s fire " A " until 100s\n0s fire " B
+         " until 10h\n200s hold\n7700s fail\n7701s release\n7701s ends\n"
+         "7702s ok\n8000s stop\n8000s ends",
+         "30s r {}:{g=\"x\"} +a +b (first notification)\n330s r {}:{g=\"x\"} -a +b (some alerts "
+         "resolved)\n"
+         "7701s r {}:{g=\"x\"} -a +b (first notification) fails\n1 ends wait, 0 dropped\n"
+         "7830s r {}:{g=\"x\"} -a +b (first notification)\n0 ends wait, 0 dropped\n"},
+        {"given up when it has forgotten it",
+         "0s fire " A " until 100s\n0s fire " B
+         " until 10h\n200s hold\n7850s fail\n7851s release\n7851s ends\n"
+         "7852s ok\n9000s stop",
+         "30s r {}:{g=\"x\"} +a +b (first notification)\n330s r {}:{g=\"x\"} -a +b (some alerts "
+         "resolved)\n"
+         "7851s r {}:{g=\"x\"} +b (first notification) fails\n0 ends wait, 1 dropped\n"
+         "8130s r {}:{g=\"x\"} +b (first notification)\n"},
+        {"of too many the oldest are given up, and no more than that",
+         "0s fire " I(
+             "0") " until 10h\n0s hold\n"
+                  "40s fire " I("1") " until 50s\n40s fire " I("2") " until 50s\n40s fire " I(
+                      "3") " until 50s\n"
+                           "40s fire " I("4") " until 50s\n350s ends\n400s fire " I(
+                               "5") " until 410s\n400s fire " I("6") " until 410s\n"
+                                                                     "400s fire " I(
+                                                                         "7") " until 410s\n400s "
+                                                                              "fire " I("8") " unti"
+                                                                                             "l "
+                                                                                             "410s"
+                                                                                             "\n"
+                                                                                             "700s "
+                                                                                             "ends"
+                                                                                             "\n800"
+                                                                                             "s "
+                                                                                             "relea"
+                                                                                             "se\n9"
+                                                                                             "00s "
+                                                                                             "ends"
+                                                                                             "\n200"
+                                                                                             "0s "
+                                                                                             "stop",
+         "30s r {}:{g=\"x\"} +0 (first notification)\n4 ends wait, 0 dropped\n"
+         "6 ends wait, 2 dropped\n800s r {}:{g=\"x\"} +0 -1 -2 -5 -6 -7 -8 (some alerts "
+         "resolved)\n0 ends wait, 2 dropped\n"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        print_message("  %s\n", CASES[i].name);
+        play(PLAIN, CASES[i].script, CASES[i].expected);
     }
 }
 
@@ -692,6 +774,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_are_told_at_their_times),
         cmocka_unit_test(a_dead_integration_delays_no_other),
+        cmocka_unit_test(ends_that_cannot_be_told_are_bounded),
         cmocka_unit_test(repeats_may_be_shorter_than_flushes),
         cmocka_unit_test(routes_and_mutes_decide_who_is_told),
     };
