@@ -60,6 +60,7 @@ struct api_options {
     struct access *access;             /* NULL: no login */
     const char *prefix;       /* of all paths, as the server has it: "" or "/belfry"; NULL = none */
     const char *external_url; /* as browsers know the server; NULL = as they address it */
+    const char *user_assets;  /* folder of the files below /user/; NULL: none */
 
     /* Appends the running configuration as YAML. NULL: empty. Any thread. */
     void (*config_text)(void *arg, struct buffer *out);

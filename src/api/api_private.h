@@ -35,7 +35,8 @@ enum api_need {
     API_NEEDS_NOTIFICATIONS,
     API_NEEDS_ROUTER,
     API_NEEDS_METRICS,
-    API_NEEDS_HOST_METRICS
+    API_NEEDS_HOST_METRICS,
+    API_NEEDS_USER_ASSETS
 };
 enum {
     API_HOW_CORS = 1,
@@ -188,5 +189,6 @@ api_serve api_serve_v2_silences, api_serve_v2_post_silence, api_serve_v2_silence
 api_serve api_serve_acknowledgements, api_serve_acknowledge, api_serve_unacknowledge,
     api_serve_alert_history, api_serve_notification_history; /* api_alerting.c */
 api_serve api_serve_document, api_serve_asset;               /* page.c */
+api_serve api_serve_user_asset;                              /* user_assets.c */
 
 #endif

@@ -111,6 +111,7 @@ const struct api_route API_ROUTES[] = {
     ROUTE(GET,      "/query",                      VIEW,   ALWAYS,    NONE, DIRECT, NOTHING,        PAGE|EARLY, api_serve_document),
     ROUTE(GET,      "/graph",                      VIEW,   ALWAYS,    NONE, DIRECT, NOTHING,        PAGE|EARLY, api_serve_document),
     ROUTE(GET,      "/targets",                    VIEW,   ALWAYS,    NONE, DIRECT, NOTHING,        PAGE|EARLY, api_serve_document),
+    ROUTE(GET,      "/user/{*path}",               VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_USER_ASSETS, PAGE|EARLY, api_serve_user_asset),
     ROUTE(GET,      "/assets/{name}",              PUBLIC, ALWAYS,    NONE, DIRECT, NOTHING,        PAGE|EARLY, api_serve_asset),
 };
 /* clang-format on */
@@ -161,6 +162,8 @@ static bool is_there(const struct api *api, const struct api_route *route)
         return o->metrics != NULL;
     case API_NEEDS_HOST_METRICS:
         return o->host_metrics != NULL;
+    case API_NEEDS_USER_ASSETS:
+        return o->user_assets != NULL;
     }
     UNREACHABLE();
 }
@@ -188,6 +191,8 @@ static const char *metric_name(const char *path)
         return "/api/v1/label/:name/values";
     if (strcmp(path, "/api/v2/silence/{id}") == 0)
         return "/api/v2/silence/:id";
+    if (strcmp(path, "/user/{*path}") == 0)
+        return "/user/*filepath";
     return strcmp(path, "/assets/{name}") == 0 ? "/assets/*filepath" : NULL;
 }
 

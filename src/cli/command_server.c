@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DEFAULT_ADDRESS "127.0.0.1:9090"
@@ -20,7 +21,7 @@ enum { WARNINGS_MAX = 64, WARNING_BYTES = 512 };
 
 struct server_flags {
     const char *config_file, *data_dir, *cors_origin, *log_level, *log_format, *wal_sync,
-        *anonymous_role, *web_config_file, *external_url, *route_prefix, *sandbox;
+        *anonymous_role, *web_config_file, *external_url, *route_prefix, *sandbox, *user_assets;
     struct flag_list addresses, features;
     int64_t retention_ms, block_ms, block_max_ms, lookback_ms, query_timeout_ms, read_timeout_ms;
     uint64_t retention_bytes, segment_bytes, memory_max_bytes;
@@ -83,6 +84,8 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
          "Idle connections end after this long."},
         {"web.max-connections", 0, FLAG_COUNT, &f->connections_max, "N",
          "Connections at once, per listener."},
+        {"web.user-assets", 0, FLAG_TEXT, &f->user_assets, "FOLDER",
+         "Files of your own, runbooks for example, to show at /user/."},
         {"web.cors.origin", 0, FLAG_TEXT, &f->cors_origin, "REGEX",
          "Origins whose pages may read answers; anchored. Default: none."},
         {"web.anonymous-role", 0, FLAG_TEXT, &f->anonymous_role, "none|view|silence|edit|admin",
@@ -173,7 +176,6 @@ static size_t server_flag_table(struct server_flags *f, struct flag *out, size_t
         NO_EFFECT("auto-gomaxprocs", FLAG_SWITCH, "there is no Go runtime"),
         NO_EFFECT("auto-gomemlimit", FLAG_SWITCH, "there is no Go runtime"),
         NO_EFFECT("auto-gomemlimit.ratio", FLAG_TEXT, "there is no Go runtime"),
-        NO_EFFECT("web.user-assets", FLAG_TEXT, "Belfry's pages are part of the binary"),
         NO_EFFECT("web.remote-write-receiver.accepted-protobuf-messages", FLAG_TEXT, LATER),
         NO_EFFECT("web.enable-otlp-receiver", FLAG_SWITCH, LATER),
         NO_EFFECT("web.console.templates", FLAG_TEXT, "Belfry has no console templates"),
@@ -389,6 +391,7 @@ static bool run(struct server_flags *f, const struct flag *flags, size_t count, 
         .read_timeout_ms = f->read_timeout_ms,
         .discovery_pause_ms = f->discovery_pause_ms,
         .cors_origin = f->cors_origin,
+        .user_assets = f->user_assets && *f->user_assets ? f->user_assets : NULL,
         .sandbox = strcmp(f->sandbox, "on") == 0,
         .web_config_path = f->web_config_file && *f->web_config_file ? f->web_config_file : NULL,
         .switches = (f->lifecycle ? 1u << API_SWITCH_LIFECYCLE : 0) |
@@ -456,6 +459,11 @@ static bool check_values(const struct server_flags *f, struct error *err)
     if (strcmp(f->sandbox, "on") != 0 && strcmp(f->sandbox, "off") != 0)
         return error_set(err, ERROR_USAGE, "flag \"--sandbox\": \"%s\" is neither on nor off",
                          f->sandbox);
+    struct stat st;
+    if (f->user_assets && *f->user_assets &&
+        (stat(f->user_assets, &st) != 0 || !S_ISDIR(st.st_mode)))
+        return error_set(err, ERROR_USAGE, "flag \"--web.user-assets\": \"%s\" is no folder",
+                         f->user_assets);
     static const char *const LEVELS[] = {"debug", "info", "warn", "error"};
     for (size_t i = 0; i < ARRAY_COUNT(LEVELS); i++)
         if (strcmp(f->log_level, LEVELS[i]) == 0)

@@ -450,6 +450,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .access = s->access,
                                   .prefix = s->opts->prefix,
                                   .external_url = s->opts->external_url,
+                                  .user_assets = s->opts->user_assets,
                                   .remote_write = s->remote_write,
                                   .write_pool = s->write_pool,
                                   .config_text = give_config_text,

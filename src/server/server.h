@@ -42,6 +42,7 @@ struct server_options {
     const char *web_config_path;   /* users, TLS, headers; NULL = none */
     const char *prefix;            /* of all paths: "/belfry"; "" = none */
     const char *external_url; /* under which browsers know the server; NULL = as they address it */
+    const char *user_assets;  /* folder of the files below /user/; NULL = none */
     int64_t
         auto_reload_interval_ms; /* how often the files of the configuration are looked at; 0 = never */
     int64_t discovery_pause_ms;   /* scrape_options.discovery_pause_ms */

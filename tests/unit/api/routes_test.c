@@ -86,6 +86,7 @@ static void world_start(struct world *w, enum http_role anonymous, bool users, u
                                .is_ready = never_ready,
                                .metrics = no_metrics,
                                .host_metrics = no_metrics,
+                               .user_assets = "/nowhere",
                                .switches = switches};
     w->api = api_new(&opts);
     api_add_routes(w->api, w->server);
