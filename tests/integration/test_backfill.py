@@ -14,6 +14,9 @@ import urllib.request
 from harness import BELFRY, Belfry, config, folder, need
 from test_backtest import END, belfry, prometheus, samples, write
 
+# A group is evaluated at an offset of its interval that its file's name gives: just before the end of the samples is
+# behind any of them, a second before it is not.
+LAST = END - 0.001
 RULES = """groups:
 - name: g
   interval: 30s
@@ -100,19 +103,21 @@ def test_a_backfill_writes_what_the_server_would_have_and_nothing_twice():
         samples(d + "/s.om", 30)
         belfry("tsdb", "import", "openmetrics", d + "/s.om", d + "/data")
         start = END - 30 * 3600
-        out = belfry("backfill", rules, "--data.path", d + "/data", "--start", str(start), "--end", str(END - 1))[0]
+        out = belfry("backfill", rules, "--data.path", d + "/data", "--start", str(start), "--end", str(LAST))[0]
         assert "left out:        0 samples" in out, out
         filled = recorded(d + "/data")
         assert sorted(set(re.findall(r'__name__="([^"]+)"', " ".join(filled)))) == ["avg:max", "constant", "load:avg", "load:high",
                                                                                "load:sum"]
         assert all(len(v) == 3600 for k, v in filled.items() if "load:avg" in k)
         maxima = dict(filled['{__name__="avg:max"}'])
-        assert len(maxima) == 1800 and all(float(v) > 40 for v in maxima.values())
-        out = belfry("backfill", rules, "--data.path", d + "/data", "--end", str(END - 1))[0]
+        times, averaged = sorted(maxima), min(v[0][0] for k, v in filled.items() if "load:avg" in k)
+        assert {b - a for a, b in zip(times, times[1:])} == {60000} and all(float(v) > 40 for v in maxima.values())
+        assert averaged <= times[0] < averaged + 60000 and times[-1] + 60000 >= END * 1000, (averaged, times[0], times[-1])
+        out = belfry("backfill", rules, "--data.path", d + "/data", "--end", str(LAST))[0]
         assert re.search(r"samples:         0 of 0 series", out), out
         assert recorded(d + "/data") == filled
         with Belfry(d, config=config({}), data=d + "/data", flags=("--storage.tsdb.retention.time=100y",)) as b:
-            assert len(b.query("count_over_time(load:avg[30h]) == 3600", time=END - 1)) == 3
+            assert len(b.query("count_over_time(load:avg[30h]) == 3600", time=LAST)) == 3
             err = belfry("backfill", rules, "--data.path", d + "/data", status=1)[1]
             assert "stop" in err, err
 
@@ -128,7 +133,7 @@ def test_a_backfill_fills_around_what_is_there():
             f.write("# EOF\n")
         for name in ("s", "r"):
             belfry("tsdb", "import", "openmetrics", "%s/%s.om" % (d, name), d + "/data")
-        belfry("backfill", rules, "--data.path", d + "/data", "--end", str(END - 1))
+        belfry("backfill", rules, "--data.path", d + "/data", "--end", str(LAST))
         points = recorded(d + "/data")['{__name__="r"}']
         inside = [(t, v) for t, v in points if END - 4 * 3600 <= t // 1000 < END - 2 * 3600]
         assert inside == [((END - 4 * 3600 + 60 * i) * 1000, "1") for i in range(120)]
@@ -144,7 +149,7 @@ def test_a_backfill_that_was_killed_goes_on():
         samples(d + "/s.om", 96)
         belfry("tsdb", "import", "openmetrics", d + "/s.om", d + "/data")
         subprocess.run(["cp", "-r", d + "/data", d + "/other"], check=True)
-        argv = ["backfill", rules, "--end", str(END - 1), "--data.path"]
+        argv = ["backfill", rules, "--end", str(LAST), "--data.path"]
         blocks = len(os.listdir(d + "/data"))
         p = subprocess.Popen([BELFRY, *argv, d + "/data"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while p.poll() is None and len([n for n in os.listdir(d + "/data") if len(n) == 26]) < blocks:
