@@ -200,51 +200,29 @@ struct window window_place(struct dimensions outer, struct dimensions inner, str
 
 /* --- turns --- */
 
-static enum gravity_anchor anchor_of(int x, int y)
+struct turns turns_of_orientation(int orientation)
 {
-    static const enum gravity_anchor ANCHORS[3][3] = {
-        {GRAVITY_NORTH_WEST, GRAVITY_NORTH, GRAVITY_NORTH_EAST},
-        {GRAVITY_WEST, GRAVITY_CENTER, GRAVITY_EAST},
-        {GRAVITY_SOUTH_WEST, GRAVITY_SOUTH, GRAVITY_SOUTH_EAST},
-    };
-    return ANCHORS[y + 1][x + 1];
+    static const struct turns TURNS[9] = {
+        [2] = {0, true, false},   [3] = {180, false, false}, [4] = {0, false, true},
+        [5] = {90, true, false},  [6] = {90, false, false},  [7] = {270, true, false},
+        [8] = {270, false, false}};
+    return orientation >= 1 && orientation <= 8 ? TURNS[orientation] : TURNS[0];
 }
 
-/* Along an axis without a side an offset has a direction; from a side it goes inwards, whichever side it is. */
-struct axis {
-    int side;
-    double offset;
-};
-
-static struct axis mirrored(struct axis a, bool is_focus)
+struct dimensions dimensions_turned(struct dimensions size, struct turns turns)
 {
-    a.offset = is_focus ? 1 - a.offset : a.side ? a.offset : -a.offset;
-    a.side = -a.side;
-    return a;
+    return turns.rotate % 180 ? (struct dimensions){size.height, size.width} : size;
 }
 
-struct gravity gravity_before_turns(struct gravity g, unsigned rotate, bool flip_horizontally,
-                                    bool flip_vertically)
+struct window window_before_turns(struct window w, struct dimensions after, struct turns turns)
 {
-    bool is_focus = g.anchor == GRAVITY_FOCUS_POINT;
-    bool is_placed = is_focus || g.anchor <= GRAVITY_SOUTH_WEST;
-    struct axis x = {is_focus ? 0 : side_x(g.anchor), g.x},
-                y = {is_focus ? 0 : side_y(g.anchor), g.y};
-    if (!is_placed)
-        return g;
-    if (flip_horizontally)
-        x = mirrored(x, is_focus);
-    if (flip_vertically)
-        y = mirrored(y, is_focus);
-    for (unsigned turns = rotate / 90; turns > 0;
-         turns--) { /* one turn counterclockwise each: right becomes top */
-        struct axis was_x = x;
-        x = y;
-        y = mirrored(was_x, is_focus);
+    if (turns.flip_horizontally)
+        w.left = after.width - w.left - w.width;
+    if (turns.flip_vertically)
+        w.top = after.height - w.top - w.height;
+    for (unsigned turn = turns.rotate / 90; turn > 0; turn--) { /* back by 90: right becomes top */
+        w = (struct window){w.top, after.width - w.left - w.width, w.height, w.width};
+        after = (struct dimensions){after.height, after.width};
     }
-    if (!is_focus)
-        g.anchor = anchor_of(x.side, y.side);
-    g.x = x.offset;
-    g.y = y.offset;
-    return g;
+    return w;
 }

@@ -38,8 +38,17 @@ struct dimensions extended_to_ratio(struct dimensions size, struct dimensions bo
  * of it is. GRAVITY_SMART and GRAVITY_REPLICATE are as the centre. */
 struct window window_place(struct dimensions outer, struct dimensions inner, struct gravity gravity,
                            double offset_scale, bool may_overflow);
-/* The gravity that, before the picture is turned clockwise and then mirrored, means what `g` means after. */
-struct gravity gravity_before_turns(struct gravity g, unsigned rotate, bool flip_horizontally,
-                                    bool flip_vertically);
+/* How a picture is turned: clockwise, then mirrored. */
+struct turns {
+    unsigned rotate; /* 0, 90, 180, 270 */
+    bool flip_horizontally, flip_vertically;
+};
+
+/* What makes a picture with this EXIF orientation upright; nothing for numbers that are none. */
+struct turns turns_of_orientation(int orientation);
+/* The size before the turns of a picture that has this size after them, or the other way round. */
+struct dimensions dimensions_turned(struct dimensions size, struct turns turns);
+/* The window that the turns move to `w` of a picture that is `after` large then. */
+struct window window_before_turns(struct window w, struct dimensions after, struct turns turns);
 
 #endif

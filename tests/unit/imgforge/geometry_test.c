@@ -160,42 +160,49 @@ static void windows_lie_where_gravity_pulls(void **state)
 }
 
 /* What a window becomes when the picture that it lies in is turned and mirrored. */
-static struct window turn(struct window w, struct dimensions *outer, unsigned rotate, bool flip_h,
-                          bool flip_v)
+static struct window turn(struct window w, struct dimensions *outer, struct turns turns)
 {
-    for (; rotate; rotate -= 90) {
+    for (unsigned left = turns.rotate; left; left -= 90) {
         w = (struct window){outer->height - w.top - w.height, w.left, w.height, w.width};
         *outer = (struct dimensions){outer->height, outer->width};
     }
-    if (flip_h)
+    if (turns.flip_horizontally)
         w.left = outer->width - w.left - w.width;
-    if (flip_v)
+    if (turns.flip_vertically)
         w.top = outer->height - w.top - w.height;
     return w;
 }
 
-/* Cutting first with the changed gravity is cutting last with the real one. Sizes are such that nothing is rounded. */
-static void gravity_is_turned_back(void **state)
+/* Whatever the turns are, what they do to a window is undone. */
+static void windows_are_turned_back(void **state)
 {
-    static const char *const GRAVITIES[] = {
-        "g:ce:4:-8",  "g:no:8:4",   "g:so:-4:8",   "g:ea:8:-4",   "g:we:4:4",
-        "g:noea:4:8", "g:nowe:8:4", "g:soea:4:12", "g:sowe:12:4", "g:fp:0.25:0.75"};
-    for (size_t i = 0; i < sizeof(GRAVITIES) / sizeof(GRAVITIES[0]); i++) {
-        for (unsigned turns = 0; turns < 16; turns++) {
-            struct image_options o = options_of(GRAVITIES[i]);
-            unsigned rotate = turns % 4 * 90;
-            bool flip_h = turns & 4, flip_v = turns & 8;
-            struct dimensions before = {400, 320}, inner = {80, 40}, after = before;
-            struct gravity g = gravity_before_turns(o.gravity, rotate, flip_h, flip_v);
-            struct window first = window_place(before, inner, g, 1, false);
-            struct window cut_first = turn(first, &after, rotate, flip_h, flip_v);
-            struct window cut_last = window_place(
-                after, (struct dimensions){cut_first.width, cut_first.height}, o.gravity, 1, false);
-            if (cut_first.left != cut_last.left || cut_first.top != cut_last.top)
-                fail_msg("%s, turned by %u, mirrored %d %d: %d, %d and not %d, %d", GRAVITIES[i],
-                         rotate, flip_h, flip_v, (int)cut_first.left, (int)cut_first.top,
-                         (int)cut_last.left, (int)cut_last.top);
-        }
+    for (unsigned i = 0; i < 16; i++) {
+        struct turns turns = {i % 4 * 90, i & 4, i & 8};
+        struct window w = {31, 17, 80, 40};
+        struct dimensions before = {401, 322}, after = before;
+        struct window turned = turn(w, &after, turns);
+        struct dimensions told = dimensions_turned(before, turns);
+        assert_true(told.width == after.width && told.height == after.height);
+        struct window back = window_before_turns(turned, after, turns);
+        if (back.left != w.left || back.top != w.top || back.width != w.width ||
+            back.height != w.height)
+            fail_msg("turns %u: %d, %d of %d x %d", i, (int)back.left, (int)back.top,
+                     (int)back.width, (int)back.height);
+    }
+}
+
+/* Where the first pixel of a stored picture of 4 x 3 is once it is upright (TIFF 6.0, Orientation). */
+static void orientations_put_the_first_pixel_in_its_corner(void **state)
+{
+    static const struct {
+        int left, top;
+    } CORNERS[10] = {{0, 0}, {0, 0}, {3, 0}, {3, 2}, {0, 2},
+                     {0, 0}, {2, 0}, {2, 3}, {0, 3}, {0, 0}};
+    for (int i = 0; i < 10; i++) {
+        struct dimensions size = {4, 3};
+        struct window w = turn((struct window){0, 0, 1, 1}, &size, turns_of_orientation(i));
+        if (w.left != CORNERS[i].left || w.top != CORNERS[i].top)
+            fail_msg("orientation %d: %d, %d", i, (int)w.left, (int)w.top);
     }
 }
 
@@ -220,7 +227,8 @@ int main(void)
         cmocka_unit_test(crops_are_pixels_parts_or_all),
         cmocka_unit_test(a_ratio_is_reached_by_the_short_side),
         cmocka_unit_test(windows_lie_where_gravity_pulls),
-        cmocka_unit_test(gravity_is_turned_back),
+        cmocka_unit_test(windows_are_turned_back),
+        cmocka_unit_test(orientations_put_the_first_pixel_in_its_corner),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

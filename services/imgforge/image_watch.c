@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* image_watch.c: see image_watch.h. */
+#include "image_watch.h"
+
+bool image_watch_is_cancelled(struct image_watch *w)
+{
+    if (w->cancel && atomic_load_explicit(w->cancel, memory_order_relaxed))
+        atomic_store_explicit(&w->cancelled, true, memory_order_relaxed);
+    return atomic_load_explicit(&w->cancelled, memory_order_relaxed);
+}
+
+static int pass(VipsRegion *out, struct image_watch *w, VipsRegion *in)
+{
+    if (image_watch_is_cancelled(w)) {
+        vips_error("imgforge", "cancelled");
+        return -1;
+    }
+    if (vips_region_prepare(in, &out->valid))
+        return 1;
+    return vips_region_region(out, in, &out->valid, out->valid.left, out->valid.top);
+}
+
+/* Called by libvips' threads. */
+static int pass_source(VipsRegion *out, void *seq, void *in, void *watch, gboolean *stop)
+{
+    struct image_watch *w = watch;
+    int result = pass(out, w, seq);
+    if (result > 0)
+        atomic_store_explicit(&w->source_failed, true, memory_order_relaxed);
+    return result ? -1 : 0;
+}
+
+static int pass_any(VipsRegion *out, void *seq, void *in, void *watch, gboolean *stop)
+{
+    return pass(out, watch, seq) ? -1 : 0;
+}
+
+VipsImage *image_watch_pixels(VipsImage *in, struct image_watch *w, bool is_source)
+{
+    if (!in)
+        return NULL;
+    VipsImage *out = vips_image_new();
+    vips_object_local(out, in);
+    if (vips_image_pipelinev(out, VIPS_DEMAND_STYLE_ANY, in, NULL) ||
+        vips_image_generate(out, vips_start_one, is_source ? pass_source : pass_any, vips_stop_one,
+                            in, w)) {
+        g_object_unref(out);
+        return NULL;
+    }
+    return out;
+}
+
+bool image_watch_explain(struct image_watch *w, struct image_failure *f)
+{
+    char cause[IMAGE_FAILURE_CAUSE_BYTES];
+    snprintf(cause, sizeof(cause), "%s", f->cause);
+    if (image_watch_is_cancelled(w))
+        return image_fail(f, 408, "Request Timeout");
+    if (!atomic_load_explicit(&w->source_failed, memory_order_relaxed))
+        return false;
+    image_fail(f, 400, "Failed to decode source image");
+    return image_fail_cause(f, "%s", cause);
+}
+
+/* The errors of libvips are one text for all threads: words of another request may be among them, as far as they are not
+ * taken by it; they hold no URLs. */
+static bool with_words_of_libvips(struct image_failure *f)
+{
+    char *words = vips_error_buffer_copy();
+    image_fail_cause(f, "%s", words);
+    g_free(words);
+    return false;
+}
+
+bool image_fail_decode(struct image_failure *f)
+{
+    image_fail(f, 400, "Failed to decode source image");
+    return with_words_of_libvips(f);
+}
+
+bool image_fail_operation(struct image_failure *f)
+{
+    image_fail(f, 500, "Image operation failed");
+    return with_words_of_libvips(f);
+}
