@@ -6,6 +6,7 @@
 #include "alerting/alert_state_private.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 
 #include <math.h>
 
@@ -238,28 +239,84 @@ static bool open_page_read(struct alert_state *s, struct arena *arena, bool is_f
     return ok;
 }
 
-void alert_history_open_alerts(struct alert_state *s,
-                               void (*each)(void *arg, const struct live_alert *alert), void *arg)
+/* Whom the notification log has as firing, less those that are found to be open. */
+struct known_firing {
+    int64_t *items; /* fingerprints, ascending */
+    size_t count, kept, at;
+};
+
+/* `fingerprint` is open; they are asked for in ascending order. */
+static void known_skip(struct known_firing *k, int64_t fingerprint)
+{
+    for (; k->at < k->count && k->items[k->at] < fingerprint; k->at++)
+        k->items[k->kept++] = k->items[k->at];
+    k->at += k->at < k->count && k->items[k->at] == fingerprint;
+}
+
+/* Those of `k` whose last episode is over; one by one, as they are few: the ends that came just before the process ended. */
+static bool resume_ended(struct alert_state *s, const struct known_firing *k,
+                         alert_history_each *each, void *arg, struct error *err)
+{
+    sqlite3_stmt *st = NULL;
+    struct arena arena, row_arena;
+    bool row = false;
+    if (k->kept == 0)
+        return true;
+    arena_init(&arena, MEM_ALERTING, 0);
+    arena_init(&row_arena, MEM_ALERTING, 0);
+    mutex_lock(&s->read_mutex);
+    struct sqlite_db *db = reader_open(s, err);
+    bool ok = db && sqlite_db_prepare(db, &st,
+                                      EPISODE_COLUMNS " AND e.fingerprint=? ORDER BY e.starts_ns "
+                                                      "DESC, e.id DESC LIMIT 1",
+                                      err);
+    for (size_t i = 0; i < k->kept && ok; i++) {
+        struct alert_episode e;
+        arena_reset(&arena);
+        (void)sqlite_library.bind_int64(st, 1, k->items[i]); /* cannot fail: it has one */
+        if ((ok = sqlite_db_step(db, st, &row, err)) && row &&
+            episode_read(st, &arena, &row_arena, NULL, &e) && !e.is_open)
+            each(arg, &e.alert, true);
+        (void)sqlite_library.reset(st); /* repeats the step's error */
+    }
+    ok = reader_end(s, st, ok, err);
+    mutex_unlock(&s->read_mutex);
+    arena_deinit(&arena);
+    arena_deinit(&row_arena);
+    return ok;
+}
+
+void alert_history_resume(struct alert_state *s, alert_history_each *each, void *arg)
 {
     struct error err = {0};
     struct arena arena;
     struct open_page page = {.rows = OPEN_PAGE};
+    struct known_firing known = {0};
     size_t spoiled = 0;
-    bool ok = s->reader.path != NULL;
+    if (s->reader.path == NULL)
+        return;
+    bool ok = true;
     arena_init(&arena, MEM_ALERTING, 0);
+    known.items = notification_log_firing(s, clock_wall().ms * NS_PER_MS, &known.count);
     for (bool is_first = true; ok && page.rows == OPEN_PAGE; is_first = false) {
         arena_reset(&arena);
         ok = open_page_read(s, &arena, is_first, &page, &err);
-        for (size_t i = 0; i < page.count && ok; i++)
-            each(arg, &page.items[i].alert);
+        for (size_t i = 0; i < page.count && ok; i++) {
+            known_skip(&known, (int64_t)page.items[i].alert.fingerprint);
+            each(arg, &page.items[i].alert, false);
+        }
         spoiled += ok ? page.rows - page.count : 0;
     }
+    while (known.at < known.count)
+        known.items[known.kept++] = known.items[known.at++];
+    ok = ok && resume_ended(s, &known, each, arg, &err);
+    mem_free(MEM_ALERTING, known.items);
     arena_deinit(&arena);
     if (spoiled > 0)
         alert_state_log(s, true, "alert_state_rows_spoiled",
                         "%s: %zu alerts are not what was written; they are left out",
                         s->reader.path, spoiled);
-    if (ok || s->reader.path == NULL)
+    if (ok)
         return;
     alert_state_log(
         s, true, "alert_history_failed",

@@ -36,8 +36,7 @@ struct router_peers {
     void (*history_alert)(struct alert_state *s, enum alert_event event,
                           const struct live_alert *alert);
     void (*history_notification)(struct alert_state *s, const struct notification_record *r);
-    void (*open_alerts)(struct alert_state *s,
-                        void (*each)(void *arg, const struct live_alert *alert), void *arg);
+    void (*history_resume)(struct alert_state *s, alert_history_each *each, void *arg);
 };
 extern const struct router_peers ROUTER_PEERS; /* the real ones */
 
@@ -55,7 +54,7 @@ struct alert_router_options {
     void (*log)(void *arg, bool is_error, const char *event, const char *text);
     void *log_arg;
 };
-/* Begins with the alerts that had not ended when the process before did. */
+/* Begins with the alerts that had not ended when the process before did, and those of whose end somebody was not told. */
 MUST_USE bool alert_router_start(struct alert_router **out, const struct alert_router_options *opts,
                                  struct error *err);
 /* Ends the thread: nothing new is sent. Then the sender is stopped, which ends what is on its way, then the router is freed.

@@ -115,10 +115,12 @@ struct notification_record {
     uint64_t payload_hash; /* sender_result's */
 };
 void alert_history_notification(struct alert_state *s, const struct notification_record *r);
-/* The alerts whose episode had not ended when the process before ended: what routing begins with. `alert` and its texts are
- * borrowed during the call; its ends_ns was renewed by whoever told of it while that lived, so that one with is_timeout may have
- * passed. Alerts that are not taken up are to be told of as ALERT_RESOLVED. Waits for the disk. */
-void alert_history_open_alerts(struct alert_state *s,
-                               void (*each)(void *arg, const struct live_alert *alert), void *arg);
+/* What routing begins with: the alerts whose episode had not ended when the process before ended; then those that were over, while
+ * the notification log has them as firing (is_over): who was told of them may not have been told of their end. `alert` and its
+ * texts are borrowed during the call; the ends_ns of one that is open was renewed by whoever told of it while that lived, so that
+ * one with is_timeout may have passed. Those that are open and are not taken up are to be told of as ALERT_RESOLVED. Waits for
+ * the disk. */
+typedef void alert_history_each(void *arg, const struct live_alert *alert, bool is_over);
+void alert_history_resume(struct alert_state *s, alert_history_each *each, void *arg);
 
 #endif

@@ -209,6 +209,8 @@ void notification_log_deinit(struct notification_log *l);
 void notification_log_dirty_all(struct notification_log *l); /* the file is a new one */
 bool notification_log_load(struct alert_state *s, struct view key, struct view body);
 void notification_log_forget(struct alert_state *s, int64_t now_ns);
+/* The alerts that somebody knows as firing, ascending as signed numbers, each once; owned (MEM_ALERTING). Takes the mutex. */
+int64_t *notification_log_firing(struct alert_state *s, int64_t now_ns, size_t *count);
 /* The records that are to be written; each is written by log_record_write() and given back. Mutex held. */
 struct log_record **notification_log_take(struct alert_state *s, size_t *count);
 MUST_USE bool log_record_write(struct alert_state *s, const struct log_record *r,

@@ -285,33 +285,42 @@ struct resume {
 
 /* Whoever told of it tells again, if it is still so; till then it has not ended. Each time it was told of it was to last for some
  * time, if nothing more was heard: so long it is waited for, and at least resolve_timeout. */
-static void resume_one(void *arg, const struct live_alert *from)
+static void expect_again(const struct resume *r, struct live_alert *a)
+{
+    int64_t timeout_ns = ns_from_ms(r->d->config->global.resolve_timeout_ms), wait_ns = timeout_ns;
+    if (a->ends_ns != LIVE_ALERT_NEVER && a->updated_ns != LIVE_ALERT_NEVER &&
+        a->ends_ns > a->updated_ns && a->ends_ns / 2 - a->updated_ns / 2 < RESUME_NS_MAX / 2)
+        wait_ns = a->ends_ns - a->updated_ns;
+    if (a->ends_ns == LIVE_ALERT_NEVER || a->ends_ns < r->now.wall_ns + timeout_ns) {
+        a->ends_ns = r->now.wall_ns + (wait_ns > timeout_ns ? wait_ns : timeout_ns);
+        a->is_timeout = true;
+    }
+}
+
+static void resume_one(void *arg, const struct live_alert *from, bool is_over)
 {
     const struct resume *r = arg;
     struct dispatch *d = r->d;
     struct live_alert copy = *from;
-    int64_t timeout_ns = ns_from_ms(d->config->global.resolve_timeout_ms), wait_ns = timeout_ns;
-    if (copy.ends_ns != LIVE_ALERT_NEVER && copy.updated_ns != LIVE_ALERT_NEVER &&
-        copy.ends_ns > copy.updated_ns &&
-        copy.ends_ns / 2 - copy.updated_ns / 2 < RESUME_NS_MAX / 2)
-        wait_ns = copy.ends_ns - copy.updated_ns;
-    if (copy.ends_ns == LIVE_ALERT_NEVER || copy.ends_ns < r->now.wall_ns + timeout_ns) {
-        copy.ends_ns = r->now.wall_ns + (wait_ns > timeout_ns ? wait_ns : timeout_ns);
-        copy.is_timeout = true;
-    }
+    if (!is_over)
+        expect_again(r, &copy);
+    else if (!live_alert_is_resolved(&copy, r->now.wall_ns))
+        copy.ends_ns = r->now.wall_ns;
     struct live_alert *a = live_alert_new(&copy);
     if (alert_store_find(&d->store, a->fingerprint) != ALERT_STORE_NONE) {
         live_alert_unref(a);
         return;
     }
-    route_alert(d, alert_store_add(&d->store, a), r->now);
+    uint32_t place = alert_store_add(&d->store, a);
+    d->store.items[place].is_end_known = is_over;
+    route_alert(d, place, r->now);
 }
 
 void dispatch_resume(struct dispatch *d, struct instant now)
 {
     struct resume r = {d, now};
     ASSERT(d->config);
-    d->opts.router.peers->open_alerts(d->opts.router.state, resume_one, &r);
+    d->opts.router.peers->history_resume(d->opts.router.state, resume_one, &r);
 }
 
 /* --- what is due --- */

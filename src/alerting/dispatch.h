@@ -43,7 +43,7 @@ struct integrations *dispatch_integrations(struct dispatch *d); /* borrowed; NUL
 /* Takes the reference of an alert whose times are complete. False: there are alerts_max already; it is dropped. */
 bool dispatch_put(struct dispatch *d, struct live_alert *a, struct instant now);
 /* Takes up again what had not ended when the process before did, for as long as it was told to last each time, at least
- * resolve_timeout from now. Once, behind the first dispatch_apply(). */
+ * resolve_timeout from now, and what had ended and is known as firing to somebody, who is told of the end. Once, behind the first dispatch_apply(). */
 void dispatch_resume(struct dispatch *d, struct instant now);
 
 /* Does one thing that is due: flushes a group, tidies up. False: nothing is. */

@@ -13,6 +13,7 @@
 #include "base/checksum.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 enum { VERSION = 1, KEY_BYTES_MAX = 16 << 20, BODY_BYTES_MAX = 256 << 20 };
 
@@ -209,6 +210,40 @@ void notification_log_forget(struct alert_state *s, int64_t now_ns)
     for (size_t i = s->log.count; i > 0; i--)
         if (s->log.items[i - 1].record->expires_ns <= now_ns)
             take_out(&s->log, i - 1);
+}
+
+static int compare_signed(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+int64_t *notification_log_firing(struct alert_state *s, int64_t now_ns, size_t *count)
+{
+    int64_t *out = NULL;
+    size_t capacity = 0, all = 0;
+    struct arena arena;
+    arena_init(&arena, MEM_ALERTING, 0);
+    mutex_lock(&s->mutex);
+    for (size_t i = 0; i < s->log.count; i++) {
+        struct notification_entry entry = {0};
+        arena_reset(&arena);
+        if (s->log.items[i].record->expires_ns <= now_ns ||
+            !decode_body(s->log.items[i].record->body, &arena, &entry) || entry.firing_count == 0)
+            continue;
+        out = mem_grow(MEM_ALERTING, out, &capacity, all + entry.firing_count, sizeof *out);
+        memcpy(out + all, entry.firing, entry.firing_count * sizeof *out);
+        all += entry.firing_count;
+    }
+    mutex_unlock(&s->mutex);
+    arena_deinit(&arena);
+    if (all)
+        qsort(out, all, sizeof *out, compare_signed);
+    *count = 0;
+    for (size_t i = 0; i < all; i++)
+        if (*count == 0 || out[*count - 1] != out[i])
+            out[(*count)++] = out[i];
+    return out;
 }
 
 /* --- for the thread that writes --- */

@@ -210,8 +210,7 @@ static void peer_history_notification(struct alert_state *state,
     (void)state, (void)record;
 }
 
-static void peer_open_alerts(struct alert_state *state,
-                             void (*each)(void *arg, const struct live_alert *alert), void *arg)
+static void peer_history_resume(struct alert_state *state, alert_history_each *each, void *arg)
 {
     (void)state, (void)each, (void)arg;
 }
@@ -227,7 +226,7 @@ static const struct router_peers PEERS = {.integrations_ref = peer_ref,
                                           .log_put = peer_log_put,
                                           .history_alert = peer_history_alert,
                                           .history_notification = peer_history_notification,
-                                          .open_alerts = peer_open_alerts};
+                                          .history_resume = peer_history_resume};
 
 static void on_done(void *arg, struct flush_job *job)
 {

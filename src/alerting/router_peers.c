@@ -14,5 +14,5 @@ const struct router_peers ROUTER_PEERS = {
     .log_put = notification_log_put,
     .history_alert = alert_history_alert,
     .history_notification = alert_history_notification,
-    .open_alerts = alert_history_open_alerts,
+    .history_resume = alert_history_resume,
 };

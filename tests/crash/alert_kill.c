@@ -236,11 +236,11 @@ struct open_alerts {
     uint64_t highest;
 };
 
-static void note_open(void *arg, const struct live_alert *a)
+static void note_open(void *arg, const struct live_alert *a, bool is_over)
 {
     struct open_alerts *o = arg;
     uint64_t n = strtoull(labels_get(a->labels, VIEW("n")).ptr, NULL, 10);
-    if (n < THINGS_MAX)
+    if (n < THINGS_MAX && !is_over)
         o->is_open[n] = true;
     if (n > o->highest)
         o->highest = n;
@@ -250,7 +250,7 @@ static void note_open(void *arg, const struct live_alert *a)
 static uint64_t check_sent(struct alert_state *s, struct arena *arena, const struct told *t)
 {
     struct open_alerts o = {.is_open = calloc(THINGS_MAX, sizeof(bool))};
-    alert_history_open_alerts(s, note_open, &o);
+    alert_history_resume(s, note_open, &o);
     for (uint64_t k = 0; k < KEYS; k++) {
         struct notification_key key = key_of(k);
         struct notification_entry e;

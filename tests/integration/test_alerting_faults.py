@@ -300,6 +300,34 @@ def test_no_database_at_all_stops_no_alert():
 
 # --- kill -9 ---
 
+def test_an_end_that_was_not_told_is_told_after_a_restart():
+    """The next flush is an hour away when it ends; nobody tells of it again."""
+    text = """
+route: {receiver: team, group_by: [job], group_wait: 0s, group_interval: 1h, repeat_interval: 24h}
+receivers: [{name: team, webhook_configs: [{url: '%s'}]}]
+"""
+    def rows(s, what):
+        return len(json.loads(s.get("/api/v1/alerting/history/" + what)[1])["data"])
+
+    with folder() as d, Hook() as hook:
+        with Server(d, text % hook.url) as s:
+            s.alerts("stays", "ends")
+            wait_for(lambda: rows(s, "notifications") == 1, "it is kept that both were told of")
+            status, body = s.post("/api/v2/alerts", [{"labels": {"alertname": "ends", "job": "node"}, "startsAt": now(-10), "endsAt": now(-1)}])
+            assert status == 200, (status, body)
+            wait_for(lambda: rows(s, "alerts?open=true") == 1, "the end is kept")
+            assert hook.names("resolved") == []
+            s.proc.kill()
+            s.proc.wait()
+        with Server(d, text % hook.url) as s:
+            wait_for(lambda: rows(s, "notifications") == 2, "its end is told, and that is kept")
+            assert hook.names("resolved") == ["ends"]
+        with Server(d, text % hook.url) as s:  # once: its group was looked at before this one's
+            assert s.post("/api/v2/alerts", [{"labels": {"alertname": "new"}}])[0] == 200
+            wait_for(lambda: "new" in hook.names(), "another group is told of")
+            assert hook.names("resolved") == ["ends"]
+
+
 def test_kill_9_loses_nothing_that_was_promised():
     """Rounds: new alerts, silences and acknowledgements while the server is killed at a random moment. After each start clients
     send all alerts again, as they do. Each alert is told of, and told of once but for those that were on their way when it

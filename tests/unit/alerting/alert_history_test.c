@@ -163,10 +163,11 @@ static void an_episode_is_one_row_with_what_was_told_last(void **state)
     }
 }
 
-static void count_open(void *arg, const struct live_alert *a)
+/* 100 for one that is over. */
+static void count_resumed(void *arg, const struct live_alert *a, bool is_over)
 {
     int *seen = arg;
-    seen[strtol(labels_get(a->labels, VIEW("n")).ptr, NULL, 10)]++;
+    seen[strtol(labels_get(a->labels, VIEW("n")).ptr, NULL, 10)] += is_over ? 100 : 1;
 }
 
 static void what_had_not_ended_is_told_after_a_restart(void **state)
@@ -179,9 +180,46 @@ static void what_had_not_ended_is_told_after_a_restart(void **state)
     for (int n = 0; n < ALERTS; n += 3)
         tell(f, ALERT_RESOLVED, n, f->now, f->now + 1, n);
     open_again(f);
-    alert_history_open_alerts(f->s, count_open, seen);
+    alert_history_resume(f->s, count_resumed, seen);
     for (int n = 0; n < ALERTS; n++)
         assert_int_equal(seen[n], n % 3 != 0);
+}
+
+/* What somebody knows as firing, by any of the entries, and what is over. */
+static void ends_that_may_not_be_told_are_told_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    enum { ALERTS = 3000 }; /* more than two pages are open */
+    int seen[ALERTS] = {0};
+    uint64_t firing[2][ALERTS];
+    size_t counts[2] = {0};
+    for (int n = 0; n < ALERTS; n++) {
+        struct live_alert *a = alert(f, n, f->now, LIVE_ALERT_NEVER, n);
+        alert_history_alert(f->s, ALERT_FIRED, a);
+        if (n % 5 != 0) /* of these nobody was told */
+            firing[n % 2][counts[n % 2]++] = a->fingerprint;
+        if (n % 7 == 0) { /* and so was another one, or the same */
+            firing[0][counts[0]] = a->fingerprint;
+            counts[0] += n % 10 == 1;
+        }
+        if (n % 3 == 0) /* it is over */
+            alert_history_alert(f->s, ALERT_RESOLVED, a);
+        if (n % 9 == 0) /* and fires again */
+            alert_history_alert(f->s, ALERT_FIRED, a);
+        live_alert_unref(a);
+    }
+    for (size_t i = 0; i < 3; i++) { /* the third has expired */
+        const struct notification_key key = {VIEW("{}"), VIEW("team"), VIEW("webhook"), i};
+        const struct notification_entry e = {.sent_ns = f->now,
+                                             .expires_ns = f->now + (i < 2 ? 1000 * SECOND : -1),
+                                             .firing = firing[i % 2],
+                                             .firing_count = counts[i % 2]};
+        notification_log_put(f->s, &key, &e);
+    }
+    open_again(f);
+    alert_history_resume(f->s, count_resumed, seen);
+    for (int n = 0; n < ALERTS; n++)
+        assert_int_equal(seen[n], n % 3 != 0 || n % 9 == 0 ? 1 : n % 5 != 0 ? 100 : 0);
 }
 
 static struct alert_history_page page_of(struct fixture *f, const char *matchers,
@@ -412,7 +450,7 @@ static void what_could_not_be_written_is_written_later(void **state)
     assert_int_equal(renameat2(AT_FDCWD, path, AT_FDCWD, hidden, RENAME_EXCHANGE), 0);
     open_again(f);
     int seen[8] = {0};
-    alert_history_open_alerts(f->s, count_open, seen);
+    alert_history_resume(f->s, count_resumed, seen);
     assert_int_equal(seen[1], 0);
     tell(f, ALERT_FIRED, 2, f->now, LIVE_ALERT_NEVER, 0);
     for (int i = 0; i < 50; i++)
@@ -485,6 +523,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_episode_is_one_row_with_what_was_told_last, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_had_not_ended_is_told_after_a_restart, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(ends_that_may_not_be_told_are_told_after_a_restart, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(history_is_found_by_labels_and_time_and_paged, setup,
                                         teardown),

@@ -99,8 +99,7 @@ static void fake_history_notification(struct alert_state *s, const struct notifi
     atomic_fetch_add(&s->sent_alerts, r->alert_count);
 }
 
-static void fake_open(struct alert_state *s, void (*each)(void *arg, const struct live_alert *a),
-                      void *arg)
+static void fake_resume(struct alert_state *s, alert_history_each *each, void *arg)
 {
 }
 
@@ -115,7 +114,7 @@ static const struct router_peers PEERS = {.integrations_ref = fake_integrations_
                                           .log_put = fake_log_put,
                                           .history_alert = fake_history_alert,
                                           .history_notification = fake_history_notification,
-                                          .open_alerts = fake_open};
+                                          .history_resume = fake_resume};
 
 #define CONFIG                                                                                     \
     "receivers: [{name: r, webhook_configs: [{url: 'http://x/'}]}]\n"                              \

@@ -41,8 +41,8 @@ struct alert_state {
     size_t silenced_count, acknowledged_count;
     struct logged log[FAKE_MAX];
     size_t log_count;
-    struct live_alert *open[FAKE_MAX];
-    size_t open_count;
+    struct live_alert *open[FAKE_MAX], *over[FAKE_MAX];
+    size_t open_count, over_count;
 };
 
 static bool has(const uint64_t *items, size_t count, uint64_t wanted)
@@ -111,8 +111,8 @@ static void fake_history_alert(struct alert_state *s, enum alert_event event,
         live_alert_unref(s->open[at]);
         s->open[at] = s->open[--s->open_count];
     }
-    if (event != ALERT_RESOLVED)
-        s->open[s->open_count++] = live_alert_new(a);
+    struct live_alert **list = event == ALERT_RESOLVED ? s->over : s->open;
+    list[event == ALERT_RESOLVED ? s->over_count++ : s->open_count++] = live_alert_new(a);
 }
 
 static void fake_history_notification(struct alert_state *s, const struct notification_record *r)
@@ -120,11 +120,23 @@ static void fake_history_notification(struct alert_state *s, const struct notifi
     assert_true(r->alert_count > 0);
 }
 
-static void fake_open(struct alert_state *s, void (*each)(void *arg, const struct live_alert *a),
-                      void *arg)
+static bool is_known_firing(const struct alert_state *s, uint64_t fingerprint, int64_t now_ns)
+{
+    for (size_t i = 0; i < s->log_count; i++) {
+        const struct notification_entry *e = &s->log[i].entry;
+        if (e->expires_ns > now_ns && has(e->firing, e->firing_count, fingerprint))
+            return true;
+    }
+    return false;
+}
+
+static void fake_resume(struct alert_state *s, alert_history_each *each, void *arg)
 {
     for (size_t i = 0; i < s->open_count; i++)
-        each(arg, s->open[i]);
+        each(arg, s->open[i], false);
+    for (size_t i = 0; i < s->over_count; i++) /* those that are open as well are there already */
+        if (is_known_firing(s, s->over[i]->fingerprint, s->over[i]->ends_ns))
+            each(arg, s->over[i], true);
 }
 
 struct world {
@@ -194,7 +206,7 @@ static const struct router_peers PEERS = {.integrations_ref = fake_integrations_
                                           .log_put = fake_log_put,
                                           .history_alert = fake_history_alert,
                                           .history_notification = fake_history_notification,
-                                          .open_alerts = fake_open};
+                                          .history_resume = fake_resume};
 
 /* --- the script --- */
 
@@ -429,6 +441,8 @@ static void play(const char *config, const char *script, const char *expected)
     fake_integrations_unref(w->set);
     for (size_t i = 0; i < w->state.open_count; i++)
         live_alert_unref(w->state.open[i]);
+    for (size_t i = 0; i < w->state.over_count; i++)
+        live_alert_unref(w->state.over[i]);
     buffer_append_byte(&w->out, '\0');
     if (strcmp(w->out.ptr, expected) != 0)
         fail_msg("got\n%s\nexpected\n%s", w->out.ptr, expected);
@@ -549,6 +563,23 @@ static void groups_are_told_at_their_times(void **state)
          "0s fire " A " until 50s\n400s restart\n2000s stop",
          "30s r {}:{g=\"x\"} +a (first notification)\n"
          "330s r {}:{g=\"x\"} -a (all alerts resolved)\n"},
+        {"an end that was not told before a restart is told after it",
+         "0s fire " A " until 3h\n0s fire " B " until 3h\n0s fire " C " until 3h\n40s end " A
+         "\n50s end " C "\n100s restart\n2000s stop",
+         "30s r {}:{g=\"x\"} +a +b (first notification)\n30s r {}:{g=\"y\"} +c (first "
+         "notification)\n"
+         "100s r {}:{g=\"x\"} -a +b (some alerts resolved)\n"
+         "100s r {}:{g=\"y\"} -c (all alerts resolved)\n"},
+        {"nor one that could not be told",
+         "0s fire " A "\n40s end " A "\n40s fail\n400s restart\n401s ok\n2000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n330s r {}:{g=\"x\"} -a (all alerts resolved) "
+         "fails\n"
+         "400s r {}:{g=\"x\"} -a (all alerts resolved) fails\n700s r {}:{g=\"x\"} -a (all alerts "
+         "resolved)\n"},
+        {"what fires again after a restart has not ended",
+         "0s fire " A "\n40s end " A "\n50s silence " A "\n51s restart\n60s fire " A
+         " until 3h\n70s unsilence " A "\n1000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n"},
         {"what began long ago is told at once, but not in a group that tells already",
          "0s fire " A " until 3h\n100s restart\n100s groups\n101s stop",
          "30s r {}:{g=\"x\"} +a (first notification)\n"
