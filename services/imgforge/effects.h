@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* effects.h: stages that change a frame's pixels and not its shape. Each takes a reference of nothing: *out is a new image that the caller unrefs, also
- * when there was nothing to do. */
+/* effects.h: stages that change a frame's pixels and not its shape. *out is the caller's reference, also when there was nothing to do; it is NULL after a
+ * failure. Frames are in working colours (picture.h). Any thread. */
 #ifndef IMGFORGE_EFFECTS_H
 #define IMGFORGE_EFFECTS_H
 
@@ -9,12 +9,16 @@
 
 #include <vips/vips.h>
 
-/* brightness, contrast, saturation, blur, sharpen, pixelate, in this order. */
+/* Contrast and brightness (v' = (v - 128) x contrast + 128 + brightness, rounded and cut to the scale once), saturation, blur, sharpen, pixelate, in
+ * this order. 8 and 16 bit, grey and colours, with and without alpha; alpha is changed by blur and pixelate only. 500. */
 MUST_USE bool effects_apply(VipsImage *frame, const struct image_options *o, VipsImage **out,
                             struct image_failure *f);
-/* Decodes a watermark once for all frames: sRGB with alpha, in memory, scaled to its part of a result of this width. */
+
+/* Decodes a watermark once for all frames: sRGB of 8 bit with alpha, in memory, upright, scaled to its part of a result of this width. Bytes are not
+ * needed any more after it. 400. */
 MUST_USE bool watermark_load(struct view bytes, const struct image_options *o, int result_width,
                              VipsImage **out, struct image_failure *f);
+/* Lays it over a frame, once or as tiles (offsets are the gaps between them then). Grey becomes sRGB. `mark` lives as long as *out. 500. */
 MUST_USE bool watermark_apply(VipsImage *frame, VipsImage *mark, const struct image_options *o,
                               VipsImage **out, struct image_failure *f);
 

@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <vips/vips.h>
 
 /* Causes come from libraries, which end lines where they like. */
 static void put_on_one_line(char *text)
@@ -35,5 +36,14 @@ bool image_fail_cause(struct image_failure *f, const char *format, ...)
     vsnprintf(f->cause, sizeof(f->cause), format, args);
     va_end(args);
     put_on_one_line(f->cause);
+    return false;
+}
+
+bool image_fail_by_vips(struct image_failure *f, int status, const char *text)
+{
+    char *words = vips_error_buffer_copy(); /* takes and clears in one step */
+    image_fail(f, status, "%s", text);
+    image_fail_cause(f, "%s", words);
+    g_free(words);
     return false;
 }

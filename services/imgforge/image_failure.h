@@ -21,5 +21,8 @@ struct image_failure {
 bool image_fail(struct image_failure *f, int status, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Sets the cause; cut, in one line. Returns false. */
 bool image_fail_cause(struct image_failure *f, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Sets status and text, and as the cause what libvips says, whose errors are forgotten then: they are one text for all threads, so that words
+ * of another request, which failed at the same moment, may be among them. They hold no URLs. Returns false. */
+bool image_fail_by_vips(struct image_failure *f, int status, const char *text);
 
 #endif

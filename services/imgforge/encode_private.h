@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* encode_private.h: what the files of encoding share. */
+#ifndef IMGFORGE_ENCODE_PRIVATE_H
+#define IMGFORGE_ENCODE_PRIVATE_H
+
+#include "base/buffer.h"
+#include "encode.h"
+
+/* Bytes of a file as they come. Formats that go back (TIFF writes its directory's place last) may. */
+struct sink {
+    struct buffer *out;
+    size_t pos;       /* where the next byte goes; at most out->len */
+    size_t bytes_max; /* beyond it writing fails */
+    bool is_over;     /* it has failed so */
+};
+
+/* What writes into `s`, which lives as long. The caller's reference. */
+VipsTarget *sink_target(struct sink *s);
+
+/* One writing of a picture. */
+struct encoding {
+    const struct image_options *options;
+    enum image_format format;
+    unsigned quality;         /* 1 to 100 */
+    bool is_without_metadata; /* nothing is there that is to be kept */
+};
+
+/* Writes with the encoder of the format: 0, or -1 with libvips' error set. */
+int encoder_write(VipsImage *image, VipsTarget *target, const struct encoding *e);
+/* Whether bytes are fewer at a lower quality. */
+bool encoder_heeds_quality(const struct encoding *e);
+
+/* Takes off `image`, which is nobody else's, what its file must not have; true: it has no metadata any more. */
+bool metadata_take_off(VipsImage *image, const struct image_options *o, enum image_format format);
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* watermark.c: see effects.h. Only the pixels under the mark are computed; libvips' composite would take the whole frame through floats. */
+#include "effects.h"
+#include "geometry.h"
+#include "source_kind.h"
+
+#include "base/attributes.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Part of the result's width, where the URL says none. */
+#define WATERMARK_SCALE_DEFAULT 0.25
+/* 8192 x 8192: a mark is held whole in memory. */
+#define WATERMARK_PIXELS_MAX ((double)(1 << 26))
+
+/* --- load --- */
+
+static bool fail_to_read(const struct image_options *o, struct image_failure *f)
+{
+    return image_fail_by_vips(f, 400,
+                              o->watermark_url.len ? "Failed to fetch watermark image"
+                                                   : "Failed to read watermark image from path");
+}
+
+/* Width and height of a file's picture, without its pixels. */
+static bool read_size(struct view bytes, struct dimensions *out)
+{
+    VipsImage *header = vips_image_new_from_buffer(bytes.ptr, bytes.len, "", NULL);
+    if (!header)
+        return false;
+    *out = (struct dimensions){header->Xsize, vips_image_get_page_height(header)};
+    g_object_unref(header);
+    return true;
+}
+
+/* As sRGB with alpha, in memory of its own. */
+static VipsImage *in_memory(VipsImage *in)
+{
+    VipsImage *steps[3] = {NULL}, *out = NULL;
+    bool ok = vips_colourspace(in, &steps[0], VIPS_INTERPRETATION_sRGB, NULL) == 0;
+    if (ok && vips_image_hasalpha(steps[0]))
+        g_set_object(&steps[1], steps[0]);
+    else if (ok)
+        ok = vips_addalpha(steps[0], &steps[1], NULL) == 0;
+    ok = ok && vips_cast(steps[1], &steps[2], VIPS_FORMAT_UCHAR, NULL) == 0;
+    if (ok)
+        out = vips_image_copy_memory(steps[2]);
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++)
+        g_clear_object(&steps[i]);
+    return out;
+}
+
+bool watermark_load(struct view bytes, const struct image_options *o, int result_width,
+                    VipsImage **out, struct image_failure *f)
+{
+    struct dimensions size;
+    *out = NULL;
+    if (source_kind_sniff(bytes) == SOURCE_UNKNOWN || !read_size(bytes, &size))
+        return fail_to_read(o, f);
+    double part = o->watermark_scale > 0 ? o->watermark_scale : WATERMARK_SCALE_DEFAULT;
+    double width = fmax(1, round(result_width * part));
+    double height = fmax(1, width * (double)size.height / (double)size.width);
+    if (width * height > WATERMARK_PIXELS_MAX ||
+        (double)size.width * (double)size.height > WATERMARK_PIXELS_MAX) {
+        fail_to_read(o, f);
+        return image_fail_cause(f, "the watermark is %.0f x %.0f and would be %.0f x %.0f",
+                                (double)size.width, (double)size.height, width, height);
+    }
+    VipsImage *scaled = NULL;
+    if (vips_thumbnail_buffer((void *)bytes.ptr, bytes.len, &scaled, (int)width, "height",
+                              VIPS_MAX_COORD, "export_profile", "srgb", NULL))
+        return fail_to_read(o, f);
+    *out = in_memory(scaled);
+    g_object_unref(scaled);
+    return *out || fail_to_read(o, f);
+}
+
+/* --- lay over --- */
+
+/* Where the mark is: once, or again after each step. */
+struct placing {
+    VipsImage *mark;
+    int64_t left, top, step_x, step_y; /* steps 0: once */
+    float alphas[256];                 /* of the mark's, with the opacity: 0 to 1 */
+};
+
+/* The part of [from, to) that the next copy of the mark covers, at or after `at`; first is where in the mark it begins. */
+struct span {
+    int64_t from, to, first;
+};
+
+static struct span span_at(int64_t at, int64_t end, int64_t start, int64_t length, int64_t step)
+{
+    int64_t begin = start;
+    if (step > 0 && at > start)
+        begin = start + (at - start) / step * step;
+    if (step > 0 && at >= begin + length)
+        begin += step;
+    struct span s = {at > begin ? at : begin, begin + length < end ? begin + length : end, 0};
+    s.first = s.from - begin;
+    return s;
+}
+
+/* q: pixels of `bands` of which the fourth is alpha, where there is one. m: RGBA of 8 bit. `unit`: 255 of 8 bit in the units of q. */
+#define DEFINE_LAY(depth, type, max)                                                               \
+    static void lay_##depth(type *q, int bands, const uint8_t *m, int64_t count,                   \
+                            const float *alphas)                                                   \
+    {                                                                                              \
+        for (int64_t x = 0; x < count; x++, q += bands, m += 4) {                                  \
+            float over = alphas[m[3]], under = 1 - over;                                           \
+            if (over <= 0)                                                                         \
+                continue;                                                                          \
+            if (bands == 4) {                                                                      \
+                under *= (float)q[3] / max;                                                        \
+                float all = over + under;                                                          \
+                q[3] = (type)(all * max + 0.5F);                                                   \
+                over /= all;                                                                       \
+                under /= all;                                                                      \
+            }                                                                                      \
+            for (int band = 0; band < 3; band++)                                                   \
+                q[band] = (type)(q[band] * under + m[band] * (max / 255.0F) * over + 0.5F);        \
+        }                                                                                          \
+    }
+DEFINE_LAY(8, uint8_t, 255.0F)
+DEFINE_LAY(16, uint16_t, 65535.0F)
+
+static void lay_row(VipsRegion *out, const struct placing *p, int y, int64_t mark_y)
+{
+    VipsRect *r = &out->valid;
+    int64_t end = (int64_t)r->left + r->width;
+    for (int64_t x = r->left; x < end;) {
+        struct span s = span_at(x, end, p->left, p->mark->Xsize, p->step_x);
+        if (s.from >= s.to)
+            break;
+        const uint8_t *m = VIPS_IMAGE_ADDR(p->mark, (int)s.first, (int)mark_y);
+        VipsPel *q = VIPS_REGION_ADDR(out, (int)s.from, y);
+        if (out->im->BandFmt == VIPS_FORMAT_USHORT)
+            lay_16((uint16_t *)q, out->im->Bands, m, s.to - s.from, p->alphas);
+        else
+            lay_8(q, out->im->Bands, m, s.to - s.from, p->alphas);
+        x = s.to;
+        if (p->step_x == 0)
+            break;
+    }
+}
+
+static int lay_region(VipsRegion *out, void *seq, void *in, void *placing, gboolean *stop)
+{
+    VipsRegion *from = seq;
+    const struct placing *p = placing;
+    VipsRect *r = &out->valid;
+    if (vips_region_prepare(from, r))
+        return -1;
+    for (int y = r->top; y < r->top + r->height; y++) {
+        struct span s = span_at(y, y + 1, p->top, p->mark->Ysize, p->step_y);
+        memcpy(VIPS_REGION_ADDR(out, r->left, y), VIPS_REGION_ADDR(from, r->left, y),
+               VIPS_REGION_SIZEOF_LINE(out));
+        if (s.from < s.to)
+            lay_row(out, p, y, s.first);
+    }
+    return 0;
+}
+
+static int64_t gap(double offset, int64_t axis, double dpr)
+{
+    double by = fabs(offset) >= 1 ? offset * dpr : offset * (double)axis;
+    return (int64_t)round(fmax(0, fmin(by, (double)axis)));
+}
+
+static void place(struct placing *p, VipsImage *frame, VipsImage *mark,
+                  const struct image_options *o)
+{
+    struct dimensions outer = {frame->Xsize, frame->Ysize}, inner = {mark->Xsize, mark->Ysize};
+    struct gravity g = o->watermark_gravity;
+    *p = (struct placing){.mark = mark};
+    if (g.anchor == GRAVITY_REPLICATE) {
+        p->step_x = inner.width + gap(g.x, outer.width, o->dpr);
+        p->step_y = inner.height + gap(g.y, outer.height, o->dpr);
+    } else {
+        struct window w = window_place(outer, inner, g, o->dpr, true);
+        p->left = w.left;
+        p->top = w.top;
+    }
+    for (int alpha = 0; alpha < 256; alpha++)
+        p->alphas[alpha] = (float)(alpha / 255.0 * o->watermark_opacity);
+}
+
+/* The same pixels as colours. */
+static VipsImage *as_colors(VipsImage *frame)
+{
+    VipsImage *out = NULL;
+    if (frame->Bands >= 3)
+        return g_object_ref(frame);
+    return vips_colourspace(frame, &out,
+                            frame->BandFmt == VIPS_FORMAT_USHORT ? VIPS_INTERPRETATION_RGB16
+                                                                 : VIPS_INTERPRETATION_sRGB,
+                            NULL)
+               ? NULL
+               : out;
+}
+
+bool watermark_apply(VipsImage *frame, VipsImage *mark, const struct image_options *o,
+                     VipsImage **out, struct image_failure *f)
+{
+    *out = NULL;
+    VipsImage *in = as_colors(frame);
+    if (!in)
+        return image_fail_by_vips(f, 500, "Image operation failed");
+    VipsImage *laid = vips_image_new();
+    struct placing *p = VIPS_NEW(laid, struct placing);
+    place(p, in, mark, o);
+    vips_object_local(laid, in);
+    if (vips_image_pipelinev(laid, VIPS_DEMAND_STYLE_THINSTRIP, in, NULL) ||
+        vips_image_generate(laid, vips_start_one, lay_region, vips_stop_one, in, p)) {
+        g_object_unref(laid);
+        return image_fail_by_vips(f, 500, "Image operation failed");
+    }
+    *out = laid;
+    return true;
+}
