@@ -54,11 +54,11 @@ bool colours_are_working(VipsImage *in, bool keep_deep)
            in->Bands <= bands_of(space) + 1 && (!has_profile(in) || profile_is_srgb(in));
 }
 
-/* Takes `in`; `result` is what the operation returned. */
-static VipsImage *after(VipsImage *in, int result, VipsImage *out)
+/* Takes `in`; `result` is what the operation returned that set *out. */
+static VipsImage *after(VipsImage *in, int result, VipsImage **out)
 {
     g_object_unref(in);
-    return result ? NULL : out;
+    return result ? NULL : *out;
 }
 
 /* NULL where the profile does not fit the picture: many that are embedded are damaged or of another picture. */
@@ -79,7 +79,7 @@ static VipsImage *without_profile(VipsImage *in)
     int result = vips_copy(in, &out, NULL);
     if (result == 0)
         vips_image_remove(out, VIPS_META_ICC_NAME);
-    return after(in, result, out);
+    return after(in, result, &out);
 }
 
 static VipsImage *to_space(VipsImage *in, VipsInterpretation space)
@@ -88,7 +88,7 @@ static VipsImage *to_space(VipsImage *in, VipsInterpretation space)
     VipsInterpretation have = vips_image_guess_interpretation(in);
     int result = have == space ? vips_copy(in, &out, "interpretation", space, NULL)
                                : vips_colourspace(in, &out, space, "source_space", have, NULL);
-    return after(in, result, out);
+    return after(in, result, &out);
 }
 
 /* Bands beyond alpha (of some TIFF files), and other numbers than whole ones. */
@@ -96,9 +96,9 @@ static VipsImage *cut_to(VipsImage *in, VipsInterpretation space)
 {
     VipsImage *out = NULL;
     if (in->Bands > bands_of(space) + 1)
-        in = after(in, vips_extract_band(in, &out, 0, "n", bands_of(space) + 1, NULL), out);
+        in = after(in, vips_extract_band(in, &out, 0, "n", bands_of(space) + 1, NULL), &out);
     if (in && in->BandFmt != format_of(space))
-        in = after(in, vips_cast(in, &out, format_of(space), NULL), out);
+        in = after(in, vips_cast(in, &out, format_of(space), NULL), &out);
     return in;
 }
 
@@ -108,7 +108,7 @@ VipsImage *colours_to_working(VipsImage *in, bool keep_deep)
     if (!in)
         return NULL;
     if (in->Coding == VIPS_CODING_RAD)
-        in = after(in, vips_rad2float(in, &out, NULL), out);
+        in = after(in, vips_rad2float(in, &out, NULL), &out);
     if (!in || colours_are_working(in, keep_deep))
         return in;
     VipsInterpretation space = working_space(in, keep_deep);
@@ -135,7 +135,7 @@ VipsImage *colours_to_rgb(VipsImage *in)
         return in;
     VipsInterpretation space =
         in->BandFmt == VIPS_FORMAT_USHORT ? VIPS_INTERPRETATION_RGB16 : VIPS_INTERPRETATION_sRGB;
-    return after(in, vips_colourspace(in, &out, space, NULL), out);
+    return after(in, vips_colourspace(in, &out, space, NULL), &out);
 }
 
 VipsImage *colours_with_alpha(VipsImage *in)
@@ -143,7 +143,7 @@ VipsImage *colours_with_alpha(VipsImage *in)
     VipsImage *out = NULL;
     if (!in || vips_image_hasalpha(in))
         return in;
-    return after(in, vips_addalpha(in, &out, NULL), out);
+    return after(in, vips_addalpha(in, &out, NULL), &out);
 }
 
 int colours_of_bands(VipsImage *in, const uint8_t rgba[4], double out[4])

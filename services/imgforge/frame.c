@@ -20,13 +20,13 @@ struct frame {
 
 /* --- steps --- */
 
-/* Takes what an operation on fr->image gave. */
-static bool step(struct frame *fr, int result, VipsImage *out, struct image_failure *f)
+/* Takes what an operation on fr->image gave; by its place, as the operation is an argument beside it. */
+static bool step(struct frame *fr, int result, VipsImage **out, struct image_failure *f)
 {
     if (result)
         return image_fail_operation(f);
     g_object_unref(fr->image);
-    fr->image = out;
+    fr->image = *out;
     return true;
 }
 
@@ -60,7 +60,7 @@ static bool materialize(struct frame *fr, struct image_failure *f)
         return false;
     VipsImage *out = vips_image_copy_memory(fr->image);
     fr->is_random = true;
-    return step(fr, out == NULL, out, f);
+    return step(fr, out == NULL, &out, f);
 }
 
 static bool to_working_colours(struct frame *fr, struct image_failure *f)
@@ -74,7 +74,7 @@ static bool cut(struct frame *fr, struct window w, struct image_failure *f)
     VipsImage *out = NULL;
     int result = vips_extract_area(fr->image, &out, (int)w.left, (int)w.top, (int)w.width,
                                    (int)w.height, NULL);
-    return step(fr, result, out, f);
+    return step(fr, result, &out, f);
 }
 
 static bool turn(struct frame *fr, struct turns turns, struct image_failure *f)
@@ -86,14 +86,14 @@ static bool turn(struct frame *fr, struct turns turns, struct image_failure *f)
         VipsAngle angle = turns.rotate == 90    ? VIPS_ANGLE_D90
                           : turns.rotate == 180 ? VIPS_ANGLE_D180
                                                 : VIPS_ANGLE_D270;
-        if (!step(fr, vips_rot(fr->image, &out, angle, NULL), out, f))
+        if (!step(fr, vips_rot(fr->image, &out, angle, NULL), &out, f))
             return false;
     }
     if (turns.flip_horizontally &&
-        !step(fr, vips_flip(fr->image, &out, VIPS_DIRECTION_HORIZONTAL, NULL), out, f))
+        !step(fr, vips_flip(fr->image, &out, VIPS_DIRECTION_HORIZONTAL, NULL), &out, f))
         return false;
     return !turns.flip_vertically ||
-           step(fr, vips_flip(fr->image, &out, VIPS_DIRECTION_VERTICAL, NULL), out, f);
+           step(fr, vips_flip(fr->image, &out, VIPS_DIRECTION_VERTICAL, NULL), &out, f);
 }
 
 static bool make_upright(struct frame *fr, struct image_failure *f)
@@ -127,7 +127,7 @@ static bool weigh(struct frame *fr, double max_alpha, bool undo, struct image_fa
     VipsImage *out = NULL;
     int result = undo ? vips_unpremultiply(fr->image, &out, "max_alpha", max_alpha, NULL)
                       : vips_premultiply(fr->image, &out, "max_alpha", max_alpha, NULL);
-    return step(fr, result, out, f);
+    return step(fr, result, &out, f);
 }
 
 /* To this size of the image as it is now, turned or not. */
@@ -144,10 +144,10 @@ static bool scale_to(struct frame *fr, double width, double height, struct image
         return false;
     int result = vips_resize(fr->image, &out, width / fr->image->Xsize, "vscale",
                              height / fr->image->Ysize, "kernel", kernel, NULL);
-    if (!step(fr, result, out, f) || (weighs && !weigh(fr, max_alpha, true, f)))
+    if (!step(fr, result, &out, f) || (weighs && !weigh(fr, max_alpha, true, f)))
         return false;
     return fr->image->BandFmt == format ||
-           step(fr, vips_cast(fr->image, &out, format, NULL), out, f);
+           step(fr, vips_cast(fr->image, &out, format, NULL), &out, f);
 }
 
 /* By factors, at least one pixel; the frame is upright. */
@@ -171,7 +171,7 @@ static bool cut_smart(struct frame *fr, int width, int height, bool *is_known, s
         return image_fail_operation(f);
     *known = (struct window){-out->Xoffset, -out->Yoffset, width, height};
     *is_known = true;
-    return step(fr, 0, out, f);
+    return step(fr, 0, &out, f);
 }
 
 /* Cuts a window of the upright frame out of the image, which may be smaller and not turned yet. */
@@ -328,7 +328,7 @@ static bool embed(struct frame *fr, double left, double top, double width, doubl
     int result = vips_embed(fr->image, &out, (int)left, (int)top, (int)width, (int)height, "extend",
                             VIPS_EXTEND_BACKGROUND, "background", array, NULL);
     vips_area_unref(VIPS_AREA(array));
-    return step(fr, result, out, f);
+    return step(fr, result, &out, f);
 }
 
 static bool extend_to(struct frame *fr, struct dimensions outer, struct gravity gravity,
@@ -368,7 +368,7 @@ static bool pad(struct frame *fr, struct image_failure *f)
 static bool apply_effects(struct frame *fr, struct image_failure *f)
 {
     VipsImage *out = NULL;
-    return effects_apply(fr->image, fr->options, &out, f) && step(fr, 0, out, f);
+    return effects_apply(fr->image, fr->options, &out, f) && step(fr, 0, &out, f);
 }
 
 static bool apply_watermark(struct frame *fr, struct image_failure *f)
@@ -379,7 +379,7 @@ static bool apply_watermark(struct frame *fr, struct image_failure *f)
         return true;
     if (!r->mark && !watermark_load(r->watermark, fr->options, fr->image->Xsize, &r->mark, f))
         return false;
-    return watermark_apply(fr->image, r->mark, fr->options, &out, f) && step(fr, 0, out, f);
+    return watermark_apply(fr->image, r->mark, fr->options, &out, f) && step(fr, 0, &out, f);
 }
 
 static bool result_is_allowed(const struct frame *fr, struct image_failure *f)
