@@ -38,6 +38,18 @@ static void set_page_headers(struct http_response *rs)
     http_response_set_header(rs, "Cross-Origin-Opener-Policy", VIEW("same-origin"));
 }
 
+/* Preflights that no route takes itself. */
+static bool is_preflight(const struct http_request *rq)
+{
+    return rq->method == HTTP_OPTIONS && !(rq->route->methods & HTTP_OPTIONS);
+}
+
+static void answer_canceled(struct http_request *rq)
+{
+    http_response_error(&rq->response, http_request_canceled(rq) == HTTP_CANCEL_STOP ? 503 : 499,
+                        "the request was canceled while it waited");
+}
+
 static void run_handler(struct http_request *rq)
 {
     const struct http_route *route = rq->route;
@@ -46,13 +58,14 @@ static void run_handler(struct http_request *rq)
         set_cors(rq);
     if (route->is_page)
         set_page_headers(rs);
-    if (rq->method == HTTP_OPTIONS)
+    if (is_preflight(rq))
         http_response_set_status(rs, 204);
     else if (http_request_canceled(rq) != HTTP_CANCEL_NONE)
-        http_response_error(rs, http_request_canceled(rq) == HTTP_CANCEL_STOP ? 503 : 499,
-                            "the request was canceled while it waited");
+        answer_canceled(rq);
     else if (request_parse_params(rq))
         route->handler(route->arg, rq, rs);
+    if (rq->is_held)
+        return; /* it is somebody else's */
     http_request_clear_cancel(rq);
     response_prepare(rs);
 }
@@ -191,11 +204,39 @@ enum http_verdict request_ask_access(struct http_request *rq)
 enum MHD_Result request_dispatch(struct http_request *rq)
 {
     ASSERT(rq->route != NULL);
-    if (rq->route->run != HTTP_RUN_DIRECT && rq->method != HTTP_OPTIONS &&
+    if (rq->route->run != HTTP_RUN_DIRECT && !is_preflight(rq) &&
         governor_begin_work(rq->connection)) {
         dispatch_job(rq);
         return MHD_YES;
     }
     run_handler(rq);
-    return response_queue(&rq->response);
+    return rq->is_held ? MHD_YES : response_queue(&rq->response);
+}
+
+/* MHD lets the connection go on only when this thread has returned to it, so the request is there at least until then. */
+bool http_request_hold(struct http_request *rq)
+{
+    ASSERT(rq->route->run == HTTP_RUN_DIRECT && !rq->is_held);
+    if (!governor_begin_work(rq->connection)) {
+        answer_canceled(rq);
+        return false;
+    }
+    rq->is_held = true;
+    rq->state = REQUEST_WORKING;
+    MHD_suspend_connection(rq->mhd);
+    return true;
+}
+
+bool http_request_is_held(const struct http_request *rq)
+{
+    return rq->is_held;
+}
+
+void http_request_answer(struct http_request *rq)
+{
+    struct http_server *s = rq->server;
+    http_request_clear_cancel(rq);
+    response_prepare(&rq->response);
+    resume(rq);
+    governor_job_done(s); /* last, as in run_job() */
 }

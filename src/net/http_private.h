@@ -6,8 +6,9 @@
  *   on_target (request line)   READING     connection thread
  *   on_request, first call     checked, routed, role; refused at once or
  *   on_request, body           RECEIVING
- *   on_request, end of body    handler here (DIRECT), or WORKING: connection suspended, job on a pool
- *   job ends                   DONE        pool thread; resumes the connection
+ *   on_request, end of body    handler here (DIRECT), or WORKING: connection suspended, job on a pool, or held by the handler
+ *   job ends, or               DONE        pool thread; resumes the connection
+ *   http_request_answer()
  *   on_request, once more      SENDING     connection thread, pieces pulled by MHD
  *   on_completed               freed
  *
@@ -148,6 +149,7 @@ struct http_request {
     bool is_over_budget;     /* body dropped: all bodies together were too much */
     bool is_refused;         /* by the route's receive() */
     struct form params;
+    bool is_held; /* by a handler that has returned or will; connection's thread only */
     char peer[INET6_ADDRSTRLEN + 10];
     struct http_request *gate_next; /* gate's mutex */
     struct http_response response;

@@ -432,6 +432,8 @@ bool request_check(struct http_request *rq, const char *method, const char *vers
 bool request_parse_params(struct http_request *rq)
 {
     struct error err;
+    if (rq->route->ignores_query)
+        return true;
     struct view type = http_request_header(rq, "Content-Type");
     static const char FORM[] = "application/x-www-form-urlencoded";
     bool has_form =

@@ -98,6 +98,15 @@ void http_response_set_static(struct http_response *rs, struct view bytes)
     rs->static_body = bytes;
 }
 
+void http_response_set_shared(struct http_response *rs, struct view bytes,
+                              void (*release)(void *arg), void *arg)
+{
+    ASSERT(rs->next == NULL && rs->release == NULL);
+    rs->static_body = bytes;
+    rs->release = release;
+    rs->arg = arg;
+}
+
 void http_response_stream(struct http_response *rs, http_stream_next next,
                           void (*release)(void *arg), void *arg)
 {
@@ -231,9 +240,9 @@ void response_prepare(struct http_response *rs)
         buffer_reset(&rs->body);
 }
 
-static struct buffer *outgoing(struct http_response *rs)
+static struct view outgoing(const struct http_response *rs)
 {
-    return rs->is_gzip ? &rs->packed : &rs->body;
+    return rs->is_gzip ? buffer_view(&rs->packed) : whole_body(rs);
 }
 
 /* When the client went, or the server stops: what there is then is the last of a live stream. */
@@ -261,7 +270,7 @@ static bool refill(struct http_response *rs)
             return false;
         }
         end_if_canceled(rs, why);
-        if (outgoing(rs)->len > 0)
+        if (outgoing(rs).len > 0)
             return true;
         if (rs->is_live)
             return false;
@@ -284,14 +293,15 @@ static ssize_t on_pull(void *cls, uint64_t pos, char *out, size_t max)
     struct http_response *rs = cls;
     governor_set_phase(rs->request->connection,
                        CONNECTION_SENDING); /* the client took the last one */
-    if (rs->sent_bytes == outgoing(rs)->len && !refill(rs) && rs->next && !rs->broken)
+    if (rs->sent_bytes == outgoing(rs).len && !refill(rs) && rs->next && !rs->broken)
         return fall_asleep(rs->request);
-    if (rs->sent_bytes == outgoing(rs)->len)
+    struct view from = outgoing(rs);
+    if (rs->sent_bytes == from.len)
         return rs->broken || rs->is_file ? MHD_CONTENT_READER_END_WITH_ERROR
                                          : MHD_CONTENT_READER_END_OF_STREAM;
-    size_t len = outgoing(rs)->len - rs->sent_bytes;
+    size_t len = from.len - rs->sent_bytes;
     len = len < max ? len : max;
-    memcpy(out, outgoing(rs)->ptr + rs->sent_bytes, len);
+    memcpy(out, from.ptr + rs->sent_bytes, len);
     rs->sent_bytes += len;
     rs->pulled_bytes += len;
     return (ssize_t)len;
@@ -312,8 +322,8 @@ static struct MHD_Response *make_response(struct http_response *rs)
                                            MHD_RO_END); /* knows the option */
         return mr;
     }
-    if (body.len > HTTP_PIECE_BYTES &&
-        rs->static_body.ptr == NULL) /* so that a slow client is seen */
+    if (body.len >
+        HTTP_PIECE_BYTES) /* so that a slow client is seen, and one that takes its time may */
         return MHD_create_response_from_callback(body.len, HTTP_PIECE_BYTES, on_pull, rs, NULL);
     if (rs->request->method != HTTP_HEAD && rs->status != 304)
         rs->pulled_bytes = body.len;

@@ -10,8 +10,8 @@ void http_server_add_route(struct http_server *s, const struct http_route *route
 {
     ASSERT(!s->started);
     ASSERT(route->role != HTTP_ROLE_UNSET && route->handler && route->path[0] == '/');
-    ASSERT((route->methods &
-            ~(unsigned)(HTTP_GET | HTTP_POST | HTTP_PUT | HTTP_PATCH | HTTP_DELETE)) == 0);
+    ASSERT((route->methods & ~(unsigned)(HTTP_GET | HTTP_POST | HTTP_PUT | HTTP_PATCH |
+                                         HTTP_DELETE | HTTP_OPTIONS)) == 0);
     ASSERT(route->gate == NULL || route->run == HTTP_RUN_POOL);
     s->routes =
         mem_grow(MEM_HTTP, s->routes, &s->route_capacity, s->route_count + 1, sizeof *s->routes);

@@ -89,9 +89,10 @@ struct http_route {
     unsigned retry_after_s; /* who finds gate or pool full gets 429 with Retry-After; 0 = 503 */
     size_t body_bytes_max;  /* 0 = the server's */
     http_receive
-        receive;  /* gets the body as it comes, instead of http_request_body(); may be NULL */
-    bool cors;    /* answers other origins as options.cors_origin allows, and OPTIONS */
-    bool is_page; /* shown by a browser: security headers (CSP and so on) are added */
+        receive;        /* gets the body as it comes, instead of http_request_body(); may be NULL */
+    bool ignores_query; /* there are no parameters, whatever the URL says */
+    bool cors;          /* answers other origins as options.cors_origin allows, and OPTIONS */
+    bool is_page;       /* shown by a browser: security headers (CSP and so on) are added */
     bool opened_by_flag; /* whoever may view may use it as long as there are no users */
 };
 
@@ -261,6 +262,15 @@ void http_request_set_role(struct http_request *rq, enum http_role role);
 /* The rule while there are no users: local callers are admin, others have options.anonymous_role. */
 enum http_verdict http_access_without_users(struct http_request *rq, struct http_response *rs);
 
+/* In a handler of HTTP_RUN_DIRECT: the answer comes later, from another thread; until http_request_answer() the connection sleeps
+ * without one, and the request's cancel callback works. False: the client has gone or the server stops; the response says so,
+ * and the handler returns. After true the handler may go on until it has told somebody to answer; then the request is theirs. */
+MUST_USE bool http_request_hold(struct http_request *rq);
+/* The response is filled. Implies http_request_clear_cancel(). Any thread, once; the request may be gone when it returns. */
+void http_request_answer(struct http_request *rq);
+/* On the thread of the handler that may have held it. */
+bool http_request_is_held(const struct http_request *rq);
+
 /* ---- response: filled by the handler, sent when it returns ---- */
 
 struct http_request *http_response_request(const struct http_response *rs);
@@ -278,6 +288,9 @@ void http_response_set_content_type(struct http_response *rs, const char *type);
 struct buffer *http_response_body(struct http_response *rs);
 /* Static bytes as the body, never copied (assets). */
 void http_response_set_static(struct http_response *rs, struct view bytes);
+/* The same for bytes that last until `release(arg)`, which is called once, when they are sent or given up, on any thread. */
+void http_response_set_shared(struct http_response *rs, struct view bytes,
+                              void (*release)(void *arg), void *arg);
 /* Drops the body and sends one line of text, as Go's http.Error() does. */
 void http_response_error(struct http_response *rs, int status, const char *format, ...)
     PRINTF_LIKE(3, 4);

@@ -58,6 +58,7 @@ struct service_route {
     const char *name;     /* of metrics and logs; NULL = path */
     http_handler handler; /* arg: what open() left in *state */
     enum http_run run;
+    bool ignores_query;
     http_receive receive;  /* arg: the same */
     size_t body_bytes_max; /* 0 = config's */
     struct http_gate *gate;

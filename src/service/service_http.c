@@ -168,6 +168,8 @@ static void on_handle(void *arg, struct http_request *rq, struct http_response *
     belfry_request_enter(request, &scope);
     entry->route.handler(entry->state, rq, rs);
     belfry_scope_leave(&scope);
+    if (http_request_is_held(rq))
+        return;
     struct buffer *body = http_response_body(rs);
     if (is_json(http_response_content_type(rs)) && body->len > 0 &&
         body->ptr[body->len - 1] != '\n')
@@ -441,6 +443,7 @@ static void route_add(struct http_server *http, struct service_entry *entry)
                                      .role = is_public(entry) ? HTTP_ROLE_PUBLIC : HTTP_ROLE_VIEW,
                                      .run = r->run,
                                      .handler = on_handle,
+                                     .ignores_query = r->ignores_query,
                                      .arg = entry,
                                      .gate = r->gate,
                                      .pool = r->pool,
