@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cached_image.c: see cached_image.h. One allocation: the struct, etag, content type, bytes. */
+/* cached_image.c: see cached_image.h. One allocation: the struct, etag, content type, cache control, bytes. */
 #include "cached_image.h"
 
 #include "base/assert.h"
@@ -24,23 +24,30 @@ static void etag_make(const struct image_key *key, struct view bytes,
 }
 
 struct cached_image *cached_image_new(const struct image_key *key, struct view bytes,
-                                      struct view content_type, int64_t modified_s)
+                                      struct view content_type, struct view cache_control,
+                                      int64_t modified_s)
 {
+    if (cache_control.len > CACHED_IMAGE_TEXT_BYTES_MAX) /* half of it may say the opposite */
+        cache_control.len = 0;
     content_type = view_slice(content_type, 0, CACHED_IMAGE_TEXT_BYTES_MAX);
-    struct cached_image *image = mem_try_alloc(MEM_OTHER, sizeof(*image) + CACHED_IMAGE_ETAG_BYTES +
-                                                              content_type.len + bytes.len);
+    struct cached_image *image =
+        mem_try_alloc(MEM_OTHER, sizeof(*image) + CACHED_IMAGE_ETAG_BYTES + content_type.len +
+                                     cache_control.len + bytes.len);
     if (!image)
         return NULL;
     char *etag = (char *)(image + 1), *type = etag + CACHED_IMAGE_ETAG_BYTES,
-         *copy = type + content_type.len;
+         *control = type + content_type.len, *copy = control + cache_control.len;
     etag_make(key, bytes, etag);
     if (content_type.len)
         memcpy(type, content_type.ptr, content_type.len);
+    if (cache_control.len)
+        memcpy(control, cache_control.ptr, cache_control.len);
     if (bytes.len)
         memcpy(copy, bytes.ptr, bytes.len);
     *image = (struct cached_image){
         .bytes = {copy, bytes.len},
         .content_type = {type, content_type.len},
+        .cache_control = {control, cache_control.len},
         .etag = {etag, CACHED_IMAGE_ETAG_BYTES},
         .modified_s = modified_s,
     };
@@ -62,5 +69,6 @@ void cached_image_unref(struct cached_image *image)
 
 size_t cached_image_size(const struct cached_image *image)
 {
-    return sizeof(*image) + CACHED_IMAGE_ETAG_BYTES + image->content_type.len + image->bytes.len;
+    return sizeof(*image) + CACHED_IMAGE_ETAG_BYTES + image->content_type.len +
+           image->cache_control.len + image->bytes.len;
 }

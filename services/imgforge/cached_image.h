@@ -19,17 +19,28 @@ struct image_key {
     unsigned char bytes[32];
 };
 
+/* What debug headers tell. */
+struct image_facts {
+    uint64_t source_bytes;
+    int64_t source_width, source_height, result_width, result_height;
+};
+
 struct cached_image {
     atomic_uint refs;
     struct view bytes;
     struct view content_type; /* at most CACHED_IMAGE_TEXT_BYTES_MAX */
-    struct view etag;         /* 32 hexadecimal digits, of key and bytes */
-    int64_t modified_s;       /* the source's, Unix seconds; 0: not known */
+    struct view
+        cache_control; /* as the source's origin said; empty: it did not, or in more than CACHED_IMAGE_TEXT_BYTES_MAX */
+    struct view etag; /* 32 hexadecimal digits, of key and bytes */
+    struct image_facts
+        facts; /* set by the maker before others see it; all 0 of what was kept outside of memory */
+    int64_t modified_s; /* the source's, Unix seconds; 0: not known */
 };
 
 /* Copies everything, with one reference, and computes the etag. NULL without memory. */
 struct cached_image *cached_image_new(const struct image_key *key, struct view bytes,
-                                      struct view content_type, int64_t modified_s);
+                                      struct view content_type, struct view cache_control,
+                                      int64_t modified_s);
 struct cached_image *cached_image_ref(struct cached_image *image);
 void cached_image_unref(struct cached_image *image); /* NULL does nothing */
 /* What it takes of memory. */

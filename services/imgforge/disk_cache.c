@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* disk_cache.c: see disk_cache.h. FOLDER/KK/KEY, KEY in 64 hexadecimal digits and KK its first two:
  *
- *   file := magic u32 "IFC1" | CRC32C of all that follows u32 | key 32 bytes | modified i64, Unix seconds | type_len u8 | type
- *           | bytes, to the end
+ *   file := magic u32 "IFC2" | CRC32C of all that follows u32 | key 32 bytes | modified i64, Unix seconds | type_len u8 | type
+ *           | control_len u8 | cache control | bytes, to the end
  *
  * Numbers are little-endian. A file is written under FOLDER/tmp-N and renamed when it is whole. The etag is computed anew: it is of
  * the key and the bytes. */
@@ -23,7 +23,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAGIC = 0x31434649, HEAD_BYTES = 8, KEY_DIGITS = 64 };
+enum { MAGIC = 0x32434649, HEAD_BYTES = 8, KEY_DIGITS = 64 };
 
 struct disk_cache {
     char *folder;
@@ -90,6 +90,8 @@ static void file_encode(struct buffer *out, const struct image_key *key,
     buffer_append_u64(out, (uint64_t)image->modified_s);
     buffer_append_u8(out, (uint8_t)image->content_type.len);
     buffer_append_view(out, image->content_type);
+    buffer_append_u8(out, (uint8_t)image->cache_control.len);
+    buffer_append_view(out, image->cache_control);
     buffer_append_view(out, image->bytes);
     if (out->failed)
         return;
@@ -107,10 +109,11 @@ static struct cached_image *file_decode(const struct image_key *key, struct view
     struct view of_key = reader_bytes(&r, sizeof(key->bytes));
     int64_t modified_s = (int64_t)reader_u64(&r);
     struct view type = reader_bytes(&r, reader_u8(&r));
+    struct view control = reader_bytes(&r, reader_u8(&r));
     if (r.failed || magic != MAGIC || memcmp(of_key.ptr, key->bytes, of_key.len) != 0 ||
         crc32c(0, file.ptr + HEAD_BYTES, file.len - HEAD_BYTES) != crc)
         return NULL;
-    return cached_image_new(key, reader_bytes(&r, reader_left(&r)), type, modified_s);
+    return cached_image_new(key, reader_bytes(&r, reader_left(&r)), type, control, modified_s);
 }
 
 struct cached_image *disk_cache_get(struct disk_cache *d, const struct image_key *key)

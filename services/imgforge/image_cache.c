@@ -83,6 +83,16 @@ struct cached_image *image_cache_get(struct image_cache *c, const struct image_k
     return image;
 }
 
+struct cached_image *image_cache_get_now(struct image_cache *c, const struct image_key *key)
+{
+    return c->has_memory ? memory_get(c, key) : NULL;
+}
+
+bool image_cache_may_wait(const struct image_cache *c)
+{
+    return c->disk != NULL;
+}
+
 bool image_cache_put(struct image_cache *c, const struct image_key *key, struct cached_image *image,
                      struct error *err)
 {

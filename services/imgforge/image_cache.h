@@ -24,6 +24,10 @@ MUST_USE bool image_cache_open(struct image_cache **out, const struct image_cach
 void image_cache_close(struct image_cache *c); /* NULL is fine */
 /* With a reference of the caller's; NULL: a miss. */
 struct cached_image *image_cache_get(struct image_cache *c, const struct image_key *key);
+/* The same from memory alone: never waits, for the thread of a connection. */
+struct cached_image *image_cache_get_now(struct image_cache *c, const struct image_key *key);
+/* Does image_cache_get() look further than image_cache_get_now()? */
+bool image_cache_may_wait(const struct image_cache *c);
 /* Keeps a reference of its own. False when it could not be written to disk: it may be in memory all the same. */
 MUST_USE bool image_cache_put(struct image_cache *c, const struct image_key *key,
                               struct cached_image *image, struct error *err);

@@ -79,7 +79,8 @@ static struct image_key key_of(unsigned n)
 static void land(struct flights *fs, struct flight *flight, const char *text)
 {
     struct image_key key = {{0}};
-    struct cached_image *image = cached_image_new(&key, view_from(text), VIEW("image/png"), 0);
+    struct cached_image *image =
+        cached_image_new(&key, view_from(text), VIEW("image/png"), VIEW(""), 0);
     flight_land(fs, flight, image, NULL);
     cached_image_unref(image);
 }

@@ -46,8 +46,8 @@ static void put(struct image_cache *c, unsigned n, const char *text)
 {
     struct image_key key = key_of(n);
     struct error err = {0};
-    struct cached_image *image =
-        cached_image_new(&key, view_from(text), VIEW("image/png"), 1700000000 + n);
+    struct cached_image *image = cached_image_new(&key, view_from(text), VIEW("image/png"),
+                                                  VIEW("max-age=60"), 1700000000 + n);
     if (!image_cache_put(c, &key, image, &err))
         fail_msg("%s", err.message);
     cached_image_unref(image);
@@ -60,7 +60,8 @@ static bool has(struct image_cache *c, unsigned n, const char *text)
     struct cached_image *image = image_cache_get(c, &key);
     bool is_there =
         image && view_is(image->bytes, text) && view_is(image->content_type, "image/png") &&
-        image->modified_s == 1700000000 + n && image->etag.len == CACHED_IMAGE_ETAG_BYTES;
+        view_is(image->cache_control, "max-age=60") && image->modified_s == 1700000000 + n &&
+        image->etag.len == CACHED_IMAGE_ETAG_BYTES;
     assert_true(!image || is_there); /* never a wrong one */
     cached_image_unref(image);
     return is_there;
@@ -141,6 +142,49 @@ static void a_hit_on_disk_is_kept_in_memory(void **state)
     assert_int_equal(mkdir(folder, 0700), 0);
 }
 
+static bool has_now(struct image_cache *c, unsigned n)
+{
+    struct image_key key = key_of(n);
+    struct cached_image *image = image_cache_get_now(c, &key);
+    bool is_there = image != NULL;
+    cached_image_unref(image);
+    return is_there;
+}
+
+/* What would wait for a disk is not looked at. */
+static void memory_answers_alone(void **state)
+{
+    struct image_cache *c = cache_open(CACHE_HYBRID, 2, 100, 0);
+    for (unsigned i = 0; i < 3; i++)
+        put(c, i, "x");
+    assert_true(image_cache_may_wait(c));
+    assert_true(has_now(c, 2) && has_now(c, 1) && !has_now(c, 0));
+    assert_true(has(c, 0, "x") && has_now(c, 0));
+    image_cache_close(c);
+    c = cache_open(CACHE_DISK, 0, 100, 0);
+    put(c, 7, "x");
+    assert_true(image_cache_may_wait(c) && !has_now(c, 7) && has(c, 7, "x"));
+    image_cache_close(c);
+    c = cache_open(CACHE_MEMORY, 2, 0, 0);
+    put(c, 1, "x");
+    assert_true(!image_cache_may_wait(c) && has_now(c, 1) && !has_now(c, 2));
+    image_cache_close(c);
+}
+
+/* Half of a sentence may say the opposite. */
+static void cache_control_is_kept_whole_or_not_at_all(void **state)
+{
+    struct image_key key = key_of(1);
+    char text[CACHED_IMAGE_TEXT_BYTES_MAX + 1];
+    memset(text, 'x', sizeof(text));
+    for (size_t len = sizeof(text) - 1; len <= sizeof(text); len++) {
+        struct cached_image *image =
+            cached_image_new(&key, VIEW("x"), VIEW("image/png"), (struct view){text, len}, 0);
+        assert_int_equal(image->cache_control.len, len == sizeof(text) ? 0 : len);
+        cached_image_unref(image);
+    }
+}
+
 struct only_file {
     char path[256];
     const char *below;
@@ -201,7 +245,8 @@ static void a_full_disk_loses_only_the_new_one(void **state)
     struct image_key key = key_of(2);
     struct error err = {0};
     put(c, 1, "x");
-    struct cached_image *image = cached_image_new(&key, VIEW("y"), VIEW("image/png"), 1700000002);
+    struct cached_image *image =
+        cached_image_new(&key, VIEW("y"), VIEW("image/png"), VIEW("max-age=60"), 1700000002);
     file_test_set_hook(no_space, NULL);
     assert_false(image_cache_put(c, &key, image, &err));
     file_test_set_hook(NULL, NULL);
@@ -279,6 +324,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_cache_all_is_a_miss, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_on_disk_survives, setup, teardown),
         cmocka_unit_test_setup_teardown(a_hit_on_disk_is_kept_in_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(memory_answers_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(cache_control_is_kept_whole_or_not_at_all, setup, teardown),
         cmocka_unit_test_setup_teardown(a_torn_file_is_a_miss, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_loses_only_the_new_one, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_ours_stays, setup, teardown),
