@@ -3,27 +3,21 @@
  * a network or a resolver. */
 #include "source_fetch.h"
 
-#include "base/thread.h"
+#include "base/attributes.h"
+#include "origin.h"
 
-#include <arpa/inet.h>
 #include <belfry/request.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #define LOOPBACK (1u << ADDRESS_LOOPBACK)
 
-/* ---- an origin: one connection after the other ---- */
-
-static const struct {
-    const char *path, *answer; /* PORT in it is the origin's */
-} PAGES[] = {
+static const struct origin_page PAGES[] = {
     {"/a.png", "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 5\r\nCache-Control: "
                "max-age=7\r\n"
                "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nhello"},
@@ -54,132 +48,6 @@ static const struct {
     {"/loop", "HTTP/1.1 302 Found\r\nLocation: /loop\r\n\r\n"},
     {"/nowhere", "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"},
 };
-
-struct origin {
-    int listener;
-    uint16_t port;
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    char asked[4096]; /* the last request */
-};
-
-static bool read_request(int fd, char *out, size_t size)
-{
-    size_t len = 0;
-    while (len + 1 < size) {
-        ssize_t got = recv(fd, out + len, size - 1 - len, 0);
-        if (got <= 0)
-            return false;
-        len += (size_t)got;
-        out[len] = '\0';
-        if (strstr(out, "\r\n\r\n"))
-            return true;
-    }
-    return false;
-}
-
-static bool write_all(int fd, const char *bytes, size_t len)
-{
-    while (len) {
-        ssize_t put = send(fd, bytes, len, MSG_NOSIGNAL);
-        if (put <= 0)
-            return false;
-        bytes += put;
-        len -= (size_t)put;
-    }
-    return true;
-}
-
-/* Words at the end of an answer: HANG waits until the client is gone, FLOOD and HEAD never end. */
-static void answer(struct origin *o, int fd, const char *text)
-{
-    char port[8], word[4096];
-    snprintf(port, sizeof(port), "%u", o->port);
-    for (const char *at = text; *at; at++) {
-        if (strcmp(at, "HANG") == 0) {
-            while (recv(fd, word, sizeof(word), 0) > 0)
-                ;
-            return;
-        }
-        if (strcmp(at, "FLOOD") == 0 || strcmp(at, "HEAD") == 0) {
-            memset(word, 'x', sizeof(word));
-            while (write_all(fd, word, sizeof(word)))
-                ;
-            return;
-        }
-        bool is_port = strncmp(at, "PORT", 4) == 0;
-        if (!write_all(fd, is_port ? port : at, is_port ? strlen(port) : 1))
-            return;
-        at += is_port ? 3 : 0;
-    }
-}
-
-static void serve(struct origin *o, int fd)
-{
-    char request[sizeof(o->asked)] = "";
-    if (!read_request(fd, request, sizeof(request)))
-        return;
-    mutex_lock(&o->mutex);
-    memcpy(o->asked, request, sizeof(request));
-    mutex_unlock(&o->mutex);
-    char path[256] = "";
-    sscanf(request, "GET %255s", path);
-    for (size_t i = 0; i < ARRAY_COUNT(PAGES); i++)
-        if (strcmp(path, PAGES[i].path) == 0)
-            answer(o, fd, PAGES[i].answer);
-}
-
-static void *origin_run(void *arg)
-{
-    struct origin *o = arg;
-    int fd;
-    while ((fd = accept(o->listener, NULL, NULL)) >= 0) {
-        serve(o, fd);
-        close(fd);
-    }
-    return NULL;
-}
-
-static struct origin *origin_new(void)
-{
-    struct origin *o = calloc(1, sizeof(*o));
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(at);
-    struct error err;
-    mutex_init(&o->mutex);
-    o->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(o->listener, (struct sockaddr *)&at, len), 0);
-    assert_int_equal(listen(o->listener, 8), 0);
-    assert_int_equal(getsockname(o->listener, (struct sockaddr *)&at, &len), 0);
-    o->port = ntohs(at.sin_port);
-    assert_true(thread_start(&o->thread, "origin", origin_run, o, &err));
-    return o;
-}
-
-static void origin_free(struct origin *o)
-{
-    shutdown(o->listener, SHUT_RDWR); /* accept() ends */
-    thread_join(o->thread);
-    close(o->listener);
-    mutex_deinit(&o->mutex);
-    free(o);
-}
-
-/* A path is the origin's; PORT in a URL is its port. */
-static char *url_of(const struct origin *o, const char *text)
-{
-    static char out[16 * 1024];
-    size_t len = 0;
-    if (text[0] == '/')
-        len = (size_t)snprintf(out, sizeof(out), "http://127.0.0.1:%u", o->port);
-    for (const char *at = text; *at; at++) {
-        bool is_port = strncmp(at, "PORT", 4) == 0;
-        len += is_port ? (size_t)snprintf(out + len, sizeof(out) - len, "%u", o->port)
-                       : (size_t)snprintf(out + len, sizeof(out) - len, "%c", *at);
-        at += is_port ? 3 : 0;
-    }
-    return out;
-}
 
 /* ---- each answer ---- */
 
@@ -244,14 +112,14 @@ static void check(const struct source_policy *policy, const char *url, enum sour
 static void each_answer_is_a_source_or_a_failure_with_its_text(void **state)
 {
     (void)state;
-    struct origin *o = origin_new();
+    struct origin *o = origin_new(PAGES, ARRAY_COUNT(PAGES));
     struct source_policy policy = {
         .outgoing = {.allowed = LOOPBACK}, .redirects_max = 3, .timeout_ms = 20000};
     for (size_t i = 0; i < ARRAY_COUNT(FETCHES); i++)
-        check(&policy, url_of(o, FETCHES[i].url), FETCHES[i].outcome, FETCHES[i].status,
+        check(&policy, origin_url(o, FETCHES[i].url), FETCHES[i].outcome, FETCHES[i].status,
               FETCHES[i].text);
     policy.outgoing.allowed = 0;
-    check(&policy, url_of(o, "/a.png"), SOURCE_REFUSED, 400, "Source URL is not allowed");
+    check(&policy, origin_url(o, "/a.png"), SOURCE_REFUSED, 400, "Source URL is not allowed");
     origin_free(o);
 }
 
@@ -259,7 +127,7 @@ static void headers_are_kept_and_sent(void **state)
 {
     (void)state;
     static const char PARENT[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    struct origin *o = origin_new();
+    struct origin *o = origin_new(PAGES, ARRAY_COUNT(PAGES));
     struct source_policy policy = {
         .outgoing = {.allowed = LOOPBACK}, .user_agent = "imgforge/test", .timeout_ms = 20000};
     struct source got;
@@ -273,7 +141,7 @@ static void headers_are_kept_and_sent(void **state)
     assert_int_equal(belfry_request_new(&request, &options), BELFRY_OK);
     belfry_request_enter(request, &scope);
     source_init(&got);
-    assert_int_equal(source_fetch(&policy, url_of(o, "/a.png"), 0, 30000, NULL, &got, &f),
+    assert_int_equal(source_fetch(&policy, origin_url(o, "/a.png"), 0, 30000, NULL, &got, &f),
                      SOURCE_FETCHED);
     belfry_scope_leave(&scope);
     belfry_request_end(request);
@@ -282,12 +150,12 @@ static void headers_are_kept_and_sent(void **state)
     assert_int_equal(got.modified_s, 784111777);
     assert_int_equal(got.declared_bytes, 5);
     source_deinit(&got);
-    mutex_lock(&o->mutex);
-    assert_non_null(strstr(o->asked, "\r\nUser-Agent: imgforge/test\r\n"));
-    assert_non_null(strstr(o->asked, "\r\nX-Request-Id: abc-1\r\n"));
-    assert_non_null(strstr(o->asked, "\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-"));
-    assert_null(strcasestr(o->asked, "Accept-Encoding")); /* no bombs in gzip */
-    mutex_unlock(&o->mutex);
+    char asked[ORIGIN_REQUEST_BYTES];
+    (void)origin_asked(o, asked);
+    assert_non_null(strstr(asked, "\r\nUser-Agent: imgforge/test\r\n"));
+    assert_non_null(strstr(asked, "\r\nX-Request-Id: abc-1\r\n"));
+    assert_non_null(strstr(asked, "\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-"));
+    assert_null(strcasestr(asked, "Accept-Encoding")); /* no bombs in gzip */
     origin_free(o);
 }
 
@@ -323,10 +191,10 @@ static const struct {
 static void redirects_too_must_be_allowed_sources(void **state)
 {
     (void)state;
-    struct origin *o = origin_new();
+    struct origin *o = origin_new(PAGES, ARRAY_COUNT(PAGES));
     for (size_t i = 0; i < ARRAY_COUNT(PREFIXES); i++) {
         char prefix[256];
-        snprintf(prefix, sizeof(prefix), "%s", url_of(o, PREFIXES[i].prefix));
+        snprintf(prefix, sizeof(prefix), "%s", origin_url(o, PREFIXES[i].prefix));
         const char *prefixes[] = {prefix};
         struct source_policy policy = {.outgoing = {.allowed = LOOPBACK},
                                        .allowed_prefixes = prefixes,
@@ -334,9 +202,9 @@ static void redirects_too_must_be_allowed_sources(void **state)
                                        .redirects_max = 3,
                                        .timeout_ms = 20000};
         if (PREFIXES[i].is_allowed)
-            check(&policy, url_of(o, PREFIXES[i].url), SOURCE_FETCHED, 0, "hello");
+            check(&policy, origin_url(o, PREFIXES[i].url), SOURCE_FETCHED, 0, "hello");
         else
-            check(&policy, url_of(o, PREFIXES[i].url), SOURCE_REFUSED, 400,
+            check(&policy, origin_url(o, PREFIXES[i].url), SOURCE_REFUSED, 400,
                   "Source URL is not allowed");
     }
     origin_free(o);
@@ -358,9 +226,9 @@ static void a_default_port_may_be_written_or_not(void **state)
         {"https://b\xc3\xbc.invalid/", "http://a.invalid/", false},
         {"https://xn--b-eha.invalid/", "https://b\xc3\xbc.invalid/", true},
     };
-    struct origin *o = origin_new();
+    struct origin *o = origin_new(PAGES, ARRAY_COUNT(PAGES));
     char proxy[64];
-    snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", o->port);
+    snprintf(proxy, sizeof(proxy), "%s", origin_url(o, "http://127.0.0.1:PORT"));
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         const char *prefixes[] = {CASES[i].prefix};
         struct source_policy policy = {.outgoing = {.http_proxy = proxy, .https_proxy = proxy},
@@ -392,7 +260,7 @@ static void time_ends_a_fetch_as_the_downloads_or_the_requests(void **state)
         {"/hang", 30000, 0, false, 408, "Request Timeout"},
         {"/hang", 30000, 30000, true, 408, "Request Timeout"},
     };
-    struct origin *o = origin_new();
+    struct origin *o = origin_new(PAGES, ARRAY_COUNT(PAGES));
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         struct source_policy policy = {.outgoing = {.allowed = LOOPBACK},
                                        .timeout_ms = CASES[i].download_ms};
@@ -400,7 +268,7 @@ static void time_ends_a_fetch_as_the_downloads_or_the_requests(void **state)
         struct image_failure f = {0};
         atomic_bool cancel = CASES[i].is_cancelled;
         source_init(&got);
-        enum source_outcome was = source_fetch(&policy, url_of(o, CASES[i].path), 0,
+        enum source_outcome was = source_fetch(&policy, origin_url(o, CASES[i].path), 0,
                                                CASES[i].request_ms, &cancel, &got, &f);
         assert_int_equal(was, SOURCE_FAILED);
         if (f.status != CASES[i].status || strcmp(f.text, CASES[i].text) != 0)
