@@ -31,8 +31,8 @@ struct router_peers {
                          int64_t now_ns);
     bool (*log_get)(struct alert_state *s, struct arena *arena, const struct notification_key *key,
                     int64_t now_ns, struct notification_entry *out);
-    void (*log_put)(struct alert_state *s, const struct notification_key *key,
-                    const struct notification_entry *entry);
+    uint64_t (*log_put)(struct alert_state *s, const struct notification_key *key,
+                        const struct notification_entry *entry);
     void (*history_alert)(struct alert_state *s, enum alert_event event,
                           const struct live_alert *alert);
     void (*history_notification)(struct alert_state *s, const struct notification_record *r);

@@ -125,7 +125,17 @@ void alert_state_watch(struct alert_state *s, alert_state_matched *matched, void
     mutex_lock(&s->mutex);
     s->matched = matched;
     s->matched_arg = arg;
-    while (s->matched_calls > 0)
+    while (s->watch_calls > 0)
+        cond_wait(&s->done, &s->mutex);
+    mutex_unlock(&s->mutex);
+}
+
+void alert_state_watch_kept(struct alert_state *s, alert_state_kept *kept, void *arg)
+{
+    mutex_lock(&s->mutex);
+    s->kept = kept;
+    s->kept_arg = arg;
+    while (s->watch_calls > 0)
         cond_wait(&s->done, &s->mutex);
     mutex_unlock(&s->mutex);
 }

@@ -49,6 +49,11 @@ typedef void alert_state_matched(void *arg, const struct matchers *m, size_t *ma
                                  size_t *alive);
 void alert_state_watch(struct alert_state *s, alert_state_matched *matched, void *arg);
 
+/* All entries of the notification log up to this ticket are on disk, or cannot be for now. Called without a lock, on the thread
+ * that writes; NULL ends it, and no call is under way when this returns. */
+typedef void alert_state_kept(void *arg, uint64_t ticket);
+void alert_state_watch_kept(struct alert_state *s, alert_state_kept *kept, void *arg);
+
 /* For self metrics. Any thread. */
 struct alert_state_stats {
     bool is_faulty;          /* what changed last could not be written */
@@ -94,9 +99,10 @@ struct notification_entry {
 bool notification_log_get(struct alert_state *s, struct arena *arena,
                           const struct notification_key *key, int64_t now_ns,
                           struct notification_entry *out);
-/* In force at once; written soon. */
-void notification_log_put(struct alert_state *s, const struct notification_key *key,
-                          const struct notification_entry *entry);
+/* In force at once; written soon. Returns the entry's ticket, which grows with each; 0: nobody need wait for it to be on disk, as
+ * there is none or it fails. */
+uint64_t notification_log_put(struct alert_state *s, const struct notification_key *key,
+                              const struct notification_entry *entry);
 
 /* History: never waits. An alert that resolves, or fires with another start, loses its acknowledgement. One that fires or
  * resolves is written within a fraction of a second, and not after what is sent of it. */

@@ -202,6 +202,7 @@ struct notification_log {
     size_t count, capacity;
     struct map by_key;
     size_t dirty_count, writing_count; /* to be written; being written */
+    uint64_t tickets;                  /* given out */
     uint64_t queries;
 };
 void notification_log_deinit(struct notification_log *l);
@@ -308,7 +309,9 @@ struct alert_state {
     struct error fault; /* ERROR_NONE: none */
     alert_state_matched *matched;
     void *matched_arg;
-    size_t matched_calls;
+    alert_state_kept *kept;
+    void *kept_arg;
+    size_t watch_calls; /* of either, under way */
     pthread_t thread;
 };
 

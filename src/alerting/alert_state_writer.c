@@ -3,8 +3,8 @@
  *
  * A transaction takes all changes that wait (alert_state_private.h) and all of the notification log that is not written, so that one
  * sync pays for them. What was sent is what must be known after a crash, so nothing goes before it: between the end of a
- * send and its row lie one transaction under way and one sync, and a process that is killed in between sends once more
- * what it had just sent.
+ * send and its row lie one transaction under way and one sync. A process that is killed in between sends once more what it
+ * had just sent; who sends is told when it is kept (alert_state_watch_kept()), and has few on their way till then.
  *
  * History goes along, at most HISTORY_BATCH rows of it, and before the log: whatever is sent of an alert, its episode is known to
  * the next process, which will tell of its end.
@@ -87,6 +87,7 @@ struct batch {
     struct state_change *changes;
     struct log_record **records;
     size_t record_count;
+    uint64_t ticket; /* of the last record */
     struct ack_end *ends;
     size_t end_count;
     struct history_batch history;
@@ -149,6 +150,7 @@ static struct batch batch_take(struct alert_state *s)
     s->history.is_late = false;
     history_take(&s->history, changes_are_due(&s->history), &b.history);
     b.records = notification_log_take(s, &b.record_count);
+    b.ticket = s->log.tickets;
     b.ends = s->acks.ended;
     b.end_count = s->acks.ended_count;
     s->acks.ended = NULL;
@@ -191,6 +193,21 @@ static void tell_dropped(struct alert_state *s)
                         (unsigned long long)dropped);
 }
 
+/* Mutex held, but not during the call. */
+static void tell_kept(struct alert_state *s, uint64_t ticket)
+{
+    alert_state_kept *kept = s->kept;
+    void *arg = s->kept_arg;
+    if (kept == NULL)
+        return;
+    s->watch_calls++;
+    mutex_unlock(&s->mutex);
+    kept(arg, ticket);
+    mutex_lock(&s->mutex);
+    s->watch_calls--;
+    cond_broadcast(&s->done);
+}
+
 /* Writes what waits; a file that turns out to be damaged is replaced and it is tried once more. The mutex is given up meanwhile. */
 static bool write_waiting(struct alert_state *s)
 {
@@ -211,6 +228,8 @@ static bool write_waiting(struct alert_state *s)
         (void)error_set(c->err, ERROR_UNAVAILABLE, "%s", err.message);
     mutex_lock(&s->mutex);
     batch_give_back(s, &b, ok);
+    if (b.record_count > 0)
+        tell_kept(s, b.ticket);
     return ok;
 }
 

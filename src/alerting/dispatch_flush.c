@@ -180,8 +180,9 @@ static struct notification_key log_key(const struct flush_job *job)
                                      view_from(i->driver->kind), i->index};
 }
 
-static void log_sent(const struct flush_job *job, int64_t sent_ns,
-                     struct notification_kv remembered)
+/* The entry's ticket. */
+static uint64_t log_sent(const struct flush_job *job, int64_t sent_ns,
+                         struct notification_kv remembered)
 {
     const struct flush *f = job->flush;
     const struct alert_router_options *o = &f->owner->opts.router;
@@ -193,7 +194,7 @@ static void log_sent(const struct flush_job *job, int64_t sent_ns,
                                              .resolved = f->resolved_hashes,
                                              .resolved_count = f->resolved_hash_count,
                                              .remembered = remembered};
-    o->peers->log_put(o->state, &key, &entry);
+    return o->peers->log_put(o->state, &key, &entry);
 }
 
 static void tell_failure(const struct flush_job *job, const struct sender_result *result)
@@ -211,14 +212,15 @@ static void tell_failure(const struct flush_job *job, const struct sender_result
 }
 
 /* On the sender's thread. */
-static void job_done(void *arg, const struct sender_result *result)
+static uint64_t job_done(void *arg, const struct sender_result *result)
 {
+    uint64_t ticket = 0;
     struct flush_job *job = arg;
     const struct dispatch_options *opts = &job->flush->owner->opts;
     bool sent = job->is_sent = result->verdict == DELIVERY_SENT;
     if (sent)
-        log_sent(job, result->finished_ns,
-                 result->remembered.count ? result->remembered : job->recalled);
+        ticket = log_sent(job, result->finished_ns,
+                          result->remembered.count ? result->remembered : job->recalled);
     else
         tell_failure(job, result);
     const struct notification_record record = {.key = log_key(job),
@@ -233,6 +235,7 @@ static void job_done(void *arg, const struct sender_result *result)
                                                .payload_hash = result->payload_hash};
     opts->router.peers->history_notification(opts->router.state, &record);
     opts->done(opts->done_arg, job);
+    return ticket;
 }
 
 static void submit(struct dispatch *d, const struct alert_group *g, struct flush_job *job,
@@ -284,7 +287,7 @@ static void keep_known(const struct dispatch *d, const struct notification_key *
     if (entry->expires_ns - now_ns >= expires_ns / 2)
         return;
     entry->expires_ns = now_ns + expires_ns;
-    o->peers->log_put(o->state, key, entry);
+    (void)o->peers->log_put(o->state, key, entry); /* it says nothing new */
 }
 
 /* Is there something to tell this integration? The rest of *job is filled in. */
@@ -309,7 +312,7 @@ static bool decide(struct dispatch *d, struct flush *f, const struct alert_route
         job->recalled = entry.remembered;
     if (f->firing_hash_count > 0 || send_resolved)
         return true;
-    log_sent(job, now_ns, job->recalled); /* nobody is told; the log is */
+    (void)log_sent(job, now_ns, job->recalled); /* nobody is told; the log is */
     return false;
 }
 

@@ -286,8 +286,8 @@ void notification_log_taken(struct alert_state *s, struct log_record **records, 
 
 /* --- for routing --- */
 
-void notification_log_put(struct alert_state *s, const struct notification_key *key,
-                          const struct notification_entry *entry)
+uint64_t notification_log_put(struct alert_state *s, const struct notification_key *key,
+                              const struct notification_entry *entry)
 {
     struct buffer k, b;
     buffer_init(&k, MEM_ALERTING, KEY_BYTES_MAX);
@@ -301,8 +301,12 @@ void notification_log_put(struct alert_state *s, const struct notification_key *
     buffer_deinit(&b);
     mutex_lock(&s->mutex);
     make_dirty(&s->log, put(&s->log, r));
+    uint64_t ticket = ++s->log.tickets;
+    if (s->file.path == NULL || s->stats.is_faulty)
+        ticket = 0;
     cond_signal(&s->wakes);
     mutex_unlock(&s->mutex);
+    return ticket;
 }
 
 bool notification_log_get(struct alert_state *s, struct arena *arena,

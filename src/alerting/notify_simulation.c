@@ -181,8 +181,8 @@ static bool peer_log_get(struct alert_state *state, struct arena *arena,
     return out->expires_ns > now_ns;
 }
 
-static void peer_log_put(struct alert_state *state, const struct notification_key *key,
-                         const struct notification_entry *entry)
+static uint64_t peer_log_put(struct alert_state *state, const struct notification_key *key,
+                             const struct notification_entry *entry)
 {
     struct told *t = told_of((struct simulation *)state, key);
     size_t count = entry->firing_count + entry->resolved_count;
@@ -196,6 +196,7 @@ static void peer_log_put(struct alert_state *state, const struct notification_ke
     t->entry.firing = t->hashes;
     t->entry.resolved = t->hashes + entry->firing_count;
     t->entry.remembered = (struct notification_kv){0};
+    return 0;
 }
 
 static void peer_history_alert(struct alert_state *state, enum alert_event event,

@@ -17,6 +17,7 @@ enum {
     PAUSE_MAX_MS = 60 * 1000,
     POLL_MAX_MS = 60 * 1000,
     CONNECTIONS_IDLE_MAX = 64, /* chosen, not measured */
+    HOLD_MS_DEFAULT = 1000,
 };
 
 static int64_t wall_ns(void)
@@ -137,6 +138,26 @@ static void log_end(struct sender_task *t, enum delivery_verdict verdict)
     say(t->sender, !is_sent, is_sent ? "notify_sent" : "notify_failed", text);
 }
 
+/* It stays in its place until it is kept. */
+static void hold(struct sender *s, struct sender_queue *q, uint64_t ticket)
+{
+    if (ticket <= atomic_load_explicit(&s->kept, memory_order_relaxed) || s->ends)
+        return;
+    ASSERT(q && q->active + q->held_count < SENDER_PARALLEL_MAX);
+    q->held[q->held_count].ticket = ticket;
+    q->held[q->held_count++].until = mono_add_ms(clock_mono(), s->options.hold_ms);
+}
+
+static void release_kept(const struct sender *s, struct sender_queue *q, mono_time now)
+{
+    uint64_t kept = atomic_load_explicit(&s->kept, memory_order_relaxed);
+    size_t left = 0;
+    for (size_t i = 0; i < q->held_count; i++)
+        if (q->held[i].ticket > kept && q->held[i].until.ns > now.ns && !s->ends)
+            q->held[left++] = q->held[i];
+    q->held_count = left;
+}
+
 /* Takes the task out of everything, tells its owner, and frees it. */
 static void finish(struct sender_task *t, enum delivery_verdict verdict)
 {
@@ -151,13 +172,15 @@ static void finish(struct sender_task *t, enum delivery_verdict verdict)
         .payload_hash = t->payload_hash,
         .remembered = t->d.remembered,
     };
+    struct sender *s = t->sender;
+    struct sender_queue *q = t->queue;
     sender_attempt_end(t);
     unlink_task(t);
     count_end(t, verdict);
     log_end(t, verdict);
-    if (t->job.done)
-        t->job.done(t->job.arg, &result);
+    uint64_t ticket = t->job.done ? t->job.done(t->job.arg, &result) : 0;
     task_free(t);
+    hold(s, q, ticket);
 }
 
 static void give_up(struct sender_task *t, enum sender_reason reason, const char *why)
@@ -334,10 +357,11 @@ static mono_time earlier(mono_time a, mono_time b)
 }
 
 /* Ends what has no time left, wakes what has slept enough, starts what has its turn. */
-static void pump(struct sender_queue *q)
+static void pump(const struct sender *s, struct sender_queue *q)
 {
     mono_time now = clock_mono();
     struct sender_task *next;
+    release_kept(s, q, now);
     q->next_event = (mono_time){0};
     for (struct sender_task *t = q->first; t; t = next) {
         next = t->next;
@@ -347,7 +371,7 @@ static void pump(struct sender_queue *q)
             t->state = TASK_WAITING;
         if (t->deadline.ns <= now.ns)
             give_up(t, SENDER_DEADLINE, "its time was over before its turn came");
-        else if (t->state == TASK_WAITING && q->active < SENDER_PARALLEL_MAX &&
+        else if (t->state == TASK_WAITING && q->active + q->held_count < SENDER_PARALLEL_MAX &&
                  !same_group(q, t, true))
             start(t);
     }
@@ -355,6 +379,8 @@ static void pump(struct sender_queue *q)
         if (t->state != TASK_ACTIVE)
             q->next_event =
                 earlier(q->next_event, t->state == TASK_SLEEPING ? t->wake : t->deadline);
+    for (size_t i = 0; i < q->held_count; i++)
+        q->next_event = earlier(q->next_event, q->held[i].until);
 }
 
 /* --- the thread --- */
@@ -364,8 +390,8 @@ static void pump_all(struct sender *s)
     struct sender_queue **at = &s->queues;
     while (*at) {
         struct sender_queue *q = *at;
-        pump(q);
-        if (q->count) {
+        pump(s, q);
+        if (q->count || q->held_count) {
             at = &q->next;
             continue;
         }
@@ -458,7 +484,7 @@ static void *run(void *arg)
     for (;;) {
         int64_t grace_ms;
         int running;
-        bool stopping = take_inbox(s, &grace_ms);
+        bool stopping = s->ends = take_inbox(s, &grace_ms);
         if (stopping && end.ns == 0)
             end = mono_add_ms(clock_mono(), grace_ms);
         if (stopping)
@@ -488,6 +514,8 @@ bool sender_start(struct sender **out, const struct sender_options *opts, struct
     uint64_t seed;
     *out = NULL;
     s->options = *opts;
+    if (s->options.hold_ms == 0)
+        s->options.hold_ms = HOLD_MS_DEFAULT;
     s->user_agent =
         mem_copy_string(MEM_ALERTING, opts->user_agent ? view_from(opts->user_agent)
                                                        : VIEW("Belfry/" BELFRY_VERSION));
@@ -543,6 +571,12 @@ void sender_apply(struct sender *s, struct integrations *set)
     s->applied = set;
     mutex_unlock(&s->mutex);
     integrations_unref(before);
+    (void)curl_multi_wakeup(s->multi); /* or it sees it at its next round */
+}
+
+void sender_kept(struct sender *s, uint64_t ticket)
+{
+    atomic_store_explicit(&s->kept, ticket, memory_order_relaxed);
     (void)curl_multi_wakeup(s->multi); /* or it sees it at its next round */
 }
 

@@ -5,6 +5,10 @@
  * waits in order. A delivery that is to be tried again waits as Alertmanager does (500 ms, times 1.5 each time, at most a
  * minute, half of it random), or as long as Retry-After says; where that is past its deadline it is given up at once.
  *
+ * A delivery that was answered counts as on its way until it is kept that it was (done()'s ticket, sender_kept()), so that a process
+ * that is killed sends no more twice than SENDER_PARALLEL_MAX of each integration; for hold_ms at most, lest a disk that hangs
+ * stops what people must hear of.
+ *
  * Of a group there is one delivery at a time on its way to an integration, so that what is newer never arrives first; a
  * newer one takes the place of one that waits, for its turn or to be tried again (DELIVERY_RETRY, "superseded"). */
 #ifndef BELFRY_ALERTING_SENDER_H
@@ -66,8 +70,9 @@ struct sender_job {
     struct notification_kv recalled;
     int64_t now_ns;     /* of the flush */
     int64_t timeout_ms; /* until when it is tried */
-    /* Called once, on the sender's thread, soon: whether it was sent, given up, or the sender stops. Must not wait. */
-    void (*done)(void *arg, const struct sender_result *result);
+    /* Called once, on the sender's thread, soon: whether it was sent, given up, or the sender stops. Must not wait. Returns the
+     * ticket that sender_kept() is told when the result is kept; 0: it is already. */
+    uint64_t (*done)(void *arg, const struct sender_result *result);
     void *arg;
 };
 
@@ -76,6 +81,7 @@ struct sender_options {
     void (*log)(void *arg, bool is_error, const char *event, const char *text);
     void *log_arg;
     const char *user_agent;
+    int64_t hold_ms; /* 0: 1 s; so long a result is waited for to be kept */
 };
 MUST_USE bool sender_start(struct sender **out, const struct sender_options *opts,
                            struct error *err);
@@ -84,6 +90,8 @@ void sender_stop(struct sender *s, int64_t grace_ms);
 /* This configuration is in force from now on: what waits or is to be tried again for an integration of another one is given up, so
  * that its group is told by the new one; what is on its way ends. Keeps a reference. Any thread; never waits. */
 void sender_apply(struct sender *s, struct integrations *set);
+/* The results up to this ticket are kept, or cannot be. Any thread; never waits. */
+void sender_kept(struct sender *s, uint64_t ticket);
 /* Any thread; never waits. */
 void sender_submit(struct sender *s, const struct sender_job *job);
 

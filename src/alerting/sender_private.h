@@ -16,6 +16,7 @@
 
 #include <curl/curl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum { SENDER_HEADER_BYTES_MAX = 64 * 1024, SENDER_ERROR_BYTES = 512 };
 
@@ -70,7 +71,14 @@ struct sender_queue {
     struct integration *integration;
     struct sender_task *first, *last;
     size_t count, active;
-    mono_time next_event; /* the earliest wake or deadline of what is not active; ns 0: none */
+    struct {
+        uint64_t ticket;
+        mono_time until;
+    } held
+        [SENDER_PARALLEL_MAX]; /* answered, not known to be kept; with those that are active at most so many */
+    size_t held_count;
+    mono_time
+        next_event; /* the earliest wake or deadline of what is not active, or end of a hold; ns 0: none */
 };
 
 struct sender_counters;
@@ -89,7 +97,10 @@ struct sender {
     struct sender_counters *counters;
     size_t queued;
 
+    _Atomic uint64_t kept; /* the highest ticket; relaxed: it orders nothing else */
+
     struct client_tokens *tokens; /* sender's thread only from here */
+    bool ends;                    /* it is to stop: nothing is held any more */
     struct integrations *current; /* in force; referenced; NULL: nobody said */
     struct sender_queue *queues;
     struct random random;

@@ -535,12 +535,12 @@ static void judge(struct alert_state *s, const struct silence *in, int64_t now_n
     mutex_lock(&s->mutex);
     alert_state_matched *matched = ok ? s->matched : NULL;
     void *arg = s->matched_arg;
-    s->matched_calls += matched != NULL;
+    s->watch_calls += matched != NULL;
     mutex_unlock(&s->mutex);
     if (matched) {
         matched(arg, &m, &w->matched, &w->alive);
         mutex_lock(&s->mutex);
-        s->matched_calls--;
+        s->watch_calls--;
         cond_broadcast(&s->done);
         mutex_unlock(&s->mutex);
     }

@@ -182,7 +182,7 @@ struct outcomes {
     struct outcome *items;
 };
 
-static void on_done(void *arg, const struct sender_result *r)
+static uint64_t on_done(void *arg, const struct sender_result *r)
 {
     struct outcome *o = arg;
     mutex_lock(&o->all->mutex);
@@ -195,6 +195,7 @@ static void on_done(void *arg, const struct sender_result *r)
     o->all->left--;
     cond_broadcast(&o->all->ended);
     mutex_unlock(&o->all->mutex);
+    return 0;
 }
 
 static void on_log(void *arg, bool is_error, const char *event, const char *text)

@@ -226,6 +226,11 @@ static void count_matching(void *arg, const struct matchers *m, size_t *matched,
     alert_router_count_matching(r->router, m, matched, alive);
 }
 
+static void tell_kept(void *arg, uint64_t ticket)
+{
+    sender_kept(arg, ticket);
+}
+
 static bool start_all(struct alert_routing *r, struct error *err)
 {
     const struct alert_routing_flags *f = r->opts.flags;
@@ -255,6 +260,7 @@ static bool start_all(struct alert_routing *r, struct error *err)
     if (!alert_router_start(&r->router, &router, err))
         return false;
     alert_state_watch(r->memory, count_matching, r);
+    alert_state_watch_kept(r->memory, tell_kept, r->sender);
     return true;
 }
 
@@ -276,8 +282,10 @@ void alert_routing_stop(struct alert_routing *r)
 {
     if (!r)
         return;
-    if (r->memory)
+    if (r->memory) {
         alert_state_watch(r->memory, NULL, NULL);
+        alert_state_watch_kept(r->memory, NULL, NULL);
+    }
     alert_router_stop(r->router);
     sender_stop(r->sender, STOP_GRACE_MS);
     alert_router_free(r->router);

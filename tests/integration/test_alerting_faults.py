@@ -366,5 +366,5 @@ def test_kill_9_loses_nothing_that_was_promised():
         told = hook.names()
         again = {n: told.count(n) for n in names if told.count(n) > 1}
         assert len(silences) >= kills and len(names) >= kills, (seed, len(names))
-        # A log that was lost would have told the first round's five times. 8 are on their way at once.
-        assert max(again.values(), default=1) <= 3 and sum(c - 1 for c in again.values()) <= 8 * 2 * kills, (seed, again)
+        # A log that was lost would have told the first round's five times. 8 are on their way at once, until that is kept.
+        assert max(again.values(), default=1) <= 3 and sum(c - 1 for c in again.values()) <= 8 * kills, (seed, again)

@@ -82,9 +82,10 @@ static bool fake_log_get(struct alert_state *s, struct arena *arena,
     return false;
 }
 
-static void fake_log_put(struct alert_state *s, const struct notification_key *key,
-                         const struct notification_entry *entry)
+static uint64_t fake_log_put(struct alert_state *s, const struct notification_key *key,
+                             const struct notification_entry *entry)
 {
+    return 0;
 }
 
 static void fake_history_alert(struct alert_state *s, enum alert_event event,

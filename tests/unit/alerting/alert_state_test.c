@@ -7,6 +7,7 @@
 #include "access/sqlite_library.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/thread.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -106,7 +107,7 @@ static struct notification_key key_of(size_t index)
                                      index};
 }
 
-static void put(struct fixture *f, size_t index, int64_t sent, int64_t expires)
+static uint64_t put(struct fixture *f, size_t index, int64_t sent, int64_t expires)
 {
     static const uint64_t FIRING[] = {1, UINT64_MAX}, RESOLVED[] = {7};
     struct view names[] = {VIEW("ts")}, values[] = {VIEW("12.5")};
@@ -118,7 +119,7 @@ static void put(struct fixture *f, size_t index, int64_t sent, int64_t expires)
                                    .resolved = RESOLVED,
                                    .resolved_count = 1,
                                    .remembered = {names, values, 1}};
-    notification_log_put(f->s, &key, &e);
+    return notification_log_put(f->s, &key, &e);
 }
 
 /* When it was sent; 0: it is not known. */
@@ -155,6 +156,56 @@ static void what_was_sent_is_known_at_once_and_after_a_restart(void **state)
     struct alert_state_stats stats;
     alert_state_stats(f->s, &stats);
     assert_int_equal(stats.notification_log_entries, 2);
+}
+
+struct kept {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    uint64_t ticket;
+};
+
+static void take_kept(void *arg, uint64_t ticket)
+{
+    struct kept *k = arg;
+    mutex_lock(&k->mutex);
+    k->ticket = ticket;
+    cond_broadcast(&k->changed);
+    mutex_unlock(&k->mutex);
+}
+
+static void await_kept(struct kept *k, uint64_t ticket)
+{
+    mono_time end = mono_add_ms(clock_mono(), 30000);
+    mutex_lock(&k->mutex);
+    while (k->ticket < ticket)
+        assert_true(cond_wait_until(&k->changed, &k->mutex, end));
+    mutex_unlock(&k->mutex);
+}
+
+/* The tickets of what was sent are told when it is in the file, or cannot be for now; then nobody waits any more. */
+static void who_sends_is_told_when_that_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct kept k = {.ticket = 0};
+    mutex_init(&k.mutex);
+    cond_init(&k.changed);
+    open_it(f);
+    alert_state_watch_kept(f->s, take_kept, &k);
+    uint64_t first = put(f, 0, NOW, NOW + 100), second = put(f, 1, NOW, NOW + 100);
+    assert_true(first > 0 && second > first);
+    await_kept(&k, second);
+    sqlite3 *other;
+    assert_int_equal(sqlite_library.open_v2(f->path, &other, SQLITE_OPEN_READWRITE, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite_library.exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    uint64_t third = put(f, 0, NOW + 1, NOW + 100);
+    assert_true(third > second);
+    await_kept(&k, third); /* it was tried */
+    assert_int_equal(put(f, 1, NOW + 1, NOW + 100), 0);
+    assert_int_equal(sqlite_library.close(other), SQLITE_OK);
+    alert_state_watch_kept(f->s, NULL, NULL);
+    cond_deinit(&k.changed);
+    mutex_deinit(&k.mutex);
 }
 
 static void what_has_expired_is_deleted(void **state)
@@ -478,6 +529,7 @@ static void a_file_damaged_inside_loses_what_cannot_be_read_and_nothing_else(voi
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(who_sends_is_told_when_that_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_sent_is_known_at_once_and_after_a_restart, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_has_expired_is_deleted, setup, teardown),

@@ -90,8 +90,8 @@ static bool fake_log_get(struct alert_state *s, struct arena *arena,
     return l->entry.expires_ns > now_ns;
 }
 
-static void fake_log_put(struct alert_state *s, const struct notification_key *key,
-                         const struct notification_entry *entry)
+static uint64_t fake_log_put(struct alert_state *s, const struct notification_key *key,
+                             const struct notification_entry *entry)
 {
     struct logged *l = find_logged(s, key);
     l->entry = *entry;
@@ -99,6 +99,7 @@ static void fake_log_put(struct alert_state *s, const struct notification_key *k
     memcpy(l->hashes + FAKE_MAX, entry->resolved, entry->resolved_count * sizeof *l->hashes);
     l->entry.firing = l->hashes;
     l->entry.resolved = l->hashes + FAKE_MAX;
+    return 0;
 }
 
 static void fake_history_alert(struct alert_state *s, enum alert_event event,

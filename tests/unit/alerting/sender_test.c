@@ -219,10 +219,11 @@ struct outcome {
     unsigned attempts;
     long status;
     uint64_t payload_hash;
+    uint64_t ticket; /* that it is told to wait for */
     char error[600];
 };
 
-static void on_done(void *arg, const struct sender_result *r)
+static uint64_t on_done(void *arg, const struct sender_result *r)
 {
     struct outcome *o = arg;
     mutex_lock(&o->mutex);
@@ -233,8 +234,10 @@ static void on_done(void *arg, const struct sender_result *r)
     o->status = r->status;
     o->payload_hash = r->payload_hash;
     (void)snprintf(o->error, sizeof o->error, "%.*s", VIEW_ARGS(r->error));
+    uint64_t ticket = o->ticket; /* who waits for it may free it */
     cond_broadcast(&o->ended);
     mutex_unlock(&o->mutex);
+    return ticket;
 }
 
 static void outcome_init(struct outcome *o)
@@ -282,7 +285,8 @@ static int world_start(void **state)
     server_start(&w->other);
     mutex_init(&w->log.mutex);
     buffer_init(&w->log.text, MEM_OTHER, 1 << 20);
-    const struct sender_options options = {on_log, &w->log, NULL};
+    const struct sender_options options = {
+        .log = on_log, .log_arg = &w->log, .hold_ms = INT64_C(3600) * 1000};
     assert_true(sender_start(&w->sender, &options, &err));
     *state = w;
     return 0;
@@ -547,6 +551,72 @@ static void one_that_hangs_holds_up_nobody_else(void **state)
     driver_fixture_deinit(&good);
 }
 
+/* Answered, but not kept: as many as may be on their way at once, and no more; another integration is not held. */
+static void what_is_not_kept_is_on_its_way(void **state)
+{
+    enum { COUNT = 2 * SENDER_PARALLEL_MAX };
+    struct world *w = *state;
+    struct driver_fixture held, other;
+    static struct outcome of[COUNT];
+    struct outcome o;
+    char keys[COUNT][20];
+    fixture(&held, "http", w->server.port, "/ok", "");
+    fixture(&other, "http", w->other.port, "/ok", "");
+    for (size_t i = 0; i < COUNT; i++) {
+        struct sender_job job = job_of(&held, LONG_MS, &of[i]);
+        of[i].ticket = i + 1;
+        (void)snprintf(keys[i], sizeof keys[i], "group %zu", i);
+        job.group_key = view_from(keys[i]);
+        sender_submit(w->sender, &job);
+    }
+    for (size_t i = 0; i < SENDER_PARALLEL_MAX; i++)
+        outcome_wait(&of[i]);
+    for (int i = 0; i < 3; i++) /* each goes through all queues */
+        deliver(w, &other, LONG_MS, &o);
+    mutex_lock(&w->server.mutex);
+    assert_int_equal(w->server.asked, SENDER_PARALLEL_MAX);
+    mutex_unlock(&w->server.mutex);
+    sender_kept(w->sender, 3);
+    for (size_t i = 0; i < SENDER_PARALLEL_MAX + 3; i++)
+        outcome_wait(&of[i]);
+    deliver(w, &other, LONG_MS, &o);
+    mutex_lock(&w->server.mutex);
+    assert_int_equal(w->server.asked, SENDER_PARALLEL_MAX + 3);
+    mutex_unlock(&w->server.mutex);
+    sender_kept(w->sender, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        outcome_wait(&of[i]);
+        assert_int_equal(of[i].verdict, DELIVERY_SENT);
+    }
+    driver_fixture_deinit(&held);
+    driver_fixture_deinit(&other);
+}
+
+/* A disk that hangs: the results that nobody tells to be kept. */
+static void nothing_is_held_for_long(void **state)
+{
+    enum { COUNT = SENDER_PARALLEL_MAX + 1 };
+    struct world *w = *state;
+    struct driver_fixture f;
+    static struct outcome of[COUNT];
+    struct error err;
+    char keys[COUNT][20];
+    sender_stop(w->sender, 0);
+    const struct sender_options options = {.hold_ms = 100};
+    assert_true(sender_start(&w->sender, &options, &err));
+    fixture(&f, "http", w->server.port, "/ok", "");
+    for (size_t i = 0; i < COUNT; i++) {
+        struct sender_job job = job_of(&f, LONG_MS, &of[i]);
+        of[i].ticket = i + 1;
+        (void)snprintf(keys[i], sizeof keys[i], "group %zu", i);
+        job.group_key = view_from(keys[i]);
+        sender_submit(w->sender, &job);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        outcome_wait(&of[i]);
+    driver_fixture_deinit(&f);
+}
+
 /* What waits is limited: in number, and in time where that is over before its turn. */
 static void queues_are_bounded(void **state)
 {
@@ -752,6 +822,8 @@ int main(void)
         IN_WORLD(redirects_do_not_carry_credentials_away),
         IN_WORLD(templated_hosts_are_public_only),
         IN_WORLD(one_that_hangs_holds_up_nobody_else),
+        IN_WORLD(what_is_not_kept_is_on_its_way),
+        IN_WORLD(nothing_is_held_for_long),
         IN_WORLD(queues_are_bounded),
         IN_WORLD(newer_of_a_group_replaces_what_waits),
         IN_WORLD(stop_lets_what_is_on_its_way_end),
