@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* disk_cache.c: see disk_cache.h. FOLDER/KK/KEY, KEY in 64 hexadecimal digits and KK its first two:
- *
- *   file := magic u32 "IFC2" | CRC32C of all that follows u32 | key 32 bytes | modified i64, Unix seconds | type_len u8 | type
- *           | control_len u8 | cache control | bytes, to the end
- *
- * Numbers are little-endian. A file is written under FOLDER/tmp-N and renamed when it is whole. The etag is computed anew: it is of
- * the key and the bytes. */
+/* disk_cache.c: see disk_cache.h. FOLDER/KK/KEY, KEY in 64 hexadecimal digits and KK its first two, is one entry (cache_entry.h).
+ * It is written under FOLDER/tmp-PROCESS-N and renamed when it is whole; PROCESS is drawn by lot, since processes in containers
+ * share folders and process ids. */
 #include "disk_cache.h"
 
 #include "base/buffer.h"
-#include "base/checksum.h"
+#include "base/clock.h"
 #include "base/file.h"
-#include "base/hex.h"
 #include "base/mem.h"
-#include "base/reader.h"
+#include "base/random.h"
 #include "base/thread.h"
+#include "cache_entry.h"
 #include "lru.h"
 
 #include <errno.h>
@@ -23,10 +19,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAGIC = 0x32434649, HEAD_BYTES = 8, KEY_DIGITS = 64 };
+/* A file begun and not renamed for so long is nobody's any more. Chosen, not measured. */
+enum { TEMPORARY_AGE_S = 600 };
 
 struct disk_cache {
     char *folder;
+    uint64_t process, bytes_max;
     pthread_mutex_t mutex; /* a leaf; guards the rest */
     struct lru lru;        /* items are the struct itself: only the keys matter */
     uint64_t next_temporary;
@@ -41,30 +39,10 @@ static void remove_quietly(const char *path)
 
 /* --- names --- */
 
-static void key_format(const struct image_key *key, char out[KEY_DIGITS + 1])
-{
-    for (size_t i = 0; i < sizeof(key->bytes); i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", key->bytes[i]);
-}
-
-static bool key_parse(const char *text, struct image_key *out)
-{
-    if (strlen(text) != KEY_DIGITS)
-        return false;
-    for (size_t i = 0; i < sizeof(out->bytes); i++) {
-        uint32_t high = hex_digit((unsigned char)text[2 * i]),
-                 low = hex_digit((unsigned char)text[2 * i + 1]);
-        if (high == HEX_NONE || low == HEX_NONE)
-            return false;
-        out->bytes[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
-}
-
 static void path_append(struct buffer *out, const struct disk_cache *d, const struct image_key *key)
 {
-    char name[KEY_DIGITS + 1];
-    key_format(key, name);
+    char name[IMAGE_KEY_DIGITS + 1];
+    image_key_format(key, name);
     buffer_reset(out);
     buffer_printf(out, "%s/%.2s/%s", d->folder, name, name);
     buffer_append_byte(out, '\0');
@@ -81,66 +59,6 @@ static void file_forget(const struct disk_cache *d, const struct image_key *key)
 
 /* --- files --- */
 
-static void file_encode(struct buffer *out, const struct image_key *key,
-                        const struct cached_image *image)
-{
-    buffer_append_u32(out, MAGIC);
-    buffer_append_u32(out, 0);
-    buffer_append(out, key->bytes, sizeof(key->bytes));
-    buffer_append_u64(out, (uint64_t)image->modified_s);
-    buffer_append_u8(out, (uint8_t)image->content_type.len);
-    buffer_append_view(out, image->content_type);
-    buffer_append_u8(out, (uint8_t)image->cache_control.len);
-    buffer_append_view(out, image->cache_control);
-    buffer_append_view(out, image->bytes);
-    if (out->failed)
-        return;
-    uint32_t crc = crc32c(0, out->ptr + HEAD_BYTES, out->len - HEAD_BYTES);
-    unsigned char le[4] = {(unsigned char)crc, (unsigned char)(crc >> 8),
-                           (unsigned char)(crc >> 16), (unsigned char)(crc >> 24)};
-    memcpy(out->ptr + 4, le, sizeof(le));
-}
-
-/* NULL for what is not the whole file of this key. */
-static struct cached_image *file_decode(const struct image_key *key, struct view file)
-{
-    struct reader r = reader_from(file);
-    uint32_t magic = reader_u32(&r), crc = reader_u32(&r);
-    struct view of_key = reader_bytes(&r, sizeof(key->bytes));
-    int64_t modified_s = (int64_t)reader_u64(&r);
-    struct view type = reader_bytes(&r, reader_u8(&r));
-    struct view control = reader_bytes(&r, reader_u8(&r));
-    if (r.failed || magic != MAGIC || memcmp(of_key.ptr, key->bytes, of_key.len) != 0 ||
-        crc32c(0, file.ptr + HEAD_BYTES, file.len - HEAD_BYTES) != crc)
-        return NULL;
-    return cached_image_new(key, reader_bytes(&r, reader_left(&r)), type, control, modified_s);
-}
-
-struct cached_image *disk_cache_get(struct disk_cache *d, const struct image_key *key)
-{
-    struct buffer path, file;
-    struct cached_image *image = NULL;
-    mutex_lock(&d->mutex);
-    bool is_there = lru_get(&d->lru, key) != NULL;
-    mutex_unlock(&d->mutex);
-    if (!is_there)
-        return NULL;
-    buffer_init(&path, MEM_OTHER, 1 << 16);
-    buffer_init(&file, MEM_OTHER, DISK_CACHE_FILE_BYTES_MAX);
-    path_append(&path, d, key);
-    if (file_read_all(path.ptr, &file, NULL))
-        image = file_decode(key, buffer_view(&file));
-    if (!image) { /* torn, or somebody took it away */
-        mutex_lock(&d->mutex);
-        (void)lru_remove(&d->lru, key);
-        mutex_unlock(&d->mutex);
-        remove_quietly(path.ptr);
-    }
-    buffer_deinit(&file);
-    buffer_deinit(&path);
-    return image;
-}
-
 /* Forgets the oldest beyond the limits. */
 static void shrink(struct disk_cache *d)
 {
@@ -155,6 +73,34 @@ static void shrink(struct disk_cache *d)
     }
 }
 
+/* Whether the key is known does not matter: another process on the same folder may have written it. */
+struct cached_image *disk_cache_get(struct disk_cache *d, const struct image_key *key)
+{
+    struct buffer path, file;
+    struct cached_image *image = NULL;
+    struct error err = {0};
+    buffer_init(&path, MEM_OTHER, 1 << 16);
+    buffer_init(&file, MEM_OTHER, CACHE_ENTRY_BYTES_MAX);
+    path_append(&path, d, key);
+    bool is_read = file_read_all(path.ptr, &file, &err);
+    bool is_torn = is_read && !cache_entry_decode(key, buffer_view(&file), &image);
+    /* What could not be read (too many open files, say) may be whole: it stays. */
+    bool is_gone = is_torn || (!is_read && err.kind == ERROR_NOT_FOUND);
+    mutex_lock(&d->mutex);
+    if (is_gone)
+        (void)lru_remove(&d->lru, key);
+    else if (image && !lru_get(&d->lru, key))
+        (void)lru_put(&d->lru, key, d, file.len);
+    mutex_unlock(&d->mutex);
+    if (is_torn)
+        remove_quietly(path.ptr);
+    else if (image)
+        shrink(d);
+    buffer_deinit(&file);
+    buffer_deinit(&path);
+    return image;
+}
+
 static bool file_write(const char *temporary, const char *path, struct view bytes,
                        struct error *err)
 {
@@ -165,7 +111,7 @@ static bool file_write(const char *temporary, const char *path, struct view byte
     ok = file_close(f, ok ? err : NULL) && ok;
     if (ok && rename(temporary, path) != 0) {
         char *folder =
-            mem_copy_string(MEM_OTHER, (struct view){path, strlen(path) - KEY_DIGITS - 1});
+            mem_copy_string(MEM_OTHER, (struct view){path, strlen(path) - IMAGE_KEY_DIGITS - 1});
         ok = dir_create(folder, err) &&
              (rename(temporary, path) == 0 ||
               error_set_errno(err, errno, "could not rename to \"%s\"", path));
@@ -176,24 +122,38 @@ static bool file_write(const char *temporary, const char *path, struct view byte
     return ok;
 }
 
+static void temporary_append(struct buffer *out, struct disk_cache *d)
+{
+    mutex_lock(&d->mutex);
+    uint64_t number = d->next_temporary++;
+    mutex_unlock(&d->mutex);
+    buffer_printf(out, "%s/tmp-%016llx-%llu", d->folder, (unsigned long long)d->process,
+                  (unsigned long long)number);
+    buffer_append_byte(out, '\0');
+}
+
+static bool entry_make(const struct disk_cache *d, struct buffer *out, const struct image_key *key,
+                       const struct cached_image *image, struct error *err)
+{
+    cache_entry_encode(out, key, image);
+    /* One that is larger than all that there may be would push out everything else, then itself. */
+    if (out->failed || (d->bytes_max && out->len > d->bytes_max))
+        return error_set(err, ERROR_TOO_LARGE, "a result of %zu bytes is too large for the cache",
+                         image->bytes.len);
+    return true;
+}
+
 bool disk_cache_put(struct disk_cache *d, const struct image_key *key,
                     const struct cached_image *image, struct error *err)
 {
     struct buffer file, path, temporary;
-    buffer_init(&file, MEM_OTHER, DISK_CACHE_FILE_BYTES_MAX);
+    buffer_init(&file, MEM_OTHER, CACHE_ENTRY_BYTES_MAX);
     buffer_init(&path, MEM_OTHER, 1 << 16);
     buffer_init(&temporary, MEM_OTHER, 1 << 16);
-    mutex_lock(&d->mutex);
-    uint64_t number = d->next_temporary++;
-    mutex_unlock(&d->mutex);
-    file_encode(&file, key, image);
     path_append(&path, d, key);
-    buffer_printf(&temporary, "%s/tmp-%llu", d->folder, (unsigned long long)number);
-    buffer_append_byte(&temporary, '\0');
-    bool ok = !file.failed ||
-              error_set(err, ERROR_TOO_LARGE, "a result of %zu bytes is too large for the cache",
-                        image->bytes.len);
-    ok = ok && file_write(temporary.ptr, path.ptr, buffer_view(&file), err);
+    temporary_append(&temporary, d);
+    bool ok = entry_make(d, &file, key, image, err) &&
+              file_write(temporary.ptr, path.ptr, buffer_view(&file), err);
     if (ok) {
         mutex_lock(&d->mutex);
         (void)lru_put(&d->lru, key, d, file.len);
@@ -239,7 +199,7 @@ static bool found_file(void *arg, const char *name, bool is_dir)
     struct stat st;
     buffer_init(&path, MEM_OTHER, 1 << 16);
     path_in(&path, s, name);
-    if (!is_dir && key_parse(name, &key) && strncmp(name, s->below, 2) == 0 &&
+    if (!is_dir && image_key_parse(name, &key) && strncmp(name, s->below, 2) == 0 &&
         lstat(path.ptr, &st) == 0 && S_ISREG(st.st_mode)) {
         s->items = mem_grow(MEM_OTHER, s->items, &s->capacity, s->count + 1, sizeof(s->items[0]));
         s->items[s->count++] =
@@ -250,7 +210,13 @@ static bool found_file(void *arg, const char *name, bool is_dir)
     return true;
 }
 
-/* Folders of two digits; what a process before did not finish goes; all else is somebody else's. */
+static bool is_stale(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && st.st_mtim.tv_sec < clock_wall().ms / 1000 - TEMPORARY_AGE_S;
+}
+
+/* Folders of two digits; what a process did not finish long ago goes; all else is somebody else's. */
 static bool found_folder(void *arg, const char *name, bool is_dir)
 {
     struct scan *s = arg;
@@ -261,7 +227,7 @@ static bool found_folder(void *arg, const char *name, bool is_dir)
         s->below = name;
         s->failed = !dir_list(path.ptr, found_file, s, s->err);
         s->below = NULL;
-    } else if (!is_dir && strncmp(name, "tmp-", 4) == 0) {
+    } else if (!is_dir && strncmp(name, "tmp-", 4) == 0 && is_stale(path.ptr)) {
         remove_quietly(path.ptr);
     }
     buffer_deinit(&path);
@@ -274,15 +240,13 @@ static int found_compare(const void *a, const void *b)
     return (x->modified_ns > y->modified_ns) - (x->modified_ns < y->modified_ns);
 }
 
-static bool can_write(const char *folder, struct error *err)
+bool disk_cache_check(struct disk_cache *d, struct error *err)
 {
     struct buffer path;
-    buffer_init(&path, MEM_OTHER, 1 << 16);
-    buffer_printf(&path, "%s/tmp-probe", folder);
-    buffer_append_byte(&path, '\0');
     struct file *f;
-    bool ok = file_remove(path.ptr, err) && file_create(&f, path.ptr, err) && file_close(f, err) &&
-              file_remove(path.ptr, err);
+    buffer_init(&path, MEM_OTHER, 1 << 16);
+    temporary_append(&path, d);
+    bool ok = file_create(&f, path.ptr, err) && file_close(f, err) && file_remove(path.ptr, err);
     buffer_deinit(&path);
     return ok;
 }
@@ -295,8 +259,10 @@ bool disk_cache_open(struct disk_cache **out, const char *folder, uint64_t entri
     d->folder = mem_copy_string(MEM_OTHER, view_from(folder));
     mutex_init(&d->mutex);
     lru_init(&d->lru, entries_max, bytes_max);
+    random_secret(&d->process, sizeof(d->process));
+    d->bytes_max = bytes_max;
     *out = NULL;
-    if (!dir_list(folder, found_folder, &scan, err) || scan.failed || !can_write(folder, err)) {
+    if (!dir_list(folder, found_folder, &scan, err) || scan.failed || !disk_cache_check(d, err)) {
         mem_free(MEM_OTHER, scan.items);
         disk_cache_close(d);
         return false;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* disk_cache.h: results in files, one each, that survive a restart. A file that is torn, cut or flipped is a miss and goes.
  *
- * Any thread; files are read and written outside of the lock. Nothing is synced: what a power cut takes is fetched again. */
+ * Any thread; files are read and written outside of the lock. Nothing is synced: what a power cut takes is fetched again.
+ *
+ * Processes may share a folder: each finds what the others wrote, and keeps to its limits in what it wrote or read itself. */
 #ifndef IMGFORGE_DISK_CACHE_H
 #define IMGFORGE_DISK_CACHE_H
 
 #include "base/error.h"
 #include "cached_image.h"
-
-enum { DISK_CACHE_FILE_BYTES_MAX = 256 << 20 };
 
 struct disk_cache;
 
@@ -22,6 +22,8 @@ struct cached_image *disk_cache_get(struct disk_cache *d, const struct image_key
 /* On an error the entry is not there, and nothing else has changed. ERROR_IO, ERROR_NO_SPACE, ERROR_TOO_LARGE. */
 MUST_USE bool disk_cache_put(struct disk_cache *d, const struct image_key *key,
                              const struct cached_image *image, struct error *err);
+/* Can a file be written there now? */
+MUST_USE bool disk_cache_check(struct disk_cache *d, struct error *err);
 uint64_t disk_cache_count(struct disk_cache *d);
 uint64_t disk_cache_bytes(struct disk_cache *d);
 

@@ -8,6 +8,7 @@
 #include "disk_cache.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -94,10 +95,73 @@ static void bytes_are_bounded(void **state)
     assert_true(has(c, 99, text));
     assert_false(has(c, 80, text));
     image_cache_close(c);
-    c = cache_open(CACHE_MEMORY, 10, 0, 100); /* larger than all that there may be: not kept */
-    put(c, 1, text);
-    assert_false(has(c, 1, text));
-    assert_int_equal(image_cache_memory_bytes(c), 0);
+}
+
+/* It would push out everything else, then itself. */
+static void what_is_larger_than_the_cache_harms_no_other(void **state)
+{
+    static char large[3001];
+    memset(large, 'x', sizeof(large) - 1);
+    struct image_cache *c = cache_open(CACHE_MEMORY, 10, 0, 2000);
+    put(c, 1, "small");
+    put(c, 2, large);
+    assert_true(has(c, 1, "small"));
+    assert_false(has(c, 2, large));
+    image_cache_close(c);
+    c = cache_open(CACHE_DISK, 0, 10, 2000);
+    struct image_key key = key_of(2);
+    struct error err = {0};
+    struct cached_image *image =
+        cached_image_new(&key, view_from(large), VIEW("image/png"), VIEW(""), 1700000002);
+    put(c, 1, "small");
+    assert_false(image_cache_put(c, &key, image, &err));
+    assert_int_equal(err.kind, ERROR_TOO_LARGE);
+    cached_image_unref(image);
+    assert_true(has(c, 1, "small"));
+    image_cache_close(c);
+}
+
+/* Each finds what the other wrote, and neither takes the other's unfinished files away. */
+static void two_processes_share_a_folder(void **state)
+{
+    struct image_cache *a = cache_open(CACHE_DISK, 0, 10, 0);
+    char unfinished[128];
+    struct error err = {0};
+    (void)snprintf(unfinished, sizeof(unfinished), "%s/tmp-0123-1", folder);
+    assert_true(file_replace(unfinished, VIEW("half"), &err));
+    struct image_cache *b = cache_open(CACHE_DISK, 0, 10, 0);
+    assert_true(file_exists(unfinished));
+    put(a, 1, "of a");
+    put(b, 2, "of b");
+    put(a, 3, "of a"); /* both number their files from 0 */
+    assert_true(has(b, 1, "of a") && has(a, 2, "of b") && has(b, 3, "of a"));
+    put(a, 1, "anew");
+    assert_true(has(b, 1, "anew"));
+    image_cache_close(a);
+    image_cache_close(b);
+    struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    assert_int_equal(utimensat(AT_FDCWD, unfinished, long_ago, 0), 0);
+    a = cache_open(CACHE_DISK, 0, 10, 0);
+    assert_false(file_exists(unfinished));
+    image_cache_close(a);
+}
+
+static int no_descriptors(void *arg, enum file_op op, const char *path, size_t *bytes)
+{
+    return op == FILE_OP_OPEN ? EMFILE : 0;
+}
+
+static void what_cannot_be_read_now_is_not_lost(void **state)
+{
+    struct image_cache *c = cache_open(CACHE_DISK, 0, 10, 0);
+    struct error err = {0};
+    put(c, 1, "whole");
+    assert_true(image_cache_check(c, &err));
+    file_test_set_hook(no_descriptors, NULL);
+    assert_false(has(c, 1, "whole"));
+    assert_false(image_cache_check(c, &err));
+    file_test_set_hook(NULL, NULL);
+    assert_true(has(c, 1, "whole"));
     image_cache_close(c);
 }
 
@@ -321,6 +385,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_one_used_least_recently_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(bytes_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_larger_than_the_cache_harms_no_other, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(two_processes_share_a_folder, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_read_now_is_not_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_cache_all_is_a_miss, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_on_disk_survives, setup, teardown),
         cmocka_unit_test_setup_teardown(a_hit_on_disk_is_kept_in_memory, setup, teardown),

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* valkey_reply.c: see valkey_reply.h. hiredis calls back for each answer that is complete; what it is given in return is the struct
+ * itself, so that an answer costs no allocation but a copy of its text. */
+#include "valkey_reply.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* NULL ends the reading with an error. */
+static void *on_text(const redisReadTask *task, char *bytes, size_t len)
+{
+    struct valkey_reply *r = task->privdata;
+    if (task->parent)
+        return NULL;
+    r->type = task->type;
+    if (task->type != REDIS_REPLY_STRING) {
+        (void)snprintf(r->message, sizeof(r->message), "%.*s",
+                       (int)(len < sizeof(r->message) ? len : sizeof(r->message) - 1), bytes);
+        return r;
+    }
+    r->owned = mem_try_alloc(MEM_OTHER, len + 1);
+    if (!r->owned)
+        return NULL;
+    memcpy(r->owned, bytes, len);
+    r->text = (struct view){r->owned, len};
+    return r;
+}
+
+static void *on_array(const redisReadTask *task, int count)
+{
+    return NULL;
+}
+
+static void *on_integer(const redisReadTask *task, long long value)
+{
+    struct valkey_reply *r = task->privdata;
+    r->type = task->type;
+    return task->parent ? NULL : r;
+}
+
+/* The task's type is that of the answer which is not there. */
+static void *on_nil(const redisReadTask *task)
+{
+    struct valkey_reply *r = task->privdata;
+    r->type = REDIS_REPLY_NIL;
+    return task->parent ? NULL : r;
+}
+
+static void on_free(void *reply)
+{
+}
+
+static redisReplyObjectFunctions FUNCTIONS = {on_text, on_array, on_integer, on_nil, on_free};
+
+static void reset(struct valkey_reply *r)
+{
+    mem_free(MEM_OTHER, r->owned);
+    r->owned = NULL;
+    r->text = (struct view){NULL, 0};
+    r->message[0] = '\0';
+    r->type = 0;
+}
+
+bool valkey_reply_init(struct valkey_reply *r, size_t bytes_max)
+{
+    *r = (struct valkey_reply){.bytes_max = bytes_max};
+    r->reader = redisReaderCreateWithFunctions(&FUNCTIONS);
+    if (r->reader)
+        r->reader->privdata = r;
+    return r->reader != NULL;
+}
+
+void valkey_reply_deinit(struct valkey_reply *r)
+{
+    reset(r);
+    if (r->reader)
+        redisReaderFree(r->reader);
+    r->reader = NULL;
+}
+
+static bool broken(const struct valkey_reply *r, struct error *err)
+{
+    return error_set(err, ERROR_CORRUPT, "it does not speak Valkey's protocol: %s",
+                     r->reader->errstr[0] ? r->reader->errstr : "an answer of no known kind");
+}
+
+bool valkey_reply_feed(struct valkey_reply *r, struct view bytes, struct error *err)
+{
+    r->bytes += bytes.len;
+    if (r->bytes > r->bytes_max)
+        return error_set(err, ERROR_TOO_LARGE, "an answer of more than %zu bytes", r->bytes_max);
+    return redisReaderFeed(r->reader, bytes.ptr, bytes.len) == REDIS_OK || broken(r, err);
+}
+
+bool valkey_reply_next(struct valkey_reply *r, struct error *err)
+{
+    void *reply = NULL;
+    reset(r);
+    if (redisReaderGetReply(r->reader, &reply) != REDIS_OK)
+        return broken(r, err);
+    if (!reply)
+        r->type = 0;
+    else
+        r->bytes = 0;
+    return true;
+}
