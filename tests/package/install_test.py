@@ -53,6 +53,12 @@ def case_shared_libraries_have_a_soname_and_stay_mapped(cwd):
         assert os.path.basename(os.path.realpath(os.path.join(ROOT, "lib/lib%s.so" % name))).count(".") == 4
 
 
+def case_an_installation_has_the_pages(cwd):
+    there = install(cwd + "/usr", "/usr") + "/share/doc/belfry/"
+    assert os.path.exists(there + "runbooks/ImgforgeErrorSpike.md") and os.path.exists(there + "operating.md"), os.listdir(there)
+    assert not os.path.exists(os.path.join(ROOT, "share/doc")), "a build folder has no copy of docs/"
+
+
 def case_each_header_stands_alone(cwd):
     sources = [write(cwd, header + ".c", "#include <belfry/%s>\nint main(void) { return 0; }\n" % header) for header in headers()]
     for compiler, language, standard in COMPILERS:
