@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """deploy/imgforge as it is shipped: Prometheus, Alertmanager and Belfry take the same files and judge them alike."""
+import glob
+import http.server
 import json
 import os
 import re
+import threading
 import urllib.request
 
+import chat_services
+import duty_services
 from harness import BELFRY, TOP, Process, Skip, Target, folder, free_port, need, run, text, wait_for
 
 STACK = os.path.join(TOP, "deploy/imgforge")
@@ -350,9 +355,7 @@ def test_images_have_the_libraries_that_the_programs_need():
         if not f.read().startswith("12"):
             raise Skip("this is not Debian 12")
     always = {"libc6", "libgcc-s1", "zlib1g", "libcrypt1"}  # of each Debian system
-    for name, program in (("belfry", BELFRY), ("imgforge", os.path.join(os.path.dirname(BELFRY), "imgforge"))):
-        if not os.path.exists(program):
-            raise Skip(program + " is not built")
+    for name, program in (("belfry", BELFRY), ("imgforge", imgforge())):
         installed = set(dict(dockerfile()[name])["RUN"].split())
         missing = needed_packages(program) - always - installed
         assert not missing, (name, missing)
@@ -503,3 +506,88 @@ def test_units_are_taken_by_systemd():
                 f.write(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", unit))
             code, out, err = run(analyze, "verify", path)
             assert code == 0 and not (out + err).strip(), (name, out, err)
+
+
+def test_shipped_receivers_tell_what_somebody_needs():
+    """Pager, chat, digest and incident platform as alertmanager.yml has them, sent to servers that judge as the real ones do."""
+    hooks = []
+
+    class Hook(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            hooks.append((self.path, self.headers.get("Authorization"), json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    backend = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=backend.serve_forever, daemon=True).start()
+    need("openssl")
+    with folder() as d, duty_services.Services(d) as duty, chat_services.Services() as chat:
+        with open(STACK + "/alertmanager.yml") as f:
+            shipped = f.read().replace("http://backend:5000", "http://127.0.0.1:%d" % backend.server_address[1])
+        shipped = shipped.replace("      - routing_key_file:", "      - url: %s/v2/enqueue\n        routing_key_file:" % duty.url)
+        shipped = shipped.replace("      - api_key_file:", "      - api_url: %s/\n        api_key_file:" % duty.url)
+        with open(d + "/alertmanager.yml", "w") as f:
+            f.write(shipped)
+        os.mkdir(d + "/secrets")
+        for name, secret in (("incidents-webhook-token", "t0ken"), ("pagerduty-routing-key", duty_services.PAGERDUTY_KEY),
+                             ("opsgenie-api-key", duty_services.OPSGENIE_KEY), ("slack-url", chat.url + chat_services.SLACK_HOOK)):
+            with open(d + "/secrets/" + name, "w") as f:
+                f.write(secret + "\n")
+        link = "http://belfry.example:9090/user/runbooks/ImgforgeErrorSpike.md"
+        for receiver in ("incidents", "pager", "chat", "digest"):
+            checked(BELFRY, "notify", "test", receiver, "--config.file=" + d + "/alertmanager.yml", "alertname=ImgforgeErrorSpike",
+                    "severity=critical", "service=imgforge", "--annotation=summary=imgforge answers with errors",
+                    "--annotation=description=4 responses a second are 5xx, 10% of all.", "--annotation=runbook_url=" + link)
+        backend.shutdown()
+        backend.server_close()
+        path, bearer, message = hooks[0]
+        assert (path, bearer, message["version"]) == ("/alerts/webhook", "Bearer t0ken", "4"), hooks
+        pages = {kind: json.dumps(duty.took(kind)) for kind in ("pagerduty", "opsgenie")}
+        assert all(link in page for page in pages.values()) and '"critical"' in pages["pagerduty"], (pages, duty.refused)
+        messages = [json.dumps(m) for m in chat.took("slack")]
+        assert len(messages) == 2 and all("10% of all." in m for m in messages), (messages, chat.refused)
+        assert link in messages[0] and "FIRING: imgforge answers with errors" in messages[0], messages[0]
+        assert "imgforge: 1 to look at" in messages[1] and "imgforge-daily" in messages[1], messages[1]
+
+
+def imgforge():
+    program = os.path.join(os.path.dirname(BELFRY), "imgforge")
+    if not os.path.exists(program):
+        raise Skip(program + " is not built")
+    return program
+
+
+def test_variables_are_known_to_imgforge():
+    """Each variable that the stack sets or a page names is one that imgforge has."""
+    known = set(re.findall(r"\b[A-Z][A-Z_]+\b", checked(imgforge(), "--help")))
+    assert "IMGFORGE_BIND" in known, known
+    paths = ["docker-compose.yml", ".env.example", "kubernetes/imgforge.yaml", "kubernetes/secret.yaml", "../systemd/imgforge.env.example"]
+    paths = [os.path.join(STACK, p) for p in paths] + glob.glob(TOP + "/docs/imgforge/*.md") + glob.glob(TOP + "/docs/runbooks/*.md")
+    named = set()
+    for path in paths:
+        with open(path) as f:
+            named |= {(os.path.relpath(path, TOP), v) for v in re.findall(r"\bIMGFORGE_[A-Z_]*[A-Z]\b", f.read())}
+    unknown = {n for n in named if n[1] not in known | {"IMGFORGE_PROM_TOKEN", "IMGFORGE_ALLOW"}}
+    assert len(named) > 40 and not unknown, unknown
+
+
+def test_settings_of_each_form_are_accepted():
+    """Compose's defaults, systemd's example and Kubernetes' ConfigMap, with keys where they are asked for."""
+    keys = {"IMGFORGE_KEY": "ab" * 32, "IMGFORGE_SALT": "cd" * 32}
+    with folder() as d:
+        forms = {"compose": {k: default(v) for k, v in load("docker-compose.yml")["services"]["imgforge"]["environment"].items()},
+                 "kubernetes": {**manifests()["ConfigMap", "imgforge"]["data"], **keys}}
+        for name, env in forms.items():
+            env = {k: d if k == "IMGFORGE_CACHE_DISK_PATH" else v for k, v in env.items()}
+            code, out, err = run(imgforge(), "--check-config", env=env)
+            assert code == 0, (name, out, err)
+        with open(TOP + "/deploy/systemd/imgforge.env.example") as f:
+            text = f.read().replace("/var/cache/imgforge", d)
+        for filled in (False, True):
+            with open(d + "/imgforge.env", "w") as f:
+                f.write(re.sub(r"(?m)^(IMGFORGE_(?:KEY|SALT))=$", r"\1=" + "ab" * 32, text) if filled else text)
+            code, out, err = run(imgforge(), "--env-file", d + "/imgforge.env", "--check-config")
+            assert code == (0 if filled else 2), (filled, out, err)
