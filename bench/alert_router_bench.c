@@ -99,6 +99,32 @@ static void put_all(struct dispatch *d, size_t count, struct instant now)
             exit(1);
 }
 
+static bool is_of_host_7(const void *arg, const struct live_alert *a)
+{
+    return view_is(labels_get(a->labels, VIEW("instance")), "host-7.example.org:9100");
+}
+
+static void look(struct dispatch *d, const struct dispatch_options *opts,
+                 const struct alert_config *config, struct instant now, size_t count,
+                 alert_wanted *wanted)
+{
+    struct arena arena;
+    struct alive_alerts alive;
+    struct alert_views views;
+    arena_init(&arena, MEM_OTHER, 0);
+    int64_t began = clock_thread_cpu_ns();
+    dispatch_alive(d, now, &arena, &alive);
+    report("  noted, under the lock", began, count);
+    dispatch_want(&arena, &alive, wanted, NULL, &views);
+    report("  and chosen", began, count);
+    dispatch_inhibit_views(d, now, &arena, views.items, views.count);
+    report("  and inhibited, in steps", began, count);
+    dispatch_complete_views(&opts->router, config, now.wall_ns, &arena, &views);
+    report("  and completed", began, count);
+    alert_views_release(&views);
+    arena_deinit(&arena);
+}
+
 int main(int argc, char **argv)
 {
     size_t count = 100000;
@@ -137,16 +163,10 @@ int main(int argc, char **argv)
     began = clock_thread_cpu_ns();
     run(d, now);
     report("flush with nothing new", began, count);
-    struct arena arena;
-    struct alert_views views;
-    arena_init(&arena, MEM_OTHER, 0);
-    began = clock_thread_cpu_ns();
-    dispatch_alerts(d, now, &arena, &views);
-    report("view, under the lock", began, count);
-    dispatch_complete_views(&opts.router, config, now.wall_ns, &arena, &views);
-    alert_views_release(&views);
-    arena_deinit(&arena);
-    report("  and completed", began, count);
+    printf("views of all\n");
+    look(d, &opts, config, now, count, NULL);
+    printf("views of a few\n");
+    look(d, &opts, config, now, count, is_of_host_7);
     began = clock_thread_cpu_ns();
     dispatch_apply(d, set, now);
     report("configuration applied", began, count);

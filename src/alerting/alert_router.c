@@ -21,7 +21,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PUTS_PER_STEP = 256, RESOLVE_TIMEOUT_MS = 5 * 60 * 1000, DROPPED_TOLD_MS = 60 * 1000 };
+enum {
+    PUTS_PER_STEP = 256,
+    VIEWS_PER_STEP = 256,
+    RESOLVE_TIMEOUT_MS = 5 * 60 * 1000,
+    DROPPED_TOLD_MS = 60 * 1000
+};
 
 struct put_list {
     struct live_alert **items;
@@ -372,13 +377,29 @@ static void sort_views(struct alert_views *v, int (*compare)(const void *, const
         qsort(v->items, v->count, sizeof *v->items, compare);
 }
 
-void alert_router_alerts(struct alert_router *r, struct arena *arena, struct alert_views *out)
+static void inhibit_views(struct alert_router *r, struct instant at, struct arena *arena,
+                          const struct alert_views *v)
+{
+    for (size_t i = 0; i < v->count; i += VIEWS_PER_STEP) {
+        size_t rest = v->count - i;
+        mutex_lock(&r->core);
+        dispatch_inhibit_views(r->dispatch, at, arena, v->items + i,
+                               rest < VIEWS_PER_STEP ? rest : VIEWS_PER_STEP);
+        mutex_unlock(&r->core);
+    }
+}
+
+void alert_router_alerts(struct alert_router *r, struct arena *arena, alert_wanted *wanted,
+                         const void *arg, struct alert_views *out)
 {
     struct instant at = now();
+    struct alive_alerts alive;
     mutex_lock(&r->core);
-    dispatch_alerts(r->dispatch, at, arena, out);
+    dispatch_alive(r->dispatch, at, arena, &alive);
     struct integrations *set = integrations_locked(r);
     mutex_unlock(&r->core);
+    dispatch_want(arena, &alive, wanted, arg, out);
+    inhibit_views(r, at, arena, out);
     dispatch_complete_views(&r->opts, config_of(r, set), at.wall_ns, arena, out);
     sort_views(out, compare_fingerprints);
     if (set)
@@ -394,16 +415,21 @@ static int compare_groups(const void *a, const void *b)
     return c ? c : view_cmp(x->key, y->key);
 }
 
-void alert_router_groups(struct alert_router *r, struct arena *arena, struct alert_group_views *out)
+void alert_router_groups(struct alert_router *r, struct arena *arena, alert_wanted *wanted,
+                         const void *arg, struct alert_group_views *out)
 {
     struct instant at = now();
+    struct alive_groups alive;
     mutex_lock(&r->core);
-    dispatch_groups(r->dispatch, at, arena, out);
+    dispatch_alive_groups(r->dispatch, at, arena, &alive);
     struct integrations *set = integrations_locked(r);
     mutex_unlock(&r->core);
+    const struct alert_config *c = config_of(r, set); /* NULL: there are no groups */
+    dispatch_want_groups(c, at.wall_ns, arena, &alive, wanted, arg, out);
     for (size_t i = 0; i < out->count; i++) {
         struct alert_views *alerts = &out->items[i].alerts;
-        dispatch_complete_views(&r->opts, config_of(r, set), at.wall_ns, arena, alerts);
+        inhibit_views(r, at, arena, alerts);
+        dispatch_complete_views(&r->opts, c, at.wall_ns, arena, alerts);
         sort_views(alerts, compare_alerts);
     }
     if (out->count)

@@ -89,8 +89,12 @@ struct alert_views {
         *items; /* ascending by fingerprint; in a group, in live_alert_compare()'s order */
     size_t count;
 };
-/* All that have not ended; in the arena. Any thread. */
-void alert_router_alerts(struct alert_router *r, struct arena *arena, struct alert_views *out);
+/* Which alerts are asked for; called without a lock. NULL: all. */
+typedef bool alert_wanted(const void *arg, const struct live_alert *a);
+/* Those that have not ended; in the arena. What is not wanted costs a look; the router's lock is held to note which alerts there are,
+ * and for a few hundred of the wanted ones at a time. Any thread. */
+void alert_router_alerts(struct alert_router *r, struct arena *arena, alert_wanted *wanted,
+                         const void *arg, struct alert_views *out);
 void alert_views_release(struct alert_views *v);
 
 struct alert_group_view {
@@ -100,11 +104,11 @@ struct alert_group_view {
     int64_t next_flush_ns, last_flush_ns; /* LIVE_ALERT_NEVER: none yet */
 };
 struct alert_group_views {
-    struct alert_group_view *items; /* by labels, then receiver */
+    struct alert_group_view *items; /* by labels, then receiver; each has an alert at least */
     size_t count;
 };
-void alert_router_groups(struct alert_router *r, struct arena *arena,
-                         struct alert_group_views *out);
+void alert_router_groups(struct alert_router *r, struct arena *arena, alert_wanted *wanted,
+                         const void *arg, struct alert_group_views *out);
 void alert_group_views_release(struct alert_group_views *v);
 
 struct alert_router_stats {

@@ -61,11 +61,33 @@ uint64_t dispatch_ends_dropped(const struct dispatch *d); /* alert_router_stats.
 /* What alert_router_stats says of it; the rest of *out stays. */
 void dispatch_stats_get(const struct dispatch *d, struct instant now,
                         struct alert_router_stats *out);
-/* The views of alert_router.h, but for what the memory (state) and the routing tree say: dispatch_complete_view(). */
-void dispatch_alerts(struct dispatch *d, struct instant now, struct arena *arena,
-                     struct alert_views *out);
-void dispatch_groups(struct dispatch *d, struct instant now, struct arena *arena,
-                     struct alert_group_views *out);
+/* Views are made in steps, so that little is done under the lock: first which alerts and groups there are, ... */
+struct alive_alerts {
+    struct live_alert **items; /* that have not ended; referenced */
+    size_t count;
+};
+struct alive_group {
+    struct alert_group_view view; /* without its alerts */
+    const struct alert_route *route;
+    struct alive_alerts alerts;
+};
+struct alive_groups {
+    struct alive_group *items;
+    size_t count;
+};
+void dispatch_alive(const struct dispatch *d, struct instant now, struct arena *arena,
+                    struct alive_alerts *out);
+void dispatch_alive_groups(const struct dispatch *d, struct instant now, struct arena *arena,
+                           struct alive_groups *out);
+/* ... then views of those that are wanted (any thread; takes the references), ... */
+void dispatch_want(struct arena *arena, const struct alive_alerts *alive, alert_wanted *wanted,
+                   const void *arg, struct alert_views *out);
+void dispatch_want_groups(const struct alert_config *c, int64_t wall_ns, struct arena *arena,
+                          const struct alive_groups *alive, alert_wanted *wanted, const void *arg,
+                          struct alert_group_views *out);
+/* ... then who inhibits these; dispatch_complete_views() adds what the memory (state) and the routing tree say. */
+void dispatch_inhibit_views(const struct dispatch *d, struct instant now, struct arena *arena,
+                            struct alert_view *items, size_t count);
 /* Of alert_explain.h, but for what the memory says of silences and acknowledgements. */
 void dispatch_explain(struct dispatch *d, struct labels labels, struct instant now,
                       struct arena *arena, struct alert_explanation *out);

@@ -184,8 +184,9 @@ static bool read_wish(struct arena *arena, const json_t *json, struct wish *out,
            error_set(err, ERROR_INPUT, "fingerprint or filter is missing: which alerts?");
 }
 
-static bool is_wished(const struct wish *wish, const struct live_alert *a)
+static bool is_wished(const void *arg, const struct live_alert *a)
 {
+    const struct wish *wish = arg;
     return wish->has_fingerprint ? a->fingerprint == wish->what.fingerprint
                                  : matchers_match(&wish->filter, a->labels);
 }
@@ -195,18 +196,13 @@ static bool acknowledge_all(struct api *api, struct arena *arena, const struct w
                             struct buffer *b, size_t *done, struct error *err)
 {
     struct alert_views alerts = {0};
-    size_t wished = 0;
-    alert_router_alerts(api->options.router, arena, &alerts);
-    for (size_t i = 0; i < alerts.count; i++)
-        wished += is_wished(wish, alerts.items[i].alert);
-    bool ok = wished <= ACKNOWLEDGED_AT_ONCE_MAX ||
+    alert_router_alerts(api->options.router, arena, is_wished, wish, &alerts);
+    bool ok = alerts.count <= ACKNOWLEDGED_AT_ONCE_MAX ||
               error_set(err, ERROR_INPUT, "the filter takes more than %d alerts",
                         ACKNOWLEDGED_AT_ONCE_MAX);
     for (size_t i = 0; ok && i < alerts.count; i++) {
         const struct live_alert *a = alerts.items[i].alert;
         struct acknowledgement one = wish->what;
-        if (!is_wished(wish, a))
-            continue;
         one.fingerprint = a->fingerprint;
         one.starts_ns = a->starts_ns;
         ok = acknowledge(api->options.alert_state, &one, err);

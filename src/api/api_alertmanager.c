@@ -182,7 +182,13 @@ static bool is_wanted(const struct alert_answer *a, const struct alert_view *v)
     if ((!a->active && v->status == ALERT_ACTIVE) || (!a->silenced && v->silenced_by.count) ||
         (!a->inhibited && v->inhibited_by_count))
         return false;
-    return matchers_match(&a->filter, v->alert->labels);
+    return true;
+}
+
+static bool matches_filter(const void *arg, const struct live_alert *alert)
+{
+    const struct alert_answer *a = arg;
+    return matchers_match(&a->filter, alert->labels);
 }
 
 static bool has_receiver(const struct alert_answer *a, const struct alert_view *v)
@@ -272,7 +278,7 @@ void api_serve_v2_alerts(struct api *api, struct http_request *rq, struct http_r
     struct alert_answer *a = answer_new(rq, rs);
     if (!a)
         return;
-    alert_router_alerts(api->options.router, &a->arena, &a->alerts);
+    alert_router_alerts(api->options.router, &a->arena, matches_filter, a, &a->alerts);
     buffer_append_byte(api_v2_begin(rs), '[');
     http_response_stream(rs, next_alerts, answer_free, a);
 }
@@ -282,7 +288,7 @@ void api_serve_v2_groups(struct api *api, struct http_request *rq, struct http_r
     struct alert_answer *a = answer_new(rq, rs);
     if (!a)
         return;
-    alert_router_groups(api->options.router, &a->arena, &a->groups);
+    alert_router_groups(api->options.router, &a->arena, matches_filter, a, &a->groups);
     buffer_append_byte(api_v2_begin(rs), '[');
     http_response_stream(rs, next_groups, answer_free, a);
 }

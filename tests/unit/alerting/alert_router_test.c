@@ -212,11 +212,42 @@ static void look(struct world *w)
     struct alert_views alerts;
     struct alert_group_views groups;
     arena_init(&arena, MEM_OTHER, 0);
-    alert_router_alerts(w->router, &arena, &alerts);
+    alert_router_alerts(w->router, &arena, NULL, NULL, &alerts);
     for (size_t i = 1; i < alerts.count; i++)
         assert_true(alerts.items[i - 1].alert->fingerprint < alerts.items[i].alert->fingerprint);
     alert_views_release(&alerts);
-    alert_router_groups(w->router, &arena, &groups);
+    alert_router_groups(w->router, &arena, NULL, NULL, &groups);
+    alert_group_views_release(&groups);
+    arena_deinit(&arena);
+}
+
+static bool is_1(const void *arg, const struct live_alert *a)
+{
+    return view_is(labels_get(a->labels, VIEW("i")), "1");
+}
+
+/* Of each group one is wanted, which another one inhibits. */
+static void look_for_1(struct world *w)
+{
+    struct arena arena;
+    struct alert_views alerts;
+    struct alert_group_views groups;
+    arena_init(&arena, MEM_OTHER, 0);
+    alert_router_alerts(w->router, &arena, is_1, NULL, &alerts);
+    alert_router_groups(w->router, &arena, is_1, NULL, &groups);
+    assert_int_equal(alerts.count, PUTTERS);
+    assert_int_equal(groups.count, PUTTERS);
+    for (size_t i = 0; i < PUTTERS; i++) {
+        assert_int_equal(groups.items[i].alerts.count, 1);
+        const struct alert_view *of[] = {&alerts.items[i], &groups.items[i].alerts.items[0]};
+        for (size_t k = 0; k < 2; k++) {
+            assert_true(is_1(NULL, of[k]->alert));
+            assert_int_equal(of[k]->inhibited_by_count, 1);
+            assert_int_equal(of[k]->status, ALERT_SUPPRESSED);
+            assert_true(of[k]->receiver_count == 1 && view_is(of[k]->receivers[0], "r"));
+        }
+    }
+    alert_views_release(&alerts);
     alert_group_views_release(&groups);
     arena_deinit(&arena);
 }
@@ -249,6 +280,7 @@ static void alerts_reloads_and_looks_meet(void **state)
             fail_msg("%zu alerts were sent", atomic_load(&w.state.sent_alerts));
         pause_ms(5);
     }
+    look_for_1(&w);
     struct integrations *set = alert_router_integrations(w.router);
     assert_ptr_equal(set, w.set);
     fake_integrations_unref(set);

@@ -278,11 +278,15 @@ static void print_groups(struct world *w)
     struct arena arena;
     struct alert_group_views groups;
     arena_init(&arena, MEM_OTHER, 0);
-    dispatch_groups(w->d, w->now, &arena, &groups);
+    struct alive_groups alive;
+    dispatch_alive_groups(w->d, w->now, &arena, &alive);
+    dispatch_want_groups(fake_integrations_config(w->set), w->now.wall_ns, &arena, &alive, NULL,
+                         NULL, &groups);
     for (size_t i = 0; i < groups.count; i++) {
         const struct alert_group_view *g = &groups.items[i];
         buffer_printf(&w->out, "group %.*s next %llds", VIEW_ARGS(g->key),
                       (long long)((g->next_flush_ns - BEGIN_NS) / SECOND));
+        dispatch_inhibit_views(w->d, w->now, &arena, g->alerts.items, g->alerts.count);
         for (size_t k = 0; k < g->alerts.count; k++) {
             const struct alert_view *v = &g->alerts.items[k];
             buffer_append_byte(&w->out, ' ');
