@@ -182,10 +182,12 @@ static bool load_settings(struct service *s, const struct words *words)
     struct error err = {0};
     if (words->env_file && !settings_read_file(s->settings, words->env_file, &err))
         return refuse_file(s, &err);
-    if (!settings_load(s->settings, &problem) || !check_common(s, &problem) ||
-        !s->definition->configure(&s->config, s->settings, &problem))
+    bool values_only = words->command && words->command->without_config;
+    if (!settings_load(s->settings, &problem) ||
+        (!values_only && (!check_common(s, &problem) ||
+                          !s->definition->configure(&s->config, s->settings, &problem))))
         return refuse_config(s, &problem);
-    ASSERT(s->config.listen != NULL);
+    ASSERT(values_only || s->config.listen != NULL);
     return true;
 }
 

@@ -95,6 +95,8 @@ struct service_command {
     const char *name;
     int (*run)(const struct service_config *config, int argc, char **argv);
     const char *help;
+    /* It needs values only: configure(), which says what is missing for serving, is not called; config is empty. */
+    bool without_config;
 };
 
 struct service_definition {
