@@ -9,30 +9,42 @@ bool image_watch_is_cancelled(struct image_watch *w)
     return atomic_load_explicit(&w->cancelled, memory_order_relaxed);
 }
 
-static int pass(VipsRegion *out, struct image_watch *w, VipsRegion *in)
+bool image_watch_saw_failure(struct image_watch *w)
 {
-    if (image_watch_is_cancelled(w)) {
-        vips_error("imgforge", "cancelled");
-        return -1;
-    }
-    if (vips_region_prepare(in, &out->valid))
-        return 1;
-    return vips_region_region(out, in, &out->valid, out->valid.left, out->valid.top);
+    return image_watch_is_cancelled(w) ||
+           atomic_load_explicit(&w->source_failed, memory_order_relaxed);
 }
 
-/* Called by libvips' threads. */
+static int fail(VipsRegion *out, struct image_watch *w)
+{
+    if (!w->hides_failures)
+        return -1;
+    vips_region_black(out);
+    return 0;
+}
+
+static int pass(VipsRegion *out, struct image_watch *w, VipsRegion *in, bool is_source)
+{
+    if (image_watch_saw_failure(w)) {
+        vips_error("imgforge", "given up");
+        return fail(out, w);
+    }
+    if (vips_region_prepare(in, &out->valid) == 0)
+        return vips_region_region(out, in, &out->valid, out->valid.left, out->valid.top);
+    if (is_source)
+        atomic_store_explicit(&w->source_failed, true, memory_order_relaxed);
+    return fail(out, w);
+}
+
+/* Both are called by libvips' threads. */
 static int pass_source(VipsRegion *out, void *seq, void *in, void *watch, gboolean *stop)
 {
-    struct image_watch *w = watch;
-    int result = pass(out, w, seq);
-    if (result > 0)
-        atomic_store_explicit(&w->source_failed, true, memory_order_relaxed);
-    return result ? -1 : 0;
+    return pass(out, watch, seq, true);
 }
 
 static int pass_any(VipsRegion *out, void *seq, void *in, void *watch, gboolean *stop)
 {
-    return pass(out, watch, seq) ? -1 : 0;
+    return pass(out, watch, seq, false);
 }
 
 VipsImage *image_watch_pixels(VipsImage *in, struct image_watch *w, bool is_source)

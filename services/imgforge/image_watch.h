@@ -11,6 +11,9 @@
 
 struct image_watch {
     const atomic_bool *cancel; /* NULL = never */
+    /* Readers get black pixels instead of failures, and have to ask image_watch_saw_failure() at the end. For the writer of animated WebP files,
+     * which in libvips 8.14 keeps the image for ever when reading fails. */
+    bool hides_failures;
     atomic_bool source_failed, cancelled;
 };
 
@@ -19,6 +22,7 @@ struct image_watch {
 VipsImage *image_watch_pixels(VipsImage *in, struct image_watch *w, bool is_source);
 /* Whether work should end now. */
 bool image_watch_is_cancelled(struct image_watch *w);
+bool image_watch_saw_failure(struct image_watch *w);
 /* Puts in place of a failure what the watch saw: 408 "Request Timeout", 400 "Failed to decode source image". Returns false. */
 bool image_watch_explain(struct image_watch *w, struct image_failure *f);
 

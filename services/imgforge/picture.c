@@ -285,10 +285,14 @@ bool picture_make(const struct pipeline_request *rq, enum source_kind kind,
     *out = (struct picture){0};
     out->watch = mem_alloc_zero(MEM_OTHER, 1, sizeof(*out->watch));
     out->watch->cancel = rq->cancel;
-    bool ok = open_all(&l, f) && make(&l, out, f);
+    bool ok = open_all(&l, f);
+    out->watch->hides_failures = format == IMAGE_FORMAT_WEBP && l.frames > 1;
+    ok = ok && make(&l, out, f);
     g_clear_object(&l.image);
-    if (ok && !image_watch_is_cancelled(out->watch))
+    if (ok && !image_watch_saw_failure(out->watch))
         return true;
+    if (ok)
+        image_fail_operation(f);
     image_watch_explain(out->watch, f);
     picture_deinit(out);
     return false;

@@ -58,6 +58,32 @@ static int load(VipsSource *from, enum source_kind kind, const struct source_rea
     }
 }
 
+static void *note_blob(VipsImage *image, const char *name, GValue *value, void *names)
+{
+    if (G_VALUE_TYPE(value) == VIPS_TYPE_BLOB)
+        g_ptr_array_add(names, g_strdup(name));
+    return NULL;
+}
+
+/* libvips 8.14 gives EXIF and XMP of HEIF files as pointers into the image that it loads; images made of it keep these pointers when it is gone, as after a copy to
+ * memory. With copies of its own the image can go. */
+static void own_metadata(VipsImage *image)
+{
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    vips_image_map(image, note_blob, names);
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = names->pdata[i];
+        const void *data;
+        size_t len;
+        if (vips_image_get_blob(image, name, &data, &len))
+            continue;
+        void *copy = g_memdup2(data, len);
+        vips_image_set_blob_copy(image, name, copy, len);
+        g_free(copy);
+    }
+    g_ptr_array_free(names, TRUE);
+}
+
 bool source_open(struct view bytes, enum source_kind kind, const struct source_reading *how,
                  VipsImage **out, struct image_failure *f)
 {
@@ -68,5 +94,7 @@ bool source_open(struct view bytes, enum source_kind kind, const struct source_r
     bool ok = from && load(from, kind, how, out) == 0;
     if (from)
         g_object_unref(from); /* the image has its own reference */
+    if (ok && (kind == SOURCE_HEIF || kind == SOURCE_AVIF))
+        own_metadata(*out);
     return ok || image_fail_decode(f);
 }

@@ -154,3 +154,12 @@ void assert_pixel(VipsImage *image, int x, int y, const uint8_t *expected, int b
                      expected[i]);
     g_free(pixel);
 }
+
+void assert_no_memory_kept(const char *what)
+{
+    for (int waits = 0; pipeline_memory().allocations > 0; waits++) {
+        if (waits == 3000)
+            fail_msg("%s: %lld bytes are kept", what, (long long)pipeline_memory().bytes);
+        g_usleep(10000);
+    }
+}

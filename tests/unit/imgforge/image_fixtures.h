@@ -29,4 +29,7 @@ struct view fixture_bytes(const void *bytes, size_t len);
 void assert_pixel(VipsImage *image, int x, int y, const uint8_t *expected, int bands, int by,
                   const char *what);
 
+/* Fails where libvips still holds memory of pictures; threads of it keep some buffers until they have had nothing to do for a while. */
+void assert_no_memory_kept(const char *what);
+
 #endif
