@@ -97,7 +97,7 @@ class S3:
             context.load_cert_chain(*certificate)
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.url = "%s://localhost:%d" % ("https" if certificate else "http", self.port)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def verify(self, handler, body):
         """None, or (status, code) as S3 answers."""
