@@ -11,6 +11,7 @@
 enum { IMAGE_FAILURE_TEXT_BYTES = 256, IMAGE_FAILURE_CAUSE_BYTES = 512 };
 
 struct image_failure {
+    bool is_violation;                   /* somebody tried what is forbidden: the log says so */
     int status;                          /* 400, 403, 404, 408, 429, 500 */
     char text[IMAGE_FAILURE_TEXT_BYTES]; /* "Failed to decode source image": the client's */
     char cause

@@ -137,7 +137,7 @@ int service_main(const struct service_definition *definition, int argc, char **a
 
 /* In open() only. Copied; path and name are static. */
 void service_add_route(struct service *s, const struct service_route *route);
-/* One more path of /health or /ready, in open() only. */
+/* One more path of /health or /ready, under whose name it is counted; in open() only. Path as of service_add_route(). */
 void service_add_probe(struct service *s, const char *path, bool is_ready);
 belfry_log *service_log(const struct service *s);
 /* Where checks are added; "disk" and "mem" are there. */

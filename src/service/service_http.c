@@ -302,9 +302,9 @@ static void on_observe(void *arg, const struct http_observation *http)
     if (seen.error_code)
         log_error(s, c, &seen);
     log_request(s, &seen);
-    belfry_scope_leave(&scope);
     if (s->definition->observe)
-        s->definition->observe(s->state, &seen);
+        s->definition->observe(s->state, &seen); /* what it counts has the request as its example */
+    belfry_scope_leave(&scope);
     if (c->is_counted)
         belfry_health_request_end(s->health, seen.status >= 500);
     service_request_set_state(http->request, NULL, NULL);
@@ -420,8 +420,12 @@ void service_add_route(struct service *s, const struct service_route *route)
 
 void service_add_probe(struct service *s, const char *path, bool is_ready)
 {
-    const struct service_route route = {
-        HTTP_GET, path, NULL, is_ready ? get_ready : get_health, HTTP_RUN_DIRECT, .is_probe = true};
+    const struct service_route route = {HTTP_GET,
+                                        path,
+                                        is_ready ? "/ready" : "/health",
+                                        is_ready ? get_ready : get_health,
+                                        HTTP_RUN_DIRECT,
+                                        .is_probe = true};
     (void)entry_add(s, &route, s);
 }
 

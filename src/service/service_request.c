@@ -14,13 +14,10 @@ struct service_context *service_context_of(const struct http_request *rq)
     return http_request_context(rq);
 }
 
-belfry_request *service_request_of(struct http_request *rq)
+static belfry_request *request_new(struct http_request *rq, struct view id)
 {
-    struct service_context *c = service_context_of(rq);
-    if (c->request)
-        return c->request;
-    struct view id = http_request_header(rq, "X-Request-Id"),
-                parent = http_request_header(rq, "traceparent"),
+    belfry_request *out;
+    struct view parent = http_request_header(rq, "traceparent"),
                 state = http_request_header(rq, "tracestate");
     belfry_request_options options = {
         .request_id = id.len ? id.ptr : NULL,
@@ -30,9 +27,20 @@ belfry_request *service_request_of(struct http_request *rq)
         .tracestate = state.len ? state.ptr : NULL,
         .tracestate_bytes = state.len,
     };
-    if (belfry_request_new(&c->request, &options) != BELFRY_OK)
-        c->request = NULL;
+    return belfry_request_new(&out, &options) == BELFRY_OK ? out : NULL;
+}
+
+belfry_request *service_request_of(struct http_request *rq)
+{
+    struct service_context *c = service_context_of(rq);
+    if (c->request == NULL)
+        c->request = request_new(rq, http_request_header(rq, "X-Request-Id"));
     return c->request;
+}
+
+belfry_request *service_request_copy(struct http_request *rq)
+{
+    return request_new(rq, view_from(service_request_id(rq)));
 }
 
 const char *service_request_id(struct http_request *rq)

@@ -25,6 +25,9 @@ struct service_error {
 
 /* Eight hexadecimal digits, or what the client sent. Lives as long as the request. */
 const char *service_request_id(struct http_request *rq);
+/* Another record of the same id and trace, for work that may outlive the request: belfry_request_enter() on its thread, at the end
+ * belfry_request_end(). NULL without memory, which both take. */
+struct belfry_request *service_request_copy(struct http_request *rq);
 /* The client's address without its port. Lives as long as the request. */
 const char *service_request_address(struct http_request *rq);
 /* `release(state)` is called when the request ends, on any thread. One state per request: a second one replaces (and

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* operations.c: see operations.h. */
+#include "operations.h"
+
+static double seconds(int64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+bool operation_begin(const struct operations *ops, enum image_operation kind, int64_t queued_ns,
+                     const atomic_bool *cancel, struct operation *out)
+{
+    mono_time asked = clock_mono();
+    metrics_operation_waits(ops->metrics, kind);
+    bool has_permit = permits_wait(ops->permits, 0, cancel);
+    *out = (struct operation){.kind = kind, .began = clock_mono()};
+    metrics_operation_begins(ops->metrics, kind, has_permit, seconds(out->began.ns - asked.ns),
+                             seconds(queued_ns));
+    return has_permit;
+}
+
+double operation_end(const struct operations *ops, const struct operation *op)
+{
+    double took = seconds(clock_mono().ns - op->began.ns);
+    permits_give(ops->permits, 0);
+    metrics_operation_ends(ops->metrics, op->kind, took);
+    return took;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* operations.h: work on pixels, as many at once as there are workers (permits.h), and what is counted of it. */
+#ifndef IMGFORGE_OPERATIONS_H
+#define IMGFORGE_OPERATIONS_H
+
+#include "base/clock.h"
+#include "imgforge_metrics.h"
+#include "permits.h"
+
+/* Borrowed by all who work; constant. Any thread. */
+struct operations {
+    struct permits *permits;
+    struct imgforge_metrics *metrics;
+};
+
+/* One that runs. */
+struct operation {
+    enum image_operation kind;
+    mono_time began;
+};
+
+/* Waits for a permit. `queued_ns`: how long the work waited for this thread. False: *cancel was set before. */
+MUST_USE bool operation_begin(const struct operations *ops, enum image_operation kind,
+                              int64_t queued_ns, const atomic_bool *cancel, struct operation *out);
+/* Gives the permit back. Returns the seconds since operation_begin() returned. */
+double operation_end(const struct operations *ops, const struct operation *op);
+
+#endif
