@@ -149,35 +149,40 @@ static VipsImage *blur(VipsImage *in, double sigma)
     return rounded_to(in, format);
 }
 
-/* Pixels that cannot be seen get the colours of those around them, so that the edge to them is none of colour. */
-static VipsImage *without_hidden_colors(VipsImage *in, double sigma)
+/* The colours with, where they cannot be seen, those of the pixels around, so that the edge to them is none of colour. NULL: libvips' error is
+ * set. */
+static VipsImage *colors_filled_in(VipsImage *in, double sigma)
 {
-    VipsImage *parts[3] = {NULL}, *out = NULL; /* alpha, where it is above 0, blurred */
-    g_object_ref(in);
-    parts[2] = blur(in, fmax(sigma, 1));
-    int result = parts[2] ? 0 : -1;
-    if (result == 0)
-        result = vips_extract_band(in, &parts[0], in->Bands - 1, NULL) ||
-                 vips_more_const1(parts[0], &parts[1], 0, NULL) ||
-                 vips_ifthenelse(parts[1], in, parts[2], &out, NULL);
+    VipsImage *parts[4] = {NULL},
+              *out = NULL; /* alpha, where it is above 0, blurred, all with it */
+    parts[2] = blur(g_object_ref(in), fmax(sigma, 1));
+    if (parts[2] && vips_extract_band(in, &parts[0], in->Bands - 1, NULL) == 0 &&
+        vips_more_const1(parts[0], &parts[1], 0, NULL) == 0 &&
+        vips_ifthenelse(parts[1], in, parts[2], &parts[3], NULL) == 0 &&
+        vips_extract_band(parts[3], &out, 0, "n", in->Bands - 1, NULL))
+        out = NULL;
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++)
         g_clear_object(&parts[i]);
-    return replaced(in, result, &out);
+    return out;
 }
 
-/* By lightness alone (CIE L*), so that no edge gets a hue. */
+/* By lightness alone (CIE L*), so that no edge gets a hue; alpha stays. */
 static VipsImage *sharpen(VipsImage *in, double sigma)
 {
-    VipsImage *out = NULL;
+    VipsImage *parts[3] = {NULL}, *out = NULL; /* colours, sharpened, alpha */
     if (!in || sigma <= 0)
         return in;
     sigma = fmax(SHARPEN_SIGMA_MIN, fmin(sigma, SHARPEN_SIGMA_MAX));
     if (!vips_image_hasalpha(in))
         return replaced(in, vips_sharpen(in, &out, "sigma", sigma, NULL), &out);
 
-    /* The colours that it fills in are needed here only: alpha hides them again. */
-    in = without_hidden_colors(in, sigma);
-    return in ? replaced(in, vips_sharpen(in, &out, "sigma", sigma, NULL), &out) : NULL;
+    parts[0] = colors_filled_in(in, sigma);
+    int result = !parts[0] || vips_sharpen(parts[0], &parts[1], "sigma", sigma, NULL) ||
+                 vips_extract_band(in, &parts[2], in->Bands - 1, NULL) ||
+                 vips_bandjoin2(parts[1], parts[2], &out, NULL);
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++)
+        g_clear_object(&parts[i]);
+    return replaced(in, result, &out);
 }
 
 /* --- pixelate --- */
