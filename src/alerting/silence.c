@@ -625,8 +625,14 @@ void silence_list(struct alert_state *s, struct arena *arena, int64_t now_ns,
     silences_advance(s, now_ns);
     out->count = s->silences.count;
     out->items = ARENA_ARRAY(arena, struct silence, out->count + 1);
-    for (size_t i = 0; i < out->count; i++)
-        out->items[i] = show(arena, s->silences.items[i], now_ns);
+    for (size_t i = 0; i < out->count; i++) {
+        const struct kept_silence *k = s->silences.items[i];
+        out->items[i] = (struct silence){.id = arena_copy(arena, view_from(k->id)),
+                                         .starts_ns = k->starts_ns,
+                                         .ends_ns = k->ends_ns,
+                                         .updated_ns = k->updated_ns,
+                                         .state = kept_silence_state(k, now_ns)};
+    }
     mutex_unlock(&s->mutex);
 }
 

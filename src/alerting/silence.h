@@ -77,7 +77,7 @@ struct silence_list {
     struct silence *items;
     size_t count;
 };
-/* In the arena; any thread. By the time of their creation. */
+/* Their ids, times and states, without what silence_get() shows of one; in the arena; any thread. By the time of their creation. */
 void silence_list(struct alert_state *s, struct arena *arena, int64_t now_ns,
                   struct silence_list *out);
 bool silence_get(struct alert_state *s, struct arena *arena, struct view id, int64_t now_ns,

@@ -14,30 +14,62 @@ static void fail(struct http_response *rs, const struct error *err)
     api_v2_error(rs, status, view_from(err->message));
 }
 
+/* An answer on its way: which silences there were, and how far it is sent. Their texts may be gigabytes: each is asked for when
+ * its turn comes, and is as it is then. */
+struct silence_answer {
+    struct arena arena, of_one;
+    struct alert_state *state;
+    struct matchers filter;
+    struct silence_list list;
+    size_t next;
+    int64_t now_ns;
+    bool is_begun;
+};
+
+static void answer_free(void *arg)
+{
+    struct silence_answer *a = arg;
+    matchers_deinit(&a->filter);
+    arena_deinit(&a->of_one);
+    arena_deinit(&a->arena);
+    mem_free(MEM_HTTP, a);
+}
+
+static bool next_silences(void *arg, struct buffer *out, bool *more)
+{
+    struct silence_answer *a = arg;
+    for (; a->next < a->list.count && out->len < HTTP_PIECE_BYTES; a->next++) {
+        struct silence silence;
+        arena_reset(&a->of_one);
+        if (!silence_get(a->state, &a->of_one, a->list.items[a->next].id, a->now_ns, &silence) ||
+            !silence_has_matchers(&silence, &a->filter))
+            continue;
+        if (a->is_begun)
+            buffer_append_byte(out, ',');
+        a->is_begun = true;
+        silence_json_write(out, &silence);
+    }
+    *more = a->next < a->list.count;
+    if (!*more)
+        buffer_append_literal(out, "]\n");
+    return true;
+}
+
 void api_serve_v2_silences(struct api *api, struct http_request *rq, struct http_response *rs)
 {
-    struct arena arena;
-    struct matchers filter = {0};
-    struct silence_list list;
-    bool is_first = true;
-    arena_init(&arena, MEM_HTTP, 0); /* bounded by the silences that are kept */
-    if (api_v2_filters(&arena, rq, &filter, rs)) {
-        silence_list(api->options.alert_state, &arena, clock_wall().ms * 1000000, &list);
-        silence_list_sort(&list);
-        struct buffer *b = api_v2_begin(rs);
-        buffer_append_byte(b, '[');
-        for (size_t i = 0; i < list.count; i++) {
-            if (!silence_has_matchers(&list.items[i], &filter))
-                continue;
-            if (!is_first)
-                buffer_append_byte(b, ',');
-            is_first = false;
-            silence_json_write(b, &list.items[i]);
-        }
-        buffer_append_literal(b, "]\n");
+    struct silence_answer *a = mem_alloc_zero(MEM_HTTP, 1, sizeof *a);
+    a->state = api->options.alert_state;
+    a->now_ns = clock_wall().ms * 1000000;
+    arena_init(&a->arena, MEM_HTTP, 0); /* bounded by the silences that are kept */
+    arena_init(&a->of_one, MEM_HTTP, 0);
+    if (!api_v2_filters(&a->arena, rq, &a->filter, rs)) {
+        answer_free(a);
+        return;
     }
-    matchers_deinit(&filter);
-    arena_deinit(&arena);
+    silence_list(a->state, &a->arena, a->now_ns, &a->list);
+    silence_list_sort(&a->list);
+    buffer_append_byte(api_v2_begin(rs), '[');
+    http_response_stream(rs, next_silences, answer_free, a);
 }
 
 /* {"silenceID":"..."}, and what may be a slip. */

@@ -176,6 +176,22 @@ def test_silences_that_match_nothing_or_everything_are_told():
             assert status == 200 and (warning in str(json.loads(body)["warnings"]) if warning else b"warnings" not in body), (value, body)
 
 
+def test_a_list_of_silences_has_no_limit():
+    """More than the 64 MiB that an answer has which is not streamed."""
+    comment, count = "<" * 900_000, 13  # six bytes each in the answer
+    with folder() as d, Hook() as hook, Server(d, config(hook.url)) as s:
+        for i in range(count):
+            status, body = s.post("/api/v2/silences", {
+                "matchers": [{"name": "n", "value": str(i), "isRegex": False}], "startsAt": now(), "endsAt": now(3600 + i),
+                "createdBy": "me", "comment": comment})
+            assert status == 200, (status, body)
+        status, body = s.get("/api/v2/silences")[:2]
+        assert status == 200 and len(body) > 64 << 20, (status, len(body))
+        assert [x["matchers"][0]["value"] for x in json.loads(body)] == [str(i) for i in range(count)]
+        one = json.loads(s.get("/api/v2/silences?filter=n%3D%227%22")[1])
+        assert len(one) == 1 and one[0]["comment"] == comment, len(one)
+
+
 # --- secrets ---
 
 def test_secrets_are_shown_nowhere():
