@@ -14,7 +14,7 @@ enum {
     /* Each a thread that mostly waits (measured: 36 KiB). */
     JOBS_PER_WORKER = 64,
     JOBS_MIN = 128,
-    JOBS_MAX = 1024,
+    JOBS_MAX = 1000,
     /* Enough for workers that are busy a tenth of the time that an origin takes. */
     SOURCES_PER_WORKER = 16,
     SOURCES_MIN = 32,

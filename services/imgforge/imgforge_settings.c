@@ -300,6 +300,8 @@ static bool configure_cache(struct configuring *c)
         .url = secret_reveal(&in->cache_url).ptr,
         .s3 = in->s3,
     };
+    if (s->cache.type == CACHE_VALKEY && !s->cache.url)
+        return REFUSE(c, "IMGFORGE_CACHE_URL", "where it is, as valkey://host:6379/0");
     if (!image_cache_check_options(&s->cache, &err))
         return REFUSE(c, "IMGFORGE_CACHE_URL", "%s", err.message);
     if (s->cache.type != CACHE_DISK && s->cache.type != CACHE_HYBRID)

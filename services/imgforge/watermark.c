@@ -211,6 +211,8 @@ bool watermark_apply(VipsImage *frame, VipsImage *mark, const struct image_optio
     struct placing *p = VIPS_NEW(laid, struct placing);
     place(p, in, mark, o);
     vips_object_local(laid, in);
+    vips_object_local(laid,
+                      g_object_ref(mark)); /* its pixels are read when the result is written */
     if (vips_image_pipelinev(laid, VIPS_DEMAND_STYLE_THINSTRIP, in, NULL) ||
         vips_image_generate(laid, vips_start_one, lay_region, vips_stop_one, in, p)) {
         g_object_unref(laid);
