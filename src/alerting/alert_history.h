@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* alert_history.h: what was: each episode of each alert, and each notification. Read from alerts.db on a connection of its own:
- * a question waits for the disk (never on a thread that serves connections), and not for who writes. What happened in the last
+/* alert_history.h: what was: each episode of each alert, and each notification. Read from alerts.db on connections of
+ * their own: a question waits for the disk (never on a thread that serves connections), or for one of a few connections, and not
+ * for who writes; who writes does not wait for it. What happened in the last
  * fraction of a second, or while the database fails, may not be in it yet. */
 #ifndef BELFRY_ALERTING_ALERT_HISTORY_H
 #define BELFRY_ALERTING_ALERT_HISTORY_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* alert_history_read.c: questions about what was, on a connection of their own, one at a time.
+/* alert_history_read.c: questions about what was, each on a connection of its own.
  *
  * Rows come in the order of time from an index. Equality matchers are looked up in the index of labels, the others are tried on
  * the labels of each row; a question looks at HISTORY_EXAMINED_MAX rows and then says where to go on. */
@@ -64,10 +64,24 @@ static bool question_prepare(struct sqlite_db *db, struct question *q, sqlite3_s
 
 /* --- the connection --- */
 
-/* With the reader's mutex; NULL: err says why. */
-static struct sqlite_db *reader_open(struct alert_state *s, struct error *err)
+/* Waits for a connection that no other question has. */
+static struct state_file *reader_take(struct alert_state *s)
 {
-    struct state_file *f = &s->reader;
+    size_t i = 0;
+    mutex_lock(&s->read_mutex);
+    while (s->is_reading[i])
+        if (++i == STATE_READERS) {
+            cond_wait(&s->read_ended, &s->read_mutex);
+            i = 0;
+        }
+    s->is_reading[i] = true;
+    mutex_unlock(&s->read_mutex);
+    return &s->readers[i];
+}
+
+/* NULL: err says why. */
+static struct sqlite_db *reader_open(struct state_file *f, struct error *err)
+{
     if (f->path == NULL) {
         (void)error_set(err, ERROR_UNAVAILABLE, "there is no data folder, and so no history");
         return NULL;
@@ -81,15 +95,20 @@ static struct sqlite_db *reader_open(struct alert_state *s, struct error *err)
     return f->db;
 }
 
-/* A connection that failed is made anew by the next question. */
-static bool reader_end(struct alert_state *s, sqlite3_stmt *st, bool ok, struct error *err)
+/* Gives the connection back; one that failed is made anew by the next question. */
+static bool reader_end(struct alert_state *s, struct state_file *f, sqlite3_stmt *st, bool ok,
+                       struct error *err)
 {
     (void)sqlite_library.finalize(st);
     if (!ok) {
-        state_file_close(&s->reader);
+        state_file_close(f);
         if (err->kind != ERROR_INPUT)
             err->kind = ERROR_UNAVAILABLE;
     }
+    mutex_lock(&s->read_mutex);
+    s->is_reading[f - s->readers] = false;
+    cond_signal(&s->read_ended);
+    mutex_unlock(&s->read_mutex);
     return ok;
 }
 
@@ -182,8 +201,8 @@ bool alert_history_episodes(struct alert_state *s, struct arena *arena,
     arena_init(&row_arena, MEM_ALERTING, 0);
     buffer_init(&q.sql, MEM_ALERTING, SQL_BYTES_MAX);
     ask_episodes(&q, in);
-    mutex_lock(&s->read_mutex);
-    struct sqlite_db *db = reader_open(s, err);
+    struct state_file *reader = reader_take(s);
+    struct sqlite_db *db = reader_open(reader, err);
     ok = db && question_prepare(db, &q, &st, err);
     while (ok && !out->has_more && (ok = sqlite_db_step(db, st, &row, err)) && row) {
         if (out->count == limit || examined++ == HISTORY_EXAMINED_MAX) {
@@ -195,8 +214,7 @@ bool alert_history_episodes(struct alert_state *s, struct arena *arena,
                                            sqlite_library.column_int64(st, 0)};
         out->count += episode_read(st, arena, &row_arena, in->matchers, &out->items[out->count]);
     }
-    ok = reader_end(s, st, ok, err);
-    mutex_unlock(&s->read_mutex);
+    ok = reader_end(s, reader, st, ok, err);
     buffer_deinit(&q.sql);
     arena_deinit(&row_arena);
     return ok;
@@ -224,16 +242,15 @@ static bool open_page_read(struct alert_state *s, struct arena *arena, bool is_f
     ask_number(&q, " ORDER BY e.fingerprint LIMIT ?", OPEN_PAGE);
     page->items = ARENA_ARRAY(arena, struct alert_episode, OPEN_PAGE);
     page->count = page->rows = 0;
-    mutex_lock(&s->read_mutex);
-    struct sqlite_db *db = reader_open(s, err);
+    struct state_file *reader = reader_take(s);
+    struct sqlite_db *db = reader_open(reader, err);
     ok = db && question_prepare(db, &q, &st, err);
     while (ok && (ok = sqlite_db_step(db, st, &row, err)) && row && page->rows < OPEN_PAGE) {
         page->last = sqlite_library.column_int64(st, 1);
         page->count += episode_read(st, arena, &row_arena, NULL, &page->items[page->count]);
         page->rows++;
     }
-    ok = reader_end(s, st, ok, err);
-    mutex_unlock(&s->read_mutex);
+    ok = reader_end(s, reader, st, ok, err);
     buffer_deinit(&q.sql);
     arena_deinit(&row_arena);
     return ok;
@@ -264,8 +281,8 @@ static bool resume_ended(struct alert_state *s, const struct known_firing *k,
         return true;
     arena_init(&arena, MEM_ALERTING, 0);
     arena_init(&row_arena, MEM_ALERTING, 0);
-    mutex_lock(&s->read_mutex);
-    struct sqlite_db *db = reader_open(s, err);
+    struct state_file *reader = reader_take(s);
+    struct sqlite_db *db = reader_open(reader, err);
     bool ok = db && sqlite_db_prepare(db, &st,
                                       EPISODE_COLUMNS " AND e.fingerprint=? ORDER BY e.starts_ns "
                                                       "DESC, e.id DESC LIMIT 1",
@@ -279,8 +296,7 @@ static bool resume_ended(struct alert_state *s, const struct known_firing *k,
             each(arg, &e.alert, true);
         (void)sqlite_library.reset(st); /* repeats the step's error */
     }
-    ok = reader_end(s, st, ok, err);
-    mutex_unlock(&s->read_mutex);
+    ok = reader_end(s, reader, st, ok, err);
     arena_deinit(&arena);
     arena_deinit(&row_arena);
     return ok;
@@ -293,7 +309,7 @@ void alert_history_resume(struct alert_state *s, alert_history_each *each, void 
     struct open_page page = {.rows = OPEN_PAGE};
     struct known_firing known = {0};
     size_t spoiled = 0;
-    if (s->reader.path == NULL)
+    if (s->file.path == NULL)
         return;
     bool ok = true;
     arena_init(&arena, MEM_ALERTING, 0);
@@ -314,8 +330,8 @@ void alert_history_resume(struct alert_state *s, alert_history_each *each, void 
     arena_deinit(&arena);
     if (spoiled > 0)
         alert_state_log(s, true, "alert_state_rows_spoiled",
-                        "%s: %zu alerts are not what was written; they are left out",
-                        s->reader.path, spoiled);
+                        "%s: %zu alerts are not what was written; they are left out", s->file.path,
+                        spoiled);
     if (ok)
         return;
     alert_state_log(
@@ -412,8 +428,8 @@ bool alert_history_notifications(struct alert_state *s, struct arena *arena,
     *out = (struct notification_history_page){0};
     buffer_init(&q.sql, MEM_ALERTING, SQL_BYTES_MAX);
     ask_notifications(&q, in);
-    mutex_lock(&s->read_mutex);
-    struct sqlite_db *db = reader_open(s, err);
+    struct state_file *reader = reader_take(s);
+    struct sqlite_db *db = reader_open(reader, err);
     ok = db && question_prepare(db, &q, &st, err);
     while (ok && (ok = sqlite_db_step(db, st, &row, err)) && row) {
         if (out->count == limit) {
@@ -426,8 +442,7 @@ bool alert_history_notifications(struct alert_state *s, struct arena *arena,
         out->next = (struct history_place){n->at_ns, n->id};
     }
     ok = ok && notified_read(db, arena, out, err);
-    ok = reader_end(s, st, ok, err);
-    mutex_unlock(&s->read_mutex);
+    ok = reader_end(s, reader, st, ok, err);
     buffer_deinit(&q.sql);
     return ok;
 }
@@ -447,8 +462,8 @@ bool alert_history_acknowledgements(struct alert_state *s, struct arena *arena,
     ask(&q, "SELECT starts_ns,at_ns,expires_ns,ended_ns,owner,note FROM acknowledgements");
     ask_number(&q, " WHERE fingerprint=? ORDER BY at_ns DESC", (int64_t)fingerprint);
     ask_number(&q, " LIMIT ?", HISTORY_LIMIT_MAX);
-    mutex_lock(&s->read_mutex);
-    struct sqlite_db *db = reader_open(s, err);
+    struct state_file *reader = reader_take(s);
+    struct sqlite_db *db = reader_open(reader, err);
     ok = db && question_prepare(db, &q, &st, err);
     while (ok && (ok = sqlite_db_step(db, st, &row, err)) && row) {
         out->items = arena_grow(arena, out->items, &capacity, out->count + 1, sizeof(*out->items));
@@ -461,8 +476,7 @@ bool alert_history_acknowledgements(struct alert_state *s, struct arena *arena,
                                      .owner = column_text(arena, st, 4),
                                      .note = column_text(arena, st, 5)};
     }
-    ok = reader_end(s, st, ok, err);
-    mutex_unlock(&s->read_mutex);
+    ok = reader_end(s, reader, st, ok, err);
     buffer_deinit(&q.sql);
     return ok;
 }

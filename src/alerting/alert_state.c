@@ -64,10 +64,12 @@ static void set_defaults(struct alert_state_options *o)
 static void state_free(struct alert_state *s)
 {
     state_file_close(&s->file);
-    state_file_close(&s->reader);
+    for (size_t i = 0; i < STATE_READERS; i++)
+        state_file_close(&s->readers[i]);
     mem_free(MEM_ALERTING, s->file.path);
     history_deinit(&s->history);
     mutex_deinit(&s->read_mutex);
+    cond_deinit(&s->read_ended);
     silences_deinit(&s->silences);
     acks_deinit(&s->acks);
     notification_log_deinit(&s->log);
@@ -87,6 +89,7 @@ bool alert_state_open(struct alert_state **out, const struct alert_state_options
     set_defaults(&s->options);
     mutex_init(&s->mutex);
     mutex_init(&s->read_mutex);
+    cond_init(&s->read_ended);
     history_init(&s->history);
     cond_init(&s->wakes);
     cond_init(&s->done);
@@ -100,7 +103,8 @@ bool alert_state_open(struct alert_state **out, const struct alert_state_options
         size_t bytes = strlen(options->dir) + sizeof "/" ALERT_STATE_DB_NAME;
         s->file.path = mem_alloc(MEM_ALERTING, bytes);
         (void)snprintf(s->file.path, bytes, "%s/%s", options->dir, ALERT_STATE_DB_NAME);
-        s->reader.path = s->file.path;
+        for (size_t i = 0; i < STATE_READERS; i++)
+            s->readers[i].path = s->file.path;
         if (!state_file_open(s, &of_file))
             alert_state_note(s, false, &of_file);
     }

@@ -27,7 +27,10 @@
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_SECOND INT64_C(1000000000)
 
-enum { STATE_TEXT_BYTES_MAX = 16 << 20 };
+enum {
+    STATE_TEXT_BYTES_MAX = 16 << 20,
+    STATE_READERS = 4 /* of the pool of history two, of explanations two */
+};
 
 /* --- statements, by number; their texts are in alert_state_db.c --- */
 
@@ -292,9 +295,11 @@ struct alert_state {
 
     struct state_file file; /* the writer's, and before it starts the opener's */
 
-    /* One question about the past at a time; held while it is read, with nothing else but, for a moment, `mutex`. */
-    pthread_mutex_t read_mutex;
-    struct state_file reader; /* path is that of file */
+    /* As many questions about the past at a time as there are connections for them; none is asked with a lock held. */
+    pthread_mutex_t read_mutex; /* guards is_reading; a leaf */
+    pthread_cond_t read_ended;
+    struct state_file readers[STATE_READERS]; /* each its question's; path is that of file */
+    bool is_reading[STATE_READERS];
 
     pthread_mutex_t mutex; /* guards the rest */
     pthread_cond_t wakes, done;

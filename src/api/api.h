@@ -57,6 +57,7 @@ struct api_options {
     struct heartbeats *heartbeats;     /* NULL: none */
     struct remote_write *remote_write; /* NULL: /api/v1/write says how to enable it */
     struct pool *write_pool;           /* what it runs on; NULL: the server's */
+    struct pool *history_pool;         /* for questions about alerts' past; NULL: the server's */
     struct access *access;             /* NULL: no login */
     const char *prefix;       /* of all paths, as the server has it: "" or "/belfry"; NULL = none */
     const char *external_url; /* as browsers know the server; NULL = as they address it */

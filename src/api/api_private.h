@@ -43,7 +43,8 @@ enum {
     API_HOW_GATED = 2,
     API_HOW_PAGE = 4,
     API_HOW_EARLY = 8,
-    API_HOW_WRITES = 16
+    API_HOW_WRITES = 16,
+    API_HOW_PAST = 32 /* asks about the past of alerts: on its pool */
 };
 /* For requests that have no use for a body: what a careless client may send all the same. */
 enum { API_BODY_NONE = 16 * 1024 };

@@ -26,6 +26,7 @@
 #define PAGE API_HOW_PAGE
 #define EARLY API_HOW_EARLY
 #define WRITES API_HOW_WRITES
+#define PAST API_HOW_PAST
 #define NOTHING API_NEEDS_NOTHING
 /* clang-format off */
 #define ROUTE(methods, path, role, switch_, body, run, needs, how, serve) \
@@ -86,8 +87,8 @@ const struct api_route API_ROUTES[] = {
     ROUTE(POST,     "/api/v1/alerting/acknowledgements", SILENCE, ALWAYS, LOGIN, POOL, API_NEEDS_ROUTER, CORS, api_serve_acknowledge),
     ROUTE(DELETE,   "/api/v1/alerting/acknowledgements/{fingerprint}", SILENCE, ALWAYS, NONE, POOL, API_NEEDS_ROUTER, CORS, api_serve_unacknowledge),
     ROUTE(POST,     "/api/v1/alerting/silences/preview", VIEW, ALWAYS, SILENCE_BODY, POOL, API_NEEDS_ROUTER, 0, api_serve_silence_preview),
-    ROUTE(GET,      "/api/v1/alerting/history/alerts", VIEW, ALWAYS,    NONE, POOL,   API_NEEDS_ROUTER, CORS, api_serve_alert_history),
-    ROUTE(GET,      "/api/v1/alerting/history/notifications", VIEW, ALWAYS, NONE, POOL, API_NEEDS_ROUTER, CORS, api_serve_notification_history),
+    ROUTE(GET,      "/api/v1/alerting/history/alerts", VIEW, ALWAYS,    NONE, POOL,   API_NEEDS_ROUTER, CORS|PAST, api_serve_alert_history),
+    ROUTE(GET,      "/api/v1/alerting/history/notifications", VIEW, ALWAYS, NONE, POOL, API_NEEDS_ROUTER, CORS|PAST, api_serve_notification_history),
     ROUTE(POST,     "/api/v1/alerts",              VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_ROUTER, 0,      api_serve_v2_gone),
     ROUTE(GET|POST, "/api/v1/silences",            VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_ROUTER, 0,      api_serve_v2_gone),
     ROUTE(GET|DELETE, "/api/v1/silence/{id}",      VIEW,   ALWAYS,    NONE, DIRECT, API_NEEDS_ROUTER, 0,      api_serve_v2_gone),
@@ -220,6 +221,8 @@ static void route_add(struct api *api, struct http_server *server, const struct 
         route.pool = api->options.write_pool;
         route.retry_after_s = 1;
     }
+    if (open && (row->how & API_HOW_PAST))
+        route.pool = api->options.history_pool;
     http_server_add_route(server, &route);
 }
 

@@ -46,6 +46,7 @@
 enum {
     READ_MS_MAX = 60 * 1000, /* a request is sent faster, or cut */
     POOL_QUEUE_MAX = 10000,
+    HISTORY_THREADS = 2, /* alerting/alert_state_private.h has connections for them */
     LOG_TEXT_BYTES = 2048,
     ALLOCATOR_ARENAS_MAX = 2
 };
@@ -62,11 +63,11 @@ struct server {
     struct rule_manager *rules;
     struct notifier *notifier;
     struct heartbeats *heartbeats;
-    struct wellness wellness;          /* the thread of heartbeats */
-    struct alert_routing *routing;     /* NULL: not enabled */
-    struct alert_fanout alerts;        /* whoever delivers alerts; filled before rules start */
-    struct remote_write *remote_write; /* NULL: not enabled */
-    struct pool *write_pool;
+    struct wellness wellness;               /* the thread of heartbeats */
+    struct alert_routing *routing;          /* NULL: not enabled */
+    struct alert_fanout alerts;             /* whoever delivers alerts; filled before rules start */
+    struct remote_write *remote_write;      /* NULL: not enabled */
+    struct pool *write_pool, *history_pool; /* NULL: nobody has anything for them */
     struct http_server *http;
     struct access *access;
     struct sandbox sandbox;
@@ -453,6 +454,7 @@ static bool start_http(struct server *s, wall_time started, struct error *err)
                                   .user_assets = s->opts->user_assets,
                                   .remote_write = s->remote_write,
                                   .write_pool = s->write_pool,
+                                  .history_pool = s->history_pool,
                                   .config_text = give_config_text,
                                   .external_labels = give_external_labels,
                                   .relabel_alert = relabel_alert,
@@ -553,7 +555,8 @@ static bool start_routing(struct server *s, struct error *err)
                                             .log_arg = s};
     if (!flags->config_path)
         return true;
-    if (!alert_routing_start(&s->routing, &options, err))
+    if (!alert_routing_start(&s->routing, &options, err) ||
+        !pool_start(&s->history_pool, HISTORY_THREADS, POOL_QUEUE_MAX, err))
         return false;
     alert_fanout_add(&s->alerts, alert_routing_sink(s->routing));
     return true;
@@ -686,6 +689,7 @@ static bool stop(struct server *s, struct error *err)
     notifications_free(s->notifications);
     rule_manager_stop(s->rules);
     notifier_stop(s->notifier); /* after the last alert, like the next */
+    pool_stop(s->history_pool);
     alert_routing_stop(s->routing);
     access_close(s->access);
     pool_stop(s->write_pool);

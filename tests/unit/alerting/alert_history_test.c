@@ -222,6 +222,42 @@ static void ends_that_may_not_be_told_are_told_after_a_restart(void **state)
         assert_int_equal(seen[n], n % 3 != 0 || n % 9 == 0 ? 1 : n % 5 != 0 ? 100 : 0);
 }
 
+struct asking {
+    struct fixture *f;
+    int over;
+};
+
+/* While this is called, its question is under way. */
+static void ask_another(void *arg, const struct live_alert *a, bool is_over)
+{
+    struct asking *w = arg;
+    if (!is_over)
+        return;
+    w->over++;
+    struct alert_history_query q = {.fingerprint = &a->fingerprint};
+    assert_int_equal(ask(w->f, &q).count, 1);
+}
+
+/* A question that takes long holds up no other, nor who writes. */
+static void questions_do_not_wait_for_each_other(void **state)
+{
+    struct fixture *f = *state;
+    struct asking w = {f, 0};
+    struct live_alert *a = alert(f, 1, f->now, LIVE_ALERT_NEVER, 0);
+    const struct notification_key key = {VIEW("{}"), VIEW("team"), VIEW("webhook"), 0};
+    const struct notification_entry e = {.sent_ns = f->now,
+                                         .expires_ns = f->now + 1000 * SECOND,
+                                         .firing = &a->fingerprint,
+                                         .firing_count = 1};
+    alert_history_alert(f->s, ALERT_FIRED, a);
+    alert_history_alert(f->s, ALERT_RESOLVED, a);
+    notification_log_put(f->s, &key, &e);
+    live_alert_unref(a);
+    open_again(f);
+    alert_history_resume(f->s, ask_another, &w);
+    assert_int_equal(w.over, 1);
+}
+
 static struct alert_history_page page_of(struct fixture *f, const char *matchers,
                                          struct alert_history_query q)
 {
@@ -524,6 +560,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_had_not_ended_is_told_after_a_restart, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(questions_do_not_wait_for_each_other, setup, teardown),
         cmocka_unit_test_setup_teardown(ends_that_may_not_be_told_are_told_after_a_restart, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(history_is_found_by_labels_and_time_and_paged, setup,
