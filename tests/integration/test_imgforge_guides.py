@@ -105,3 +105,11 @@ def test_each_metric_is_explained():
     stem = re.compile(r"`(\w+?)(?:\{[^}]*\})?`|`(\w+_)\*`")
     told = {a or b for a, b in stem.findall(way)}
     assert not [n for n in names if not any(n == t or t.endswith("_") and n.startswith(t) for t in told)], told
+
+
+def test_what_adding_a_metric_names_is_there():
+    source = read(TOP + "/services/imgforge/imgforge_metrics.c")
+    page = read(GUIDES + "/adding_a_metric.md")
+    names = set(re.findall(r"`(\w+)(?:\(\))?`", page)) | set(re.findall(r"\b(\w+)\(", "".join(re.findall(r"(?ms)```c\n(.*?)```", page))))
+    own = {"metrics_refused"}  # of the example
+    assert len(names) > 5 and not [n for n in names - own if n not in source], (names, [n for n in names - own if n not in source])
