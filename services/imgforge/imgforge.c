@@ -9,11 +9,13 @@
  *
  * A client that leaves, IMGFORGE_TIMEOUT and the end of the process reach it through the request's cancel callback: its flight goes
  * on for others, and ends when nobody waits any more. */
+#include "builder_page.h"
 #include "image_answer.h"
 #include "image_work.h"
 #include "imgforge_metrics.h"
 #include "imgforge_settings.h"
 #include "service/rate_limit.h"
+#include "sign_command.h"
 
 #include "base/mem.h"
 #include "base/pool.h"
@@ -285,6 +287,7 @@ struct path_row {
 };
 
 static const struct path_row PATHS[] = {
+    {HTTP_GET, "/", builder_page_serve, true},
     {HTTP_GET, "/status", get_status, true},
     {HTTP_GET, "/info/{*path}", get_information, false},
     {HTTP_GET, "/{*path}", get_image, false},
@@ -512,8 +515,19 @@ static const char *error_body(void *state, const struct service_error *error, st
     return image_answer_error_body(&imgforge_settings, error, out);
 }
 
+static int run_sign(const struct service_config *config, int argc, char **argv)
+{
+    const struct imgforge_variables *in = &imgforge_settings.in;
+    const struct sign_defaults defaults = {in->key, in->salt, in->signature_size};
+    (void)config;
+    return sign_command(&defaults, argc, argv);
+}
+
 int main(int argc, char **argv)
 {
+    static const struct service_command COMMANDS[] = {
+        {"sign", run_sign, "sign paths of images: imgforge sign --help", .without_config = true},
+    };
     const struct service_definition definition = {
         .name = "imgforge",
         .about = "Pictures in the size and format that a URL asks for.",
@@ -521,6 +535,8 @@ int main(int argc, char **argv)
         .settings = IMGFORGE_SETTINGS,
         .setting_count = IMGFORGE_SETTING_COUNT,
         .values = &imgforge_settings.in,
+        .commands = COMMANDS,
+        .command_count = ARRAY_COUNT(COMMANDS),
         .configure = imgforge_configure,
         .open = open_imgforge,
         .reload = reload_imgforge,
