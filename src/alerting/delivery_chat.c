@@ -6,12 +6,7 @@ enum { SHOWN_BYTES_MAX = 200, /* of an answer, in errors; chosen */ WAIT_SECONDS
 
 struct view chat_setting(struct delivery *d, struct view template)
 {
-    struct view out = VIEW("");
-    struct error err = {0};
-    if (delivery_text_strict(d, template, &out, &err))
-        return out;
-    d->has_template_error = true;
-    return VIEW("");
+    return delivery_text_or(d, template, VIEW(""));
 }
 
 struct view chat_text(struct delivery *d, struct view template, size_t runes)
@@ -30,18 +25,6 @@ bool chat_secret_url(struct delivery *d, const struct secret *url, struct view f
     return true;
 }
 
-struct view chat_url_join(struct delivery *d, struct view base, struct view path)
-{
-    size_t end = 0;
-    while (end < base.len && base.ptr[end] != '?' && base.ptr[end] != '#')
-        end++;
-    struct view query = view_slice(base, end, base.len);
-    while (end && base.ptr[end - 1] == '/')
-        end--;
-    return arena_printf(d->arena, "%.*s/%.*s%.*s", (int)end, base.ptr, VIEW_ARGS(path),
-                        VIEW_ARGS(query));
-}
-
 void chat_put_text(struct delivery *d, struct json_body *j, const char *name, struct view template)
 {
     json_body_text_unless_empty(j, name, delivery_text(d, template));
@@ -51,6 +34,25 @@ void chat_put_setting(struct delivery *d, struct json_body *j, const char *name,
                       struct view template)
 {
     json_body_text_unless_empty(j, name, chat_setting(d, template));
+}
+
+void chat_put_fields(struct delivery *d, struct json_body *j, const struct message_fields *fields,
+                     int is_short)
+{
+    if (fields->count == 0)
+        return;
+    json_body_open(j, "fields", '[');
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct message_field *f = &fields->items[i];
+        int says = f->is_short < 0 ? is_short : f->is_short;
+        json_body_open(j, NULL, '{');
+        chat_put_text(d, j, "title", f->title);
+        chat_put_text(d, j, "value", f->value);
+        if (says >= 0)
+            json_body_bool(j, "short", says);
+        json_body_close(j, '}');
+    }
+    json_body_close(j, ']');
 }
 
 enum delivery_verdict chat_send(struct delivery *d, struct view url, struct json_body *j,

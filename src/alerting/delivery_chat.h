@@ -7,7 +7,7 @@
 #ifndef BELFRY_ALERTING_DELIVERY_CHAT_H
 #define BELFRY_ALERTING_DELIVERY_CHAT_H
 
-#include "alerting/delivery.h"
+#include "alerting/delivery_compose.h"
 #include "alerting/json_body.h"
 #include "base/json_read.h"
 
@@ -18,13 +18,14 @@ struct view chat_text(struct delivery *d, struct view template, size_t runes);
 /* A URL that is a secret, or stands in a file. */
 MUST_USE bool chat_secret_url(struct delivery *d, const struct secret *url, struct view file,
                               struct view *out, struct error *err);
-/* `path` behind the path of `base`, one slash between them; a query of `base` stays behind it. */
-struct view chat_url_join(struct delivery *d, struct view base, struct view path);
-
 /* Members of an object; left out when they are empty. */
 void chat_put_text(struct delivery *d, struct json_body *j, const char *name, struct view template);
 void chat_put_setting(struct delivery *d, struct json_body *j, const char *name,
                       struct view template);
+
+/* "fields": short columns of an attachment; is_short, where a field does not say: -1: left out. None: nothing. */
+void chat_put_fields(struct delivery *d, struct json_body *j, const struct message_fields *fields,
+                     int is_short);
 
 /* Ends the JSON and makes it the request to `url`. */
 enum delivery_verdict chat_send(struct delivery *d, struct view url, struct json_body *j,

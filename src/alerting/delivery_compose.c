@@ -81,7 +81,9 @@ struct view delivery_url(struct delivery *d, struct view url, struct view path, 
     while (end < url.len && url.ptr[end] != '?' && url.ptr[end] != '#')
         end++;
     struct view base = view_slice(url, 0, end), own = {NULL, 0};
-    bool slash = path.len && path.ptr[0] != '/' && !view_has_suffix(base, VIEW("/"));
+    while (path.len && view_has_suffix(base, VIEW("/")))
+        base.len--;
+    bool slash = path.len && path.ptr[0] != '/';
     if (end < url.len && url.ptr[end] == '?')
         own = view_slice(url, end + 1, url.len);
     return arena_printf(d->arena, "%.*s%s%.*s%s%.*s%s%.*s", VIEW_ARGS(base), slash ? "/" : "",

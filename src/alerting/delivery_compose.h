@@ -29,8 +29,7 @@ struct view delivery_text_or(struct delivery *d, struct view template, struct vi
 /* Without blanks and line ends around it. */
 struct view delivery_trim(struct view text);
 
-/* URL + PATH, which goes before the URL's own query, and QUERY ("a=b"; empty: none). A slash is put between where none of
- * both has one. */
+/* URL + PATH, which goes before the URL's own query, one slash between both, and QUERY ("a=b"; empty: none). */
 struct view delivery_url(struct delivery *d, struct view url, struct view path, struct view query);
 
 #endif

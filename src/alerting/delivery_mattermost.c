@@ -11,23 +11,6 @@ struct mattermost_exchange {
     struct view channel; /* for errors */
 };
 
-static void put_fields(struct delivery *d, struct json_body *j, const struct message_fields *fields)
-{
-    if (fields->count == 0)
-        return;
-    json_body_open(j, "fields", '[');
-    for (size_t i = 0; i < fields->count; i++) {
-        const struct message_field *f = &fields->items[i];
-        json_body_open(j, NULL, '{');
-        chat_put_text(d, j, "title", f->title);
-        chat_put_text(d, j, "value", f->value);
-        if (f->is_short >= 0)
-            json_body_bool(j, "short", f->is_short);
-        json_body_close(j, '}');
-    }
-    json_body_close(j, ']');
-}
-
 static void put_attachment(struct delivery *d, struct json_body *j,
                            const struct mattermost_attachment *m)
 {
@@ -41,7 +24,7 @@ static void put_attachment(struct delivery *d, struct json_body *j,
     chat_put_setting(d, j, "author_icon", m->author_icon);
     chat_put_text(d, j, "title", m->title);
     chat_put_setting(d, j, "title_link", m->title_link);
-    put_fields(d, j, &m->fields);
+    chat_put_fields(d, j, &m->fields, -1);
     chat_put_setting(d, j, "thumb_url", m->thumb_url);
     chat_put_text(d, j, "footer", m->footer);
     chat_put_setting(d, j, "footer_icon", m->footer_icon);

@@ -9,22 +9,6 @@ struct rocketchat_exchange {
     struct view channel;
 };
 
-static void put_fields(struct delivery *d, struct json_body *j, const struct rocketchat_receiver *r)
-{
-    if (r->fields.count == 0)
-        return;
-    json_body_open(j, "fields", '[');
-    for (size_t i = 0; i < r->fields.count; i++) {
-        const struct message_field *f = &r->fields.items[i];
-        json_body_open(j, NULL, '{');
-        json_body_bool(j, "short", f->is_short < 0 ? r->short_fields : f->is_short);
-        chat_put_text(d, j, "title", f->title);
-        chat_put_text(d, j, "value", f->value);
-        json_body_close(j, '}');
-    }
-    json_body_close(j, ']');
-}
-
 /* Buttons: the service has no other actions. */
 static void put_actions(struct delivery *d, struct json_body *j,
                         const struct rocketchat_actions *actions)
@@ -82,13 +66,13 @@ static enum delivery_verdict rocketchat_begin(struct delivery *d, struct error *
     chat_put_setting(d, &j, "image_url", r->image_url);
     chat_put_setting(d, &j, "thumb_url", r->thumb_url);
     chat_put_setting(d, &j, "color", r->color);
-    put_fields(d, &j, r);
+    chat_put_fields(d, &j, &r->fields, r->short_fields);
     put_actions(d, &j, &r->actions);
     json_body_close(&j, '}');
     json_body_close(&j, ']');
     json_body_close(&j, '}');
-    enum delivery_verdict v =
-        chat_send(d, chat_url_join(d, r->api_url, VIEW("api/v1/chat.postMessage")), &j, err);
+    enum delivery_verdict v = chat_send(
+        d, delivery_url(d, r->api_url, VIEW("api/v1/chat.postMessage"), VIEW("")), &j, err);
     if (v == DELIVERY_MORE && (!put_token(d, "X-Auth-Token", &r->token, r->token_file, err) ||
                                !put_token(d, "X-User-Id", &r->token_id, r->token_id_file, err)))
         return DELIVERY_RETRY;

@@ -17,22 +17,6 @@ struct slack_exchange {
     bool is_update;
 };
 
-static void put_fields(struct delivery *d, struct json_body *j, const struct slack_receiver *r)
-{
-    if (r->fields.count == 0)
-        return;
-    json_body_open(j, "fields", '[');
-    for (size_t i = 0; i < r->fields.count; i++) {
-        const struct message_field *f = &r->fields.items[i];
-        json_body_open(j, NULL, '{');
-        chat_put_text(d, j, "title", f->title);
-        chat_put_text(d, j, "value", f->value);
-        json_body_bool(j, "short", f->is_short < 0 ? r->short_fields : f->is_short);
-        json_body_close(j, '}');
-    }
-    json_body_close(j, ']');
-}
-
 static void put_actions(struct delivery *d, struct json_body *j,
                         const struct slack_actions *actions)
 {
@@ -71,7 +55,7 @@ static void put_attachment(struct delivery *d, struct json_body *j, const struct
     json_body_text(j, "text", delivery_text(d, r->text));
     json_body_text(j, "fallback", delivery_text(d, r->fallback));
     json_body_text(j, "callback_id", chat_setting(d, r->callback_id));
-    put_fields(d, j, r);
+    chat_put_fields(d, j, &r->fields, r->short_fields);
     put_actions(d, j, &r->actions);
     chat_put_setting(d, j, "image_url", r->image_url);
     chat_put_setting(d, j, "thumb_url", r->thumb_url);

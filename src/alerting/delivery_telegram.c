@@ -74,8 +74,8 @@ static enum delivery_verdict telegram_begin(struct delivery *d, struct error *er
         !read_chat_id(d, r, &x->chat_id, err))
         return DELIVERY_RETRY;
     struct view secret = secret_reveal(&token);
-    x->url = chat_url_join(d, r->api_url,
-                           arena_printf(d->arena, "bot%.*s/sendMessage", VIEW_ARGS(secret)));
+    x->url = delivery_url(
+        d, r->api_url, arena_printf(d->arena, "bot%.*s/sendMessage", VIEW_ARGS(secret)), VIEW(""));
     x->parse_mode = r->parse_mode;
     if (view_is(r->parse_mode, "HTML")) {
         x->text =

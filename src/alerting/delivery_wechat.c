@@ -5,7 +5,6 @@
 #include "alerting/delivery_chat.h"
 
 #include "base/mem.h"
-#include "net/http_client.h"
 
 enum {
     CONTENT_BYTES = 2048, /* more is cut or refused */
@@ -25,53 +24,43 @@ struct wechat_exchange {
     bool asks_token, token_is_new;
 };
 
-static struct view with_query(struct delivery *d, struct view url, const char *names[2],
-                              struct view values[2])
-{
-    struct buffer b;
-    buffer_init(&b, MEM_RULES, 64 * 1024);
-    buffer_append_view(&b, url);
-    for (size_t i = 0; i < 2 && names[i]; i++) {
-        buffer_append_byte(&b, memchr(b.ptr, '?', b.len) ? '&' : '?');
-        buffer_printf(&b, "%s=", names[i]);
-        http_escape(&b, values[i]);
-    }
-    struct view out = arena_copy(d->arena, buffer_view(&b));
-    buffer_deinit(&b);
-    return out;
-}
-
 static enum delivery_verdict ask_token(struct delivery *d, struct error *err)
 {
     const struct wechat_receiver *r = d->integration->settings;
     struct wechat_exchange *x = d->exchange;
     struct secret secret;
-    struct view corp_id;
+    struct view corp_id, query;
+    struct buffer b;
     if (!delivery_secret(d, &r->api_secret, r->api_secret_file, &secret, err))
         return DELIVERY_RETRY;
     if (!delivery_text_strict(d, r->corp_id, &corp_id, err)) {
         error_wrap(err, "corp_id");
         return DELIVERY_FAILED;
     }
+    delivery_form_init(&b);
+    delivery_form_add(&b, "corpid", corp_id);
+    delivery_form_add(&b, "corpsecret", secret_reveal(&secret));
+    if (!delivery_form_take(d, &b, &query, err))
+        return DELIVERY_FAILED;
     x->asks_token = true;
     d->request.method = "GET";
-    d->request.url = with_query(d, chat_url_join(d, r->api_url, VIEW("gettoken")),
-                                (const char *[2]){"corpid", "corpsecret"},
-                                (struct view[2]){corp_id, secret_reveal(&secret)});
+    d->request.url = delivery_url(d, r->api_url, VIEW("gettoken"), query);
     return DELIVERY_MORE;
 }
 
-static enum delivery_verdict send_message(struct delivery *d)
+static enum delivery_verdict send_message(struct delivery *d, struct error *err)
 {
     const struct wechat_receiver *r = d->integration->settings;
     const struct wechat_state *s = d->integration->state;
     struct wechat_exchange *x = d->exchange;
+    struct view query;
+    struct buffer b;
+    delivery_form_init(&b);
+    delivery_form_add(&b, "access_token", (struct view){s->token, s->token_bytes});
+    if (!delivery_form_take(d, &b, &query, err))
+        return DELIVERY_FAILED;
     x->asks_token = false;
-    delivery_json(d,
-                  with_query(d, chat_url_join(d, r->api_url, VIEW("message/send")),
-                             (const char *[2]){"access_token"},
-                             (struct view[2]){{s->token, s->token_bytes}}),
-                  x->body);
+    delivery_json(d, delivery_url(d, r->api_url, VIEW("message/send"), query), x->body);
     return DELIVERY_MORE;
 }
 
@@ -107,7 +96,7 @@ static enum delivery_verdict wechat_begin(struct delivery *d, struct error *err)
     d->exchange = x;
     if (!compose(d, &x->body, err))
         return DELIVERY_FAILED;
-    return s->token_bytes && d->now_ns < s->expires_ns ? send_message(d) : ask_token(d, err);
+    return s->token_bytes && d->now_ns < s->expires_ns ? send_message(d, err) : ask_token(d, err);
 }
 
 static enum delivery_verdict take_token(struct delivery *d, const json_t *root, struct error *err)
@@ -133,7 +122,7 @@ static enum delivery_verdict take_token(struct delivery *d, const json_t *root, 
     s->token_bytes = token.len;
     s->expires_ns = d->now_ns + (seconds - TOKEN_EARLY_SECONDS) * INT64_C(1000000000);
     x->token_is_new = true;
-    return send_message(d);
+    return send_message(d, err);
 }
 
 /* The token is unknown, expired or missing. */

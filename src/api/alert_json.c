@@ -2,6 +2,7 @@
 /* alert_json.c: see alert_json.h. */
 #include "api/alert_json.h"
 
+#include "api/api_private.h"
 #include "base/json_peek.h"
 #include "base/json_write.h"
 #include "template/time_value.h"
@@ -302,19 +303,6 @@ void alert_json_time(struct buffer *b, int64_t ns)
     time_format(b, &t, VIEW("\"2006-01-02T15:04:05.000Z07:00\""));
 }
 
-void alert_json_labels(struct buffer *b, struct labels labels)
-{
-    buffer_append_byte(b, '{');
-    for (uint32_t i = 0; i < labels.count; i++) {
-        if (i)
-            buffer_append_byte(b, ',');
-        json_string(b, labels.items[i].name);
-        buffer_append_byte(b, ':');
-        json_string(b, labels.items[i].value);
-    }
-    buffer_append_byte(b, '}');
-}
-
 static void write_texts(struct buffer *b, const struct view *items, size_t count)
 {
     buffer_append_byte(b, '[');
@@ -348,7 +336,7 @@ void alert_json_write(struct buffer *b, const struct alert_view *v)
 {
     const struct live_alert *a = v->alert;
     buffer_append_literal(b, "{\"annotations\":");
-    alert_json_labels(b, a->annotations);
+    api_labels(b, a->annotations);
     buffer_append_literal(b, ",\"endsAt\":");
     alert_json_time(b, a->ends_ns);
     buffer_printf(b, ",\"fingerprint\":\"%016" PRIx64 "\",\"receivers\":[", a->fingerprint);
@@ -368,6 +356,6 @@ void alert_json_write(struct buffer *b, const struct alert_view *v)
         json_string(b, a->generator_url);
     }
     buffer_append_literal(b, ",\"labels\":");
-    alert_json_labels(b, a->labels);
+    api_labels(b, a->labels);
     buffer_append_byte(b, '}');
 }

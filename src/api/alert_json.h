@@ -42,8 +42,6 @@ MUST_USE bool alert_json_read(struct arena *arena, struct view body, int64_t now
 void alert_json_write(struct buffer *b, const struct alert_view *v);
 /* "2006-01-02T15:04:05.000Z", quoted; LIVE_ALERT_NEVER is the year 1. */
 void alert_json_time(struct buffer *b, int64_t ns);
-/* {"a":"b"} */
-void alert_json_labels(struct buffer *b, struct labels labels);
 
 /* Parts that silences share. A member that is a string, or nothing: *out stays. `at` names it in the sentence. */
 MUST_USE bool alert_json_text(const json_t *object, const char *name, const char *at,

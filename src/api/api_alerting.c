@@ -285,7 +285,7 @@ static void write_episode(struct buffer *b, const struct alert_episode *e)
     buffer_append_literal(b, ",\"labels\":");
     api_labels(b, a->labels);
     buffer_append_literal(b, ",\"annotations\":");
-    alert_json_labels(b, a->annotations);
+    api_labels(b, a->annotations);
     buffer_append_literal(b, ",\"startsAt\":");
     alert_json_time(b, a->starts_ns);
     buffer_append_literal(b, ",\"endsAt\":");

@@ -248,7 +248,7 @@ static void write_group(struct alert_answer *a, struct buffer *out)
         return;
     if (a->is_group_begun) {
         buffer_append_literal(out, "],\"labels\":");
-        alert_json_labels(out, g->labels);
+        api_labels(out, g->labels);
         buffer_append_literal(out, ",\"receiver\":{\"name\":");
         json_string(out, g->receiver);
         buffer_append_literal(out, "}}");

@@ -2,6 +2,7 @@
 /* silence_json.c: see silence_json.h. */
 #include "api/silence_json.h"
 
+#include "api/api_private.h"
 #include "base/duration.h"
 #include "base/json_write.h"
 
@@ -288,7 +289,7 @@ void silence_json_write_windows(struct buffer *b, const struct silence *s, int64
     alert_json_time(b, s->updated_ns);
     if (s->annotations.count) {
         buffer_append_literal(b, ",\"annotations\":");
-        alert_json_labels(b, s->annotations);
+        api_labels(b, s->annotations);
     }
     buffer_append_literal(b, ",\"comment\":");
     json_string(b, s->comment);
