@@ -11,6 +11,7 @@ import urllib.request
 import chat_services
 import duty_services
 from harness import BELFRY, TOP, Process, Skip, Target, folder, free_port, need, run, text, wait_for
+from imgforge_subject import IMGFORGE
 
 STACK = os.path.join(TOP, "deploy/imgforge")
 SPECIFICATION = os.path.join(TOP, "../shared/spec/services.md")
@@ -554,10 +555,9 @@ def test_shipped_receivers_tell_what_somebody_needs():
 
 
 def imgforge():
-    program = os.path.join(os.path.dirname(BELFRY), "imgforge")
-    if not os.path.exists(program):
-        raise Skip(program + " is not built")
-    return program
+    if not os.path.exists(IMGFORGE):
+        raise Skip(IMGFORGE + " is not built")
+    return IMGFORGE
 
 
 def test_variables_are_known_to_imgforge():
