@@ -2,7 +2,7 @@
 # The two commands are `make run` and `make test`; each installs what it lacks (scripts/packages.txt).
 PREFIX = /usr/local
 LIBDIR = lib
-.PHONY: all build install run test tidy format bench clean
+.PHONY: all build install run demo-imgforge test tidy format bench clean
 
 all: build
 
@@ -14,6 +14,9 @@ install: build ## the same under $(DESTDIR)$(PREFIX); LIBDIR=lib/x86_64-linux-gn
 
 run: build ## Belfry watching itself and this host on http://127.0.0.1:9090
 	@exec build/bin/belfry server
+
+demo-imgforge: build ## imgforge at work, watched by Belfry with the files of deploy/imgforge; pictures, an origin, clients
+	@exec scripts/demo-imgforge
 
 test: ## everything: release, sanitizers, fuzz targets, scripts, integration, tidy
 	@scripts/setup test

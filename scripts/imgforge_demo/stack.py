@@ -105,7 +105,7 @@ class Program:
 
     def __init__(self, name, argv, folder, ready, env=None):
         self.name, self.port = name, urllib.parse.urlsplit(ready).port
-        self.log_path, os.path.join(folder, name + ".log")
+        self.log_path = os.path.join(folder, name + ".log")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(argv, cwd=folder, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, start_new_session=True)
