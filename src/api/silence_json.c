@@ -90,7 +90,7 @@ static bool read_recurrence(struct arena *arena, const json_t *silence,
                             struct silence_recurrence *out, struct error *err)
 {
     const json_t *json = json_object_get(silence, "recurrence");
-    struct view cron = {"", 0}, rrule = {"", 0}, duration = {"", 0}, timezone = {"", 0};
+    struct view cron = {"", 0}, rrule = {"", 0}, duration = {"", 0}, zone = {"", 0};
     int64_t ms = 0;
     if (is_missing(silence, "recurrence"))
         return true;
@@ -100,7 +100,7 @@ static bool read_recurrence(struct arena *arena, const json_t *silence,
     if (!alert_json_text(json, "cron", "recurrence.", &cron, err) ||
         !alert_json_text(json, "rrule", "recurrence.", &rrule, err) ||
         !alert_json_text(json, "duration", "recurrence.", &duration, err) ||
-        !alert_json_text(json, "timezone", "recurrence.", &timezone, err) ||
+        !alert_json_text(json, "timezone", "recurrence.", &zone, err) ||
         !alert_json_read_time(json, "start", "recurrence.", &out->anchor_ns, err))
         return false;
     if ((cron.len > 0) == (rrule.len > 0))
@@ -111,7 +111,7 @@ static bool read_recurrence(struct arena *arena, const json_t *silence,
         return error_set(err, ERROR_INPUT, "recurrence.duration: at most 366 days");
     out->kind = cron.len > 0 ? RECURRENCE_CRON : RECURRENCE_RRULE;
     out->text = arena_copy(arena, cron.len > 0 ? cron : rrule);
-    out->timezone = arena_copy(arena, timezone);
+    out->timezone = arena_copy(arena, zone);
     out->duration_ns = ms * 1000000;
     return true;
 }
