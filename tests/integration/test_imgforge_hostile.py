@@ -25,8 +25,9 @@ DECODE = b"Failed to decode source image"
 SANITIZED = os.environ.get("IMGFORGE_SANITIZED") == "1"  # its memory is not the program's
 
 
-def scaled(n):
-    return max(1, int(n * SCALE))
+def scaled(n, most=1 << 30):
+    """`most`: one address has half of the server's places, 256."""
+    return min(most, max(1, int(n * SCALE)))
 
 
 def peak_bytes(pid):
@@ -192,7 +193,7 @@ def test_a_name_that_changes_its_address_gains_nothing():
     names = Names()
     with folder() as cwd, Origin() as origin:
         with open(os.path.join(cwd, "resolv.conf"), "w") as f:
-            f.write("nameserver %s\noptions timeout:1 attempts:1\n" % names.address)
+            f.write("nameserver %s\noptions timeout:5 attempts:1\n" % names.address)
         with Confined(cwd, "mount --bind %s/resolv.conf /etc/resolv.conf" % cwd, IMGFORGE_ALLOW_PRIVATE_SOURCE_ADDRESSES="false") as forge:
             origin.add("/a.png", png(8, 8))
             url = "http://flip.test:%d/a.png" % origin.port
@@ -290,7 +291,7 @@ def test_what_origins_send_is_answered_with_its_text_and_hurts_nobody():
                         [b"Source image resolution is too large", DECODE, None]),
         "/svg-laughs": ((200, {"Content-Type": "image/svg+xml"}, svg("<text>&k;</text>", doctype=LAUGHS)), [DECODE, None]),
     }
-    with folder() as cwd, Origin() as origin, Imgforge(cwd, IMGFORGE_MAX_SRC_FILE_SIZE="3000000", IMGFORGE_DOWNLOAD_TIMEOUT="2",
+    with folder() as cwd, Origin() as origin, Imgforge(cwd, IMGFORGE_MAX_SRC_FILE_SIZE="3000000", IMGFORGE_DOWNLOAD_TIMEOUT="5",
                                                        IMGFORGE_MAX_SRC_RESOLUTION="50") as forge:
         origin.pages.update({path: page for path, (page, _) in pages.items()})
         answers = {}
@@ -299,7 +300,7 @@ def test_what_origins_send_is_answered_with_its_text_and_hurts_nobody():
             answers[path, i] = forge.image("w:16/cb:%d" % i, origin.url(path), "png")
 
         with Wellmeaning(forge, origin):
-            threads = [threading.Thread(target=ask, args=(path, i)) for path in pages for i in range(scaled(2))]
+            threads = [threading.Thread(target=ask, args=(path, i)) for path in pages for i in range(scaled(2, 8))]
             for t in threads:
                 t.start()
             for t in threads:
@@ -426,16 +427,16 @@ def test_a_filename_ends_no_header():
 
 
 def test_slow_clients_and_slow_origins_leave_the_others_alone():
-    with folder() as cwd, Origin() as origin, Imgforge(cwd, IMGFORGE_DOWNLOAD_TIMEOUT="3", IMGFORGE_WORKERS="2") as forge:
+    with folder() as cwd, Origin() as origin, Imgforge(cwd, IMGFORGE_DOWNLOAD_TIMEOUT="5", IMGFORGE_WORKERS="2") as forge:
         origin.pages["/silent"] = raw(b"", hang=True)
         origin.add("/large.png", png(300, 300, colour=None))
         slow = []
         answers = []
-        for i in range(scaled(40)):
+        for i in range(scaled(40, 100)):
             s = socket.create_connection(("127.0.0.1", forge.port))
             s.sendall(b"GET /unsafe/w:1")  # and no more
             slow.append(s)
-        for i in range(scaled(20)):  # read nothing of what they ask for
+        for i in range(scaled(20, 40)):  # read nothing of what they ask for
             s = socket.create_connection(("127.0.0.1", forge.port))
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
             s.sendall(("GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % unsafe("cb:%d" % i, origin.url("/large.png"))).encode())
@@ -444,7 +445,7 @@ def test_slow_clients_and_slow_origins_leave_the_others_alone():
         def ask(i):
             answers.append(forge.image("cb:%d" % i, origin.url("/silent")))
 
-        threads = [threading.Thread(target=ask, args=(i,)) for i in range(scaled(30))]
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(scaled(30, 80))]
         with Wellmeaning(forge, origin):
             for t in threads:
                 t.start()
@@ -464,7 +465,7 @@ def test_a_client_that_leaves_takes_no_other_with_it():
         leaver.sendall(("GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path).encode())
         wait_for(lambda: origin.asked("/wait") == 1, "the fetch")
         answers = []
-        threads = [threading.Thread(target=lambda: answers.append(forge.ask(path))) for _ in range(scaled(20))]
+        threads = [threading.Thread(target=lambda: answers.append(forge.ask(path))) for _ in range(scaled(20, 150))]
         for t in threads:
             t.start()
         wait_for(lambda: json.loads(forge.ask("/ready")[2])["active_requests"] == 1 + len(threads), "all of them")
@@ -577,7 +578,7 @@ def test_ten_times_what_it_can_do_is_answered_in_time():
         # The clients share the machine: what the server took is its own measure.
         logged = [e["duration_ms"] for e in forge.events("http_request") if e["endpoint"].endswith("{*path}")]
         logged.sort()
-        assert logged[int(len(logged) * 0.99)] <= timeout * 1000 + 2000, logged[-5:]
+        assert logged[int(len(logged) * 0.99)] <= timeout * 1000 + 4000, logged[-5:]
         wait_for(lambda: forge.image("w:16/cb:after", url)[0] == 200, "a picture when it is over", 30)
         metrics = forge.metrics()
         assert metrics['image_operations_active{operation="process"}'] == 0
