@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -234,6 +235,57 @@ static void pool_refuses_absurd_sizes(void **state)
     pool_stop(p);
 }
 
+enum { IDLE_WORKERS = 4 };
+
+struct meeting {
+    atomic_uint present;
+    _Atomic uintptr_t last;
+};
+
+static void meet(void *arg)
+{
+    struct meeting *m = arg;
+    atomic_fetch_add(&m->present, 1);
+    while (atomic_load(&m->present) < IDLE_WORKERS)
+        sched_yield();
+}
+
+static void note_self(void *arg)
+{
+    struct meeting *m = arg;
+    atomic_store(&m->last, (uintptr_t)pthread_self());
+}
+
+/* A worker that is not running any more waits already: both happen under one lock. */
+static void wait_until_idle(struct pool *p)
+{
+    size_t waiting;
+    unsigned running;
+    do {
+        sched_yield();
+        pool_load(p, &waiting, &running);
+    } while (waiting || running);
+}
+
+/* All have begun (they met); then jobs that do not overlap go to the one that did the job before. */
+static void the_worker_that_waits_shortest_is_woken(void **state)
+{
+    struct pool *p;
+    struct meeting m = {0};
+    uintptr_t first = 0;
+    assert_true(pool_start(&p, IDLE_WORKERS, 16, &err));
+    for (int i = 0; i < IDLE_WORKERS; i++)
+        assert_true(pool_submit(p, POOL_QUERY, meet, &m, &err));
+    for (int i = 0; i < 100; i++) {
+        wait_until_idle(p);
+        assert_true(pool_submit(p, POOL_QUERY, note_self, &m, &err));
+        wait_until_idle(p);
+        first = i ? first : atomic_load(&m.last);
+        assert_int_equal(atomic_load(&m.last), first);
+    }
+    pool_stop(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +293,7 @@ int main(void)
         cmocka_unit_test(waits_follow_the_frozen_clock),
         cmocka_unit_test(pool_runs_by_class_then_arrival_and_ends_all),
         cmocka_unit_test(pool_for_visits_each_item_once),
+        cmocka_unit_test(the_worker_that_waits_shortest_is_woken),
         cmocka_unit_test(pool_refuses_absurd_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
