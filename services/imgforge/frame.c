@@ -2,6 +2,7 @@
 /* frame.c: see frame.h. */
 #include "frame.h"
 
+#include "alpha.h"
 #include "colours.h"
 #include "effects.h"
 #include "source_load.h"
@@ -121,16 +122,8 @@ static VipsKernel kernel_of(enum resizing_algorithm algorithm)
     }
 }
 
-/* Colours of pixels that cannot be seen must not shine through at edges: they are weighed by their alpha. */
-static bool weigh(struct frame *fr, double max_alpha, bool undo, struct image_failure *f)
-{
-    VipsImage *out = NULL;
-    int result = undo ? vips_unpremultiply(fr->image, &out, "max_alpha", max_alpha, NULL)
-                      : vips_premultiply(fr->image, &out, "max_alpha", max_alpha, NULL);
-    return step(fr, result, &out, f);
-}
-
-/* To this size of the image as it is now, turned or not. */
+/* To this size of the image as it is now, turned or not. Colours of pixels that cannot be seen must not shine through at edges: they are weighed by their
+ * alpha meanwhile. */
 static bool scale_to(struct frame *fr, double width, double height, struct image_failure *f)
 {
     VipsKernel kernel = kernel_of(fr->options->resizing_algorithm);
@@ -140,11 +133,13 @@ static bool scale_to(struct frame *fr, double width, double height, struct image
     VipsImage *out = NULL;
     if (width == fr->image->Xsize && height == fr->image->Ysize)
         return true;
-    if (!size_is_possible(width, height, f) || (weighs && !weigh(fr, max_alpha, false, f)))
+    if (!size_is_possible(width, height, f) ||
+        (weighs && !step_taken(fr, alpha_weigh(fr->image, max_alpha), f)))
         return false;
     int result = vips_resize(fr->image, &out, width / fr->image->Xsize, "vscale",
                              height / fr->image->Ysize, "kernel", kernel, NULL);
-    if (!step(fr, result, &out, f) || (weighs && !weigh(fr, max_alpha, true, f)))
+    if (!step(fr, result, &out, f) ||
+        (weighs && !step_taken(fr, alpha_unweigh(fr->image, max_alpha), f)))
         return false;
     return fr->image->BandFmt == format ||
            step(fr, vips_cast(fr->image, &out, format, NULL), &out, f);

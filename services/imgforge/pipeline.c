@@ -7,6 +7,7 @@
 #include "picture.h"
 
 #include <ctype.h>
+#include <malloc.h>
 #include <vips/vips.h>
 
 /* --- life --- */
@@ -31,7 +32,7 @@ bool pipeline_start(struct image_failure *f)
         return image_fail_operation(f);
     g_log_set_default_handler(drop_log, NULL);
     /* A picture is worked on by one thread: as many pictures as there are workers are made at once, and what threads of one tell each other costs
-     * (bench: docs/decisions/017-threads-of-libvips.md). */
+     * (docs/decisions/017-threads-of-libvips.md). */
     vips_concurrency_set(1);
     /* Operations are never asked for twice with the same images. */
     vips_cache_set_max(0);
@@ -43,6 +44,8 @@ bool pipeline_start(struct image_failure *f)
         if (format_can_encode((enum image_format)format))
             formats |= 1u << format;
     vips_error_clear();
+    /* Codecs took some MiB to show that they write: back to the system, where pictures are not as large. */
+    malloc_trim(0);
     return true;
 }
 
