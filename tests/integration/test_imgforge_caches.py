@@ -3,6 +3,7 @@
 and says what came of it. Faults are real: refused connections, silence, half answers, wrong keys, kill -9. Timeouts are 2 s where nothing
 is to time out; a limit of a test is never nearer than several times what is expected."""
 import contextlib
+import http.client
 import json
 import os
 import queue
@@ -10,13 +11,18 @@ import signal
 import socket
 import socketserver
 import subprocess
+import sys
 import threading
 import time
 
-from harness import Process, Skip, TOP, folder, free_port, need, wait_for
+from harness import Process, Skip, TOP, Target, folder, free_port, need, wait_for
 from s3_service import S3
 from test_access import certificate
 
+sys.path.insert(0, os.path.join(TOP, "bench"))
+from imgforge_soak import png  # noqa: E402
+
+IMGFORGE = os.environ.get("IMGFORGE", os.path.join(TOP, "build/release/services/imgforge/imgforge"))
 SUBJECT = os.environ.get("CACHE_SUBJECT", os.path.join(TOP, "build/release/tests/integration/cache_subject"))
 PASSWORD = "hunter2/%+"
 ESCAPED = "hunter2%2F%25%2B"
@@ -449,3 +455,64 @@ def test_s3_that_goes_and_comes_back():
             assert c.has(1)
             got = c.tell("storm", 16, 20, 10).split()
             assert int(got[1]) > 100, got
+
+
+# --- the program ---
+
+def imgforge(d, origin, **env):
+    """(process, port) of an imgforge that caches as env says."""
+    if not os.path.exists(IMGFORGE):
+        raise Skip("imgforge is not built")
+    port = free_port()
+    clean = {"IMGFORGE_BIND": "127.0.0.1:%d" % port, "IMGFORGE_KEY": "aa", "IMGFORGE_SALT": "bb", "IMGFORGE_ALLOW_UNSIGNED": "true",
+             "IMGFORGE_ALLOW_LOOPBACK_SOURCE_ADDRESSES": "true", "READY_MIN_DISK_BYTES": "1", "READY_MAX_MEM_RATIO": "1", "NO_PROXY": "*", **env}
+    p = Process([IMGFORGE], d, clean, name="imgforge")
+    wait_for(lambda: ask(port, "/status")[0] == 200, "imgforge answers", 30)
+    return p, port
+
+
+def ask(port, path):
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        c.request("GET", path)
+        r = c.getresponse()
+        return r.status, r.read(), r.getheader("Cache-Status")
+    finally:
+        c.close()
+
+
+def shared_by_two(d, origin, env):
+    path = "/unsafe/rs:fit:20:20/plain/http://%s/a.png@png" % origin.address
+    one, first = imgforge(d, origin, **env)
+    two, second = imgforge(d, origin, **env)
+    with one, two:
+        status, body, cached = ask(first, path)
+        assert (status, cached) == (200, "MISS"), (status, cached, body[:200])
+        wait_for(lambda: ask(first, path)[2] == "HIT", "it is kept")
+        assert ask(second, path) == (200, body, "HIT")
+        assert len(origin.requests) == 1, origin.requests
+        assert b'cache_hits_total{cache_type="%s"}' % env["IMGFORGE_CACHE_TYPE"].encode() in ask(second, "/metrics")[1]
+        wait_for(lambda: ask(second, "/ready")[0] == 200, "ready", 30)
+        yield second, path, body
+        assert one.stop() == 0 and two.stop() == 0
+        for p in (one, two):
+            assert "hunter2" not in p.output() and "wJalrXUtnFEMI" not in p.output()
+
+
+def test_two_imgforges_share_a_valkey_and_outlive_it():
+    with folder() as d, Redis(d, None, "--requirepass", PASSWORD) as redis, Target(lambda _: (200, {"Content-Type": "image/png"}, png(40, 30, 1))) as origin:
+        env = {"IMGFORGE_CACHE_TYPE": "valkey", "IMGFORGE_CACHE_URL": valkey_url(redis.port, auth=":%s@" % ESCAPED)}
+        for port, path, body in shared_by_two(d, origin, env):
+            redis.stop(signal.SIGKILL)
+            for _ in range(20):
+                assert ask(port, path)[:2] == (200, body), "made anew"
+            wait_for(lambda: ask(port, "/ready")[0] == 503, "not ready", 30)
+            assert b'"cache":false' in ask(port, "/ready")[1]
+
+
+def test_two_imgforges_share_a_bucket():
+    with folder() as d, S3() as s, Target(lambda _: (200, {"Content-Type": "image/png"}, png(40, 30, 1))) as origin:
+        env = {"IMGFORGE_CACHE_TYPE": "s3", "IMGFORGE_CACHE_URL": "s3://pictures/thumbs?timeout_ms=5000", **s3_env(s)}
+        for port, path, body in shared_by_two(d, origin, env):
+            s.fault = lambda handler: handler.fail(503, "SlowDown") or True
+            assert ask(port, path)[:2] == (200, body), "made anew"
