@@ -35,7 +35,7 @@ WHOLE = (6000, 4000)  # 72 MB of pixels: more than what glibc has put aside, so 
 
 
 class Client(threading.Thread):
-    """Asks for `paths` (a function) until it is stopped, `rate` times a second; counts statuses."""
+    """Asks for what `path()` says until it is stopped, at most `rate` times a second; remembers statuses."""
 
     def __init__(self, port, path, rate):
         super().__init__(daemon=True)
@@ -49,6 +49,8 @@ class Client(threading.Thread):
             answer = c.getresponse()
             answer.read()
             self.statuses.append(answer.status)
+        except (OSError, http.client.HTTPException):
+            self.statuses.append("no answer")
         finally:
             c.close()
 
