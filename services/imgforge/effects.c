@@ -4,12 +4,13 @@
 #include "effects.h"
 
 #include "base/attributes.h"
+#include "image_watch.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Beyond this the mask of libvips ends; a blur so wide shows one colour. */
-#define BLUR_SIGMA_MAX 1000.0
+/* A mask grows with sigma, and the work with it: wider blurs are made of a smaller picture, at half of this sigma or more. Nobody sees it. */
+#define BLUR_SIGMA_EXACT 50.0
 #define SHARPEN_SIGMA_MIN 0.1
 #define SHARPEN_SIGMA_MAX 10.0
 /* Of saturation: everything is at an end of the scale long before. It keeps products of floats finite. */
@@ -130,6 +131,44 @@ static VipsImage *rounded_to(VipsImage *in, VipsBandFormat format)
     return in ? replaced(in, vips_cast(in, &out, format, NULL), &out) : NULL;
 }
 
+/* What is read more than once, or here and there, is made once: libvips keeps no results. */
+static VipsImage *in_memory(VipsImage *in)
+{
+    VipsImage *out = in ? vips_image_copy_memory(in) : NULL;
+    g_clear_object(&in);
+    return out;
+}
+
+static VipsImage *resized(VipsImage *in, int width, int height, VipsKernel kernel)
+{
+    VipsImage *out = NULL;
+    return in ? replaced(in,
+                         vips_resize(in, &out, (double)width / in->Xsize, "vscale",
+                                     (double)height / in->Ysize, "kernel", kernel, NULL),
+                         &out)
+              : NULL;
+}
+
+static VipsImage *blurred_small(VipsImage *in, double sigma)
+{
+    VipsImage *out = NULL;
+    int width = in->Xsize, height = in->Ysize;
+    double part = BLUR_SIGMA_EXACT / 2 / sigma;
+    in = resized(in, (int)ceil(width * part), (int)ceil(height * part), VIPS_KERNEL_LINEAR);
+    if (in)
+        in = replaced(in, vips_gaussblur(in, &out, sigma * part, NULL), &out);
+    return resized(in_memory(in), width, height, VIPS_KERNEL_CUBIC);
+}
+
+/* Wider than the picture is as wide as the picture: all of it is in each pixel then. */
+static VipsImage *gauss(VipsImage *in, double sigma)
+{
+    VipsImage *out = NULL;
+    sigma = fmin(sigma, VIPS_MAX(in->Xsize, in->Ysize));
+    return sigma > BLUR_SIGMA_EXACT ? blurred_small(in, sigma)
+                                    : replaced(in, vips_gaussblur(in, &out, sigma, NULL), &out);
+}
+
 /* What cannot be seen must not shine through: colours count by their alpha. */
 static VipsImage *blur(VipsImage *in, double sigma)
 {
@@ -138,65 +177,56 @@ static VipsImage *blur(VipsImage *in, double sigma)
         return in;
     VipsBandFormat format = in->BandFmt;
     bool has_alpha = vips_image_hasalpha(in);
-    sigma = fmin(sigma, BLUR_SIGMA_MAX);
     if (has_alpha)
         in = replaced(in, vips_premultiply(in, &out, NULL), &out);
-    if (in)
-        in = replaced(in, vips_gaussblur(in, &out, sigma, NULL), &out);
+    in = in ? gauss(in, sigma) : NULL;
     if (!has_alpha || !in)
         return in;
     in = replaced(in, vips_unpremultiply(in, &out, NULL), &out);
     return rounded_to(in, format);
 }
 
-/* The colours with, where they cannot be seen, those of the pixels around, so that the edge to them is none of colour. NULL: libvips' error is
- * set. */
-static VipsImage *colors_filled_in(VipsImage *in, double sigma)
+/* The colours alone; pixels that cannot be seen get the colours of those around them, farther than sharpening looks, so that there is no
+ * edge where nothing is seen beyond. */
+static VipsImage *colors_everywhere(VipsImage *in, VipsImage *alpha, double sigma)
 {
-    VipsImage *parts[4] = {NULL},
-              *out = NULL; /* alpha, where it is above 0, blurred, all with it */
-    parts[2] = blur(g_object_ref(in), fmax(sigma, 1));
-    if (parts[2] && vips_extract_band(in, &parts[0], in->Bands - 1, NULL) == 0 &&
-        vips_more_const1(parts[0], &parts[1], 0, NULL) == 0 &&
-        vips_ifthenelse(parts[1], in, parts[2], &parts[3], NULL) == 0 &&
-        vips_extract_band(parts[3], &out, 0, "n", in->Bands - 1, NULL))
-        out = NULL;
-    for (size_t i = 0; i < ARRAY_COUNT(parts); i++)
-        g_clear_object(&parts[i]);
-    return out;
+    VipsImage *is_seen = NULL, *filled = NULL, *out = NULL;
+    VipsImage *around = blur(g_object_ref(in), fmax(2 * sigma, 1));
+    bool ok = around && vips_more_const1(alpha, &is_seen, 0, NULL) == 0 &&
+              vips_ifthenelse(is_seen, in, around, &filled, NULL) == 0 &&
+              vips_extract_band(filled, &out, 0, "n", in->Bands - 1, NULL) == 0;
+    g_clear_object(&around);
+    g_clear_object(&is_seen);
+    g_clear_object(&filled);
+    return ok ? out : NULL;
 }
 
-/* By lightness alone (CIE L*), so that no edge gets a hue; alpha stays. */
+/* By lightness alone (CIE L*), so that no edge gets a hue. */
 static VipsImage *sharpen(VipsImage *in, double sigma)
 {
-    VipsImage *parts[3] = {NULL}, *out = NULL; /* colours, sharpened, alpha */
+    VipsImage *alpha = NULL, *out = NULL;
     if (!in || sigma <= 0)
         return in;
     sigma = fmax(SHARPEN_SIGMA_MIN, fmin(sigma, SHARPEN_SIGMA_MAX));
     if (!vips_image_hasalpha(in))
         return replaced(in, vips_sharpen(in, &out, "sigma", sigma, NULL), &out);
 
-    parts[0] = colors_filled_in(in, sigma);
-    int result = !parts[0] || vips_sharpen(parts[0], &parts[1], "sigma", sigma, NULL) ||
-                 vips_extract_band(in, &parts[2], in->Bands - 1, NULL) ||
-                 vips_bandjoin2(parts[1], parts[2], &out, NULL);
-    for (size_t i = 0; i < ARRAY_COUNT(parts); i++)
-        g_clear_object(&parts[i]);
-    return replaced(in, result, &out);
+    in = in_memory(in);
+    if (!in || vips_extract_band(in, &alpha, in->Bands - 1, NULL)) {
+        g_clear_object(&in);
+        return NULL;
+    }
+    VipsImage *colors = colors_everywhere(in, alpha, sigma);
+    if (colors)
+        colors = replaced(colors, vips_sharpen(colors, &out, "sigma", sigma, NULL), &out);
+    if (colors)
+        colors = replaced(colors, vips_bandjoin2(colors, alpha, &out, NULL), &out);
+    g_object_unref(alpha);
+    g_object_unref(in);
+    return colors;
 }
 
 /* --- pixelate --- */
-
-static VipsImage *resized_by_nearest(VipsImage *in, int width, int height)
-{
-    VipsImage *out = NULL;
-    return in ? replaced(in,
-                         vips_resize(in, &out, (double)width / in->Xsize, "vscale",
-                                     (double)height / in->Ysize, "kernel", VIPS_KERNEL_NEAREST,
-                                     NULL),
-                         &out)
-              : NULL;
-}
 
 /* As many whole blocks as fit, which share what is left. */
 static VipsImage *pixelate(VipsImage *in, uint32_t block)
@@ -205,8 +235,9 @@ static VipsImage *pixelate(VipsImage *in, uint32_t block)
         return in;
     int width = in->Xsize, height = in->Ysize;
     uint32_t across = (uint32_t)width / block, down = (uint32_t)height / block;
-    in = resized_by_nearest(in, across ? (int)across : 1, down ? (int)down : 1);
-    return resized_by_nearest(in, width, height);
+    in =
+        resized(in_memory(in), across ? (int)across : 1, down ? (int)down : 1, VIPS_KERNEL_NEAREST);
+    return resized(in_memory(in), width, height, VIPS_KERNEL_NEAREST);
 }
 
 bool effects_apply(VipsImage *frame, const struct image_options *o, VipsImage **out,
@@ -217,5 +248,5 @@ bool effects_apply(VipsImage *frame, const struct image_options *o, VipsImage **
     frame = blur(frame, o->blur);
     frame = sharpen(frame, o->sharpen);
     *out = pixelate(frame, o->pixelate);
-    return *out || image_fail_by_vips(f, 500, "Image operation failed");
+    return *out || image_fail_operation(f);
 }

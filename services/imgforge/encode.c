@@ -4,6 +4,7 @@
 #include "encode_private.h"
 
 #include "base/attributes.h"
+#include "image_watch.h"
 
 /* With max_bytes: how much lower each next quality is. */
 enum { QUALITY_STEP = 5 };
@@ -152,7 +153,7 @@ bool picture_encode(const struct picture *p, const struct image_options *o,
     e.quality = quality < 1 ? 1 : quality > 100 ? 100 : quality;
     VipsImage *image = prepared(p, o, format);
     if (!image)
-        return image_fail_by_vips(f, 500, "Image operation failed");
+        return image_fail_operation(f);
     e.is_without_metadata = metadata_take_off(image, o, format);
     watch(image, cancel);
     if (o->max_bytes && encoder_heeds_quality(&e)) { /* pixels are made once, and written often */

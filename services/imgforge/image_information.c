@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image_information.c: what a picture is, from its header (pipeline.h). */
 #include "pipeline.h"
+#include "source_load.h"
 
 #include <vips/vips.h>
 
@@ -8,13 +9,11 @@ bool pipeline_information(struct view source, struct image_information *out)
 {
     *out = (struct image_information){.kind = SOURCE_UNKNOWN};
     enum source_kind kind = source_kind_sniff(source);
-    if (kind == SOURCE_UNKNOWN)
+    struct source_reading how = {0};
+    struct image_failure f;
+    VipsImage *image;
+    if (kind == SOURCE_UNKNOWN || !source_open(source, kind, &how, &image, &f))
         return false;
-    VipsImage *image = vips_image_new_from_buffer(source.ptr, source.len, "", NULL);
-    if (!image) {
-        vips_error_clear();
-        return false;
-    }
     *out = (struct image_information){
         .width = image->Xsize,
         .height = vips_image_get_page_height(image),

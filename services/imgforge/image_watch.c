@@ -74,24 +74,12 @@ bool image_watch_explain(struct image_watch *w, struct image_failure *f)
     return image_fail_cause(f, "%s", cause);
 }
 
-/* The errors of libvips are one text for all threads: words of another request may be among them, as far as they are not
- * taken by it; they hold no URLs. */
-static bool with_words_of_libvips(struct image_failure *f)
-{
-    char *words = vips_error_buffer_copy();
-    image_fail_cause(f, "%s", words);
-    g_free(words);
-    return false;
-}
-
 bool image_fail_decode(struct image_failure *f)
 {
-    image_fail(f, 400, "Failed to decode source image");
-    return with_words_of_libvips(f);
+    return image_fail_by_vips(f, 400, "Failed to decode source image");
 }
 
 bool image_fail_operation(struct image_failure *f)
 {
-    image_fail(f, 500, "Image operation failed");
-    return with_words_of_libvips(f);
+    return image_fail_by_vips(f, 500, "Image operation failed");
 }

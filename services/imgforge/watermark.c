@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* watermark.c: see effects.h. Only the pixels under the mark are computed; libvips' composite would take the whole frame through floats. */
+#include "colours.h"
 #include "effects.h"
 #include "geometry.h"
-#include "source_kind.h"
-
-#include "base/attributes.h"
+#include "image_watch.h"
+#include "source_load.h"
 
 #include <math.h>
 #include <string.h>
@@ -23,56 +23,52 @@ static bool fail_to_read(const struct image_options *o, struct image_failure *f)
                                                    : "Failed to read watermark image from path");
 }
 
-/* Width and height of a file's picture, without its pixels. */
-static bool read_size(struct view bytes, struct dimensions *out)
+/* Upright sRGB of 8 bit with alpha, of this width, in memory of its own. Takes `in`. */
+static VipsImage *scaled_in_memory(VipsImage *in, int width)
 {
-    VipsImage *header = vips_image_new_from_buffer(bytes.ptr, bytes.len, "", NULL);
-    if (!header)
-        return false;
-    *out = (struct dimensions){header->Xsize, vips_image_get_page_height(header)};
-    g_object_unref(header);
-    return true;
+    VipsImage *scaled = NULL, *out = NULL;
+    in = colours_to_working(in, false);
+    if (in && vips_thumbnail_image(in, &scaled, width, "height", VIPS_MAX_COORD, NULL) == 0) {
+        scaled = colours_with_alpha(colours_to_rgb(scaled));
+        out = scaled ? vips_image_copy_memory(scaled) : NULL;
+    }
+    g_clear_object(&scaled);
+    g_clear_object(&in);
+    return out;
 }
 
-/* As sRGB with alpha, in memory of its own. */
-static VipsImage *in_memory(VipsImage *in)
+/* What is drawn is drawn as large as it will be. */
+static double drawing_scale(enum source_kind kind, double width, double width_now)
 {
-    VipsImage *steps[3] = {NULL}, *out = NULL;
-    bool ok = vips_colourspace(in, &steps[0], VIPS_INTERPRETATION_sRGB, NULL) == 0;
-    if (ok && vips_image_hasalpha(steps[0]))
-        g_set_object(&steps[1], steps[0]);
-    else if (ok)
-        ok = vips_addalpha(steps[0], &steps[1], NULL) == 0;
-    ok = ok && vips_cast(steps[1], &steps[2], VIPS_FORMAT_UCHAR, NULL) == 0;
-    if (ok)
-        out = vips_image_copy_memory(steps[2]);
-    for (size_t i = 0; i < ARRAY_COUNT(steps); i++)
-        g_clear_object(&steps[i]);
-    return out;
+    return kind == SOURCE_SVG || kind == SOURCE_PDF ? fmax(1e-3, fmin(width / width_now, 1e3)) : 1;
 }
 
 bool watermark_load(struct view bytes, const struct image_options *o, int result_width,
                     VipsImage **out, struct image_failure *f)
 {
-    struct dimensions size;
+    enum source_kind kind = source_kind_sniff(bytes);
+    struct source_reading how = {0};
+    VipsImage *in;
     *out = NULL;
-    if (source_kind_sniff(bytes) == SOURCE_UNKNOWN || !read_size(bytes, &size))
+    if (kind == SOURCE_UNKNOWN || !source_open(bytes, kind, &how, &in, f))
         return fail_to_read(o, f);
     double part = o->watermark_scale > 0 ? o->watermark_scale : WATERMARK_SCALE_DEFAULT;
-    double width = fmax(1, round(result_width * part));
-    double height = fmax(1, width * (double)size.height / (double)size.width);
+    double width = fmax(1, round(result_width * part)), height = width * in->Ysize / in->Xsize;
     if (width * height > WATERMARK_PIXELS_MAX ||
-        (double)size.width * (double)size.height > WATERMARK_PIXELS_MAX) {
+        (double)in->Xsize * in->Ysize > WATERMARK_PIXELS_MAX) {
         fail_to_read(o, f);
-        return image_fail_cause(f, "the watermark is %.0f x %.0f and would be %.0f x %.0f",
-                                (double)size.width, (double)size.height, width, height);
+        image_fail_cause(f, "the watermark is %d x %d and would be %.0f x %.0f", in->Xsize,
+                         in->Ysize, width, height);
+        g_object_unref(in);
+        return false;
     }
-    VipsImage *scaled = NULL;
-    if (vips_thumbnail_buffer((void *)bytes.ptr, bytes.len, &scaled, (int)width, "height",
-                              VIPS_MAX_COORD, "export_profile", "srgb", NULL))
-        return fail_to_read(o, f);
-    *out = in_memory(scaled);
-    g_object_unref(scaled);
+    how.scale = drawing_scale(kind, width, in->Xsize);
+    if (how.scale != 1) {
+        g_object_unref(in);
+        if (!source_open(bytes, kind, &how, &in, f))
+            return fail_to_read(o, f);
+    }
+    *out = scaled_in_memory(in, (int)width);
     return *out || fail_to_read(o, f);
 }
 
@@ -186,27 +182,13 @@ static void place(struct placing *p, VipsImage *frame, VipsImage *mark,
         p->alphas[alpha] = (float)(alpha / 255.0 * o->watermark_opacity);
 }
 
-/* The same pixels as colours. */
-static VipsImage *as_colors(VipsImage *frame)
-{
-    VipsImage *out = NULL;
-    if (frame->Bands >= 3)
-        return g_object_ref(frame);
-    return vips_colourspace(frame, &out,
-                            frame->BandFmt == VIPS_FORMAT_USHORT ? VIPS_INTERPRETATION_RGB16
-                                                                 : VIPS_INTERPRETATION_sRGB,
-                            NULL)
-               ? NULL
-               : out;
-}
-
 bool watermark_apply(VipsImage *frame, VipsImage *mark, const struct image_options *o,
                      VipsImage **out, struct image_failure *f)
 {
     *out = NULL;
-    VipsImage *in = as_colors(frame);
+    VipsImage *in = colours_to_rgb(g_object_ref(frame));
     if (!in)
-        return image_fail_by_vips(f, 500, "Image operation failed");
+        return image_fail_operation(f);
     VipsImage *laid = vips_image_new();
     struct placing *p = VIPS_NEW(laid, struct placing);
     place(p, in, mark, o);
@@ -216,7 +198,7 @@ bool watermark_apply(VipsImage *frame, VipsImage *mark, const struct image_optio
     if (vips_image_pipelinev(laid, VIPS_DEMAND_STYLE_THINSTRIP, in, NULL) ||
         vips_image_generate(laid, vips_start_one, lay_region, vips_stop_one, in, p)) {
         g_object_unref(laid);
-        return image_fail_by_vips(f, 500, "Image operation failed");
+        return image_fail_operation(f);
     }
     *out = laid;
     return true;
