@@ -97,13 +97,16 @@ static bool write_once(VipsImage *image, const struct encoding *e, size_t bytes_
                        struct buffer *out, bool *is_over)
 {
     buffer_reset(out);
-    struct sink s = {.out = out, .bytes_max = bytes_max};
+    struct sink s = {.out = out, .bytes_max = bytes_max, .fails_quietly = encoder_leaks(e)};
     VipsTarget *target = sink_target(&s);
-    bool ok = encoder_write(image, target, e) == 0;
+    /* gifsave of 8.14 does not heed what writing says */
+    bool ok = encoder_write(image, target, e) == 0 && !s.is_over;
     g_object_unref(target);
     *is_over = s.is_over;
     if (!ok)
         buffer_reset(out);
+    else if (e->metadata != METADATA_ALL)
+        metadata_cut_exif(out, e->format);
     return ok;
 }
 
@@ -154,9 +157,10 @@ bool picture_encode(const struct picture *p, const struct image_options *o,
     VipsImage *image = prepared(p, o, format);
     if (!image)
         return image_fail_operation(f);
-    e.is_without_metadata = metadata_take_off(image, o, format);
+    e.metadata = metadata_take_off(image, o, format);
     watch(image, cancel);
-    if (o->max_bytes && encoder_heeds_quality(&e)) { /* pixels are made once, and written often */
+    bool is_written_often = o->max_bytes && encoder_heeds_quality(&e);
+    if (is_written_often || (encoder_leaks(&e) && p->frames > 1)) {
         VipsImage *pixels = vips_image_copy_memory(image);
         g_object_unref(image);
         if (!pixels)

@@ -4,22 +4,24 @@
 
 #include <string.h>
 
+static gint64 fail(struct sink *s, gint64 count)
+{
+    s->is_over = true;
+    return s->fails_quietly ? count : -1;
+}
+
 static gint64 write_bytes(VipsTargetCustom *target, const void *bytes, gint64 count, struct sink *s)
 {
     size_t len = (size_t)count, over = s->out->len - s->pos;
-    if (len > s->bytes_max || s->pos > s->bytes_max - len) {
-        s->is_over = true;
-        return -1;
-    }
+    if (s->is_over || len > s->bytes_max || s->pos > s->bytes_max - len)
+        return fail(s, count);
     if (over > len)
         over = len;
     if (over)
         memcpy(s->out->ptr + s->pos, bytes, over);
     buffer_append(s->out, (const char *)bytes + over, len - over);
-    if (s->out->failed) {
-        s->is_over = true;
-        return -1;
-    }
+    if (s->out->failed)
+        return fail(s, count);
     s->pos += len;
     return count;
 }

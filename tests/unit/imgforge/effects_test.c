@@ -53,10 +53,11 @@ static void expect_pixel(const uint16_t *in, int bands, int max, const struct im
     int colors = bands % 2 ? bands : bands - 1;
     double unit = max / 255.0, luma = 0;
     for (int band = 0; band < bands; band++)
-        out[band] = band < colors ? nearest((in[band] - 128 * unit) * o->contrast + 128 * unit +
-                                                o->brightness * unit,
-                                            max)
-                                  : in[band];
+        out[band] =
+            band < colors
+                ? nearest((in[band] - 128 * unit) * o->contrast + 128 * unit + o->brightness * unit,
+                          max)
+                : in[band];
     if (bands < 3)
         return;
     for (int band = 0; band < 3; band++)
@@ -69,9 +70,9 @@ static const struct {
     int brightness;
     double contrast, saturation;
 } ADJUSTMENTS[] = {
-    {0, 1, 1},      {40, 1, 1},   {-255, 1, 1},   {255, 1, 1},      {0, 1.5, 1},
-    {0, 0.001, 1},  {0, 1e300, 1}, {0, 1, 0.0001}, {0, 1, 2.5},      {0, 1, 1e300},
-    {-30, 1.25, 1}, {30, 0.5, 3}, {17, 2, 0.5},   {-255, 0.01, 0.01},
+    {0, 1, 1},      {40, 1, 1},    {-255, 1, 1},   {255, 1, 1},        {0, 1.5, 1},
+    {0, 0.001, 1},  {0, 1e300, 1}, {0, 1, 0.0001}, {0, 1, 2.5},        {0, 1, 1e300},
+    {-30, 1.25, 1}, {30, 0.5, 3},  {17, 2, 0.5},   {-255, 0.01, 0.01},
 };
 
 /* Every shape of pixels, both depths: exact but for a tie of floats. */
@@ -97,8 +98,8 @@ static void adjustments_are_exact(void **state)
                     for (int band = 0; band < bands; band++) {
                         double got = sample_at(out, x, y, band);
                         if (fabs(got - want[band]) > (o.saturation != 1 && band < 3))
-                            fail_msg("%zu: %d bands at %d, %d: band %d of %d is %g, expected %d",
-                                     i, bands, x, y, band, in[band], got, want[band]);
+                            fail_msg("%zu: %d bands at %d, %d: band %d of %d is %g, expected %d", i,
+                                     bands, x, y, band, in[band], got, want[band]);
                     }
                 }
                 g_object_unref(out);
@@ -216,8 +217,7 @@ static void hidden_colors_do_not_shine_through(void **state)
                 if (fabs(sample_at(out, x, 16, 0) - 200 * unit) > 2 * unit)
                     fail_msg("%d bands at %d: %g", bands, x, sample_at(out, x, 16, 0) / unit);
             for (int x = 0; x < 32; x++)
-                assert_true(sample_at(out, x, 16, bands - 1) ==
-                            sample_at(image, x, 16, bands - 1));
+                assert_true(sample_at(out, x, 16, bands - 1) == sample_at(image, x, 16, bands - 1));
             g_object_unref(out);
             g_object_unref(image);
         }

@@ -134,7 +134,8 @@ static void marks_are_tiled(void **state)
     static const struct {
         double x, y, dpr;
         int step_x, step_y;
-    } GAPS[] = {{0, 0, 1, 3, 2}, {1, 2, 1, 4, 4}, {2, 1, 2, 7, 4}, {0.1, 0.1, 1, 5, 3}, {-5, -5, 1, 3, 2}};
+    } GAPS[] = {
+        {0, 0, 1, 3, 2}, {1, 2, 1, 4, 4}, {2, 1, 2, 7, 4}, {0.1, 0.1, 1, 5, 3}, {-5, -5, 1, 3, 2}};
     uint16_t values[3 * 2 * 4];
     (void)state;
     for (int i = 0; i < 6; i++)
@@ -143,8 +144,8 @@ static void marks_are_tiled(void **state)
     for (size_t i = 0; i < sizeof(GAPS) / sizeof(GAPS[0]); i++) {
         struct image_options o = marked(1, GRAVITY_REPLICATE, GAPS[i].x, GAPS[i].y);
         o.dpr = GAPS[i].dpr;
-        VipsImage *frame = plain(20, 10, 3, false, BLACK), *mark = sample_of(values, 3, 2, 4, false),
-                  *out = laid(frame, mark, &o);
+        VipsImage *frame = plain(20, 10, 3, false, BLACK),
+                  *mark = sample_of(values, 3, 2, 4, false), *out = laid(frame, mark, &o);
         for (int at = 0; at < 200; at++) {
             int x = at % 20 % GAPS[i].step_x, y = at / 20 % GAPS[i].step_y;
             int want = x < 3 && y < 2 ? y * 3 + x + 1 : 0;
@@ -198,7 +199,8 @@ static void marks_are_scaled_to_the_result(void **state)
     static const struct {
         double scale;
         int result, width, height;
-    } SIZES[] = {{0, 400, 100, 50}, {0.5, 400, 200, 100}, {2, 100, 200, 100}, {0, 2, 1, 1}, {1, 40, 40, 20}};
+    } SIZES[] = {
+        {0, 400, 100, 50}, {0.5, 400, 200, 100}, {2, 100, 200, 100}, {0, 2, 1, 1}, {1, 40, 40, 20}};
     (void)state;
     for (int bands = 1; bands <= 4; bands++)
         for (size_t i = 0; i < sizeof(SIZES) / sizeof(SIZES[0]); i++) {
