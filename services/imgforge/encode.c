@@ -70,24 +70,9 @@ static VipsImage *prepared(const struct picture *p, const struct image_options *
 
 /* --- cancelling --- */
 
-static void stop_if_cancelled(VipsImage *image, VipsProgress *progress, const atomic_bool *cancel)
-{
-    if (atomic_load_explicit(cancel, memory_order_relaxed))
-        vips_image_set_kill(image, TRUE);
-}
-
 static bool is_cancelled(const atomic_bool *cancel)
 {
     return cancel && atomic_load_explicit(cancel, memory_order_relaxed);
-}
-
-/* While its pixels are read. A codec that has them all (WebP, AVIF, HEIF) ends its frame first. */
-static void watch(VipsImage *image, const atomic_bool *cancel)
-{
-    if (!cancel)
-        return;
-    vips_image_set_progress(image, TRUE);
-    g_signal_connect(image, "eval", G_CALLBACK(stop_if_cancelled), (gpointer)cancel);
 }
 
 /* --- writing --- */
@@ -158,19 +143,23 @@ bool picture_encode(const struct picture *p, const struct image_options *o,
     if (!image)
         return image_fail_operation(f);
     e.metadata = metadata_take_off(image, o, format);
-    watch(image, cancel);
-    bool is_written_often = o->max_bytes && encoder_heeds_quality(&e);
-    if (is_written_often || (encoder_leaks(&e) && p->frames > 1)) {
-        VipsImage *pixels = vips_image_copy_memory(image);
+    /* Ends the work while pixels are read. A codec that has them all (WebP, AVIF, HEIF) ends its frame first. */
+    struct image_watch watch = {.cancel = cancel,
+                                .hides_failures = encoder_leaks(&e) && p->frames > 1};
+    image = image_watch_pixels(image, &watch, false);
+    if (image && o->max_bytes && encoder_heeds_quality(&e)) {
+        VipsImage *pixels = vips_image_copy_memory(image); /* made once, and written often */
         g_object_unref(image);
-        if (!pixels)
-            return fail_to_encode(format, cancel, false, out->bytes_max, f);
-        image = pixels;
-        watch(image, cancel);
+        image = image_watch_pixels(pixels, &watch, false);
     }
+    if (!image)
+        return fail_to_encode(format, cancel, false, out->bytes_max, f);
     bool ok = write_within(image, &e, o->max_bytes, cancel, out, f);
     g_object_unref(image);
-    return ok;
+    if (!ok || !image_watch_saw_failure(&watch))
+        return ok;
+    buffer_reset(out);
+    return image_fail(f, 408, "Request Timeout");
 }
 
 bool format_can_encode(enum image_format format)

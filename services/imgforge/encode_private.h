@@ -31,7 +31,7 @@ struct encoding {
 
 /* Writes with the encoder of the format: 0, or -1 with libvips' error set. */
 int encoder_write(VipsImage *image, VipsTarget *target, const struct encoding *e);
-/* It loses memory when its target fails: WebP of libvips 8.14. When its pixels fail it does so with animations. */
+/* It loses memory when its target fails: WebP of libvips 8.14. When the pixels of an animation fail it does so too. */
 bool encoder_leaks(const struct encoding *e);
 /* Whether bytes are fewer at a lower quality. */
 bool encoder_heeds_quality(const struct encoding *e);
