@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* imgforge_metrics.h: what imgforge counts. Names, labels and buckets are a contract with those who watch it (docs/imgforge.md): what is
+/* imgforge_metrics.h: what imgforge counts. Names, labels and buckets are a contract with those who watch it (docs/imgforge/11_prometheus_monitoring.md): what is
  * of a closed set is there at zero from the start. Histograms keep the request that the calling thread works for as an exemplar.
  * Any thread. */
 #ifndef IMGFORGE_IMGFORGE_METRICS_H

@@ -10,7 +10,7 @@
 
 #include <stdarg.h>
 
-enum { PIECE_BYTES_MAX = 4 * HTTP_PIECE_BYTES, GZIP_WINDOW = 15 + 16, GZIP_LEVEL = 1 };
+enum { GZIP_WINDOW = 15 + 16, GZIP_LEVEL = 1 };
 
 void response_init(struct http_response *rs, struct http_request *rq)
 {
