@@ -73,7 +73,7 @@ static struct valkey_connection *connect_anew(const struct valkey_cache *v, mono
     return NULL;
 }
 
-/* What one connection broke of, the others that were kept have probably too. */
+/* What one connection broke of, or fell silent of (a firewall forgot them), the others that were kept have probably too. */
 static void idle_close(struct valkey_cache *v)
 {
     struct valkey_connection *c;
@@ -106,9 +106,10 @@ static enum remote_outcome ask(struct valkey_cache *v, const struct view *argume
     }
     struct valkey_connection *c = kept ? kept : connect_anew(v, deadline, err);
     bool ok = c && valkey_command(c, arguments, count, deadline, &reply, err);
+    if (kept && !ok)
+        idle_close(v);
     if (kept && !ok && err->kind == ERROR_UNAVAILABLE) {
         valkey_connection_close(c);
-        idle_close(v);
         c = connect_anew(v, deadline, err);
         ok = c && valkey_command(c, arguments, count, deadline, &reply, err);
     }

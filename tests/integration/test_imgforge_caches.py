@@ -277,6 +277,28 @@ def test_valkey_that_hangs_costs_a_few_timeouts():
         assert c.tell("check").startswith("down")
 
 
+def test_valkey_connections_that_were_forgotten_cost_one_timeout():
+    """A firewall between has forgotten those that were kept: nothing comes back on them, not even that they are closed."""
+    forgotten = threading.Event()
+
+    def talk(connection):
+        is_old = not forgotten.is_set()
+        while connection.recv(65536):
+            time.sleep(0.02)
+            if not (is_old and forgotten.is_set()):
+                connection.sendall(b"$-1\r\n")
+
+    with folder() as d, tcp_service(talk) as port, Subject(d, "valkey", valkey_url(port, "?timeout_ms=1000")) as c:
+        c.tell("storm", 8, 10, 5)
+        forgotten.set()
+        waited = 0
+        for n in range(20):
+            assert not c.has(n)
+            waited += c.ms >= 900
+        assert waited == 1, waited
+        assert c.is_up() and not c.events("cache_unavailable")
+
+
 def test_valkey_that_dribbles_does_not_hold_anybody():
     """A byte every 50 ms, each in time for a timeout of reads: the deadline is of the whole."""
     def dribble(connection):
