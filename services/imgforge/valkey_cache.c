@@ -43,8 +43,10 @@ static bool greet_with(struct valkey_connection *c, const struct view *arguments
     const struct valkey_reply *reply;
     if (!valkey_command(c, arguments, count, deadline, &reply, err))
         return false;
-    return !is_error(reply) || error_set(err, ERROR_FORBIDDEN, "it refuses %.*s: %s",
-                                         VIEW_ARGS(arguments[0]), reply->message);
+    /* Its first word alone: who does not know AUTH repeats what it was sent with it. */
+    return !is_error(reply) ||
+           error_set(err, ERROR_FORBIDDEN, "it refuses %.*s: %.*s", VIEW_ARGS(arguments[0]),
+                     (int)strcspn(reply->message, " "), reply->message);
 }
 
 /* AUTH and SELECT. */

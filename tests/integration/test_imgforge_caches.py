@@ -183,6 +183,21 @@ def test_valkey_passwords():
                 assert len(c.events("cache_unavailable")) == 1, c.events()
 
 
+def test_valkey_that_does_not_know_passwords_does_not_spread_them():
+    """As Redis answers whose AUTH was renamed: "-ERR unknown command 'AUTH', with args beginning with: 'pix' 'hunter2' "."""
+    def talk(connection):
+        while words := connection.recv(65536).split(b"\r\n"):
+            connection.sendall(b"-ERR unknown command '%s', with args beginning with: %s\r\n"
+                               % (words[2], b" ".join(b"'%s'" % w for w in words[4::2])))
+
+    with folder() as d, tcp_service(talk) as port, Subject(d, "valkey", valkey_url(port, auth="pix:hunter2@")) as c:
+        got = c.tell("check")
+        assert got == "down: localhost:%d: it refuses AUTH: ERR" % port, got
+        for n in range(4):
+            assert not c.has(n)
+        assert len(c.events("cache_unavailable")) == 1
+
+
 def test_valkey_over_tls():
     need("openssl")
     with folder() as d:
