@@ -58,13 +58,15 @@ static bool header_add(struct exchange *x, const char *line)
     return list != NULL;
 }
 
-/* "host:port:address,address": libcurl asks no resolver then. */
+/* "host:port:address,address": libcurl asks no resolver then. An address of IPv6 needs none, and cannot be the host there. */
 static bool resolved_add(const struct s3_cache *s, struct exchange *x, mono_time deadline,
                          struct error *err)
 {
     struct resolved_address addresses[RESOLVED_ADDRESSES_MAX];
     size_t count;
     struct buffer line;
+    if (strchr(s->endpoint.host, ':'))
+        return true;
     if (!resolved_host_get(s->addresses, deadline, addresses, &count, err))
         return false;
     buffer_init(&line, MEM_OTHER, 8192);

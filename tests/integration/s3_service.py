@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import hmac
 import http.server
+import socket
 import ssl
 import threading
 import urllib.parse
@@ -30,7 +31,7 @@ class S3:
     """objects: {bucket: {key: bytes}}; log: (method, path, status)."""
 
     def __init__(self, buckets=("pictures",), access="AKIDEXAMPLE", secret="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-                 region="eu-central-1", token=None, certificate=None, port=0, deny_absent=False):
+                 region="eu-central-1", token=None, certificate=None, port=0, deny_absent=False, host="127.0.0.1"):
         self.objects = {b: {} for b in buckets}
         self.access, self.secret, self.region, self.token = access, secret, region, token
         self.deny_absent, self.fault, self.log, self.connections = deny_absent, None, [], 0
@@ -86,17 +87,18 @@ class S3:
             daemon_threads = True
             allow_reuse_address = True
             request_queue_size = 128
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
             def handle_error(self, *_):
                 pass
 
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.server = Server((host, port), Handler)
         self.port = self.server.server_address[1]
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.url = "%s://localhost:%d" % ("https" if certificate else "http", self.port)
+        self.url = "%s://%s:%d" % ("https" if certificate else "http", "[%s]" % host if ":" in host else "localhost", self.port)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def verify(self, handler, body):

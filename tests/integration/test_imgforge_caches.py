@@ -395,6 +395,18 @@ def test_s3_keeps_results():
         assert s.connections <= 3, "kept between requests"
 
 
+def test_s3_at_an_address_of_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as e:
+        raise Skip("no IPv6 here: %s" % e)
+    with folder() as d, S3(host="::1") as s, Subject(d, "s3", "s3://pictures?timeout_ms=5000", **s3_env(s)) as c:
+        got = c.tell("check")
+        assert got == "up", got
+        c.put(1, 2_000_000)
+        assert c.has(1, 2_000_000)
+
+
 def test_s3_with_a_session_token_and_tls():
     need("openssl")
     with folder() as d:
