@@ -102,7 +102,9 @@ static bool check_watermark(struct job *job, struct view bytes, struct image_fai
 {
     static const struct pipeline_policy ANY = {0};
     struct operation op;
-    struct pipeline_request rq = {.source = bytes, .options = &job->options, .cancel = job->cancel};
+    struct image_options options = job->options;
+    struct pipeline_request rq = {.source = bytes, .options = &options, .cancel = job->cancel};
+    options.page = 0; /* is of the picture */
     if (!operation_begin(&job->work->operations, OPERATION_WATERMARK, job->queued_ns, job->cancel,
                          &op))
         return is_timed_out(f);

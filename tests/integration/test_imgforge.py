@@ -54,6 +54,17 @@ def test_formats_raw_and_skipped_processing():
         assert f.image("skp:png/w:5", source, "jpeg")[1]["content-type"] == "image/jpeg"
 
 
+def test_pages_are_the_pictures_own():
+    """Not the watermark's, which has one."""
+    gif = b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
+    with folder() as cwd, Origin() as origin, Imgforge(cwd) as f:
+        mark = encoded(origin.add("/mark.gif", gif, "image/gif"))
+        source = origin.add("/a.png", png(40, 30))
+        for page in (0, 1, 4000000000):
+            status, _, body = f.image("pg:%d/wm:1/wmu:%s" % (page, mark), source)
+            assert status == 200, (page, status, body)
+
+
 def test_information():
     with folder() as cwd, Origin() as origin, Imgforge(cwd, IMGFORGE_CACHE_TYPE="memory") as f:
         body = png(30, 20, alpha=True)
