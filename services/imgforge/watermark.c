@@ -53,7 +53,10 @@ bool watermark_load(struct view bytes, const struct image_options *o, int result
     if (kind == SOURCE_UNKNOWN || !source_open(bytes, kind, &how, &in, f))
         return fail_to_read(o, f);
     double part = o->watermark_scale > 0 ? o->watermark_scale : WATERMARK_SCALE_DEFAULT;
-    double width = fmax(1, round(result_width * part)), height = width * in->Ysize / in->Xsize;
+    struct dimensions size = {in->Xsize, in->Ysize};
+    size = dimensions_turned(size, turns_of_orientation(vips_image_get_orientation(in)));
+    double width = fmax(1, round(result_width * part)),
+           height = width * (double)size.height / (double)size.width;
     if (width * height > WATERMARK_PIXELS_MAX ||
         (double)in->Xsize * in->Ysize > WATERMARK_PIXELS_MAX) {
         fail_to_read(o, f);

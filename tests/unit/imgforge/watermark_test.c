@@ -263,6 +263,30 @@ static void unusable_marks_are_refused(void **state)
     }
 }
 
+/* Flat as it is stored, high as it is seen: what it would take of memory is known before it is taken. */
+static void turned_marks_are_measured_as_they_are_seen(void **state)
+{
+    struct image_options o = marked(1, GRAVITY_CENTER, 0, 0);
+    struct image_failure f = {0};
+    VipsImage *image = sample_scene(400, 2, 3, false), *turned = NULL, *out;
+    void *bytes;
+    size_t len;
+    (void)state;
+    assert_int_equal(vips_copy(image, &turned, NULL), 0);
+    vips_image_set_int(turned, VIPS_META_ORIENTATION, 6);
+    assert_int_equal(vips_jpegsave_buffer(turned, &bytes, &len, NULL), 0);
+    VipsImage *mark = loaded((struct view){bytes, len}, 1, 4);
+    assert_int_equal(mark->Xsize, 4);
+    assert_int_equal(mark->Ysize, 800);
+    o.watermark_scale = 1;
+    assert_false(watermark_load((struct view){bytes, len}, &o, 1000, &out, &f));
+    assert_string_equal(f.cause, "the watermark is 400 x 2 and would be 1000 x 200000");
+    g_object_unref(mark);
+    g_object_unref(turned);
+    g_object_unref(image);
+    g_free(bytes);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -286,6 +310,7 @@ int main(void)
         cmocka_unit_test(marks_are_scaled_to_the_result),
         cmocka_unit_test(drawings_are_drawn_at_their_size),
         cmocka_unit_test(unusable_marks_are_refused),
+        cmocka_unit_test(turned_marks_are_measured_as_they_are_seen),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
