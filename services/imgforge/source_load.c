@@ -46,6 +46,9 @@ static int load(VipsSource *from, enum source_kind kind, const struct source_rea
         return vips_tiffload_source(from, out, PAGE_OPTIONS, COMMON_OPTIONS, NULL);
     case SOURCE_AVIF:
     case SOURCE_HEIF:
+        if (how->page == 0 && how->pages <= 1) /* asked for none, it gives the primary one */
+            return vips_heifload_source(from, out, "thumbnail", (gboolean)how->thumbnail,
+                                        COMMON_OPTIONS, NULL);
         return vips_heifload_source(from, out, "thumbnail", (gboolean)how->thumbnail, PAGE_OPTIONS,
                                     COMMON_OPTIONS, NULL);
     case SOURCE_SVG:

@@ -14,7 +14,7 @@
 /* Of an animation more are left out, as with max_animation_frames: each is a chain of its own in memory. */
 enum { ANIMATION_FRAMES_MAX = 1000 };
 
-/* Its zero reads all of the first page. */
+/* Its zero reads all of the first page; of HEIF and AVIF, of the picture that the file calls its primary one. */
 struct source_reading {
     int page;     /* from 0 */
     int pages;    /* how many; 0: one. Of what has no pages all is read */

@@ -469,6 +469,24 @@ static void frames_do_not_run_into_each_other(void **state)
     picture_deinit(&m.picture);
 }
 
+/* A file of several pictures says which one it is about. */
+static void primary_pictures_are_taken(void **state)
+{
+    static const struct {
+        const char *options;
+        const uint8_t *colour;
+    } CASES[] = {{"", GREEN}, {"pg:1", GREEN}, {"pg:2", BLUE}, {"pgs:2", RED}};
+    VipsImage *frames = fixture_animation(64, 64, 3);
+    vips_image_set_int(frames, "heif-primary", 1);
+    struct view file = fixture_file(frames, ".avif[compression=av1]");
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct made m;
+        VipsImage *image = must_make(&m, file, CASES[i].options, IMAGE_FORMAT_PNG);
+        assert_pixel(image, 30, 30, CASES[i].colour, 3, 10, CASES[i].options);
+        picture_deinit(&m.picture);
+    }
+}
+
 /* --- limits and failures --- */
 
 static void limits_refuse(void **state)
@@ -640,6 +658,7 @@ int main(void)
         cmocka_unit_test(plain_borders_are_trimmed),
         cmocka_unit_test(frames_are_made_each_for_itself),
         cmocka_unit_test(frames_do_not_run_into_each_other),
+        cmocka_unit_test(primary_pictures_are_taken),
         cmocka_unit_test(limits_refuse),
         cmocka_unit_test(animations_are_cut_to_the_limit_of_frames),
         cmocka_unit_test(results_fit_their_container),
