@@ -240,6 +240,11 @@ static VipsImage *pixelate(VipsImage *in, uint32_t block)
     return resized(in_memory(in), width, height, VIPS_KERNEL_NEAREST);
 }
 
+bool effects_hold_pixels(const struct image_options *o)
+{
+    return o->blur > BLUR_SIGMA_EXACT || o->sharpen > 0 || o->pixelate > 1;
+}
+
 bool effects_apply(VipsImage *frame, const struct image_options *o, VipsImage **out,
                    struct image_failure *f)
 {

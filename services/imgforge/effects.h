@@ -14,6 +14,9 @@
 MUST_USE bool effects_apply(VipsImage *frame, const struct image_options *o, VipsImage **out,
                             struct image_failure *f);
 
+/* Whether effects_apply() takes memory for the frame's pixels, or a part of them, that is held as long as *out. */
+bool effects_hold_pixels(const struct image_options *o);
+
 /* Decodes a watermark once for all frames: sRGB of 8 bit with alpha, in memory, upright, scaled to its part of a result of this width. Bytes are not
  * needed any more after it. 400. */
 MUST_USE bool watermark_load(struct view bytes, const struct image_options *o, int result_width,

@@ -5,6 +5,7 @@
 
 #include "base/attributes.h"
 #include "image_watch.h"
+#include "source_load.h"
 
 /* With max_bytes: how much lower each next quality is. */
 enum { QUALITY_STEP = 5 };
@@ -148,6 +149,12 @@ bool picture_encode(const struct picture *p, const struct image_options *o,
                                 .hides_failures = encoder_leaks(&e) && p->frames > 1};
     image = image_watch_pixels(image, &watch, false);
     if (image && o->max_bytes && encoder_heeds_quality(&e)) {
+        if ((int64_t)image->Xsize * image->Ysize > IMAGE_PIXELS_MAX) {
+            image_fail(f, 400, "Processed image would be %dx%d, over the %lld pixel limit",
+                       image->Xsize, image->Ysize, (long long)IMAGE_PIXELS_MAX);
+            g_object_unref(image);
+            return false;
+        }
         VipsImage *pixels = vips_image_copy_memory(image); /* made once, and written often */
         g_object_unref(image);
         image = image_watch_pixels(pixels, &watch, false);

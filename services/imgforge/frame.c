@@ -53,11 +53,17 @@ static bool size_is_possible(double width, double height, struct image_failure *
                       width, height, (long long)IMAGE_PIXELS_MAX);
 }
 
+/* Of all frames: each is held until the last one is written. */
+static bool may_be_held(const struct frame *fr, struct image_failure *f)
+{
+    return size_is_possible(fr->image->Xsize, (double)fr->image->Ysize * fr->rules->frames, f);
+}
+
 static bool materialize(struct frame *fr, struct image_failure *f)
 {
     if (fr->is_random)
         return true;
-    if (!size_is_possible(fr->image->Xsize, fr->image->Ysize, f))
+    if (!may_be_held(fr, f))
         return false;
     VipsImage *out = vips_image_copy_memory(fr->image);
     fr->is_random = true;
@@ -363,6 +369,8 @@ static bool pad(struct frame *fr, struct image_failure *f)
 static bool apply_effects(struct frame *fr, struct image_failure *f)
 {
     VipsImage *out = NULL;
+    if (effects_hold_pixels(fr->options) && !may_be_held(fr, f))
+        return false;
     return effects_apply(fr->image, fr->options, &out, f) && step(fr, 0, &out, f);
 }
 

@@ -20,6 +20,7 @@ struct frame_rules {
     struct dimensions source; /* of a frame as stored, before it was shrunk while it was decoded */
     struct turns turns;       /* that make it upright */
     bool is_animated;
+    int frames; /* all of them are in memory at once, where they are not streamed */
     struct image_watch *watch;
 
     VipsImage *mark;

@@ -247,6 +247,7 @@ static bool make(struct loading *l, struct picture *p, struct image_failure *f)
                                 .source = l->source,
                                 .turns = l->turns,
                                 .is_animated = l->frames > 1,
+                                .frames = l->frames,
                                 .watch = p->watch};
     VipsImage *image = NULL;
     VipsImage *source = image_watch_pixels(l->image, p->watch, true);

@@ -549,6 +549,51 @@ static void limits_refuse(void **state)
     }
 }
 
+/* A few bytes of GIF: 17 frames of one pixel each, at the end of a canvas of 4000 x 4000; together they are larger than any picture may be. */
+static struct view large_animation(void)
+{
+    static const char HEAD[] = "GIF89a\xA0\x0F\xA0\x0F\x80\0\0\0\0\0\xFF\xFF\xFF",
+                      FRAME[] = "\x21\xF9\4\0\x0A\0\0\0\x2C\x9F\x0F\x9F\x0F\1\0\1\0\0\2\2\x44\1";
+    char bytes[1024];
+    size_t len = sizeof(HEAD) - 1;
+    memcpy(bytes, HEAD, len);
+    for (int i = 0; i < 17; i++, len += sizeof(FRAME))
+        memcpy(bytes + len, FRAME, sizeof(FRAME)); /* with the NUL: the end of its pixels */
+    bytes[len++] = ';';
+    return fixture_bytes(bytes, len);
+}
+
+/* All frames are there at once: what has to hold them is refused, what streams them is not. */
+static void large_animations_are_not_held(void **state)
+{
+    static const struct {
+        const char *options;
+        bool is_refused;
+    } CASES[] = {{"", false},           {"rs:fit:100:100/rot:90", false},
+                 {"bl:2", false},       {"rot:90", true},
+                 {"fl:0:1", true},      {"sh:1", true},
+                 {"pix:4", true},       {"bl:100", true},
+                 {"c:100:100:sm", true}};
+    struct view file = large_animation();
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct image_options o = fixture_options(CASES[i].options);
+        struct pipeline_request rq = {.source = file, .options = &o};
+        struct picture p;
+        struct image_failure f = {0};
+        bool ok = picture_make(&rq, SOURCE_GIF, IMAGE_FORMAT_WEBP, &p, &f);
+        if (ok == CASES[i].is_refused)
+            fail_msg("%s: %d %s (%s)", CASES[i].options, ok, f.text, f.cause);
+        if (ok) {
+            assert_int_equal(p.frames, 17);
+            picture_deinit(&p);
+        } else {
+            assert_int_equal(f.status, 400);
+            assert_string_equal(f.text, "Processed image would be 4000x68000, over the 268435456 "
+                                        "pixel limit");
+        }
+    }
+}
+
 static void animations_are_cut_to_the_limit_of_frames(void **state)
 {
     struct view moving = fixture_file(fixture_animation(40, 30, 5), ".gif");
@@ -660,6 +705,7 @@ int main(void)
         cmocka_unit_test(frames_do_not_run_into_each_other),
         cmocka_unit_test(primary_pictures_are_taken),
         cmocka_unit_test(limits_refuse),
+        cmocka_unit_test(large_animations_are_not_held),
         cmocka_unit_test(animations_are_cut_to_the_limit_of_frames),
         cmocka_unit_test(results_fit_their_container),
         cmocka_unit_test(cut_files_are_refused),
