@@ -202,7 +202,8 @@ static bool keep(struct frame *fr, struct dimensions kept, struct gravity gravit
             return false;
     } else {
         fr->is_random = false; /* looked at and then written: made once */
-        if (!make_upright(fr, f) || !materialize(fr, f))
+        /* A file may have any number of bands: what is held has four at most. */
+        if (!to_working_colours(fr, f) || !make_upright(fr, f) || !materialize(fr, f))
             return false;
         double x = (double)fr->image->Xsize / (double)fr->size.width,
                y = (double)fr->image->Ysize / (double)fr->size.height;
