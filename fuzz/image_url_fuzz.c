@@ -34,14 +34,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct image_url url;
     struct image_options o;
     struct signing_keys keys = {.digest_bytes = 32, .allow_unsigned = true};
-    struct view path = {(const char *)data, size}, source;
+    struct view path = {(const char *)data, size}, source, as_signed;
     struct error err = {0};
     bool is_short;
     arena_init(&arena, MEM_OTHER, 0);
     ASSERT(signing_keys_read(&arena, VIEW("aa"), VIEW("bb"), &keys, &is_short, &err));
     image_options_init(&o);
     if (image_url_parse(&arena, path, &url, &err)) {
-        (void)signature_verify(&arena, &keys, url.signature, url.signed_path, &err);
+        (void)signature_verify(&arena, &keys, url.signature, url.signed_path, &as_signed, &err);
         if (image_url_source(&arena, &url, &source, &err))
             ASSERT(source.len > 0 && source.len <= IMAGE_SOURCE_BYTES_MAX);
         if (image_options_read(&arena, url.options, url.option_count, &o, &err))

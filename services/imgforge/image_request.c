@@ -80,6 +80,29 @@ static uint64_t origin_of(struct view url)
     return hash64_secret(url.ptr, end);
 }
 
+/* False: *f is 400 or 403. What was signed percent-decoded is read that way: a signature covers where options begin and end. */
+static bool read_url(struct arena *arena, const struct imgforge_settings *s, struct view path,
+                     struct image_url *out, struct image_failure *f)
+{
+    struct error err = {0};
+    struct view as_signed;
+    if (!image_url_parse(arena, path, out, &err))
+        return fail_by(f, 400, &err);
+    struct view signature = out->signature;
+    if (!signature_verify(arena, &s->keys, signature, out->signed_path, &as_signed, &err)) {
+        fail_by(f, 403, &err);
+        f->is_violation = true;
+        return false;
+    }
+    if (as_signed.ptr == out->signed_path.ptr)
+        return true;
+    char *whole = arena_alloc(arena, signature.len + as_signed.len);
+    memcpy(whole, signature.ptr, signature.len);
+    memcpy(whole + signature.len, as_signed.ptr, as_signed.len);
+    return image_url_parse(arena, (struct view){whole, signature.len + as_signed.len}, out, &err) ||
+           fail_by(f, 400, &err);
+}
+
 bool image_request_read(struct arena *arena, const struct imgforge_settings *s,
                         const struct image_key *policy, enum cache_key_kind kind, struct view path,
                         const struct image_headers *headers, int64_t now_s,
@@ -88,14 +111,7 @@ bool image_request_read(struct arena *arena, const struct imgforge_settings *s,
     struct image_url url;
     struct error err = {0};
     out->kind = kind;
-    if (!image_url_parse(arena, path, &url, &err))
-        return fail_by(f, 400, &err);
-    if (!signature_verify(arena, &s->keys, url.signature, url.signed_path, &err)) {
-        fail_by(f, 403, &err);
-        f->is_violation = true;
-        return false;
-    }
-    if (!read_options(arena, s, &url, &out->options, f))
+    if (!read_url(arena, s, path, &url, f) || !read_options(arena, s, &url, &out->options, f))
         return false;
     if (out->options.expires && now_s > (int64_t)out->options.expires)
         return image_fail(f, 404, "URL has expired");

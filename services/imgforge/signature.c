@@ -106,16 +106,20 @@ static bool matches(const struct signing_keys *keys, struct view signature, stru
 }
 
 bool signature_verify(struct arena *arena, const struct signing_keys *keys, struct view signature,
-                      struct view path, struct error *err)
+                      struct view path, struct view *as_signed, struct error *err)
 {
     struct view decoded;
+    *as_signed = path;
     if (view_is(signature, "unsafe"))
         return keys->allow_unsigned ||
                error_set(err, ERROR_FORBIDDEN, "Unsigned URLs are not allowed");
     while (view_has_suffix(signature, VIEW("=")))
         signature.len--;
     bool is_right = matches(keys, signature, path);
-    if (form_decode(arena, path, false, &decoded, NULL) && !view_eq(decoded, path))
-        is_right |= matches(keys, signature, decoded);
+    if (form_decode(arena, path, false, &decoded, NULL) && !view_eq(decoded, path) &&
+        matches(keys, signature, decoded) && !is_right) {
+        *as_signed = decoded;
+        is_right = true;
+    }
     return is_right || error_set(err, ERROR_FORBIDDEN, "Invalid signature");
 }

@@ -36,8 +36,10 @@ void signature_make(const struct signing_keys *keys, struct view path,
                     char out[SIGNATURE_TEXT_BYTES]);
 
 /* ERROR_FORBIDDEN "Invalid signature" or "Unsigned URLs are not allowed". The path is tried as it came and, for signers that sign
- * what they mean, percent-decoded. Takes the same time wherever a signature is wrong. */
+ * what they mean, percent-decoded: *as_signed is the one that is signed (`path` itself, or in the arena), and the one to read. In the other a
+ * slash written as %2F would move the bounds of options. Takes the same time wherever a signature is wrong. */
 MUST_USE bool signature_verify(struct arena *arena, const struct signing_keys *keys,
-                               struct view signature, struct view path, struct error *err);
+                               struct view signature, struct view path, struct view *as_signed,
+                               struct error *err);
 
 #endif

@@ -104,6 +104,43 @@ static void requests_are_judged_in_order(void **state)
     settings_deinit(&s);
 }
 
+/* A path with the signature of `signed_path`. */
+static struct view path_with_signature(const char *signed_path, const char *sent)
+{
+    char signature[SIGNATURE_TEXT_BYTES];
+    signature_make(&settings.keys, view_from(signed_path), signature);
+    return arena_printf(&arena, "%s%s", signature, sent);
+}
+
+/* Whoever has a signed path may write it with more escapes, and gets what was signed all the same. */
+static void escapes_move_no_bounds_of_options(void **state)
+{
+    (void)state;
+    static const char *const KEYS[] = {"IMGFORGE_KEY=00112233", "IMGFORGE_SALT=44556677", NULL};
+    static const char SIGNED[] = "/el:1/exp:500/wm:1/plain/http://a.test/x%2Fy.png@webp";
+    static const char *const SENT[] = {
+        SIGNED,
+        "/el:1%2Fexp:500/wm:1/plain/http://a.test/x%252Fy.png@webp",
+        "/el%3A1/exp%3A500%2Fwm:1/plain/http://a.test/x%252Fy.png%40webp",
+    };
+    struct settings s;
+    struct image_request first, rq;
+    struct image_failure f = {0};
+    settings_use(&s, KEYS);
+    for (size_t i = 0; i < sizeof(SENT) / sizeof(SENT[0]); i++) {
+        const char *path = path_with_signature(SIGNED, SENT[i]).ptr;
+        if (!read_with(CACHE_KEY_IMAGE, path, &NO_HEADERS, 400, &rq, &f))
+            fail_msg("%s: %d %s", path, f.status, f.text);
+        first = i ? first : rq;
+        assert_true(key_eq(rq.key, first.key));
+        assert_string_equal(rq.source.ptr, "http://a.test/x/y.png");
+        assert_true(rq.options.has_watermark && rq.options.format == IMAGE_FORMAT_WEBP);
+        assert_false(read_with(CACHE_KEY_IMAGE, path, &NO_HEADERS, 501, &rq, &f));
+        assert_int_equal(f.status, 404);
+    }
+    settings_deinit(&s);
+}
+
 /* Each of them is another picture than all others. */
 static const char *const DIFFERENT[] = {"w:1",
                                         "h:1",
@@ -322,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_judged_in_order),
+        cmocka_unit_test(escapes_move_no_bounds_of_options),
         cmocka_unit_test(each_option_has_a_key_of_its_own),
         cmocka_unit_test(equal_requests_have_equal_keys),
         cmocka_unit_test(another_policy_has_other_keys),

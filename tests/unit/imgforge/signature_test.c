@@ -13,6 +13,7 @@
 #define SALT "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"
 
 static struct arena arena;
+static struct view as_signed;
 
 static struct signing_keys keys_of(const char *key_list, const char *salt_list)
 {
@@ -46,9 +47,10 @@ static void signatures_are_imgproxys(void **state)
         char made[SIGNATURE_TEXT_BYTES];
         signature_make(&keys, view_from(VECTORS[i].path), made);
         assert_string_equal(made, VECTORS[i].signature);
-        assert_true(
-            signature_verify(&arena, &keys, view_from(made), view_from(VECTORS[i].path), &err));
-        assert_false(signature_verify(&arena, &keys, view_from(made), VIEW("/plain/other"), &err));
+        assert_true(signature_verify(&arena, &keys, view_from(made), view_from(VECTORS[i].path),
+                                     &as_signed, &err));
+        assert_false(signature_verify(&arena, &keys, view_from(made), VIEW("/plain/other"),
+                                      &as_signed, &err));
         assert_int_equal(err.kind, ERROR_FORBIDDEN);
         assert_string_equal(err.message, "Invalid signature");
     }
@@ -65,9 +67,9 @@ static void any_pair_verifies_and_the_first_one_signs(void **state)
     signature_make(&both, path, by_both);
     signature_make(&new, path, by_new);
     assert_string_equal(by_both, by_new);
-    assert_true(signature_verify(&arena, &both, view_from(by_old), path, &err));
-    assert_true(signature_verify(&arena, &both, view_from(by_new), path, &err));
-    assert_false(signature_verify(&arena, &new, view_from(by_old), path, &err));
+    assert_true(signature_verify(&arena, &both, view_from(by_old), path, &as_signed, &err));
+    assert_true(signature_verify(&arena, &both, view_from(by_new), path, &as_signed, &err));
+    assert_false(signature_verify(&arena, &new, view_from(by_old), path, &as_signed, &err));
 }
 
 static void a_path_may_be_signed_as_it_is_or_decoded(void **state)
@@ -79,9 +81,11 @@ static void a_path_may_be_signed_as_it_is_or_decoded(void **state)
     char raw[SIGNATURE_TEXT_BYTES], decoded[SIGNATURE_TEXT_BYTES];
     signature_make(&keys, sent, raw);
     signature_make(&keys, meant, decoded);
-    assert_true(signature_verify(&arena, &keys, view_from(raw), sent, &err));
-    assert_true(signature_verify(&arena, &keys, view_from(decoded), sent, &err));
-    assert_false(signature_verify(&arena, &keys, view_from(raw), meant, &err));
+    assert_true(signature_verify(&arena, &keys, view_from(raw), sent, &as_signed, &err));
+    assert_ptr_equal(as_signed.ptr, sent.ptr);
+    assert_true(signature_verify(&arena, &keys, view_from(decoded), sent, &as_signed, &err));
+    assert_true(view_eq(as_signed, meant));
+    assert_false(signature_verify(&arena, &keys, view_from(raw), meant, &as_signed, &err));
 }
 
 static void short_signatures_are_whole_or_wrong(void **state)
@@ -95,29 +99,33 @@ static void short_signatures_are_whole_or_wrong(void **state)
         signature_make(&keys, path, made);
         signature_make(&whole, path, full);
         assert_int_equal(strlen(made), (bytes * 8 + 5) / 6);
-        assert_true(signature_verify(&arena, &keys, view_from(made), path, &err));
-        assert_int_equal(signature_verify(&arena, &whole, view_from(made), path, &err),
+        assert_true(signature_verify(&arena, &keys, view_from(made), path, &as_signed, &err));
+        assert_int_equal(signature_verify(&arena, &whole, view_from(made), path, &as_signed, &err),
                          bytes == SIGNATURE_DIGEST_BYTES);
-        assert_int_equal(signature_verify(&arena, &keys, view_from(full), path, &err),
+        assert_int_equal(signature_verify(&arena, &keys, view_from(full), path, &as_signed, &err),
                          bytes == SIGNATURE_DIGEST_BYTES);
-        assert_false(
-            signature_verify(&arena, &keys, (struct view){made, strlen(made) - 1}, path, &err));
+        assert_false(signature_verify(&arena, &keys, (struct view){made, strlen(made) - 1}, path,
+                                      &as_signed, &err));
     }
-    assert_false(signature_verify(&arena, &whole, VIEW(""), path, &err));
+    assert_false(signature_verify(&arena, &whole, VIEW(""), path, &as_signed, &err));
 }
 
 static void unsafe_is_a_signature_only_where_it_may(void **state)
 {
     struct signing_keys keys = keys_of(KEY, SALT);
     struct error err;
-    assert_false(signature_verify(&arena, &keys, VIEW("unsafe"), VIEW("/plain/x"), &err));
+    assert_false(
+        signature_verify(&arena, &keys, VIEW("unsafe"), VIEW("/plain/x"), &as_signed, &err));
     assert_string_equal(err.message, "Unsigned URLs are not allowed");
     keys.allow_unsigned = true;
-    assert_true(signature_verify(&arena, &keys, VIEW("unsafe"), VIEW("/plain/x"), &err));
-    assert_false(signature_verify(&arena, &keys, VIEW("unsafe2"), VIEW("/plain/x"), &err));
+    assert_true(
+        signature_verify(&arena, &keys, VIEW("unsafe"), VIEW("/plain/x"), &as_signed, &err));
+    assert_false(
+        signature_verify(&arena, &keys, VIEW("unsafe2"), VIEW("/plain/x"), &as_signed, &err));
     keys.count = 0; /* a server without keys */
-    assert_true(signature_verify(&arena, &keys, VIEW("unsafe"), VIEW("/plain/x"), &err));
-    assert_false(signature_verify(&arena, &keys, VIEW("AAAA"), VIEW("/plain/x"), &err));
+    assert_true(
+        signature_verify(&arena, &keys, VIEW("unsafe"), VIEW("/plain/x"), &as_signed, &err));
+    assert_false(signature_verify(&arena, &keys, VIEW("AAAA"), VIEW("/plain/x"), &as_signed, &err));
 }
 
 static void keys_that_are_none_are_refused(void **state)
