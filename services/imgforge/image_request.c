@@ -122,6 +122,8 @@ bool image_request_read(struct arena *arena, const struct imgforge_settings *s,
         negotiate(s, headers, &out->options);
         if (!check_format(&out->options, f))
             return false;
+    } else {
+        out->options.page = 0; /* it is told of the first; the key has no page either */
     }
     out->origin = origin_of(out->source);
     cache_key_make(arena, s, policy, kind, out->source, &out->options, &out->key);

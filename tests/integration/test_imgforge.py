@@ -85,6 +85,13 @@ def test_information():
         assert origin.asked("/c") == 2 and origin.asked("/a.png") == 1
 
 
+def test_information_is_of_the_first_page():
+    with folder() as cwd, Origin() as origin, Imgforge(cwd) as f:
+        source = origin.add("/a.gif", f.image("w:5", origin.add("/a.png", png(40, 20)), "gif")[2], "image/gif")
+        status, _, answer = f.ask("/info" + unsafe("pg:1", source))
+        assert status == 200 and json.loads(answer)["width"] == 5
+
+
 def test_other_paths_and_methods():
     with folder() as cwd, Origin() as origin, Imgforge(cwd, IMGFORGE_HEALTH_CHECK_PATH="/alive") as f:
         assert f.ask("/status")[::2] == (200, b'{"status":"ok"}\n')
