@@ -282,9 +282,10 @@ static bool fetch(struct job *job, struct source *source, struct image_failure *
 {
     const struct image_work_options *o = &job->work->o;
     mono_time began = clock_mono();
+    /* IMGFORGE_TIMEOUT is each waiter's own: who came late still has time when the first has none. */
     enum source_outcome outcome =
         source_fetch(o->sources, job->source, job->options.limits.source_bytes,
-                     o->settings->in.timeout_ms, job->cancel, source, f);
+                     o->settings->in.download_timeout_ms, job->cancel, source, f);
     metrics_source(o->metrics, outcome, (double)(clock_mono().ns - began.ns) / 1e9);
     if (outcome == SOURCE_REFUSED)
         f->is_violation = true;

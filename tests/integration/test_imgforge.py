@@ -402,6 +402,20 @@ def test_what_is_asked_for_at_once_is_made_once():
         assert origin.asked("/a") == 1 and f.metrics()['processed_images_total{format="png"}'] == 1
 
 
+def test_who_joins_late_has_a_time_of_his_own():
+    with folder() as cwd, Origin() as origin, Imgforge(cwd, IMGFORGE_TIMEOUT="5", IMGFORGE_DOWNLOAD_TIMEOUT="30") as f:
+        origin.pages["/a"] = origin.wait_here
+        with concurrent.futures.ThreadPoolExecutor(2) as clients:
+            first = clients.submit(f.image, "w:4", origin.url("/a"))
+            wait_for(lambda: origin.asked("/a") == 1, "the fetch")
+            time.sleep(2.5)
+            second = clients.submit(f.image, "w:4", origin.url("/a"))
+            assert first.result()[0] == 408
+            time.sleep(0.3)
+            origin.release.set()
+            assert second.result()[0] == 200 and origin.asked("/a") == 1
+
+
 def test_a_client_that_leaves_ends_the_fetch_nobody_waits_for():
     with folder() as cwd, Origin() as origin, Imgforge(cwd) as f:
         import socket
