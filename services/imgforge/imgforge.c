@@ -116,6 +116,12 @@ static void ask_for_work(struct pending *p)
 static void look_up(void *arg)
 {
     struct pending *p = arg;
+    if (http_request_canceled(p->rq) != HTTP_CANCEL_NONE) {
+        belfry_request_end(p->who); /* those in line behind it may be waited for */
+        answer_left(p);
+        http_request_answer(p->rq);
+        return;
+    }
     struct cached_image *image = image_cache_get(cache_of(p->forge, p->asked.kind), &p->asked.key);
     if (!image) {
         ask_for_work(p);
