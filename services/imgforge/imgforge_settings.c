@@ -3,6 +3,7 @@
 #include "imgforge_settings.h"
 
 #include "base/file.h"
+#include "watermarks.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -10,8 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { WATERMARK_BYTES_MAX = 64 << 20 };
 
 struct imgforge_settings imgforge_settings;
 
@@ -340,6 +339,7 @@ static bool is_visible(const char *text)
 
 static bool configure_http(struct configuring *c)
 {
+    static const char *const TAKEN[] = {"/ready", "/metrics", "/status"};
     struct imgforge_settings *s = c->to;
     const struct imgforge_variables *in = &s->in;
     struct view prefix = view_from(in->path_prefix ? in->path_prefix : "");
@@ -351,6 +351,10 @@ static bool configure_http(struct configuring *c)
     if (!is_plain_path(in->health_path))
         return REFUSE(c, "IMGFORGE_HEALTH_CHECK_PATH",
                       "a path of letters, digits and -._~, as /healthz");
+    for (size_t i = 0; i < ARRAY_COUNT(TAKEN); i++)
+        if (strcmp(in->health_path, TAKEN[i]) == 0)
+            return REFUSE(c, "IMGFORGE_HEALTH_CHECK_PATH", "a path that is not %s, which is there",
+                          TAKEN[i]);
     if (in->allow_origin && !is_visible(in->allow_origin))
         return REFUSE(c, "IMGFORGE_ALLOW_ORIGIN", "* or an origin, as https://example.com");
     if (!is_visible(in->user_agent))

@@ -10,7 +10,6 @@
 #include <string.h>
 
 enum {
-    WATERMARK_BYTES_MAX = 16 << 20,
     KEPT_MAX = 32,
     KEPT_BYTES_MAX = 32 << 20,
     KEPT_MS = 5 * 60 * 1000,

@@ -7,6 +7,9 @@
 #include "base/error.h"
 #include "source_fetch.h"
 
+/* Of the operator's file, and of one by URL where no limit is set. */
+enum { WATERMARK_BYTES_MAX = 16 << 20 };
+
 struct watermarks;
 
 /* The bytes of a file, immutable and counted. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "imgforge_settings.h"
+#include "watermarks.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,6 +63,9 @@ static const struct {
     {{UNSIGNED, "IMGFORGE_PATH_PREFIX=/{x}"}, "IMGFORGE_PATH_PREFIX", "/img"},
     {{UNSIGNED, "IMGFORGE_PATH_PREFIX=/a//b"}, "IMGFORGE_PATH_PREFIX", "/img"},
     {{UNSIGNED, "IMGFORGE_HEALTH_CHECK_PATH=health"}, "IMGFORGE_HEALTH_CHECK_PATH", "/healthz"},
+    {{UNSIGNED, "IMGFORGE_HEALTH_CHECK_PATH=/metrics"},
+     "IMGFORGE_HEALTH_CHECK_PATH",
+     "not /metrics"},
     {{UNSIGNED, "IMGFORGE_ALLOW_ORIGIN=a\nb"}, "IMGFORGE_ALLOW_ORIGIN", "origin"},
     {{UNSIGNED, "IMGFORGE_LOG_LEVEL=loud"}, "IMGFORGE_LOG_LEVEL", "debug | info"},
     {{UNSIGNED, "IMGFORGE_LOG_LEVEL=imgforge=loud"}, "IMGFORGE_LOG_LEVEL", "imgforge=debug"},
@@ -94,6 +99,26 @@ static void what_is_wrong_is_named(void **state)
             fail_msg("case %zu: %s: %s", i, problem.variable, problem.expected);
         settings_deinit(&s);
     }
+}
+
+/* What the start would fail of is said before. */
+static void a_watermark_that_is_too_large_is_refused(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/belfry-watermark-XXXXXX", variable[64];
+    int fd = mkstemp(path);
+    const char *environment[] = {UNSIGNED, variable, NULL};
+    (void)snprintf(variable, sizeof(variable), "IMGFORGE_WATERMARK_PATH=%s", path);
+    for (off_t more = 0; more < 2; more++) {
+        struct settings s;
+        struct service_config config;
+        struct setting_problem problem = {0};
+        assert_true(fd >= 0 && ftruncate(fd, (off_t)WATERMARK_BYTES_MAX + more) == 0);
+        assert_int_equal(configure(&s, environment, &config, &problem), more == 0);
+        assert_true(more == 0 || strstr(problem.expected, "larger than") != NULL);
+        settings_deinit(&s);
+    }
+    assert_int_equal(close(fd) | unlink(path), 0);
 }
 
 static void defaults_are_those_of_the_specification(void **state)
@@ -180,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(a_watermark_that_is_too_large_is_refused),
         cmocka_unit_test(defaults_are_those_of_the_specification),
         cmocka_unit_test(what_is_said_is_taken),
     };
