@@ -100,6 +100,7 @@ struct http_response {
     bool is_gzip, gzip_open, broken;
     bool is_live;          /* pieces come when they come */
     bool is_file;          /* its length is known, and it is not compressed */
+    bool is_shared;        /* not compressed either: who asks next would have it done again */
     uint64_t file_bytes;   /* of what is sent of it */
     uint64_t pulled_bytes; /* of the body, handed to MHD */
     z_stream gzip;

@@ -103,6 +103,7 @@ void http_response_set_shared(struct http_response *rs, struct view bytes,
 {
     ASSERT(rs->next == NULL && rs->release == NULL);
     rs->static_body = bytes;
+    rs->is_shared = true;
     rs->release = release;
     rs->arg = arg;
 }
@@ -135,7 +136,7 @@ void http_response_error(struct http_response *rs, int status, const char *forma
     memcpy(text, err.message, sizeof text);
     stream_end(rs);
     rs->static_body = (struct view){NULL, 0};
-    rs->is_file = false;
+    rs->is_file = rs->is_shared = false;
     rs->status = status;
     buffer_reset(&rs->body);
     const struct http_server_options *o = &rs->request->server->options;
@@ -230,7 +231,7 @@ void response_prepare(struct http_response *rs)
     if ((rs->next && !produce(rs)) || rs->body.failed)
         response_internal_error(rs);
     struct view body = whole_body(rs);
-    if (!rs->request->accepts_gzip || rs->is_file || rs->is_live ||
+    if (!rs->request->accepts_gzip || rs->is_file || rs->is_shared || rs->is_live ||
         body.len < HTTP_GZIP_BYTES_MIN || !is_compressible(rs->content_type))
         return;
     gzip_open(rs);
@@ -343,7 +344,7 @@ static bool add_headers(struct http_response *rs, struct MHD_Response *mr)
         ok = MHD_add_response_header(mr, "Content-Type", rs->content_type) == MHD_YES;
     if (rs->is_gzip)
         ok = ok && MHD_add_response_header(mr, "Content-Encoding", "gzip") == MHD_YES;
-    if (is_compressible(rs->content_type) && !rs->is_file)
+    if (is_compressible(rs->content_type) && !rs->is_file && !rs->is_shared)
         ok = ok && MHD_add_response_header(mr, "Vary", "Accept-Encoding") == MHD_YES;
     if (!governor_may_keep(rs->request->server) || rs->request->says_no_length)
         http_response_set_header(rs, "Connection", VIEW("close"));

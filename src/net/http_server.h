@@ -288,7 +288,8 @@ void http_response_set_content_type(struct http_response *rs, const char *type);
 struct buffer *http_response_body(struct http_response *rs);
 /* Static bytes as the body, never copied (assets). */
 void http_response_set_static(struct http_response *rs, struct view bytes);
-/* The same for bytes that last until `release(arg)`, which is called once, when they are sent or given up, on any thread. */
+/* The same for bytes that last until `release(arg)`, which is called once, when they are sent or given up, on any thread. Never
+ * compressed. */
 void http_response_set_shared(struct http_response *rs, struct view bytes,
                               void (*release)(void *arg), void *arg);
 /* Drops the body and sends one line of text, as Go's http.Error() does. */

@@ -108,14 +108,15 @@ static void give_back(void *arg)
     mutex_unlock(&w->mutex);
 }
 
-/* /shared/N: so many bytes that are not the request's; "x" takes them back. */
+/* /shared/N: so many bytes that are not the request's; "x" takes them back, "t" is text. */
 static void share(void *arg, struct http_request *rq, struct http_response *rs)
 {
     struct view bytes = http_request_capture(rq, "bytes");
     size_t len = 0;
-    for (size_t i = 0; i < bytes.len && bytes.ptr[i] != 'x'; i++)
+    for (size_t i = 0; i < bytes.len && bytes.ptr[i] <= '9'; i++)
         len = len * 10 + (size_t)(bytes.ptr[i] - '0');
-    http_response_set_content_type(rs, "image/png");
+    bool is_text = view_has_suffix(bytes, VIEW("t"));
+    http_response_set_content_type(rs, is_text ? "text/plain" : "image/png");
     http_response_set_shared(rs, (struct view){shared_bytes, len}, give_back, arg);
     if (view_has_suffix(bytes, VIEW("x")))
         http_response_error(rs, 400, "taken back");
@@ -213,6 +214,8 @@ static const struct {
     {"GET /shared/30" END, "200", "\r\n\r\nabcdefghijklmnopqrstuvwxyzabcd"},
     {"GET /shared/0" END, "200", "Content-Length: 0\r\n"},
     {"HEAD /shared/200000" END, "200", "Content-Length: 200000\r\n"},
+    {"GET /shared/3000t HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n",
+     "200", "Content-Length: 3000\r\n"},
     {"GET /shared/30x" END, "400", "\r\n\r\ntaken back\n"},
 };
 
