@@ -27,8 +27,9 @@
 
 enum {
     LOOKUP_THREADS = 4,
-    LOOKUPS_MAX = 4096,    /* that wait for these threads */
-    CACHE_CHECK_MS = 2500, /* a probe has 3 s */
+    LOOKUP_THREADS_REMOTE = 16, /* that wait for a server: as many as its connections by default */
+    LOOKUPS_MAX = 4096,         /* that wait for these threads */
+    CACHE_CHECK_MS = 2500,      /* a probe has 3 s */
     PATHS_MAX = 8
 };
 
@@ -425,8 +426,10 @@ static bool open_caches(struct imgforge *forge, struct error *err)
     }
     if (!image_cache_open(&forge->information, &opts, err))
         return error_wrap(err, "the cache of information");
+    bool is_remote = opts.type == CACHE_VALKEY || opts.type == CACHE_S3;
     return !image_cache_may_wait(forge->images) ||
-           pool_start(&forge->lookups, LOOKUP_THREADS, LOOKUPS_MAX, err);
+           pool_start(&forge->lookups, is_remote ? LOOKUP_THREADS_REMOTE : LOOKUP_THREADS,
+                      LOOKUPS_MAX, err);
 }
 
 static bool open_sources(struct imgforge *forge, struct error *err)
