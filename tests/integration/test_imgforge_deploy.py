@@ -275,6 +275,7 @@ def test_compose_with_belfry_has_the_same_ports():
     assert set(stack["services"]) == {"imgforge", "belfry"}, stack["services"].keys()
     belfry = stack["services"]["belfry"]
     assert {tuple(map(int, default(p).split(":")[-2:])) for p in belfry["ports"]} == {(9090, 9090), (3001, 3001)}, belfry["ports"]
+    assert stack["volumes"] == {"prometheus-data": {"name": "imgforge-belfry_prometheus-data"}}, stack["volumes"]
     assert "prometheus-data:/var/lib/belfry" in belfry["volumes"] and "--storage.tsdb.path=/var/lib/belfry" in belfry["command"]
 
 
@@ -282,6 +283,7 @@ def test_compose_files_hold_together():
     """Each service has a health check, is published to this machine only, and mounts what is there."""
     for path in ("docker-compose.yml", "docker-compose.belfry.yml"):
         stack = compose(path)
+        assert set(stack) == {"services", "volumes"}, stack.keys()  # docker-compose 1.29, which Debian 12 has, refuses `name`
         for name, service in stack["services"].items():
             check = service["healthcheck"]["test"]
             assert check[0] == "CMD" and re.search(r"http://127\.0\.0\.1:\d+/(-/|api/)?health", check[-1]), (path, name, check)
