@@ -276,6 +276,8 @@ def test_compose_with_belfry_has_the_same_ports():
     belfry = stack["services"]["belfry"]
     assert {tuple(map(int, default(p).split(":")[-2:])) for p in belfry["ports"]} == {(9090, 9090), (3001, 3001)}, belfry["ports"]
     assert stack["volumes"] == {"prometheus-data": {"name": "imgforge-belfry_prometheus-data"}}, stack["volumes"]
+    with open(STACK + "/docker-compose.belfry.yml") as f:
+        assert "belfry user add admin --storage.tsdb.path=/var/lib/belfry\n" in f.read()  # where the server looks
     assert "prometheus-data:/var/lib/belfry" in belfry["volumes"] and "--storage.tsdb.path=/var/lib/belfry" in belfry["command"]
 
 
