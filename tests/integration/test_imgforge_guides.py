@@ -74,6 +74,25 @@ def test_queries_of_runbooks_are_taken():
             assert code == 0, (program, out, err)
 
 
+def test_queries_of_runbooks_find_something():
+    """Where each metric is there once, with the labels that an operation of it has."""
+    metrics = {m for _, e in runbook_queries() for m in re.findall(r"([a-z_]+)\{", e)}
+    others = {"image_operations_active": ',operation="process"', "image_operations_waiting": ',operation="process"'}
+    with folder() as d:
+        with open(d + "/queries.test", "w") as f:
+            f.write("load 15s\n")
+            for m in sorted(metrics):
+                labels = others.get(m, ',status="error",cache_type="disk",format="avif",le="1"' if "_bucket" in m or m.endswith("_total") else "")
+                f.write('  %s{job="imgforge",instance="a"%s} 0+15x240\n' % (m, labels))
+                if m.endswith("_bucket"):
+                    f.write('  %s{job="imgforge",instance="a"%s} 0+15x240\n' % (m, labels.replace('"1"', '"+Inf"')))
+            for _, e in runbook_queries():
+                if 'status=~"5.."' not in e:
+                    f.write("\neval instant at 1h count(%s) > bool 0\n  {} 1\n" % e)
+        code, out, err = run(BELFRY, "test", "promql", d + "/queries.test")
+        assert code == 0, (out, err)
+
+
 def test_each_error_text_is_explained():
     guide = read(GUIDES + "/8_error_troubleshooting.md")
     section = specification().split("### 2.10 Errors")[1].split("### 2.11")[0]
