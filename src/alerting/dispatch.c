@@ -159,10 +159,26 @@ static void count_groups(struct dispatch *d)
     }
 }
 
+/* Groups will be made of what is in the store, which forgets alerts that ended also while groups have still to tell of it. */
+static void recall_ends(struct dispatch *d)
+{
+    for (size_t i = 0; i < d->group_places; i++) {
+        const struct alert_group *g = d->groups[i];
+        for (size_t k = 0; g && k < g->count; k++) {
+            struct live_alert *a = g->items[k].alert;
+            if (alert_store_find(&d->store, a->fingerprint) != ALERT_STORE_NONE)
+                continue;
+            uint32_t place = alert_store_add(&d->store, live_alert_ref(a));
+            d->store.items[place].is_end_known = true; /* collect_garbage() told it */
+        }
+    }
+}
+
 void dispatch_apply(struct dispatch *d, struct integrations *set, struct instant now)
 {
     const struct router_peers *peers = d->opts.router.peers;
     struct integrations *old = d->set;
+    recall_ends(d);
     count_groups(d);
     drop_groups(d);
     inhibitor_free(d->inhibitor);

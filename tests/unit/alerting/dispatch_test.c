@@ -556,6 +556,18 @@ static void groups_are_told_at_their_times(void **state)
          "30s r {}:{g=\"x\"} +a +b (first notification)\n"
          "330s r {}:{g=\"x\"} -a +b (some alerts resolved)\n"
          "630s r {}:{g=\"x\"} +b +d (new alerts added)\n"},
+        {"an end that could not be told for long is not lost by a reload",
+         "0s fire " A "\n0s fire " B " until 3h\n31s fail\n40s end " A
+         "\n1850s reload\n1851s ok\n3000s stop",
+         "30s r {}:{g=\"x\"} +a +b (first notification)\n"
+         "330s r {}:{g=\"x\"} -a +b (some alerts resolved) fails\n"
+         "630s r {}:{g=\"x\"} -a +b (some alerts resolved) fails\n"
+         "930s r {}:{g=\"x\"} -a +b (some alerts resolved) fails\n"
+         "1230s r {}:{g=\"x\"} -a +b (some alerts resolved) fails\n"
+         "1530s r {}:{g=\"x\"} -a +b (some alerts resolved) fails\n"
+         "1830s r {}:{g=\"x\"} -a +b (some alerts resolved) fails\n"
+         "1850s r {}:{g=\"x\"} -a +b (some alerts resolved) fails\n"
+         "2150s r {}:{g=\"x\"} -a +b (some alerts resolved)\n"},
         {"a restart knows what was told, and tells the end",
          "0s fire " A " until 3h\n100s restart\n200s end " A "\n2000s stop",
          "30s r {}:{g=\"x\"} +a (first notification)\n"
