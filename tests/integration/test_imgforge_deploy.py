@@ -268,6 +268,8 @@ def test_compose_has_what_the_seed_names():
     assert "grafana-data:/var/lib/grafana" in started["grafana"]["volumes"]
     login = {k: default(v) for k, v in started["grafana"]["environment"].items() if "ADMIN" in k}
     assert login == {"GF_SECURITY_ADMIN_USER": "admin", "GF_SECURITY_ADMIN_PASSWORD": "admin"}, login
+    told = stack["services"]["alertmanager"]
+    assert "--config.file=%s/alertmanager.yml" % told["working_dir"] in told["command"], told  # its *_file are found from there
 
 
 def test_compose_with_belfry_has_the_same_ports():
