@@ -263,6 +263,20 @@ static void tell_change(struct dispatch *d, struct alert_entry *e, const struct 
     }
 }
 
+/* Is this the end with which the server started, told of again? */
+static bool is_known_end(const struct live_alert *old, const struct live_alert *a, int64_t now_ns)
+{
+    return old->was_over && live_alert_is_resolved(old, now_ns) &&
+           live_alert_is_resolved(a, now_ns) && a->starts_ns <= old->ends_ns &&
+           labels_equal(old->labels, a->labels);
+}
+
+static struct live_alert *keep(struct live_alert *old, struct live_alert *a)
+{
+    live_alert_unref(a);
+    return live_alert_ref(old);
+}
+
 bool dispatch_put(struct dispatch *d, struct live_alert *a, struct instant now)
 {
     uint32_t place = alert_store_find(&d->store, a->fingerprint);
@@ -279,7 +293,8 @@ bool dispatch_put(struct dispatch *d, struct live_alert *a, struct instant now)
             d->store.items[place].is_end_known = true; /* nor was its beginning */
     } else {
         struct alert_entry *e = &d->store.items[place];
-        a = alert_merge(e->alert, a, now.wall_ns);
+        a = is_known_end(e->alert, a, now.wall_ns) ? keep(e->alert, a)
+                                                   : alert_merge(e->alert, a, now.wall_ns);
         tell_change(d, e, a, now.wall_ns);
         if (!labels_equal(e->alert->labels, a->labels)) { /* another alert of this fingerprint */
             if (d->inhibitor)
@@ -318,6 +333,7 @@ static void resume_one(void *arg, const struct live_alert *from, bool is_over)
     const struct resume *r = arg;
     struct dispatch *d = r->d;
     struct live_alert copy = *from;
+    copy.was_over = is_over;
     if (!is_over)
         expect_again(r, &copy);
     else if (!live_alert_is_resolved(&copy, r->now.wall_ns))

@@ -93,6 +93,7 @@ static void choose_alerts(struct dispatch *d, struct flush *f, const struct aler
         route_silence_at(d->config, g->node->route, now_ns / 1000000000, NULL);
     uint64_t *firing = arena_alloc(&f->arena, g->count * sizeof *firing);
     uint64_t *resolved = arena_alloc(&f->arena, g->count * sizeof *resolved);
+    uint64_t *old = arena_alloc(&f->arena, g->count * sizeof *old);
     f->alerts = arena_alloc(&f->arena, g->count * sizeof(struct live_alert *));
     for (size_t i = 0; i < g->count; i++) {
         struct live_alert *a = g->items[i].alert;
@@ -108,14 +109,18 @@ static void choose_alerts(struct dispatch *d, struct flush *f, const struct aler
             resolved[f->resolved_hash_count++] = a->fingerprint;
         else
             firing[f->firing_hash_count++] = a->fingerprint;
+        if (ended && a->was_over)
+            old[f->old_hash_count++] = a->fingerprint;
         f->unacknowledged_count += !ended && !is_acknowledged;
     }
     d->stats.suppressed_mute_interval += silence == ROUTE_MUTED ? g->count : 0;
     d->stats.suppressed_active_interval += silence == ROUTE_INACTIVE ? g->count : 0;
     qsort(firing, f->firing_hash_count, sizeof *firing, compare_hashes);
     qsort(resolved, f->resolved_hash_count, sizeof *resolved, compare_hashes);
+    qsort(old, f->old_hash_count, sizeof *old, compare_hashes);
     f->firing_hashes = firing;
     f->resolved_hashes = resolved;
+    f->old_hashes = old;
 }
 
 static int compare_alerts(const void *a, const void *b)
@@ -152,6 +157,36 @@ static bool is_subset(const uint64_t *part, size_t part_count, const uint64_t *w
     return true;
 }
 
+static bool has_hash(const uint64_t *items, size_t count, uint64_t hash)
+{
+    return count && bsearch(&hash, items, count, sizeof *items, compare_hashes);
+}
+
+/* Is this end to be told? One of before the start only to who was told of the alert and not of its end. */
+static bool is_to_be_told(const struct flush *f, const struct notification_entry *entry,
+                          uint64_t hash)
+{
+    return has_hash(entry->firing, entry->firing_count, hash) ||
+           !has_hash(f->old_hashes, f->old_hash_count, hash);
+}
+
+static bool has_ends(const struct flush *f, const struct notification_entry *entry)
+{
+    for (size_t i = 0; i < f->resolved_hash_count; i++)
+        if (is_to_be_told(f, entry, f->resolved_hashes[i]))
+            return true;
+    return false;
+}
+
+static bool has_new_ends(const struct flush *f, const struct notification_entry *entry)
+{
+    for (size_t i = 0; i < f->resolved_hash_count; i++)
+        if (!has_hash(entry->resolved, entry->resolved_count, f->resolved_hashes[i]) &&
+            is_to_be_told(f, entry, f->resolved_hashes[i]))
+            return true;
+    return false;
+}
+
 /* Alertmanager's words, which templates see; empty: nothing is to be told. `entry` NULL: nothing ever was. */
 static struct view reason_to_send(const struct flush *f, const struct notification_entry *entry,
                                   bool send_resolved, int64_t repeat_ns, int64_t now_ns)
@@ -163,8 +198,7 @@ static struct view reason_to_send(const struct flush *f, const struct notificati
     if (f->firing_hash_count ==
         0) /* whether resolved ones are sent or not: the log has to forget them */
         return entry->firing_count ? VIEW("all alerts resolved") : VIEW("");
-    if (send_resolved && !is_subset(f->resolved_hashes, f->resolved_hash_count, entry->resolved,
-                                    entry->resolved_count))
+    if (send_resolved && has_new_ends(f, entry))
         return VIEW("some alerts resolved");
     if (entry->sent_ns < now_ns - repeat_ns && f->unacknowledged_count > 0)
         return VIEW("repeat interval elapsed");
@@ -263,20 +297,24 @@ static void submit(struct dispatch *d, const struct alert_group *g, struct flush
     o->peers->submit(o->sender, &what);
 }
 
-/* The alerts for an integration: where it is not sent resolved ones, only those that fire. */
+/* The alerts for an integration: without resolved ones where it is not sent any, and without ends that are not to be told. */
 static void set_job_alerts(struct flush *f, struct flush_job *job, int64_t now_ns)
 {
+    bool send_resolved = job->integration->common->send_resolved;
     job->alerts = f->alerts;
     job->alert_count = f->alert_count;
-    if (job->integration->common->send_resolved || f->resolved_hash_count == 0)
+    if (send_resolved ? f->old_hash_count == 0 : f->resolved_hash_count == 0)
         return;
-    struct live_alert **firing =
+    struct live_alert **chosen =
         arena_alloc(&f->arena, f->alert_count * sizeof(struct live_alert *));
     job->alert_count = 0;
-    for (size_t i = 0; i < f->alert_count; i++)
-        if (!live_alert_is_resolved(f->alerts[i], now_ns))
-            firing[job->alert_count++] = f->alerts[i];
-    job->alerts = firing;
+    for (size_t i = 0; i < f->alert_count; i++) {
+        struct live_alert *a = f->alerts[i];
+        if (!live_alert_is_resolved(a, now_ns) ||
+            (send_resolved && is_to_be_told(f, &job->known, a->fingerprint)))
+            chosen[job->alert_count++] = a;
+    }
+    job->alerts = chosen;
 }
 
 /* What fires stays known as told, also where nothing is sent for long: acknowledged alerts are not told anew. */
@@ -295,22 +333,23 @@ static bool decide(struct dispatch *d, struct flush *f, const struct alert_route
                    struct integration *integration, struct flush_job *job, int64_t now_ns)
 {
     const struct alert_router_options *o = &d->opts.router;
-    struct notification_entry entry;
     bool send_resolved = integration->common->send_resolved;
     *job = (struct flush_job){
         .flush = f, .integration = integration, .expires_after_ns = log_lifetime_ns(d, route)};
     const struct notification_key key = log_key(job);
-    bool was_told = o->peers->log_get(o->state, &f->arena, &key, now_ns, &entry);
-    job->reason = reason_to_send(f, was_told ? &entry : NULL, send_resolved,
+    bool was_told = o->peers->log_get(o->state, &f->arena, &key, now_ns, &job->known);
+    if (!was_told)
+        job->known = (struct notification_entry){0};
+    job->reason = reason_to_send(f, was_told ? &job->known : NULL, send_resolved,
                                  ns_from_ms(route->repeat_interval_ms), now_ns);
     if (job->reason.len == 0) {
         if (was_told && f->firing_hash_count)
-            keep_known(d, &key, &entry, now_ns, job->expires_after_ns);
+            keep_known(d, &key, &job->known, now_ns, job->expires_after_ns);
         return false;
     }
     if (was_told && !view_is(job->reason, "first notification"))
-        job->recalled = entry.remembered;
-    if (f->firing_hash_count > 0 || send_resolved)
+        job->recalled = job->known.remembered;
+    if (f->firing_hash_count > 0 || (send_resolved && has_ends(f, &job->known)))
         return true;
     (void)log_sent(job, now_ns, job->recalled); /* nobody is told; the log is */
     return false;

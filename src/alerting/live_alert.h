@@ -23,6 +23,7 @@ struct live_alert {
     int64_t ends_ns; /* when it was, or is to be taken for, resolved */
     int64_t updated_ns;
     bool is_timeout; /* ends_ns is a guess: who told of it did not say */
+    bool was_over;   /* before this process began: some may have been told so by the one before */
     struct view generator_url;
     /* The rule of this server that made it; empty when it came by the API. */
     struct view file, group, rule;

@@ -265,7 +265,7 @@ static int64_t seconds_of(struct view text)
 static void put(struct world *w, struct labels labels, int64_t ends_ns, bool is_timeout)
 {
     struct live_alert a = {.labels = labels,
-                           .starts_ns = w->now.wall_ns,
+                           .starts_ns = ends_ns < w->now.wall_ns ? ends_ns : w->now.wall_ns,
                            .ends_ns = ends_ns,
                            .updated_ns = w->now.wall_ns,
                            .is_timeout = is_timeout,
@@ -736,6 +736,10 @@ static void repeats_may_be_shorter_than_flushes(void **state)
          "630s r {}:{g=\"x\"} -a (all alerts resolved)\n");
 }
 
+#define TWO_ONE_WITHOUT_ENDS                                                                       \
+    "receivers: [{name: r, webhook_configs: [{url: 'http://x/'}, {url: 'http://y/', "              \
+    "send_resolved: false}]}]\nroute: {receiver: r, " TIMES "}\n"
+
 static void routes_and_mutes_decide_who_is_told(void **state)
 {
     static const struct {
@@ -749,13 +753,36 @@ static void routes_and_mutes_decide_who_is_told(void **state)
          "0s fire " A "\n0s fire " C "\n60s stop",
          "1s s {}/{g=~\"x|y\",i!=\"\"}:{} +a +c (first notification)\n"
          "30s r {}/{g=\"x\"}:{g=\"x\", i=\"a\"} +a (first notification)\n"},
-        {"two integrations, one without resolved ones",
-         "receivers: [{name: r, webhook_configs: [{url: 'http://x/'}, {url: 'http://y/', "
-         "send_resolved: false}]}]\nroute: {receiver: r, " TIMES "}\n",
+        {"two integrations, one without resolved ones", TWO_ONE_WITHOUT_ENDS,
          "0s fire " A "\n0s fire " B " until 3h\n40s end " A "\n400s end " B "\n2000s stop",
          "30s r {}:{} +a +b (first notification)\n30s r[1] {}:{} +a +b (first notification)\n"
          "330s r {}:{} -a +b (some alerts resolved)\n"
          "630s r {}:{} -b (all alerts resolved)\n"},
+        {"an end that was told is not told again after a restart, though another has it as firing",
+         TWO_ONE_WITHOUT_ENDS,
+         "0s fire " A "\n0s fire " B " until 3h\n0s fire {g=\"x\",i=\"d\"} until 3h\n40s end " A
+         "\n400s end {g=\"x\",i=\"d\"}\n700s restart\n2000s stop",
+         "30s r {}:{} +a +b +d (first notification)\n30s r[1] {}:{} +a +b +d (first "
+         "notification)\n"
+         "330s r {}:{} -a +b +d (some alerts resolved)\n"
+         "630s r {}:{} +b -d (some alerts resolved)\n"},
+        {"nor with news, nor when somebody tells of it again; one that fires again is news",
+         TWO_ONE_WITHOUT_ENDS,
+         "0s fire " A "\n0s fire " B " until 3h\n40s end " A
+         "\n400s restart\n400s fire {g=\"x\",i=\"d\"} until 3h\n500s fire " A " until 40s\n"
+         "1100s fire " A " until 3h\n1400s end " A "\n2500s stop",
+         "30s r {}:{} +a +b (first notification)\n30s r[1] {}:{} +a +b (first notification)\n"
+         "330s r {}:{} -a +b (some alerts resolved)\n"
+         "700s r {}:{} +b +d (new alerts added)\n700s r[1] {}:{} +b +d (new alerts added)\n"
+         "1300s r {}:{} +a +b +d (new alerts added)\n1300s r[1] {}:{} +a +b +d (new alerts "
+         "added)\n"
+         "1600s r {}:{} -a +b +d (some alerts resolved)\n"},
+        {"to each integration the end that it was not told of", TWO_ONE_WITHOUT_ENDS,
+         "0s fire " A "\n0s fire " B " until 3h\n40s end " A "\n100s restart\n101s end " B
+         "\n2000s stop",
+         "30s r {}:{} +a +b (first notification)\n30s r[1] {}:{} +a +b (first notification)\n"
+         "100s r {}:{} -a +b (some alerts resolved)\n"
+         "400s r {}:{} -b (all alerts resolved)\n"},
         {"inhibited while the source fires, by equal labels",
          PLAIN
          "inhibit_rules: [{source_matchers: [sev=page], target_matchers: [sev=warn], equal: [g, "
