@@ -3,7 +3,7 @@
  * goes
  *
  *   NEW --- flights_join() --> WAITS --- flight_land() ------------------------------> CALLED
- *    |                          |
+ *    | it is shown: CALLED      |
  *    +---- flights_leave() --> LEFT (in fs->left once it has joined) --- the thread --> CALLED
  *
  * and is nobody's but its owner's once it is CALLED: lists are read before landed() is called, as it may free what it is called for. */
@@ -22,6 +22,7 @@ struct flight {
     struct flight *next; /* in its bucket, while it is_listed */
     bool is_listed;      /* may be joined */
     struct flight_waiter *first;
+    struct cached_image *shown; /* borrowed; NULL: not yet */
     atomic_bool cancel;
 };
 
@@ -123,6 +124,18 @@ static struct flight_waiter *take_left_locked(struct flights *fs)
     return first;
 }
 
+/* Those who wait, who are to be called. */
+static struct flight_waiter *take_waiters_locked(struct flights *fs, struct flight *flight)
+{
+    struct flight_waiter *first = flight->first;
+    flight->first = NULL;
+    for (struct flight_waiter *w = first; w; w = w->next) {
+        w->state = WAITER_CALLED;
+        fs->stats.waiters--;
+    }
+    return first;
+}
+
 /* --- from here on it is free --- */
 
 static void call_all(struct flight_waiter *first, enum flight_end end, struct cached_image *image,
@@ -186,6 +199,7 @@ void flights_stop(struct flights *fs)
 void flights_join(struct flights *fs, const struct image_key *key, struct flight_waiter *w,
                   struct flight **out)
 {
+    struct cached_image *shown = NULL;
     *out = NULL;
     mutex_lock(&fs->mutex);
     ASSERT(w->landed && (w->state == WAITER_NEW || w->state == WAITER_LEFT));
@@ -196,9 +210,17 @@ void flights_join(struct flights *fs, const struct image_key *key, struct flight
         struct flight *flight = find_locked(fs, key);
         if (flight == NULL)
             flight = *out = begin_locked(fs, key);
-        wait_locked(fs, flight, w);
+        if (flight->shown) {
+            shown = cached_image_ref(flight->shown);
+            w->state = WAITER_CALLED;
+        } else {
+            wait_locked(fs, flight, w);
+        }
     }
     mutex_unlock(&fs->mutex);
+    if (shown)
+        w->landed(w->arg, FLIGHT_LANDED, shown, NULL);
+    cached_image_unref(shown);
 }
 
 void flights_leave(struct flights *fs, struct flight_waiter *w)
@@ -216,21 +238,37 @@ const atomic_bool *flight_cancel(const struct flight *flight)
     return &flight->cancel;
 }
 
+void flight_show(struct flights *fs, struct flight *flight, struct cached_image *image)
+{
+    mutex_lock(&fs->mutex);
+    flight->shown = image;
+    struct flight_waiter *first = take_waiters_locked(fs, flight);
+    mutex_unlock(&fs->mutex);
+    call_all(first, FLIGHT_LANDED, image, NULL);
+}
+
+static void land(struct flights *fs, struct flight *flight, enum flight_end end,
+                 struct cached_image *image, const struct image_failure *f)
+{
+    mutex_lock(&fs->mutex);
+    unlist_locked(fs, flight);
+    struct flight_waiter *first = take_waiters_locked(fs, flight);
+    fs->stats.flights--;
+    mutex_unlock(&fs->mutex);
+    call_all(first, end, image, f);
+    mem_free(MEM_OTHER, flight);
+}
+
 void flight_land(struct flights *fs, struct flight *flight, struct cached_image *image,
                  const struct image_failure *f)
 {
     ASSERT(image || f);
-    mutex_lock(&fs->mutex);
-    unlist_locked(fs, flight);
-    struct flight_waiter *first = flight->first;
-    for (struct flight_waiter *w = first; w; w = w->next) {
-        w->state = WAITER_CALLED;
-        fs->stats.waiters--;
-    }
-    fs->stats.flights--;
-    mutex_unlock(&fs->mutex);
-    call_all(first, image ? FLIGHT_LANDED : FLIGHT_FAILED, image, image ? NULL : f);
-    mem_free(MEM_OTHER, flight);
+    land(fs, flight, image ? FLIGHT_LANDED : FLIGHT_FAILED, image, image ? NULL : f);
+}
+
+void flight_land_found(struct flights *fs, struct flight *flight, struct cached_image *image)
+{
+    land(fs, flight, FLIGHT_FOUND, image, NULL);
 }
 
 void flights_stats_get(struct flights *fs, struct flights_stats *out)

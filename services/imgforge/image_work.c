@@ -292,19 +292,22 @@ static bool fetch(struct job *job, struct source *source, struct image_failure *
     return outcome == SOURCE_FETCHED;
 }
 
-/* A server may be slow: they who wait have their answer before. All others go first, so that who asks next finds it. */
+/* A server may be slow: they who wait have their answer before, and who asks meanwhile is given it by the flight. */
 static bool is_kept_afterwards(const struct job *job)
 {
     enum cache_type type = job->work->o.settings->cache.type;
     return type == CACHE_VALKEY || type == CACHE_S3;
 }
 
+static struct image_cache *cache_of(const struct job *job)
+{
+    return job->kind == CACHE_KEY_IMAGE ? job->work->o.images : job->work->o.information;
+}
+
 static void keep(struct job *job, struct cached_image *image)
 {
     struct error err = {0};
-    struct image_cache *cache =
-        job->kind == CACHE_KEY_IMAGE ? job->work->o.images : job->work->o.information;
-    if (!image_cache_put(cache, &job->key, image, &err) && err.kind != ERROR_UNAVAILABLE)
+    if (!image_cache_put(cache_of(job), &job->key, image, &err) && err.kind != ERROR_UNAVAILABLE)
         belfry_log_warn(job->work->o.log, "cache_write_failed", BELFRY_STR("detail", err.message));
 }
 
@@ -313,9 +316,8 @@ static struct cached_image *do_work(struct job *job, bool *is_known, struct imag
 {
     struct image_work *work = job->work;
     bool is_image = job->kind == CACHE_KEY_IMAGE;
-    struct image_cache *cache = is_image ? work->o.images : work->o.information;
-    /* It may have landed between the look into the cache and the flight's begin. */
-    struct cached_image *image = image_cache_get_now(cache, &job->key);
+    /* It may have landed between the look into memory and the flight's begin. */
+    struct cached_image *image = image_cache_get_now(cache_of(job), &job->key);
     struct source source;
     *is_known = !image;
     if (image)
@@ -354,9 +356,11 @@ static void run_job(void *arg)
         keep(job, image);
     /* Before they are told: who is answered and comes again finds a place. */
     permits_give(work->jobs, job->origin);
-    flight_land(work->flights, job->flight, image, &f);
-    if (is_kept && is_later)
+    if (is_kept && is_later) {
+        flight_show(work->flights, job->flight, image);
         keep(job, image);
+    }
+    flight_land(work->flights, job->flight, image, &f);
     belfry_scope_leave(&scope);
     cached_image_unref(image);
     job_free(job);
@@ -369,7 +373,6 @@ static struct job *job_new(struct image_work *work, const struct image_request *
     struct job *job = mem_alloc_zero(MEM_OTHER, 1, sizeof(*job) + mark.len + rq->source.len + 1);
     job->work = work;
     job->who = who;
-    job->asked = clock_mono();
     job->kind = rq->kind;
     job->key = rq->key;
     job->origin = rq->origin;
@@ -381,6 +384,48 @@ static struct job *job_new(struct image_work *work, const struct image_request *
     memcpy(job->texts + mark.len, rq->source.ptr, rq->source.len);
     job->source = job->texts + mark.len;
     return job;
+}
+
+static void give_up(struct job *job, const struct image_failure *f)
+{
+    flight_land(job->work->flights, job->flight, NULL, f);
+    job_free(job);
+}
+
+static void have_made(struct job *job)
+{
+    struct image_work *work = job->work;
+    struct image_failure f;
+    struct error err;
+    bool has_place = permits_try(work->jobs, job->origin);
+    job->asked = clock_mono();
+    if (has_place && pool_submit(work->pool, POOL_QUERY, run_job, job, &err))
+        return;
+    if (has_place)
+        permits_give(work->jobs, job->origin);
+    image_fail(&f, 429, "Too Many Requests");
+    image_fail_cause(&f, "too many pictures of this origin, or of all, are being made");
+    give_up(job, &f);
+}
+
+/* Within the flight: who waits for a disk that hangs can leave, and those who ask for the same look once. */
+static void look_up(void *arg)
+{
+    struct job *job = arg;
+    struct image_failure f;
+    if (atomic_load_explicit(job->cancel, memory_order_relaxed)) {
+        is_timed_out(&f);
+        give_up(job, &f); /* nobody waits */
+        return;
+    }
+    struct cached_image *image = image_cache_get(cache_of(job), &job->key);
+    if (!image) {
+        have_made(job);
+        return;
+    }
+    flight_land_found(job->work->flights, job->flight, image);
+    cached_image_unref(image);
+    job_free(job);
 }
 
 void image_work_ask(struct image_work *work, const struct image_request *rq,
@@ -396,15 +441,13 @@ void image_work_ask(struct image_work *work, const struct image_request *rq,
         return;
     }
     job->cancel = flight_cancel(job->flight);
-    bool has_place = permits_try(work->jobs, job->origin);
-    if (has_place && pool_submit(work->pool, POOL_QUERY, run_job, job, &err))
-        return;
-    if (has_place)
-        permits_give(work->jobs, job->origin);
-    image_fail(&f, 429, "Too Many Requests");
-    image_fail_cause(&f, "too many pictures of this origin, or of all, are being made");
-    flight_land(work->flights, job->flight, NULL, &f);
-    job_free(job);
+    if (!work->o.lookups) {
+        have_made(job);
+    } else if (!pool_submit(work->o.lookups, POOL_QUERY, look_up, job, &err)) {
+        image_fail(&f, 429, "Too Many Requests");
+        image_fail_cause(&f, "the cache is not fast enough: %s", err.message);
+        give_up(job, &f);
+    }
 }
 
 void image_work_leave(struct image_work *work, struct flight_waiter *w)

@@ -4,8 +4,8 @@
  *
  *   get ---- hit in memory --------------------------------------------------> answer
  *    |  held
- *    +-- cache that waits (disk): lookup, on a few threads ---- hit ---------> answer
  *    +-- image_work: one flight for all who ask for the same --- landed -----> answer
+ *        looks into a cache that waits (disk) first, on a few threads
  *
  * A client that leaves, IMGFORGE_TIMEOUT and the end of the process reach it through the request's cancel callback: its flight goes
  * on for others, and ends when nobody waits any more. */
@@ -54,7 +54,6 @@ struct pending {
     struct http_response *rs;
     struct image_request asked;
     struct flight_waiter waiter;
-    belfry_request *who; /* until image_work has it */
 };
 
 /* --- what is held --- */
@@ -91,8 +90,11 @@ static void on_landed(void *arg, enum flight_end end, struct cached_image *image
                       const struct image_failure *f)
 {
     struct pending *p = arg;
-    if (end == FLIGHT_LANDED)
-        image_answer(p->forge->settings, &p->asked, image, false, p->rq, p->rs);
+    bool is_hit = end == FLIGHT_FOUND;
+    if (p->forge->lookups)
+        count_lookup(p, is_hit);
+    if (image)
+        image_answer(p->forge->settings, &p->asked, image, is_hit, p->rq, p->rs);
     else if (end == FLIGHT_FAILED)
         image_answer_failure(f, p->rq, p->rs);
     else
@@ -104,48 +106,6 @@ static void on_cancel(void *arg)
 {
     struct pending *p = arg;
     image_work_leave(p->forge->work, &p->waiter);
-}
-
-static void ask_for_work(struct pending *p)
-{
-    belfry_request *who = p->who;
-    p->who = NULL;
-    count_lookup(p, false);
-    image_work_ask(p->forge->work, &p->asked, &p->waiter, who);
-}
-
-static void look_up(void *arg)
-{
-    struct pending *p = arg;
-    if (http_request_canceled(p->rq) != HTTP_CANCEL_NONE) {
-        belfry_request_end(p->who); /* those in line behind it may be waited for */
-        answer_left(p);
-        http_request_answer(p->rq);
-        return;
-    }
-    struct cached_image *image = image_cache_get(cache_of(p->forge, p->asked.kind), &p->asked.key);
-    if (!image) {
-        ask_for_work(p);
-        return;
-    }
-    count_lookup(p, true);
-    belfry_request_end(p->who);
-    image_answer(p->forge->settings, &p->asked, image, true, p->rq, p->rs);
-    cached_image_unref(image);
-    http_request_answer(p->rq);
-}
-
-static void look_up_elsewhere(struct pending *p)
-{
-    struct error err;
-    struct image_failure f;
-    if (pool_submit(p->forge->lookups, POOL_QUERY, look_up, p, &err))
-        return;
-    belfry_request_end(p->who);
-    image_fail(&f, 429, "Too Many Requests");
-    image_fail_cause(&f, "the cache is not fast enough: %s", err.message);
-    image_answer_failure(&f, p->rq, p->rs);
-    http_request_answer(p->rq);
 }
 
 /* --- handlers, on the connection's thread --- */
@@ -210,18 +170,16 @@ static struct image_headers headers_of(const struct imgforge *forge, struct http
 }
 
 /* Takes on what memory did not have. */
-static void hold(struct pending *p, bool must_look)
+static void hold(struct pending *p)
 {
     struct imgforge *forge = p->forge;
     if (!http_request_hold(p->rq))
         return;
-    p->who = service_request_copy(p->rq);
     p->waiter = (struct flight_waiter){.landed = on_landed, .arg = p};
     http_request_set_cancel(p->rq, on_cancel, p, forge->settings->in.timeout_ms);
-    if (must_look)
-        look_up_elsewhere(p);
-    else
-        ask_for_work(p);
+    if (!forge->lookups) /* else it is known when the flight has looked */
+        count_lookup(p, false);
+    image_work_ask(forge->work, &p->asked, &p->waiter, service_request_copy(p->rq));
 }
 
 static void get(struct imgforge *forge, enum cache_key_kind kind, struct http_request *rq,
@@ -245,10 +203,9 @@ static void get(struct imgforge *forge, enum cache_key_kind kind, struct http_re
     }
     if (kind == CACHE_KEY_IMAGE && !is_within_rate(forge, rq, rs))
         return;
-    struct image_cache *cache = cache_of(forge, kind);
-    struct cached_image *image = image_cache_get_now(cache, &p->asked.key);
+    struct cached_image *image = image_cache_get_now(cache_of(forge, kind), &p->asked.key);
     if (!image) {
-        hold(p, image_cache_may_wait(cache));
+        hold(p);
         return;
     }
     count_lookup(p, true);
@@ -462,6 +419,7 @@ static bool open_work(struct imgforge *forge, struct error *err)
         .metrics = forge->metrics,
         .images = forge->images,
         .information = forge->information,
+        .lookups = forge->lookups,
         .log = service_log(forge->service),
     };
     return image_work_start(&forge->work, &opts, err);

@@ -559,6 +559,43 @@ def test_two_imgforges_share_a_valkey_and_outlive_it():
             assert b'"cache":false' in ask(port, "/ready")[1]
 
 
+def test_a_cache_that_hangs_holds_nobody_beyond_his_time():
+    told = threading.Event()
+    with folder() as d, tcp_service(lambda c: told.wait(LIMIT)) as port, Target(lambda _: (200, {"Content-Type": "image/png"}, png(40, 30, 1))) as origin:
+        p, at = imgforge(d, origin, IMGFORGE_CACHE_TYPE="valkey", IMGFORGE_CACHE_URL=valkey_url(port, "?timeout_ms=10000"), IMGFORGE_TIMEOUT="1")
+        with p:
+            began, got = time.monotonic(), []
+            paths = ["/unsafe/rs:fit:20:20/cb:%d/plain/http://%s/a.png@png" % (i % 20, origin.address) for i in range(40)]  # of 16 that look
+            clients = [threading.Thread(target=lambda path=path: got.append(ask(at, path)[:2])) for path in paths]
+            for c in clients:
+                c.start()
+            for c in clients:
+                c.join(LIMIT)
+            told.set()
+            assert got == [(408, b"Request Timeout")] * 40, got
+            assert time.monotonic() - began < 9, "all were told while it hung"
+            assert p.stop() == 0
+
+
+def test_who_asks_while_it_is_being_kept_has_it_from_there():
+    kept = threading.Event()
+
+    def talk(connection):  # knows nothing, and takes its time to write
+        while request := connection.recv(65536):
+            if b"SET" in request:
+                kept.wait(LIMIT)
+            connection.sendall(b"+OK\r\n" if b"SET" in request else b"$-1\r\n")
+    with folder() as d, tcp_service(talk) as port, Target(lambda _: (200, {"Content-Type": "image/png"}, png(40, 30, 1))) as origin:
+        p, at = imgforge(d, origin, IMGFORGE_CACHE_TYPE="valkey", IMGFORGE_CACHE_URL=valkey_url(port, "?timeout_ms=10000"))
+        with p:
+            path = "/unsafe/rs:fit:20:20/plain/http://%s/a.png@png" % origin.address
+            got = [ask(at, path) for _ in range(5)]
+            kept.set()
+            assert got[0][0] == 200 and got == [got[0]] * 5, [g[0] for g in got]
+            assert len(origin.requests) == 1, origin.requests
+            assert p.stop() == 0
+
+
 def test_two_imgforges_share_a_bucket():
     with folder() as d, S3() as s, Target(lambda _: (200, {"Content-Type": "image/png"}, png(40, 30, 1))) as origin:
         env = {"IMGFORGE_CACHE_TYPE": "s3", "IMGFORGE_CACHE_URL": "s3://pictures/thumbs?timeout_ms=5000", **s3_env(s)}

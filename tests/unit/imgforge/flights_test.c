@@ -76,11 +76,13 @@ static struct image_key key_of(unsigned n)
     return key;
 }
 
-static void land(struct flights *fs, struct flight *flight, const char *text)
+static void land(struct flights *fs, struct flight *flight, bool is_shown, const char *text)
 {
     struct image_key key = {{0}};
     struct cached_image *image =
         cached_image_new(&key, view_from(text), VIEW("image/png"), VIEW(""), 0);
+    if (is_shown)
+        flight_show(fs, flight, image);
     flight_land(fs, flight, image, NULL);
     cached_image_unref(image);
 }
@@ -114,7 +116,7 @@ static void those_who_ask_for_the_same_get_the_same(void **state)
     flights_stats_get(fs, &stats);
     assert_int_equal(stats.flights, 2);
     assert_int_equal(stats.waiters, 4);
-    land(fs, flight, "picture");
+    land(fs, flight, false, "picture");
     for (int i = 0; i < 3; i++)
         assert_told(&a[i], FLIGHT_LANDED, "picture");
     assert_int_equal(other.calls, 0);
@@ -151,7 +153,7 @@ static void who_leads_may_leave_and_the_others_get_their_picture(void **state)
     caller_wait(&leader);
     caller_wait(&leaves);
     assert_false(atomic_load(flight_cancel(flight)));
-    land(fs, flight, "picture");
+    land(fs, flight, false, "picture");
     flights_leave(fs, &waits.waiter); /* too late */
     assert_told(&leader, FLIGHT_LEFT, "");
     assert_told(&leaves, FLIGHT_LEFT, "");
@@ -184,7 +186,7 @@ static void work_that_nobody_waits_for_is_cancelled_and_not_joined(void **state)
     flight_land(fs, flight, NULL, &f);
     assert_told(&first, FLIGHT_LEFT, "");
     assert_int_equal(second.calls, 0);
-    land(fs, again, "picture");
+    land(fs, again, false, "picture");
     assert_told(&second, FLIGHT_LANDED, "picture");
     flights_stop(fs);
     caller_deinit(&first);
@@ -207,6 +209,42 @@ static void who_left_before_joining_leads_nothing(void **state)
     assert_told(&c, FLIGHT_LEFT, "");
     flights_stop(fs);
     caller_deinit(&c);
+}
+
+static void who_joins_while_it_is_kept_has_it_at_once(void **state)
+{
+    (void)state;
+    struct flights *fs = start();
+    struct caller leader, late, next;
+    struct flight *flight, *again;
+    struct flights_stats stats;
+    struct image_key key = key_of(2);
+    struct cached_image *image =
+        cached_image_new(&key, VIEW("picture"), VIEW("image/png"), VIEW(""), 0);
+    caller_init(&leader);
+    caller_init(&late);
+    caller_init(&next);
+    flights_join(fs, &key, &leader.waiter, &flight);
+    flight_show(fs, flight, image);
+    assert_told(&leader, FLIGHT_LANDED, "picture");
+    flights_join(fs, &key, &late.waiter, &again);
+    assert_null(again);
+    assert_told(&late, FLIGHT_LANDED, "picture");
+    flights_leave(fs, &late.waiter); /* too late: called once */
+    flight_land(fs, flight, image, NULL);
+    assert_told(&leader, FLIGHT_LANDED, "picture");
+    flights_join(fs, &key, &next.waiter, &again);
+    assert_non_null(again);
+    flight_land_found(fs, again, image);
+    assert_told(&next, FLIGHT_FOUND, "picture");
+    flights_stats_get(fs, &stats);
+    assert_int_equal(stats.flights + stats.waiters, 0);
+    cached_image_unref(image);
+    flights_stop(fs);
+    assert_told(&late, FLIGHT_LANDED, "picture");
+    caller_deinit(&leader);
+    caller_deinit(&late);
+    caller_deinit(&next);
 }
 
 /* ---- many at once ---- */
@@ -241,7 +279,7 @@ static void *member_run(void *arg)
         if (flight) {
             atomic_fetch_add(&crowd->led, 1);
             if (i % 2) {
-                land(crowd->fs, flight, "picture");
+                land(crowd->fs, flight, i % 4 == 1, "picture");
             } else {
                 struct image_failure f;
                 (void)image_fail(&f, 400, "Error fetching image");
@@ -289,6 +327,7 @@ int main(void)
         cmocka_unit_test(who_leads_may_leave_and_the_others_get_their_picture),
         cmocka_unit_test(work_that_nobody_waits_for_is_cancelled_and_not_joined),
         cmocka_unit_test(who_left_before_joining_leads_nothing),
+        cmocka_unit_test(who_joins_while_it_is_kept_has_it_at_once),
         cmocka_unit_test(in_a_crowd_each_is_called_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
