@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <malloc.h>
+#include <vips/vector.h>
 
 /* --- life --- */
 
@@ -38,6 +39,9 @@ bool pipeline_start(struct image_failure *f)
     /* A picture is worked on by one thread: as many pictures as there are workers are made at once, and what threads of one tell each other costs
      * (docs/decisions/017-threads-of-libvips.md). */
     vips_concurrency_set(1);
+    /* liborc 0.4.33 frees the code that it made for one picture while it makes some for another, without a lock: a crash once in some
+     * thousand pictures (docs/decisions/019-no-code-at-run-time.md). */
+    vips_vector_set_enabled(FALSE);
     /* Operations are never asked for twice with the same images. */
     vips_cache_set_max(0);
     vips_operation_block_set("VipsForeignLoad", TRUE);

@@ -116,7 +116,7 @@ def test_with_users_no_route_is_open_but_health_and_login():
         user(d, "add", "root")
         tokens = {role: token(d, "add", role, "--role=" + role) for role in ("view", "silence", "edit", "admin")}
         address = other_address()
-        flags = ["--web.enable-lifecycle", "--web.enable-admin-api", "--web.enable-remote-write-receiver", alertmanager(d)]
+        flags = ["--web.enable-lifecycle", "--web.enable-admin-api", "--web.enable-remote-write-receiver", "--web.user-assets=" + d, alertmanager(d)]
         with Belfry(d, NONE, flags=flags + (["--web.listen-address=%s:0" % address] if address else [])) as b:
             for host, port in filter(None, [("127.0.0.1", b.port), address and (address, second_port(b, address))]):
                 walk(0, {}, host, port)
@@ -146,7 +146,8 @@ def test_another_address_is_viewer_without_users_and_flags_open_their_routes():
 
 
 def test_anonymous_role_none_closes_all_but_health():
-    with folder() as d, Belfry(d, NONE, flags=["--web.anonymous-role=none", "--web.enable-lifecycle", alertmanager(d)]) as b:
+    with folder() as d, Belfry(d, NONE, flags=["--web.anonymous-role=none", "--web.enable-lifecycle", "--web.user-assets=" + d,
+                                                     alertmanager(d)]) as b:
         stranger = {"Host": "evil.example"}
         assert status(b, "/-/healthy", stranger) == 200
         for method, path, role, _ in routes():

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <vips/vector.h>
 
 enum { RESULT_BYTES_MAX = 64 << 20 };
 
@@ -288,6 +289,12 @@ static void nothing_is_kept(void **state)
     assert_true(pipeline_memory().bytes_highwater > 0);
 }
 
+/* liborc frees what other threads make: docs/decisions/019. */
+static void no_code_is_made_at_run_time(void **state)
+{
+    assert_false(vips_vector_isenabled());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_cut_source_is_not_the_encoders_fault),
         cmocka_unit_test(a_deadline_is_told_as_408),
         cmocka_unit_test(nothing_is_kept),
+        cmocka_unit_test(no_code_is_made_at_run_time),
     };
     return cmocka_run_group_tests(tests, fixtures_start, fixtures_stop);
 }
