@@ -83,7 +83,7 @@ const struct api_route API_ROUTES[] = {
     ROUTE(POST,     "/api/v2/silences",            SILENCE, ALWAYS, SILENCE_BODY, POOL, API_NEEDS_ROUTER, CORS, api_serve_v2_post_silence),
     ROUTE(GET,      "/api/v2/silence/{id}",        VIEW,   ALWAYS,    NONE, ASIDE,  API_NEEDS_ROUTER, CORS,   api_serve_v2_silence),
     ROUTE(DELETE,   "/api/v2/silence/{id}",        SILENCE, ALWAYS,   NONE, POOL,   API_NEEDS_ROUTER, CORS,   api_serve_v2_expire_silence),
-    ROUTE(GET,      "/api/v1/alerting/acknowledgements", VIEW, ALWAYS,  NONE, POOL,   API_NEEDS_ROUTER, CORS, api_serve_acknowledgements),
+    ROUTE(GET,      "/api/v1/alerting/acknowledgements", VIEW, ALWAYS,  NONE, POOL, API_NEEDS_ROUTER, CORS|PAST, api_serve_acknowledgements),
     ROUTE(POST,     "/api/v1/alerting/acknowledgements", SILENCE, ALWAYS, LOGIN, POOL, API_NEEDS_ROUTER, CORS, api_serve_acknowledge),
     ROUTE(DELETE,   "/api/v1/alerting/acknowledgements/{fingerprint}", SILENCE, ALWAYS, NONE, POOL, API_NEEDS_ROUTER, CORS, api_serve_unacknowledge),
     ROUTE(POST,     "/api/v1/alerting/silences/preview", VIEW, ALWAYS, SILENCE_BODY, POOL, API_NEEDS_ROUTER, 0, api_serve_silence_preview),
