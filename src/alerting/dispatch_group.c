@@ -251,6 +251,20 @@ static uint32_t take_place(struct dispatch *d)
     return (uint32_t)d->group_places++;
 }
 
+/* On its way, and the lane that it was of is gone. */
+static bool is_lost(const struct flush_job *job)
+{
+    return !job->is_finished && !job->lane;
+}
+
+static bool has_lost_job(const struct flush *f)
+{
+    for (size_t i = 0; i < f->job_count; i++)
+        if (is_lost(&f->jobs[i]))
+            return true;
+    return false;
+}
+
 static void adopt_job(struct dispatch *d, struct alert_group *g, struct flush_job *job)
 {
     struct integration_list list = dispatch_integrations_of(d, g->node);
@@ -272,15 +286,14 @@ static void adopt_flushes(struct dispatch *d, struct alert_group *g)
     struct buffer key;
     buffer_init(&key, MEM_ALERTING, GROUP_KEY_BYTES_MAX);
     for (struct flush *f = d->flushes; f; f = f->next) {
-        if (!f->is_orphan || !view_eq(f->receiver, g->node->route->receiver))
+        if (!has_lost_job(f) || !view_eq(f->receiver, g->node->route->receiver))
             continue;
         if (key.len == 0)
             dispatch_key_format(g->node, g->labels, &key);
         if (!view_eq(f->group_key, buffer_view(&key)))
             continue;
-        f->is_orphan = false;
         for (size_t i = 0; i < f->job_count; i++)
-            if (!f->jobs[i].is_finished)
+            if (is_lost(&f->jobs[i]))
                 adopt_job(d, g, &f->jobs[i]);
     }
     buffer_deinit(&key);
@@ -314,7 +327,6 @@ static struct alert_group *new_group(struct dispatch *d, const struct group_key 
 static void free_lane(struct dispatch *d, struct group_lane *lane)
 {
     if (lane->state == LANE_SENDING) {
-        lane->job->flush->is_orphan = true;
         lane->job->lane = NULL;
         lane->line->under_way--;
     } else if (lane->state != LANE_IDLE) {

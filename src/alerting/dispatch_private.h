@@ -87,7 +87,6 @@ struct flush {
     struct arena arena; /* all that follows */
     struct dispatch *owner;
     struct flush *next;       /* of those on their way. Dispatcher only */
-    bool is_orphan;           /* the group is gone. Dispatcher only */
     size_t jobs_left;         /* not finished. Dispatcher only */
     struct integrations *set; /* referenced */
     int64_t stamp;

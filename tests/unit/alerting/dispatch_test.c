@@ -4,7 +4,7 @@
  *
  *   10s fire {..} [until 40s]   an alert comes (again); without an end it is taken for resolved 5m later
  *   20s end {..}                it is told to be resolved
- *   20s silence|unsilence {..}, ack {..}, fail, ok, hold [INDEX], release, reload, restart, groups, ends, explain {..}
+ *   20s silence|unsilence {..}, ack {..}, fail, ok, hold [INDEX], release, reload [bare], restart, groups, ends, explain {..}
  *
  * Alerts are written by their label i, where they have one; + fires, - is resolved. */
 #include "alerting/alert_explain.h"
@@ -143,7 +143,7 @@ static void fake_resume(struct alert_state *s, alert_history_each *each, void *a
 struct world {
     struct dispatch *d;
     struct dispatch_options opts;
-    struct integrations *set;
+    struct integrations *set, *bare; /* bare: of receivers without integrations */
     struct alert_state state;
     struct instant now;
     struct buffer out;
@@ -407,7 +407,7 @@ static void run_line(struct world *w, struct view line)
     } else if (view_is(what, "release"))
         release(w);
     else if (view_is(what, "reload"))
-        dispatch_apply(w->d, w->set, w->now);
+        dispatch_apply(w->d, view_is(text, "bare") ? w->bare : w->set, w->now);
     else if (view_is(what, "groups"))
         print_groups(w);
     else if (view_is(what, "ends"))
@@ -425,6 +425,12 @@ static void run_line(struct world *w, struct view line)
     arena_deinit(&arena);
 }
 
+#define HOOK "webhook_configs: [{url: 'http://x/'}]"
+#define RECEIVERS "receivers: [{name: r, " HOOK "}, {name: s, " HOOK "}, {name: none}]\n"
+#define TIMES "group_wait: 30s, group_interval: 5m, repeat_interval: 1h"
+#define PLAIN RECEIVERS "route: {receiver: r, group_by: [g], " TIMES "}\n"
+#define BARE "receivers: [{name: r}]\nroute: {receiver: r, group_by: [g], " TIMES "}\n"
+
 static void play(const char *config, const char *script, const char *expected)
 {
     static struct world world;
@@ -433,6 +439,7 @@ static void play(const char *config, const char *script, const char *expected)
     sender_world = w;
     buffer_init(&w->out, MEM_OTHER, 1 << 20);
     w->set = fake_integrations_new(config);
+    w->bare = fake_integrations_new(BARE);
     set_time(w, 0);
     start(w);
     while (*script) {
@@ -444,6 +451,7 @@ static void play(const char *config, const char *script, const char *expected)
     assert_true(dispatch_is_idle(w->d));
     dispatch_free(w->d);
     fake_integrations_unref(w->set);
+    fake_integrations_unref(w->bare);
     for (size_t i = 0; i < w->state.open_count; i++)
         live_alert_unref(w->state.open[i]);
     for (size_t i = 0; i < w->state.over_count; i++)
@@ -456,10 +464,6 @@ static void play(const char *config, const char *script, const char *expected)
 
 /* --- cases --- */
 
-#define HOOK "webhook_configs: [{url: 'http://x/'}]"
-#define RECEIVERS "receivers: [{name: r, " HOOK "}, {name: s, " HOOK "}, {name: none}]\n"
-#define TIMES "group_wait: 30s, group_interval: 5m, repeat_interval: 1h"
-#define PLAIN RECEIVERS "route: {receiver: r, group_by: [g], " TIMES "}\n"
 #define A "{g=\"x\",i=\"a\"}"
 #define B "{g=\"x\",i=\"b\"}"
 #define C "{g=\"y\",i=\"c\"}"
@@ -549,6 +553,9 @@ static void groups_are_told_at_their_times(void **state)
          "30s r {}:{g=\"x\"} +a (first notification)\n"},
         {"a reload while a notification is on its way neither",
          "0s hold\n0s fire " A " until 3h\n31s reload\n40s release\n2000s stop",
+         "30s r {}:{g=\"x\"} +a (first notification)\n"},
+        {"nor one to an integration that a reload took away and the next one brought back",
+         "0s hold\n0s fire " A " until 3h\n31s reload bare\n33s reload\n40s release\n2000s stop",
          "30s r {}:{g=\"x\"} +a (first notification)\n"},
         {"an end that was told is not told again after a reload",
          "0s fire " A " until 100s\n0s fire " B " until 3h\n400s fire {g=\"x\",i=\"d\"} until 3h\n"
