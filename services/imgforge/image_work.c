@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/json_write.h"
+#include "base/machine.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/thread.h"
@@ -60,7 +61,9 @@ bool image_work_start(struct image_work **out, const struct image_work_options *
     unsigned jobs = clamp(workers * JOBS_PER_WORKER, JOBS_MIN, JOBS_MAX);
     work->o = *opts;
     work->operations =
-        (struct operations){.permits = permits_new(workers, false), .metrics = opts->metrics};
+        (struct operations){.permits = permits_new(workers, false),
+                            .memory = permits_new_weighed(machine_memory_bytes() / 2, 0),
+                            .metrics = opts->metrics};
     work->jobs = permits_new(jobs, true);
     work->sources =
         permits_new(clamp(workers * SOURCES_PER_WORKER, SOURCES_MIN, SOURCES_MAX), true);
@@ -81,6 +84,7 @@ void image_work_stop(struct image_work *work)
     flights_stop(work->flights);
     permits_free(work->sources);
     permits_free(work->jobs);
+    permits_free(work->operations.memory);
     permits_free(work->operations.permits);
     mem_free(MEM_OTHER, work);
 }
@@ -167,8 +171,20 @@ static struct cached_image *image_of(const struct job *job, const struct source 
     return image;
 }
 
-static bool process(struct job *job, const struct pipeline_request *rq,
-                    struct pipeline_result *result, struct image_failure *f)
+/* What admit() is told with. */
+struct weighing {
+    const struct job *job;
+    struct operation *op;
+};
+
+static bool weigh(void *arg, uint64_t bytes, struct image_failure *f)
+{
+    const struct weighing *w = arg;
+    return operation_weigh(&w->job->work->operations, w->op, bytes, w->job->cancel, f);
+}
+
+static bool process(struct job *job, struct pipeline_request *rq, struct pipeline_result *result,
+                    struct image_failure *f)
 {
     const struct image_work_options *o = &job->work->o;
     const struct pipeline_policy *policy = &o->settings->pipeline;
@@ -179,6 +195,9 @@ static bool process(struct job *job, const struct pipeline_request *rq,
     if (!operation_begin(&job->work->operations, OPERATION_PROCESS, job->queued_ns, job->cancel,
                          &op))
         return is_timed_out(f);
+    struct weighing weighing = {job, &op};
+    rq->admit = weigh;
+    rq->admit_arg = &weighing;
     bool ok = pipeline_process(policy, rq, result, f);
     double seconds = operation_end(&job->work->operations, &op);
     if (ok && result->format != IMAGE_FORMAT_NONE)
@@ -326,7 +345,7 @@ static struct cached_image *do_work(struct job *job, bool *is_known, struct imag
         is_timed_out(f);
         return NULL;
     }
-    source_init(&source);
+    source_init(&source, job->origin);
     if (fetch(job, &source, f))
         image =
             is_image ? make_picture(job, &source, f) : read_information(job, &source, is_known, f);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image_work.h: what is done for a result that memory does not have: look for it where that waits, else fetch, then make the picture or
- * read what it is. It takes a thread for as long as it lasts, most of which is waiting: for the origin, for a permit. Three limits
- * keep it in bounds, each with a share for every origin (permits.h; docs/decisions/018-overload-of-imgforge.md):
+ * read what it is. It takes a thread for as long as it lasts, most of which is waiting: for the origin, for a permit. Limits
+ * keep it in bounds, with shares for every origin (permits.h; docs/decisions/018-overload-of-imgforge.md):
  *
  *   jobs      threads: who finds none is told to come again (429)
- *   sources   that are being fetched or held in memory
- *   workers   operations on pixels at once (operations.h)
+ *   sources   that are being fetched or held in memory, and the bytes of them (source_policy.room)
+ *   workers   operations on pixels at once, and the bytes that their pictures may hold (operations.h)
  */
 #ifndef IMGFORGE_IMAGE_WORK_H
 #define IMGFORGE_IMAGE_WORK_H

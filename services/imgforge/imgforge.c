@@ -17,6 +17,7 @@
 #include "service/rate_limit.h"
 #include "sign_command.h"
 
+#include "base/machine.h"
 #include "base/mem.h"
 #include "base/pool.h"
 
@@ -30,6 +31,7 @@ enum {
     LOOKUP_THREADS_REMOTE = 16, /* that wait for a server: as many as its connections by default */
     LOOKUPS_MAX = 4096,         /* that wait for these threads */
     CACHE_CHECK_MS = 2500,      /* a probe has 3 s */
+    SOURCE_KEYS_MAX = 257,      /* as many sources as there are at most at once, and watermarks */
     PATHS_MAX = 8
 };
 
@@ -41,6 +43,7 @@ struct imgforge {
     struct image_key policy;  /* of cache_key_policy() */
     struct rate_limit *limit; /* NULL: none */
     struct source_policy sources;
+    struct permits *source_room;
     struct watermarks *watermarks;
     struct image_work *work;
     struct pool *lookups; /* NULL: no cache that waits */
@@ -392,6 +395,7 @@ static bool open_caches(struct imgforge *forge, struct error *err)
 static bool open_sources(struct imgforge *forge, struct error *err)
 {
     const struct imgforge_settings *s = forge->settings;
+    forge->source_room = permits_new_weighed(machine_memory_bytes() / 4, SOURCE_KEYS_MAX);
     forge->sources = (struct source_policy){
         .outgoing = service_outgoing_policy(forge->service),
         .allowed_prefixes = s->in.sources.items,
@@ -399,6 +403,7 @@ static bool open_sources(struct imgforge *forge, struct error *err)
         .user_agent = s->in.user_agent,
         .redirects_max = (unsigned)s->in.redirects_max,
         .timeout_ms = s->in.download_timeout_ms,
+        .room = forge->source_room,
     };
     forge->sources.outgoing.allowed |= s->source_classes;
     const struct watermarks_options marks = {
@@ -461,6 +466,7 @@ static void close_imgforge(void *state)
     pool_stop(forge->lookups);
     image_work_stop(forge->work);
     watermarks_free(forge->watermarks);
+    permits_free(forge->source_room);
     image_cache_close(forge->information);
     image_cache_close(forge->images);
     imgforge_metrics_close(forge->metrics);

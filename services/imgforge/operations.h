@@ -4,12 +4,14 @@
 #define IMGFORGE_OPERATIONS_H
 
 #include "base/clock.h"
+#include "image_failure.h"
 #include "imgforge_metrics.h"
 #include "permits.h"
 
 /* Borrowed by all who work; constant. Any thread. */
 struct operations {
     struct permits *permits;
+    struct permits *memory; /* bytes that pictures in work may hold, weighed, not shared */
     struct imgforge_metrics *metrics;
 };
 
@@ -17,12 +19,17 @@ struct operations {
 struct operation {
     enum image_operation kind;
     mono_time began;
+    uint64_t bytes; /* of `memory` */
 };
 
 /* Waits for a permit. `queued_ns`: how long the work waited for this thread. False: *cancel was set before. */
 MUST_USE bool operation_begin(const struct operations *ops, enum image_operation kind,
                               int64_t queued_ns, const atomic_bool *cancel, struct operation *out);
-/* Gives the permit back. Returns the seconds since operation_begin() returned. */
+/* Waits until there is room for so many bytes in all; a picture larger than all of it is alone then. Asked once more with a larger
+ * number it does not wait: it holds what others wait for. 408, 429. */
+MUST_USE bool operation_weigh(const struct operations *ops, struct operation *op, uint64_t bytes,
+                              const atomic_bool *cancel, struct image_failure *f);
+/* Gives the permit and its bytes back. Returns the seconds since operation_begin() returned. */
 double operation_end(const struct operations *ops, const struct operation *op);
 
 #endif

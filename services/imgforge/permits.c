@@ -11,35 +11,42 @@ enum { LOOK_MS = 100 }; /* how soon a waiter sees that it is cancelled */
 
 struct share {
     uint64_t key;
-    unsigned taken; /* 0: the place is free */
+    uint64_t taken; /* 0: the place is free */
 };
 
 struct waiter {
-    uint64_t key;
+    uint64_t key, n;
     pthread_cond_t changed;
     bool is_in;
     struct waiter *next;
 };
 
 struct permits {
-    unsigned count;
-    bool is_shared;
+    uint64_t count;
+    unsigned keys_max; /* 0: not shared */
 
     pthread_mutex_t mutex; /* a leaf; guards what follows */
-    unsigned taken, waiting;
-    struct share *shares; /* `count` of them: no more keys than permits hold one */
+    uint64_t taken;
+    unsigned waiting;
+    struct share *shares; /* keys_max of them */
     struct waiter *first, *last;
 };
 
-struct permits *permits_new(unsigned count, bool is_shared)
+struct permits *permits_new_weighed(uint64_t count, unsigned keys_max)
 {
     ASSERT(count > 0);
     struct permits *p = mem_alloc_zero(MEM_OTHER, 1, sizeof(*p));
     p->count = count;
-    p->is_shared = is_shared;
-    p->shares = is_shared ? mem_alloc_zero(MEM_OTHER, count, sizeof(p->shares[0])) : NULL;
+    p->keys_max = keys_max;
+    p->shares = keys_max ? mem_alloc_zero(MEM_OTHER, keys_max, sizeof(p->shares[0])) : NULL;
     mutex_init(&p->mutex);
     return p;
+}
+
+/* No more keys than permits hold one. */
+struct permits *permits_new(unsigned count, bool is_shared)
+{
+    return permits_new_weighed(count, is_shared ? count : 0);
 }
 
 void permits_free(struct permits *p)
@@ -56,7 +63,7 @@ void permits_free(struct permits *p)
 static struct share *share_find_locked(const struct permits *p, uint64_t key)
 {
     struct share *free = NULL;
-    for (unsigned i = 0; i < p->count; i++) {
+    for (unsigned i = 0; i < p->keys_max; i++) {
         if (p->shares[i].taken && p->shares[i].key == key)
             return &p->shares[i];
         if (!p->shares[i].taken && !free)
@@ -65,19 +72,19 @@ static struct share *share_find_locked(const struct permits *p, uint64_t key)
     return free;
 }
 
-static bool take_locked(struct permits *p, uint64_t key)
+static bool take_locked(struct permits *p, uint64_t key, uint64_t n)
 {
-    if (p->taken == p->count)
+    uint64_t free = p->count - p->taken;
+    if (n > free)
         return false;
-    if (p->is_shared) {
+    if (p->keys_max) {
         struct share *share = share_find_locked(p, key);
-        ASSERT(share != NULL);
-        if (share->taken && share->taken >= 2 * (p->count - p->taken))
+        if (!share || share->taken + n > 2 * free)
             return false;
         share->key = key;
-        share->taken++;
+        share->taken += n;
     }
-    p->taken++;
+    p->taken += n;
     return true;
 }
 
@@ -87,7 +94,7 @@ static void let_in_locked(struct permits *p)
     struct waiter *before = NULL;
     for (struct waiter *w = p->first; w && p->taken < p->count;) {
         struct waiter *next = w->next;
-        if (take_locked(p, w->key)) {
+        if (take_locked(p, w->key, w->n)) {
             if (before)
                 before->next = next;
             else
@@ -96,6 +103,8 @@ static void let_in_locked(struct permits *p)
                 p->last = before;
             w->is_in = true;
             cond_signal(&w->changed);
+        } else if (!p->keys_max) {
+            return; /* those behind it would keep it out for ever */
         } else {
             before = w;
         }
@@ -116,22 +125,33 @@ static void leave_locked(struct permits *p, struct waiter *w)
         p->last = before;
 }
 
-bool permits_try(struct permits *p, uint64_t key)
+static uint64_t at_most_all(const struct permits *p, uint64_t n)
+{
+    return n < p->count ? n : p->count;
+}
+
+bool permits_try_many(struct permits *p, uint64_t key, uint64_t n)
 {
     mutex_lock(&p->mutex);
-    bool is_in = take_locked(p, key);
+    bool is_in = take_locked(p, key, at_most_all(p, n));
     mutex_unlock(&p->mutex);
     return is_in;
 }
 
-/* Who waits was refused before: of that key nobody is let in either, so none that comes overtakes one of its own. */
-bool permits_wait(struct permits *p, uint64_t key, const atomic_bool *cancel)
+bool permits_try(struct permits *p, uint64_t key)
 {
-    struct waiter w = {.key = key};
+    return permits_try_many(p, key, 1);
+}
+
+/* Where they are shared, who waits was refused before: of that key nobody is let in either, so none that comes overtakes one of its
+ * own. */
+bool permits_wait_many(struct permits *p, uint64_t key, uint64_t n, const atomic_bool *cancel)
+{
+    struct waiter w = {.key = key, .n = at_most_all(p, n)};
     if (atomic_load_explicit(cancel, memory_order_relaxed))
         return false;
     mutex_lock(&p->mutex);
-    if (take_locked(p, key)) {
+    if ((p->keys_max || !p->first) && take_locked(p, key, w.n)) {
         mutex_unlock(&p->mutex);
         return true;
     }
@@ -146,31 +166,49 @@ bool permits_wait(struct permits *p, uint64_t key, const atomic_bool *cancel)
         (void)cond_wait_until(&w.changed, &p->mutex,
                               mono_add_ms(clock_mono(), LOOK_MS)); /* the loop asks again */
     p->waiting--;
-    if (!w.is_in)
+    if (!w.is_in) {
         leave_locked(p, &w);
+        let_in_locked(p); /* they who waited only for it to go first */
+    }
     mutex_unlock(&p->mutex);
     cond_deinit(&w.changed);
     return w.is_in;
 }
 
-void permits_give(struct permits *p, uint64_t key)
+bool permits_wait(struct permits *p, uint64_t key, const atomic_bool *cancel)
 {
+    return permits_wait_many(p, key, 1, cancel);
+}
+
+void permits_give_many(struct permits *p, uint64_t key, uint64_t n)
+{
+    n = at_most_all(p, n);
     mutex_lock(&p->mutex);
-    ASSERT(p->taken > 0);
-    p->taken--;
-    if (p->is_shared) {
+    ASSERT(p->taken >= n);
+    p->taken -= n;
+    if (p->keys_max && n) {
         struct share *share = share_find_locked(p, key);
-        ASSERT(share && share->taken > 0);
-        share->taken--;
+        ASSERT(share && share->taken >= n);
+        share->taken -= n;
     }
     let_in_locked(p);
     mutex_unlock(&p->mutex);
 }
 
-unsigned permits_taken(struct permits *p)
+void permits_give(struct permits *p, uint64_t key)
+{
+    permits_give_many(p, key, 1);
+}
+
+uint64_t permits_count(const struct permits *p)
+{
+    return p->count;
+}
+
+uint64_t permits_taken(struct permits *p)
 {
     mutex_lock(&p->mutex);
-    unsigned taken = p->taken;
+    uint64_t taken = p->taken;
     mutex_unlock(&p->mutex);
     return taken;
 }

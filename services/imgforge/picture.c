@@ -168,6 +168,49 @@ static bool open_all(struct loading *l, struct image_failure *f)
     return open_thumbnail(l, f) && open_smaller(l, f);
 }
 
+/* --- memory --- */
+
+/* 16 bits of four channels: a progressive JPEG, an interlaced PNG, what is turned or trimmed is held whole, before it is shrunk. */
+enum { BYTES_PER_PIXEL = 8 };
+
+static uint64_t pixels_of(struct dimensions d)
+{
+    return (uint64_t)d.width * (uint64_t)d.height;
+}
+
+/* Only its header is read; what is wrong with it is told when it is drawn. */
+static uint64_t watermark_pixels(struct view bytes)
+{
+    static const struct source_reading FIRST = {0};
+    enum source_kind kind = source_kind_sniff(bytes);
+    struct image_failure ignored;
+    VipsImage *image;
+    if (kind == SOURCE_UNKNOWN || !source_open(bytes, kind, &FIRST, &image, &ignored))
+        return 0;
+    uint64_t pixels = (uint64_t)image->Xsize * (uint64_t)image->Ysize;
+    g_object_unref(image);
+    return pixels;
+}
+
+/* Of the source as it is stored, or of the result where that is larger: what is trimmed may become larger yet. */
+static uint64_t pixels_held(const struct loading *l)
+{
+    struct dimensions size = dimensions_turned(l->source, l->turns);
+    struct resize_plan plan;
+    struct error err = {0};
+    uint64_t pixels = pixels_of(size);
+    if (l->options->has_crop)
+        size = crop_dimensions(l->options, size);
+    if (resize_plan(l->options, size, &plan, &err)) /* else refused later */
+        pixels = VIPS_MAX(pixels, VIPS_MAX(pixels_of(plan.scaled), pixels_of(plan.box)));
+    return pixels * (uint64_t)l->frames;
+}
+
+static bool admit(const struct pipeline_request *rq, uint64_t pixels, struct image_failure *f)
+{
+    return !rq->admit || rq->admit(rq->admit_arg, pixels * BYTES_PER_PIXEL, f);
+}
+
 /* --- frames --- */
 
 /* Takes nothing of `all`. */
@@ -287,9 +330,21 @@ bool picture_make(const struct pipeline_request *rq, enum source_kind kind,
     out->watch = mem_alloc_zero(MEM_OTHER, 1, sizeof(*out->watch));
     out->watch->cancel = rq->cancel;
     bool ok = open_all(&l, f);
+    uint64_t mark = ok && rq->watermark.len ? watermark_pixels(rq->watermark) : 0, pixels = 0;
+    if (ok) {
+        pixels = pixels_held(&l) + mark;
+        ok = admit(rq, pixels, f);
+    }
     out->watch->hides_failures = format == IMAGE_FORMAT_WEBP && l.frames > 1;
     ok = ok && make(&l, out, f);
     g_clear_object(&l.image);
+    if (ok) {
+        uint64_t made = (uint64_t)out->image->Xsize * (uint64_t)out->image->Ysize + mark;
+        if (made > pixels && !admit(rq, made, f)) {
+            picture_deinit(out);
+            return false;
+        }
+    }
     if (ok && !image_watch_saw_failure(out->watch))
         return true;
     if (ok)

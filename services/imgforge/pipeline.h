@@ -31,6 +31,10 @@ struct pipeline_request {
     struct view declared_type; /* Content-Type as the origin sent it; empty = none */
     const struct image_options *options;
     struct view watermark; /* bytes of a picture; empty: no watermark */
+    /* Asked before pixels are made, with the most bytes that the picture may hold; again with a larger number if it turns out so.
+     * False: *f says why not. NULL: there is always room. */
+    bool (*admit)(void *arg, uint64_t bytes, struct image_failure *f);
+    void *admit_arg;
     /* When it is set the work ends soon with 408 "Request Timeout". NULL = never */
     const atomic_bool *cancel;
 };

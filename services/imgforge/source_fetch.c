@@ -13,7 +13,8 @@
 enum {
     HEADER_BYTES_MAX = 1024, /* of one that is kept; more is cut */
     /* What is reserved on an origin's word alone. Beyond it memory grows by doubling, for which the kernel moves pages, not bytes. */
-    RESERVE_BYTES_MAX = 16 << 20
+    RESERVE_BYTES_MAX = 16 << 20,
+    HOLD_BYTES = 256 << 10 /* what is taken of the room at a time */
 };
 
 struct fetch {
@@ -23,11 +24,12 @@ struct fetch {
     bool is_too_large; /* by Content-Length */
     bool is_bad_status;
     bool is_out_of_memory;
+    bool is_without_room;
 };
 
-void source_init(struct source *s)
+void source_init(struct source *s, uint64_t origin)
 {
-    *s = (struct source){0};
+    *s = (struct source){.hold.key = origin};
     buffer_init(&s->bytes, MEM_HTTP, SOURCE_BYTES_MAX);
     buffer_init(&s->content_type, MEM_HTTP, HEADER_BYTES_MAX);
     buffer_init(&s->cache_control, MEM_HTTP, HEADER_BYTES_MAX);
@@ -38,6 +40,26 @@ void source_deinit(struct source *s)
     buffer_deinit(&s->bytes);
     buffer_deinit(&s->content_type);
     buffer_deinit(&s->cache_control);
+    source_hold_end(&s->hold);
+}
+
+void source_hold_end(struct source_hold *hold)
+{
+    if (hold->bytes)
+        permits_give_many(hold->room, hold->key, hold->bytes);
+    hold->bytes = 0;
+}
+
+/* So that `bytes` in all are held. */
+static bool hold_grow(struct source_hold *hold, uint64_t bytes)
+{
+    if (!hold->room || bytes <= hold->bytes)
+        return true;
+    uint64_t more = (bytes - hold->bytes + HOLD_BYTES - 1) / HOLD_BYTES * HOLD_BYTES;
+    if (!permits_try_many(hold->room, hold->key, more))
+        return false;
+    hold->bytes += more;
+    return true;
 }
 
 /* --- what may be asked for --- */
@@ -159,6 +181,10 @@ static bool on_body(void *arg, const struct outgoing_answer *answer, struct view
 {
     struct fetch *fetch = arg;
     (void)answer; /* outgoing.c has compared body_bytes_max */
+    fetch->is_without_room =
+        !hold_grow(&fetch->out->hold, fetch->out->bytes.len + (uint64_t)piece.len);
+    if (fetch->is_without_room)
+        return false;
     buffer_append_view(&fetch->out->bytes, piece);
     fetch->is_out_of_memory = fetch->out->bytes.failed;
     return !fetch->is_out_of_memory;
@@ -183,6 +209,8 @@ static enum source_outcome failed(const struct fetch *fetch, enum outgoing_failu
         (void)image_fail(f, 400,
                          "Source image exceeds the maximum allowed size of %" PRIu64 " bytes",
                          bytes_max);
+    else if (fetch->is_without_room)
+        (void)image_fail(f, 429, "Too Many Requests");
     else if (fetch->is_out_of_memory)
         (void)image_fail(f, 500, "Image operation failed");
     else if (failure == OUTGOING_STOPPED || (failure == OUTGOING_TIMEOUT && is_requests_time))
@@ -201,6 +229,8 @@ static void say_cause(const struct fetch *fetch, const struct outgoing_answer *a
         (void)image_fail_cause(f, "%s answered with status %d", answer->address, answer->status);
     else if (fetch->is_too_large)
         (void)image_fail_cause(f, "Content-Length is %" PRIu64, fetch->out->declared_bytes);
+    else if (fetch->is_without_room)
+        (void)image_fail_cause(f, "sources in work hold the memory that there is for them");
     else if (fetch->is_out_of_memory)
         (void)image_fail_cause(f, "no memory for a source of %" PRIu64 " bytes",
                                fetch->out->declared_bytes);
@@ -214,6 +244,10 @@ enum source_outcome source_fetch(const struct source_policy *policy, const char 
 {
     if (bytes_max == 0)
         bytes_max = SOURCE_BYTES_MAX;
+    out->hold.room = policy->room;
+    /* What would never find room is told so: one origin alone has two thirds. */
+    if (policy->room && bytes_max > permits_count(policy->room) / 2)
+        bytes_max = permits_count(policy->room) / 2;
     out->bytes.bytes_max = bytes_max < SIZE_MAX ? (size_t)bytes_max : SIZE_MAX;
     bool is_requests_time = timeout_ms < policy->timeout_ms;
     struct fetch fetch = {.policy = policy, .out = out};

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "image_failure.h"
 #include "net/outgoing.h"
+#include "permits.h"
 
 struct source_policy {
     struct outgoing_policy outgoing;
@@ -16,6 +17,15 @@ struct source_policy {
     const char *user_agent;
     unsigned redirects_max;
     int64_t timeout_ms;
+    /* Bytes that all sources together may hold, weighed and shared by origin; NULL: no bound. They are taken as bytes come, not on an
+     * origin's word, and nobody waits for them: half sources would wait for each other. */
+    struct permits *room;
+};
+
+/* Of a policy's room; zero: nothing. */
+struct source_hold {
+    struct permits *room;
+    uint64_t key, bytes;
 };
 
 struct source {
@@ -24,16 +34,22 @@ struct source {
     struct buffer content_type, cache_control;
     int64_t modified_s;      /* Last-Modified, Unix seconds; 0: not known */
     uint64_t declared_bytes; /* Content-Length; 0: not sent */
+    struct source_hold hold;
 };
 
 enum source_outcome {
     SOURCE_FETCHED,
-    SOURCE_FAILED, /* asked, and got no picture. 400; 408 when the request's time ended before the download's, or it was cancelled */
+    /* Asked, and got no picture. 400; 408 when the request's time ended before the download's, or it was cancelled; 429 when the
+     * policy's room is full */
+    SOURCE_FAILED,
     SOURCE_REFUSED /* the URL, or where a redirect leads, is not allowed or no URL: 400 "Source URL is not allowed" */
 };
 
-void source_init(struct source *s);
+/* `origin` shares the policy's room: a hash. */
+void source_init(struct source *s, uint64_t origin);
 void source_deinit(struct source *s);
+/* Gives back what it holds. */
+void source_hold_end(struct source_hold *hold);
 /* bytes_max 0: what memory for one source allows (SOURCE_BYTES_MAX). timeout_ms, what is left of the request: the less of the policy's
  * and this. Sets *f unless it is FETCHED; *out (initialised, empty) is then of no use, but is still the caller's. */
 enum { SOURCE_BYTES_MAX = 256 << 20 };

@@ -19,6 +19,7 @@ enum {
 struct watermark {
     atomic_uint refs;
     struct buffer bytes;
+    struct source_hold hold;
 };
 
 /* A URL's: kept (mark is there), or being fetched by one thread. */
@@ -59,6 +60,7 @@ void watermark_unref(struct watermark *mark)
     if (mark == NULL || atomic_fetch_sub_explicit(&mark->refs, 1, memory_order_acq_rel) != 1)
         return;
     buffer_deinit(&mark->bytes);
+    source_hold_end(&mark->hold);
     mem_free(MEM_OTHER, mark);
 }
 
@@ -77,6 +79,9 @@ struct watermarks *watermarks_new(const struct watermarks_options *opts)
         ws->options.kept_max = KEPT_MAX;
     if (ws->options.kept_bytes_max == 0)
         ws->options.kept_bytes_max = KEPT_BYTES_MAX;
+    const struct permits *room = ws->options.policy ? ws->options.policy->room : NULL;
+    if (room && ws->options.kept_bytes_max > permits_count(room) / 8)
+        ws->options.kept_bytes_max = permits_count(room) / 8;
     if (ws->options.kept_ms == 0)
         ws->options.kept_ms = KEPT_MS;
     mutex_init(&ws->mutex);
@@ -210,16 +215,21 @@ static enum watermark_outcome get_file(struct watermarks *ws, struct watermark *
 
 /* --- those of URLs --- */
 
+/* Their part of the room for sources, whatever their origin: one origin among others. */
+#define WATERMARKS_KEY UINT64_C(0x77617465726d6172)
+
 static enum watermark_outcome fetch(struct watermarks *ws, const char *url, int64_t timeout_ms,
                                     const atomic_bool *cancel, struct watermark **out,
                                     struct image_failure *f)
 {
     struct source source;
-    source_init(&source);
+    source_init(&source, WATERMARKS_KEY);
     enum source_outcome outcome = source_fetch(
         ws->options.policy, url, ws->options.source_bytes_max, timeout_ms, cancel, &source, f);
     if (outcome == SOURCE_FETCHED) {
         *out = watermark_new(&source.bytes);
+        (*out)->hold = source.hold;
+        source.hold.bytes = 0; /* is the mark's now */
     } else if (f->status == 400) {
         struct image_failure why = *f;
         (void)image_fail(f, 400, "Failed to fetch watermark image");

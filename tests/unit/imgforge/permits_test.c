@@ -64,7 +64,7 @@ static void a_single_permit_is_given_also_where_it_is_shared(void **state)
 
 struct waiting {
     struct permits *permits;
-    uint64_t key;
+    uint64_t key, n; /* n 0: one */
     atomic_bool cancel;
     bool got;
     unsigned order;
@@ -74,10 +74,11 @@ struct waiting {
 static void *wait_one(void *arg)
 {
     struct waiting *w = arg;
-    w->got = permits_wait(w->permits, w->key, &w->cancel);
+    uint64_t n = w->n ? w->n : 1;
+    w->got = permits_wait_many(w->permits, w->key, n, &w->cancel);
     if (w->got) {
         w->order = atomic_fetch_add(w->counter, 1);
-        permits_give(w->permits, w->key);
+        permits_give_many(w->permits, w->key, n);
     }
     return NULL;
 }
@@ -136,10 +137,115 @@ static void who_waits_for_its_share_keeps_nobody_else_out(void **state)
     permits_free(p);
 }
 
+/* Waits as number `i` of those that do. */
+static pthread_t begin_to_wait(struct waiting *w, unsigned i)
+{
+    pthread_t thread;
+    struct error err;
+    assert_true(thread_start(&thread, "waiter", wait_one, w, &err));
+    while (permits_waiting(w->permits) != i + 1)
+        sched_yield();
+    return thread;
+}
+
+/* 60 of 100 are taken. One that asks for 80 waits; small ones that come later would fit, and wait behind it. */
+static void what_is_large_has_its_turn(void **state)
+{
+    (void)state;
+    struct permits *p = permits_new_weighed(100, 0);
+    atomic_uint counter = 0;
+    struct waiting w[3] = {{.n = 80}, {.n = 30}, {.n = 1000}}; /* more than all: alone */
+    pthread_t threads[3];
+    assert_true(permits_wait_many(p, 0, 60, &never));
+    for (unsigned i = 0; i < 3; i++) {
+        w[i].permits = p;
+        w[i].counter = &counter;
+        threads[i] = begin_to_wait(&w[i], i);
+    }
+    assert_int_equal(permits_taken(p), 60);
+    permits_give_many(p, 0, 60);
+    for (unsigned i = 0; i < 3; i++) {
+        thread_join(threads[i]);
+        assert_true(w[i].got && w[i].order == i);
+    }
+    assert_int_equal(permits_taken(p), 0);
+    permits_free(p);
+}
+
+/* Nothing is given back: only the large one's leaving can let the small one in. */
+static void who_leaves_lets_in_those_behind(void **state)
+{
+    (void)state;
+    struct permits *p = permits_new_weighed(100, 0);
+    atomic_uint counter = 0;
+    struct waiting large = {.permits = p, .n = 80, .counter = &counter};
+    struct waiting small = {.permits = p, .n = 40, .counter = &counter};
+    assert_true(permits_wait_many(p, 0, 60, &never));
+    pthread_t first = begin_to_wait(&large, 0), second = begin_to_wait(&small, 1);
+    atomic_store(&large.cancel, true);
+    thread_join(first);
+    thread_join(second);
+    assert_true(!large.got && small.got);
+    assert_int_equal(permits_taken(p), 60);
+    permits_give_many(p, 0, 60);
+    permits_free(p);
+}
+
+static void a_key_alone_has_two_thirds_also_by_weight(void **state)
+{
+    (void)state;
+    struct permits *p = permits_new_weighed(900, 2);
+    uint64_t held = 0;
+    while (permits_try_many(p, 1, 10))
+        held += 10;
+    assert_int_equal(held, 600);
+    assert_true(permits_try_many(p, 2, 100));
+    assert_false(permits_try_many(p, 3, 10)); /* no place for a third key */
+    permits_give_many(p, 1, held);
+    assert_true(permits_try_many(p, 3, 10));
+    permits_give_many(p, 2, 100);
+    permits_give_many(p, 3, 10);
+    assert_int_equal(permits_taken(p), 0);
+    permits_free(p);
+}
+
 struct crowd {
     struct permits *permits;
     atomic_uint inside, most;
 };
+
+/* Weights of 1 to 12 of 10, some of which leave before they are in. */
+static void *come_with_weights(void *arg)
+{
+    struct crowd *c = arg;
+    for (unsigned i = 0; i < 200; i++) {
+        unsigned n = 1 + i * 7 % 12, weight = n < 10 ? n : 10;
+        atomic_bool leaves = i % 5 == 0;
+        if (!permits_wait_many(c->permits, 0, n, i % 10 == 5 ? &leaves : &never))
+            continue;
+        unsigned now = atomic_fetch_add(&c->inside, weight) + weight, most = atomic_load(&c->most);
+        while (now > most && !atomic_compare_exchange_weak(&c->most, &most, now))
+            ;
+        atomic_fetch_sub(&c->inside, weight);
+        permits_give_many(c->permits, 0, n);
+    }
+    return NULL;
+}
+
+static void never_more_weight_than_there_is(void **state)
+{
+    (void)state;
+    struct crowd c = {.permits = permits_new_weighed(10, 0)};
+    pthread_t threads[8];
+    struct error err;
+    for (size_t i = 0; i < 8; i++)
+        assert_true(thread_start(&threads[i], "crowd", come_with_weights, &c, &err));
+    for (size_t i = 0; i < 8; i++)
+        thread_join(threads[i]);
+    assert_true(c.most >= 1 && c.most <= 10);
+    assert_int_equal(permits_taken(c.permits) + permits_waiting(c.permits), 0);
+    permits_free(c.permits);
+}
 
 static void *come_and_go(void *arg)
 {
@@ -182,6 +288,10 @@ int main(void)
         cmocka_unit_test(who_waits_comes_in_by_arrival_unless_cancelled),
         cmocka_unit_test(who_waits_for_its_share_keeps_nobody_else_out),
         cmocka_unit_test(never_more_than_there_are),
+        cmocka_unit_test(what_is_large_has_its_turn),
+        cmocka_unit_test(who_leaves_lets_in_those_behind),
+        cmocka_unit_test(a_key_alone_has_two_thirds_also_by_weight),
+        cmocka_unit_test(never_more_weight_than_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -662,6 +662,48 @@ static void work_ends_when_it_is_cancelled(void **state)
     picture_deinit(&p);
 }
 
+struct admission {
+    uint64_t room, asked; /* the last number */
+    unsigned calls;
+};
+
+static bool admit(void *arg, uint64_t bytes, struct image_failure *f)
+{
+    struct admission *a = arg;
+    a->asked = bytes;
+    a->calls++;
+    return bytes <= a->room || image_fail(f, 429, "Too Many Requests");
+}
+
+/* By the larger one of source and result, before pixels are made. */
+static void pictures_are_weighed(void **state)
+{
+    static const struct {
+        const char *options;
+        uint64_t pixels;
+    } CASES[] = {
+        {"rs:fit:64:48", (uint64_t)640 * 480},   {"rs:fit:1280:960:1", (uint64_t)1280 * 960},
+        {"rot:90", (uint64_t)640 * 480},         {"rs:fill:2000:10:1", (uint64_t)2000 * 1500},
+        {"rs:fit:640:480/pd:100", 840 * 680ULL}, /* known when it is there */
+    };
+    struct view file = fixture_file(fixture_photo(640, 480), ".jpg");
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+        for (int fits = 0; fits < 2; fits++) {
+            struct image_options o = fixture_options(CASES[i].options);
+            struct admission a = {.room = CASES[i].pixels * 8 - !fits};
+            struct pipeline_request rq = {
+                .source = file, .options = &o, .admit = admit, .admit_arg = &a};
+            struct picture p;
+            struct image_failure f = {0};
+            bool ok = picture_make(&rq, SOURCE_JPEG, IMAGE_FORMAT_PNG, &p, &f);
+            if (ok != fits || a.asked != CASES[i].pixels * 8 || (!ok && f.status != 429))
+                fail_msg("%s: %d, asked for %llu bytes, %d %s", CASES[i].options, ok,
+                         (unsigned long long)a.asked, f.status, f.text);
+            if (ok)
+                picture_deinit(&p);
+        }
+}
+
 static void drawings_are_drawn_at_their_size(void **state)
 {
     static const char SVG[] =
@@ -710,6 +752,7 @@ int main(void)
         cmocka_unit_test(results_fit_their_container),
         cmocka_unit_test(cut_files_are_refused),
         cmocka_unit_test(work_ends_when_it_is_cancelled),
+        cmocka_unit_test(pictures_are_weighed),
         cmocka_unit_test(drawings_are_drawn_at_their_size),
     };
     return cmocka_run_group_tests(tests, fixtures_start, fixtures_stop);

@@ -96,7 +96,7 @@ static void check(const struct source_policy *policy, const char *url, enum sour
 {
     struct source got;
     struct image_failure f = {0};
-    source_init(&got);
+    source_init(&got, 1);
     enum source_outcome was = source_fetch(policy, url, 1000, 30000, NULL, &got, &f);
     if (was != outcome || f.status != status)
         fail_msg("%s: outcome %d, %d \"%s\" (%s)", url, was, f.status, f.text, f.cause);
@@ -140,7 +140,7 @@ static void headers_are_kept_and_sent(void **state)
                                       .traceparent_bytes = sizeof(PARENT) - 1};
     assert_int_equal(belfry_request_new(&request, &options), BELFRY_OK);
     belfry_request_enter(request, &scope);
-    source_init(&got);
+    source_init(&got, 1);
     assert_int_equal(source_fetch(&policy, origin_url(o, "/a.png"), 0, 30000, NULL, &got, &f),
                      SOURCE_FETCHED);
     belfry_scope_leave(&scope);
@@ -241,6 +241,46 @@ static void a_default_port_may_be_written_or_not(void **state)
     origin_free(o);
 }
 
+/* ---- room ---- */
+
+/* In a room of 1 MiB that an origin fills, others are told to come again, and what would never fit is told so. */
+static void sources_that_find_no_room_are_refused(void **state)
+{
+    (void)state;
+    struct origin *o = origin_new(PAGES, ARRAY_COUNT(PAGES));
+    struct permits *room = permits_new_weighed(1 << 20, 4);
+    struct source_policy policy = {
+        .outgoing = {.allowed = LOOPBACK}, .timeout_ms = 20000, .room = room};
+    struct source first, got;
+    struct image_failure f = {0};
+    source_init(&first, 1);
+    assert_int_equal(source_fetch(&policy, origin_url(o, "/a.png"), 0, 30000, NULL, &first, &f),
+                     SOURCE_FETCHED);
+    assert_true(permits_taken(room) >= 5);
+    assert_true(permits_try_many(room, 9, (1 << 20) - permits_taken(room) - 1));
+    source_init(&got, 2);
+    assert_int_equal(source_fetch(&policy, origin_url(o, "/chunks"), 0, 30000, NULL, &got, &f),
+                     SOURCE_FAILED);
+    assert_int_equal(f.status, 429);
+    assert_string_equal(f.text, "Too Many Requests");
+    source_deinit(&got);
+    source_deinit(&first);
+    source_init(&got, 2);
+    assert_int_equal(source_fetch(&policy, origin_url(o, "/chunks"), 0, 30000, NULL, &got, &f),
+                     SOURCE_FETCHED); /* the first has given its room back */
+    source_deinit(&got);
+    permits_give_many(room, 9, permits_taken(room));
+    source_init(&got, 2);
+    assert_int_equal(source_fetch(&policy, origin_url(o, "/flood"), 0, 30000, NULL, &got, &f),
+                     SOURCE_FAILED);
+    assert_int_equal(f.status, 400);
+    assert_string_equal(f.text, "Source image exceeds the maximum allowed size of 524288 bytes");
+    source_deinit(&got);
+    assert_int_equal(permits_taken(room), 0);
+    permits_free(room);
+    origin_free(o);
+}
+
 /* ---- time ---- */
 
 static void time_ends_a_fetch_as_the_downloads_or_the_requests(void **state)
@@ -267,7 +307,7 @@ static void time_ends_a_fetch_as_the_downloads_or_the_requests(void **state)
         struct source got;
         struct image_failure f = {0};
         atomic_bool cancel = CASES[i].is_cancelled;
-        source_init(&got);
+        source_init(&got, 1);
         enum source_outcome was = source_fetch(&policy, origin_url(o, CASES[i].path), 0,
                                                CASES[i].request_ms, &cancel, &got, &f);
         assert_int_equal(was, SOURCE_FAILED);
@@ -285,6 +325,7 @@ int main(void)
         cmocka_unit_test(headers_are_kept_and_sent),
         cmocka_unit_test(redirects_too_must_be_allowed_sources),
         cmocka_unit_test(a_default_port_may_be_written_or_not),
+        cmocka_unit_test(sources_that_find_no_room_are_refused),
         cmocka_unit_test(time_ends_a_fetch_as_the_downloads_or_the_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
