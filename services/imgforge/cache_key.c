@@ -190,18 +190,18 @@ static void put_limits(struct writer *w, const struct image_limits *l)
 _Static_assert(sizeof(struct image_options) == 504, "a new option belongs into the key");
 
 void cache_key_make(struct arena *arena, const struct imgforge_settings *s,
-                    const struct image_key *policy, enum cache_key_kind kind, struct view source,
+                    const struct cache_key_base *base, enum cache_key_kind kind, struct view source,
                     const struct image_options *options, struct image_key *out)
 {
     bool has_own_mark = options->has_watermark && options->watermark_url.len == 0;
-    struct view mark = !options->has_watermark ? VIEW("")
-                       : !has_own_mark         ? options->watermark_url
-                       : s->in.watermark_path  ? view_from(s->in.watermark_path)
-                                               : VIEW("");
+    struct view own = {(const char *)base->mark.bytes, sizeof(base->mark.bytes)},
+                mark = !options->has_watermark ? VIEW("")
+                       : has_own_mark          ? own
+                                               : options->watermark_url;
     struct writer w = {.room =
                            NUMBERS_BYTES_MAX + source.len + mark.len + options->cachebuster.len};
     w.to = arena_alloc(arena, w.room);
-    put(&w, policy->bytes, sizeof(policy->bytes));
+    put(&w, base->policy.bytes, sizeof(base->policy.bytes));
     put_count(&w, kind);
     put_text(&w, source);
     put_text(&w, options->cachebuster);

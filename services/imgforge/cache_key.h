@@ -10,11 +10,17 @@
 
 enum cache_key_kind { CACHE_KEY_IMAGE, CACHE_KEY_INFORMATION };
 
+/* What all keys begin with, and those of pictures with the operator's watermark. */
+struct cache_key_base {
+    struct image_key policy; /* of cache_key_policy() */
+    struct image_key mark;   /* of watermarks_file_digest() */
+};
+
 /* What the settings decide for all: which sources are allowed. Once, at the start. */
 void cache_key_policy(const struct imgforge_settings *s, struct image_key *out);
-/* `options` are those that will be carried out: negotiation, hints and limits included. `policy` is of cache_key_policy(). */
+/* `options` are those that will be carried out: negotiation, hints and limits included. */
 void cache_key_make(struct arena *arena, const struct imgforge_settings *s,
-                    const struct image_key *policy, enum cache_key_kind kind, struct view source,
+                    const struct cache_key_base *base, enum cache_key_kind kind, struct view source,
                     const struct image_options *options, struct image_key *out);
 
 #endif

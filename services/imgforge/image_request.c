@@ -104,8 +104,8 @@ static bool read_url(struct arena *arena, const struct imgforge_settings *s, str
 }
 
 bool image_request_read(struct arena *arena, const struct imgforge_settings *s,
-                        const struct image_key *policy, enum cache_key_kind kind, struct view path,
-                        const struct image_headers *headers, int64_t now_s,
+                        const struct cache_key_base *base, enum cache_key_kind kind,
+                        struct view path, const struct image_headers *headers, int64_t now_s,
                         struct image_request *out, struct image_failure *f)
 {
     struct image_url url;
@@ -126,6 +126,6 @@ bool image_request_read(struct arena *arena, const struct imgforge_settings *s,
         out->options.page = 0; /* it is told of the first; the key has no page either */
     }
     out->origin = origin_of(out->source);
-    cache_key_make(arena, s, policy, kind, out->source, &out->options, &out->key);
+    cache_key_make(arena, s, base, kind, out->source, &out->options, &out->key);
     return true;
 }

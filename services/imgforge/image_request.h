@@ -23,7 +23,7 @@ struct image_request {
 /* `path` begins behind the mount point and, of information, behind /info/. The codecs are those of pipeline_formats(). False: *f is 400, 403 or
  * 404; f->is_violation where a signature was wrong. */
 MUST_USE bool image_request_read(struct arena *arena, const struct imgforge_settings *s,
-                                 const struct image_key *policy, enum cache_key_kind kind,
+                                 const struct cache_key_base *base, enum cache_key_kind kind,
                                  struct view path, const struct image_headers *headers,
                                  int64_t now_s, struct image_request *out, struct image_failure *f);
 

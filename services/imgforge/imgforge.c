@@ -195,12 +195,13 @@ static void get(struct imgforge *forge, enum cache_key_kind kind, struct http_re
     struct arena *arena = http_request_arena(rq);
     struct pending *p = ARENA_NEW(arena, struct pending);
     struct image_headers headers = headers_of(forge, rq);
+    struct cache_key_base base = {.policy = forge->policy};
+    watermarks_file_digest(forge->watermarks, &base.mark);
     p->forge = forge;
     p->rq = rq;
     p->rs = rs;
-    if (!image_request_read(arena, forge->settings, &forge->policy, kind,
-                            http_request_capture(rq, "path"), &headers, clock_wall().ms / 1000,
-                            &p->asked, &f)) {
+    if (!image_request_read(arena, forge->settings, &base, kind, http_request_capture(rq, "path"),
+                            &headers, clock_wall().ms / 1000, &p->asked, &f)) {
         image_answer_failure(&f, rq, rs);
         return;
     }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/thread.h"
 
+#include <gnutls/crypto.h>
 #include <string.h>
 
 enum {
@@ -35,7 +36,8 @@ struct watermarks {
 
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t changed;
-    struct watermark *file; /* NULL: none, or not readable yet */
+    struct watermark *file;       /* NULL: none, or not readable yet */
+    struct image_key file_digest; /* zeros as long */
     struct entry *first;
     struct watermarks_stats stats;
 };
@@ -189,12 +191,24 @@ bool watermarks_read_file(struct watermarks *ws, struct error *err)
         return error_wrap(err, "could not read the watermark");
     }
     struct watermark *mark = watermark_new(&bytes);
+    struct view content = watermark_bytes(mark);
+    struct image_key digest;
+    int code = gnutls_hash_fast(GNUTLS_DIG_SHA256, content.ptr, content.len, digest.bytes);
+    ASSERT(code == 0); /* only memory could be missing */
     mutex_lock(&ws->mutex);
     struct watermark *before = ws->file;
     ws->file = mark;
+    ws->file_digest = digest;
     mutex_unlock(&ws->mutex);
     watermark_unref(before);
     return true;
+}
+
+void watermarks_file_digest(struct watermarks *ws, struct image_key *out)
+{
+    mutex_lock(&ws->mutex);
+    *out = ws->file_digest;
+    mutex_unlock(&ws->mutex);
 }
 
 static enum watermark_outcome get_file(struct watermarks *ws, struct watermark **out,

@@ -5,6 +5,7 @@
 #define IMGFORGE_WATERMARKS_H
 
 #include "base/error.h"
+#include "cached_image.h"
 #include "source_fetch.h"
 
 /* Of the operator's file, and of one by URL where no limit is set. */
@@ -32,6 +33,9 @@ struct watermarks *watermarks_new(const struct watermarks_options *opts);
 void watermarks_free(struct watermarks *ws); /* nobody gets one any more; NULL is fine */
 /* At the start, and when it may have changed. False: could not be read, the one before (if any) stays. True without a path. */
 MUST_USE bool watermarks_read_file(struct watermarks *ws, struct error *err);
+
+/* SHA-256 of the file's bytes; zeros: none has been read. Results with it are known by that, not by where it lies. */
+void watermarks_file_digest(struct watermarks *ws, struct image_key *out);
 
 enum watermark_outcome {
     WATERMARK_FOUND,

@@ -12,6 +12,7 @@
 static struct arena arena;
 static struct imgforge_settings settings;
 static const struct image_headers NO_HEADERS;
+static struct image_key mark; /* the operator's watermark */
 
 /* Settings as the environment `variables` (NULL at the end) says, over unsigned URLs. */
 static void settings_use(struct settings *s, const char *const *variables)
@@ -34,9 +35,9 @@ static void settings_use(struct settings *s, const char *const *variables)
 static bool read_with(enum cache_key_kind kind, const char *path, const struct image_headers *h,
                       int64_t now_s, struct image_request *out, struct image_failure *f)
 {
-    struct image_key policy;
-    cache_key_policy(&settings, &policy);
-    return image_request_read(&arena, &settings, &policy, kind, view_from(path), h, now_s, out, f);
+    struct cache_key_base base = {.mark = mark};
+    cache_key_policy(&settings, &base.policy);
+    return image_request_read(&arena, &settings, &base, kind, view_from(path), h, now_s, out, f);
 }
 
 static struct image_key key_of(enum cache_key_kind kind, const char *path,
@@ -316,6 +317,23 @@ static void another_policy_has_other_keys(void **state)
     }
 }
 
+static void another_watermark_has_other_keys(void **state)
+{
+    (void)state;
+    static const char OTHERS[] = "unsafe/wm:1/wmu:aHR0cDovL2EudGVzdC94LnBuZw/" SOURCE;
+    struct settings s;
+    settings_use(&s, NULL);
+    struct image_key own = key_of(CACHE_KEY_IMAGE, "unsafe/wm:1/" SOURCE, &NO_HEADERS),
+                     others = key_of(CACHE_KEY_IMAGE, OTHERS, &NO_HEADERS),
+                     none = key_of(CACHE_KEY_IMAGE, "unsafe/" SOURCE, &NO_HEADERS);
+    mark.bytes[7] = 1;
+    assert_false(key_eq(own, key_of(CACHE_KEY_IMAGE, "unsafe/wm:1/" SOURCE, &NO_HEADERS)));
+    assert_true(key_eq(others, key_of(CACHE_KEY_IMAGE, OTHERS, &NO_HEADERS)));
+    assert_true(key_eq(none, key_of(CACHE_KEY_IMAGE, "unsafe/" SOURCE, &NO_HEADERS)));
+    mark = (struct image_key){{0}};
+    settings_deinit(&s);
+}
+
 static void what_the_client_can_show_is_in_the_key(void **state)
 {
     (void)state;
@@ -363,6 +381,7 @@ int main(void)
         cmocka_unit_test(each_option_has_a_key_of_its_own),
         cmocka_unit_test(equal_requests_have_equal_keys),
         cmocka_unit_test(another_policy_has_other_keys),
+        cmocka_unit_test(another_watermark_has_other_keys),
         cmocka_unit_test(what_the_client_can_show_is_in_the_key),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -138,13 +138,19 @@ static void the_file_is_read_again_when_asked_and_stays_when_it_is_gone(void **s
     struct watermark *mark;
     struct image_failure f;
     struct error err = {0};
+    struct image_key one, two;
     assert_true(watermarks_read_file(ws, &err));
     assert_int_equal(watermarks_get(ws, view_from(""), 1, NULL, &mark, &f), WATERMARK_FOUND);
     put_file(path, "two");
     expect_bytes(ws, "", "one");
+    watermarks_file_digest(ws, &one);
     assert_true(watermarks_read_file(ws, &err));
     expect_bytes(ws, "", "two");
     assert_true(view_is(watermark_bytes(mark), "one")); /* whoever has it keeps it */
+    watermarks_file_digest(ws, &two);
+    assert_memory_not_equal(&one, &two, sizeof(one));
+    assert_int_equal(two.bytes[0], 0x3f); /* printf two | sha256sum */
+    assert_int_equal(two.bytes[31], 0xf3);
     watermark_unref(mark);
     unlink(path);
     assert_false(watermarks_read_file(ws, &err));
