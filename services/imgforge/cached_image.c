@@ -28,7 +28,7 @@ struct cached_image *cached_image_new(const struct image_key *key, struct view b
                                       int64_t modified_s)
 {
     if (cache_control.len > CACHED_IMAGE_TEXT_BYTES_MAX) /* half of it may say the opposite */
-        cache_control.len = 0;
+        cache_control = VIEW("no-store");
     content_type = view_slice(content_type, 0, CACHED_IMAGE_TEXT_BYTES_MAX);
     struct cached_image *image =
         mem_try_alloc(MEM_OTHER, sizeof(*image) + CACHED_IMAGE_ETAG_BYTES + content_type.len +

@@ -30,8 +30,9 @@ struct cached_image {
     struct view bytes;
     struct view content_type; /* at most CACHED_IMAGE_TEXT_BYTES_MAX */
     struct view
-        cache_control; /* as the source's origin said; empty: it did not, or in more than CACHED_IMAGE_TEXT_BYTES_MAX */
-    struct view etag; /* 32 hexadecimal digits, of key and bytes */
+        cache_control; /* as the source's origin said; empty: it did not. What it said in more than
+                                * CACHED_IMAGE_TEXT_BYTES_MAX is "no-store": it may forbid more */
+    struct view etag;  /* 32 hexadecimal digits, of key and bytes */
     struct image_facts
         facts; /* set by the maker before others see it; all 0 of what was kept outside of memory */
     int64_t modified_s; /* the source's, Unix seconds; 0: not known */
