@@ -129,8 +129,9 @@ static bool get_watermark(struct job *job, struct watermark **out, struct image_
     *out = NULL;
     if (!job->options.has_watermark)
         return true;
-    switch (watermarks_get(o->watermarks, job->options.watermark_url, o->settings->in.timeout_ms,
-                           job->cancel, out, f)) {
+    /* As fetch(): IMGFORGE_TIMEOUT is each waiter's own. */
+    switch (watermarks_get(o->watermarks, job->options.watermark_url,
+                           o->settings->in.download_timeout_ms, job->cancel, out, f)) {
     case WATERMARK_FOUND:
         return check_watermark(job, watermark_bytes(*out), f);
     case WATERMARK_NONE:

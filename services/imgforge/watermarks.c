@@ -255,15 +255,14 @@ static enum watermark_outcome fetch(struct watermarks *ws, const char *url, int6
                                        : WATERMARK_FAILED;
 }
 
-/* Until the entry is there, or it is ours to fetch. False: no time is left, or it is cancelled. */
-static bool await_locked(struct watermarks *ws, const char *url, mono_time deadline,
-                         const atomic_bool *cancel, struct entry **out)
+/* Until the entry is there, or it is ours to fetch. False: it is cancelled. */
+static bool await_locked(struct watermarks *ws, const char *url, const atomic_bool *cancel,
+                         struct entry **out)
 {
     while ((*out = find_locked(ws, url)) && (*out)->mark == NULL) {
-        mono_time now = clock_mono(), next = mono_add_ms(now, CANCEL_SEEN_MS);
-        if (now.ns >= deadline.ns || (cancel && atomic_load_explicit(cancel, memory_order_relaxed)))
+        if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
             return false;
-        (void)cond_wait_until(&ws->changed, &ws->mutex, next.ns < deadline.ns ? next : deadline);
+        (void)cond_wait_until(&ws->changed, &ws->mutex, mono_add_ms(clock_mono(), CANCEL_SEEN_MS));
     }
     return true;
 }
@@ -272,10 +271,9 @@ static enum watermark_outcome get_url(struct watermarks *ws, const char *url, in
                                       const atomic_bool *cancel, struct watermark **out,
                                       struct image_failure *f)
 {
-    mono_time deadline = mono_add_ms(clock_mono(), timeout_ms);
     struct entry *entry;
     mutex_lock(&ws->mutex);
-    if (!await_locked(ws, url, deadline, cancel, &entry)) {
+    if (!await_locked(ws, url, cancel, &entry)) {
         mutex_unlock(&ws->mutex);
         (void)image_fail(f, 408, "Request Timeout");
         return WATERMARK_FAILED;
@@ -287,7 +285,6 @@ static enum watermark_outcome get_url(struct watermarks *ws, const char *url, in
     }
     entry = add_locked(ws, url);
     mutex_unlock(&ws->mutex);
-    timeout_ms = (deadline.ns - clock_mono().ns) / 1000000;
     enum watermark_outcome outcome = fetch(ws, url, timeout_ms, cancel, out, f);
     mutex_lock(&ws->mutex);
     settle_locked(ws, entry, *out);

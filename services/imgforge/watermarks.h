@@ -44,8 +44,8 @@ enum watermark_outcome {
     WATERMARK_REFUSED /* the URL, or where it leads, is not allowed; *f as FAILED */
 };
 
-/* Of this URL, or of the file where it is empty. Several who ask for the same at once wait for one fetch. Waits, at most timeout_ms
- * or until *cancel (may be NULL). The caller has a reference of its own to *out. */
+/* Of this URL, or of the file where it is empty. Several who ask for the same at once wait for one fetch; when it fails one of them
+ * tries, with a timeout_ms of its own. Waits for as long as these fetches take, or until *cancel (may be NULL). The caller has a reference of its own to *out. */
 enum watermark_outcome watermarks_get(struct watermarks *ws, struct view url, int64_t timeout_ms,
                                       const atomic_bool *cancel, struct watermark **out,
                                       struct image_failure *f);

@@ -168,6 +168,7 @@ static void the_file_is_read_again_when_asked_and_stays_when_it_is_gone(void **s
 struct asker {
     struct watermarks *ws;
     const char *url;
+    int64_t timeout_ms; /* 0: 30 s */
     atomic_bool cancel;
     enum watermark_outcome outcome;
     struct image_failure f;
@@ -178,7 +179,8 @@ static void *asker_run(void *arg)
 {
     struct asker *a = arg;
     struct watermark *mark;
-    a->outcome = watermarks_get(a->ws, view_from(a->url), 30000, &a->cancel, &mark, &a->f);
+    a->outcome = watermarks_get(a->ws, view_from(a->url), a->timeout_ms ? a->timeout_ms : 30000,
+                                &a->cancel, &mark, &a->f);
     watermark_unref(mark);
     return NULL;
 }
@@ -234,6 +236,29 @@ static void who_is_cancelled_fails_alone(void **state)
     origin_free(o);
 }
 
+/* The second has a shorter time, which begins with its own fetch. */
+static void who_waits_for_anothers_fetch_has_a_time_of_his_own(void **state)
+{
+    (void)state;
+    struct origin *o = origin_new(PAGES, ARRAY_COUNT(PAGES));
+    struct watermarks_options options = {.policy = &policy};
+    struct watermarks *ws = watermarks_new(&options);
+    const char *url = origin_url(o, "/hang");
+    struct asker first = {.ws = ws, .url = url}, second = {.ws = ws, .url = url, .timeout_ms = 300};
+    asker_start(&first);
+    origin_await(o, 1);
+    asker_start(&second);
+    usleep(600 * 1000); /* waiting longer would prove more */
+    assert_int_equal(origin_asked(o, NULL), 1);
+    atomic_store(&first.cancel, true);
+    thread_join(first.thread);
+    origin_await(o, 2);
+    thread_join(second.thread);
+    assert_int_equal(second.outcome, WATERMARK_FAILED);
+    watermarks_free(ws);
+    origin_free(o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +267,7 @@ int main(void)
         cmocka_unit_test(the_file_is_read_again_when_asked_and_stays_when_it_is_gone),
         cmocka_unit_test(those_who_ask_at_once_fetch_once),
         cmocka_unit_test(who_is_cancelled_fails_alone),
+        cmocka_unit_test(who_waits_for_anothers_fetch_has_a_time_of_his_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
