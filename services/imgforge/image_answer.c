@@ -43,7 +43,11 @@ static void set_validators(const struct imgforge_settings *s, const struct image
     set_written(w, "Cache-Control");
     if (asked->kind == CACHE_KEY_IMAGE) {
         vary_write(&s->negotiation, &w->value);
-        set_written(w, "Vary");
+        if (w->value.len) {
+            buffer_append_byte(&w->value, '\0');
+            http_response_add_vary(w->rs, w->value.ptr); /* Origin may be there */
+            buffer_reset(&w->value);
+        }
     }
 }
 
