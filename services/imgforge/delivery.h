@@ -38,7 +38,7 @@ struct delivery_policy {
     bool has_ttl, passthrough; /* passthrough: the source's Cache-Control goes before our own */
     int64_t ttl_s;
 };
-/* The value of Cache-Control; appends nothing when there is none. `expires` as in image_options. */
+/* The value of Cache-Control; appends nothing when there is none. `expires`: Unix seconds; 0: never. */
 void cache_control_write(const struct delivery_policy *p, struct view of_source, uint64_t expires,
                          int64_t now_s, struct buffer *out);
 /* inline; filename="NAME" */

@@ -646,6 +646,13 @@ static bool filename_apply(struct reading *r)
            (!is_encoded || text_decode(r, r->out->filename, &r->out->filename));
 }
 
+static bool expires_apply(struct reading *r)
+{
+    struct view text;
+    r->out->has_expires = true;
+    return need_argument(r, &text) && whole_read(r, r->name, text, INT64_MAX, &r->out->expires);
+}
+
 /* Megapixels to pixels. */
 static bool resolution_read(const struct reading *r, uint64_t *out)
 {
@@ -774,7 +781,7 @@ static const struct option_rule {
     CALL("skip_processing skp", skip_processing_apply),
     FIELD("raw", RULE_FLAG, raw),
     CALL("cachebuster cb", cachebuster_apply),
-    FIELD("expires exp", RULE_WHOLE, expires),
+    CALL("expires exp", expires_apply),
     CALL("filename fn", filename_apply),
     FIELD("return_attachment att", RULE_FLAG, return_attachment),
     CALL("max_src_resolution msr", max_src_resolution_apply),

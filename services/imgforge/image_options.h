@@ -134,9 +134,9 @@ struct image_options {
     bool raw;
 
     struct view cachebuster;
-    uint64_t expires; /* Unix seconds; 0: never */
+    uint64_t expires; /* Unix seconds; when has_expires */
     struct view filename;
-    bool return_attachment;
+    bool return_attachment, has_expires;
     struct image_limits limits;
 };
 

@@ -113,7 +113,7 @@ bool image_request_read(struct arena *arena, const struct imgforge_settings *s,
     out->kind = kind;
     if (!read_url(arena, s, path, &url, f) || !read_options(arena, s, &url, &out->options, f))
         return false;
-    if (out->options.expires && now_s > (int64_t)out->options.expires)
+    if (out->options.has_expires && now_s > (int64_t)out->options.expires)
         return image_fail(f, 404, "URL has expired");
     if (!image_url_source(arena, &url, &out->source, &err))
         return fail_by(f, 400, &err);

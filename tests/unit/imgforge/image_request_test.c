@@ -71,6 +71,7 @@ static const struct {
     {"unsafe/pr:none/w:x/" SOURCE, 400, "unknown preset: none"},
     {"unsafe/dpr:9/" SOURCE, 400, "dpr value must be between 1.0 and 5.0"},
     {"unsafe/exp:999/dpr:9/" SOURCE, 400, "dpr value must be between 1.0 and 5.0"},
+    {"unsafe/exp:0/" SOURCE, 404, "URL has expired"},
     {"unsafe/exp:999/plain/http%3A%2F%2Fa%zz", 404, "URL has expired"},
     {"unsafe/plain/http%3A%2F%2Fa%zz", 400, "Error decoding URL"},
     {"unsafe/w:1/!!!", 400, "Error decoding URL"},
