@@ -203,6 +203,9 @@ static bool process(struct job *job, struct pipeline_request *rq, struct pipelin
     double seconds = operation_end(&job->work->operations, &op);
     if (ok && result->format != IMAGE_FORMAT_NONE)
         metrics_processed(o->metrics, result->format, seconds);
+    if (ok && result->trim_was_ignored)
+        belfry_log_warn(o->log, "option_ignored", BELFRY_STR("option", "trim"),
+                        BELFRY_STR("detail", "the source is an animation"));
     return ok;
 }
 

@@ -175,6 +175,7 @@ static bool make_result(const struct pipeline_policy *policy, const struct pipel
         image_watch_explain(p.watch, f);
     out->source = p.source;
     out->result = (struct dimensions){p.image->Xsize, p.frame_height};
+    out->trim_was_ignored = rq->options->has_trim && p.frames > 1;
     picture_deinit(&p);
     return ok;
 }

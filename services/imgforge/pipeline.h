@@ -43,7 +43,8 @@ struct pipeline_result {
     struct buffer bytes; /* initialised by the caller */
     enum image_format format;
     struct dimensions source,
-        result; /* of one frame; the source's as it is stored, before it is turned */
+        result;            /* of one frame; the source's as it is stored, before it is turned */
+    bool trim_was_ignored; /* frames of an animation would be of different sizes */
 };
 
 struct image_information {
