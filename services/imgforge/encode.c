@@ -118,7 +118,8 @@ static bool write_within(VipsImage *image, struct encoding *e, uint64_t bytes_wa
                          const atomic_bool *cancel, struct buffer *out, struct image_failure *f)
 {
     for (;;) {
-        bool is_last = bytes_wanted == 0 || e->quality == 1 || !encoder_heeds_quality(e), is_over;
+        bool is_last = bytes_wanted == 0 || e->quality == 1 || !encoder_heeds_quality(image, e),
+             is_over;
         size_t limit = out->bytes_max;
         if (!is_last && bytes_wanted < limit)
             limit = (size_t)bytes_wanted;
@@ -148,7 +149,7 @@ bool picture_encode(const struct picture *p, const struct image_options *o,
     struct image_watch watch = {.cancel = cancel,
                                 .hides_failures = encoder_leaks(&e) && p->frames > 1};
     image = image_watch_pixels(image, &watch, false);
-    if (image && o->max_bytes && encoder_heeds_quality(&e)) {
+    if (image && o->max_bytes && encoder_heeds_quality(image, &e)) {
         if ((int64_t)image->Xsize * image->Ysize > IMAGE_PIXELS_MAX) {
             image_fail(f, 400, "Processed image would be %dx%d, over the %lld pixel limit",
                        image->Xsize, image->Ysize, (long long)IMAGE_PIXELS_MAX);

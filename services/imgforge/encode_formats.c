@@ -103,10 +103,14 @@ static int write_gif(VipsImage *image, VipsTarget *target, const struct encoding
 }
 
 /* JPEG inside of TIFF has 8 bit, and what reads it (libvips too) knows no alpha there. */
+static bool tiff_can_lose(VipsImage *image)
+{
+    return image->BandFmt == VIPS_FORMAT_UCHAR && !vips_image_hasalpha(image);
+}
+
 static int write_tiff(VipsImage *image, VipsTarget *target, const struct encoding *e)
 {
-    bool is_lossless =
-        e->quality == 100 || image->BandFmt != VIPS_FORMAT_UCHAR || vips_image_hasalpha(image);
+    bool is_lossless = e->quality == 100 || !tiff_can_lose(image);
     return vips_tiffsave_target(image, target, "compression",
                                 is_lossless ? VIPS_FOREIGN_TIFF_COMPRESSION_LZW
                                             : VIPS_FOREIGN_TIFF_COMPRESSION_JPEG,
@@ -156,13 +160,15 @@ bool encoder_leaks(const struct encoding *e)
     return e->format == IMAGE_FORMAT_WEBP;
 }
 
-bool encoder_heeds_quality(const struct encoding *e)
+bool encoder_heeds_quality(VipsImage *image, const struct encoding *e)
 {
     switch (e->format) {
     case IMAGE_FORMAT_PNG:
         return e->options->png_quantize;
     case IMAGE_FORMAT_GIF:
         return false;
+    case IMAGE_FORMAT_TIFF:
+        return tiff_can_lose(image);
     default:
         return true;
     }

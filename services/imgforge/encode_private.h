@@ -33,8 +33,8 @@ struct encoding {
 int encoder_write(VipsImage *image, VipsTarget *target, const struct encoding *e);
 /* It loses memory when its target fails: WebP of libvips 8.14. When the pixels of an animation fail it does so too. */
 bool encoder_leaks(const struct encoding *e);
-/* Whether bytes are fewer at a lower quality. */
-bool encoder_heeds_quality(const struct encoding *e);
+/* Whether bytes of this picture are fewer at a lower quality. */
+bool encoder_heeds_quality(VipsImage *image, const struct encoding *e);
 
 /* Takes off `image`, which is nobody else's, what its file must not have, and says what is left. */
 enum metadata metadata_take_off(VipsImage *image, const struct image_options *o,

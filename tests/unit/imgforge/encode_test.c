@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "encode.h"
+#include "encode_private.h"
 
 #include "image_fixtures.h"
 #include "picture_samples.h"
@@ -588,6 +588,19 @@ static void formats_without_quality_ignore_max_bytes(void **state)
     assert_true(file.len > 100);
     encode_scene("mb:1", IMAGE_FORMAT_GIF);
     assert_true(file.len > 100);
+
+    /* TIFF that cannot lose: with a quality it would be written twenty times, the last time the same. */
+    struct image_options o = fixture_options("mb:1");
+    struct encoding e = {.options = &o, .format = IMAGE_FORMAT_TIFF, .quality = 80};
+    static const struct {
+        int bands;
+        bool is_deep, heeds;
+    } CASES[] = {{3, false, true}, {4, false, false}, {3, true, false}};
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        VipsImage *image = sample_scene(32, 32, CASES[i].bands, CASES[i].is_deep);
+        assert_int_equal(encoder_heeds_quality(image, &e), CASES[i].heeds);
+        g_object_unref(image);
+    }
 }
 
 /* Each format, each maximum: a failure, never a file that is cut. */
