@@ -35,6 +35,12 @@ static bool is_known(const char *const *names, struct view name)
     return false;
 }
 
+/* A password that is not escaped may hold a "?": what follows is its rest, then "@" and the host. */
+static bool may_be_secret(const char *query, struct view name)
+{
+    return strchr(query, '@') || memchr(name.ptr, ':', name.len);
+}
+
 static bool decode(struct arena *arena, struct view text, const char **out)
 {
     int len = 0;
@@ -56,6 +62,10 @@ static bool parameters_parse(struct cache_url *u, struct arena *arena, const cha
         at += at[len] ? len + 1 : len;
         if (len == 0)
             continue;
+        if (!is_known(names, name) && may_be_secret(query, name))
+            return error_set(
+                err, ERROR_INPUT,
+                "it has a parameter of an unknown name; a \"?\" in a password is %%3F");
         if (!is_known(names, name))
             return error_set(err, ERROR_INPUT, "it has no parameter \"%.*s\"", VIEW_ARGS(name));
         if (u->parameter_count == CACHE_URL_PARAMETERS_MAX)
