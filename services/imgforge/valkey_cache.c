@@ -85,6 +85,11 @@ static void idle_close(struct valkey_cache *v)
 
 /* --- commands --- */
 
+static mono_time deadline_of(const struct valkey_cache *v)
+{
+    return mono_add_ms(clock_mono(), v->timeout_ms);
+}
+
 /* Does something with the answer, while it is there. */
 typedef enum remote_outcome (*answer_take)(void *arg, const struct valkey_reply *reply,
                                            struct error *err);
@@ -95,9 +100,8 @@ static bool name_server(const struct valkey_cache *v, struct error *err)
 }
 
 static enum remote_outcome ask(struct valkey_cache *v, const struct view *arguments, size_t count,
-                               answer_take take, void *arg, struct error *err)
+                               mono_time deadline, answer_take take, void *arg, struct error *err)
 {
-    mono_time deadline = mono_add_ms(clock_mono(), v->timeout_ms);
     const struct valkey_reply *reply = NULL;
     void *kept;
     if (!turns_take(&v->turns, deadline, &kept)) {
@@ -124,6 +128,8 @@ static enum remote_outcome ask(struct valkey_cache *v, const struct view *argume
         valkey_connection_close(c);
         c = NULL;
     }
+    if (c)
+        valkey_connection_rest(c);
     turns_give_back(&v->turns, c);
     if (outcome != REMOTE_DONE)
         (void)name_server(v, err);
@@ -183,11 +189,12 @@ static enum remote_outcome valkey_get(struct remote_cache *r, const struct image
     struct key_text name;
     struct wanted wanted = {key};
     struct view arguments[] = {VIEW("GET"), key_name(v, key, &name)};
-    enum remote_outcome outcome = ask(v, arguments, 2, take_entry, &wanted, err);
+    mono_time deadline = deadline_of(v); /* of both */
+    enum remote_outcome outcome = ask(v, arguments, 2, deadline, take_entry, &wanted, err);
     arguments[0] = VIEW("DEL");
     struct error ignored = {0}; /* the next SET does the same */
     if (wanted.is_torn)
-        (void)ask(v, arguments, 2, take_anything, NULL, &ignored);
+        (void)ask(v, arguments, 2, deadline, take_anything, NULL, &ignored);
     *image = wanted.image;
     return outcome;
 }
@@ -224,7 +231,7 @@ static enum remote_outcome valkey_put(struct remote_cache *r, const struct image
         (void)error_set(err, ERROR_TOO_LARGE, "a result of %zu bytes is too large for the cache",
                         image->bytes.len);
     else
-        outcome = ask(v, arguments, count, take_written, NULL, err);
+        outcome = ask(v, arguments, count, deadline_of(v), take_written, NULL, err);
     buffer_deinit(&entry);
     return outcome;
 }
@@ -240,7 +247,8 @@ static enum remote_outcome take_pong(void *arg, const struct valkey_reply *reply
 static enum remote_outcome valkey_check(struct remote_cache *r, struct error *err)
 {
     struct view ping = VIEW("PING");
-    return ask((struct valkey_cache *)r, &ping, 1, take_pong, NULL, err);
+    struct valkey_cache *v = (struct valkey_cache *)r;
+    return ask(v, &ping, 1, deadline_of(v), take_pong, NULL, err);
 }
 
 static void valkey_close(struct remote_cache *r)

@@ -250,3 +250,8 @@ bool valkey_command(struct valkey_connection *c, const struct view *arguments, s
             return false;
     }
 }
+
+void valkey_connection_rest(struct valkey_connection *c)
+{
+    valkey_reply_release(&c->reply);
+}

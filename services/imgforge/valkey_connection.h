@@ -22,10 +22,12 @@ struct valkey_target {
 MUST_USE bool valkey_connect(struct valkey_connection **out, const struct valkey_target *target,
                              mono_time deadline, struct error *err);
 void valkey_connection_close(struct valkey_connection *c); /* NULL is fine */
-/* Sends a command and waits for its answer: borrowed until the next call. ERROR_UNAVAILABLE (closed), ERROR_TIMEOUT, ERROR_CORRUPT,
+/* Sends a command and waits for its answer: borrowed until the next call of these two. ERROR_UNAVAILABLE (closed), ERROR_TIMEOUT, ERROR_CORRUPT,
  * ERROR_TOO_LARGE. That the server says no is an answer. */
 MUST_USE bool valkey_command(struct valkey_connection *c, const struct view *arguments,
                              size_t count, mono_time deadline, const struct valkey_reply **reply,
                              struct error *err);
+/* The answer was read: gives back its memory. */
+void valkey_connection_rest(struct valkey_connection *c);
 
 #endif

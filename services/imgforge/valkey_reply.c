@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { KEPT_BYTES_MAX = 64 << 10 };
+
 /* NULL ends the reading with an error. */
 static void *on_text(const redisReadTask *task, char *bytes, size_t len)
 {
@@ -63,12 +65,18 @@ static void reset(struct valkey_reply *r)
     r->type = 0;
 }
 
+static redisReader *reader_new(struct valkey_reply *r)
+{
+    redisReader *reader = redisReaderCreateWithFunctions(&FUNCTIONS);
+    if (reader)
+        reader->privdata = r;
+    return reader;
+}
+
 bool valkey_reply_init(struct valkey_reply *r, size_t bytes_max)
 {
     *r = (struct valkey_reply){.bytes_max = bytes_max};
-    r->reader = redisReaderCreateWithFunctions(&FUNCTIONS);
-    if (r->reader)
-        r->reader->privdata = r;
+    r->reader = reader_new(r);
     return r->reader != NULL;
 }
 
@@ -80,6 +88,19 @@ void valkey_reply_deinit(struct valkey_reply *r)
     r->reader = NULL;
 }
 
+void valkey_reply_release(struct valkey_reply *r)
+{
+    reset(r);
+    /* hiredis keeps its buffer until it is fed again. Bytes that nobody asked for are for the next command to stumble over. */
+    bool is_empty = r->reader->pos == r->reader->len;
+    redisReader *small = r->is_large && is_empty ? reader_new(r) : NULL;
+    if (!small)
+        return;
+    redisReaderFree(r->reader);
+    r->reader = small;
+    r->is_large = false;
+}
+
 static bool broken(const struct valkey_reply *r, struct error *err)
 {
     return error_set(err, ERROR_CORRUPT, "it does not speak Valkey's protocol: %s",
@@ -89,6 +110,7 @@ static bool broken(const struct valkey_reply *r, struct error *err)
 bool valkey_reply_feed(struct valkey_reply *r, struct view bytes, struct error *err)
 {
     r->bytes += bytes.len;
+    r->is_large |= r->bytes > KEPT_BYTES_MAX;
     if (r->bytes > r->bytes_max)
         return error_set(err, ERROR_TOO_LARGE, "an answer of more than %zu bytes", r->bytes_max);
     return redisReaderFeed(r->reader, bytes.ptr, bytes.len) == REDIS_OK || broken(r, err);

@@ -14,12 +14,13 @@ enum { VALKEY_ERROR_BYTES_MAX = 256 };
 
 struct valkey_reply {
     int type;         /* REDIS_REPLY_STRING, _STATUS, _ERROR, _INTEGER, _NIL; 0: none yet */
-    struct view text; /* of STRING; borrowed until valkey_reply_reset() */
+    struct view text; /* of STRING; borrowed until valkey_reply_release() or _next() */
     char message[VALKEY_ERROR_BYTES_MAX]; /* of STATUS and ERROR; cut */
 
     redisReader *reader; /* ours */
     size_t bytes, bytes_max;
-    void *owned; /* behind text */
+    bool is_large; /* the reader has more memory than is worth keeping */
+    void *owned;   /* behind text */
 };
 
 /* False: no memory. bytes_max: of one answer. */
@@ -27,6 +28,8 @@ MUST_USE bool valkey_reply_init(struct valkey_reply *r, size_t bytes_max);
 void valkey_reply_deinit(struct valkey_reply *r);
 /* Takes bytes from the server. ERROR_CORRUPT: it is not this protocol; ERROR_TOO_LARGE. Then it is of no use any more. */
 MUST_USE bool valkey_reply_feed(struct valkey_reply *r, struct view bytes, struct error *err);
+/* The answer is no longer needed: gives back what it took, for a connection that waits for its next command. */
+void valkey_reply_release(struct valkey_reply *r);
 /* The next answer into type and text or message; type 0: more bytes are needed. ERROR_CORRUPT. */
 MUST_USE bool valkey_reply_next(struct valkey_reply *r, struct error *err);
 
