@@ -30,10 +30,28 @@ static void *on_text(const redisReadTask *task, char *bytes, size_t len)
     return r;
 }
 
-static void *on_array(const redisReadTask *task, int count)
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_count;
+#else
+typedef int array_count;
+#endif
+
+static void *on_array(const redisReadTask *task, array_count count)
 {
     return NULL;
 }
+
+#if HIREDIS_MAJOR >= 1 /* of RESP3, which nobody asked for */
+static void *on_double(const redisReadTask *task, double value, char *text, size_t len)
+{
+    return NULL;
+}
+
+static void *on_bool(const redisReadTask *task, int value)
+{
+    return NULL;
+}
+#endif
 
 static void *on_integer(const redisReadTask *task, long long value)
 {
@@ -54,7 +72,17 @@ static void on_free(void *reply)
 {
 }
 
-static redisReplyObjectFunctions FUNCTIONS = {on_text, on_array, on_integer, on_nil, on_free};
+static redisReplyObjectFunctions FUNCTIONS = {
+    .createString = on_text,
+    .createArray = on_array,
+    .createInteger = on_integer,
+    .createNil = on_nil,
+    .freeObject = on_free,
+#if HIREDIS_MAJOR >= 1
+    .createDouble = on_double,
+    .createBool = on_bool,
+#endif
+};
 
 static void reset(struct valkey_reply *r)
 {
