@@ -273,6 +273,24 @@ static void a_deadline_is_told_as_408(void **state)
     buffer_deinit(&out.bytes);
 }
 
+static void that_trim_was_ignored_is_told(void **state)
+{
+    static const struct {
+        const char *options;
+        int frames;
+        bool is_ignored;
+    } CASES[] = {{"t:10", 3, true}, {"t:10", 1, false}, {"w:4", 3, false}, {"t:10/da:1", 3, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct run r;
+        run(&r, &POLICY, fixture_file(fixture_animation(8, 8, CASES[i].frames), ".gif"), "",
+            CASES[i].options);
+        assert_true(r.ok);
+        assert_int_equal(r.result.trim_was_ignored, CASES[i].is_ignored);
+        run_end(&r);
+    }
+}
+
 /* What a picture took is given back with it. */
 static void nothing_is_kept(void **state)
 {
@@ -307,6 +325,7 @@ int main(void)
         cmocka_unit_test(a_format_that_cannot_be_written_is_refused),
         cmocka_unit_test(a_cut_source_is_not_the_encoders_fault),
         cmocka_unit_test(a_deadline_is_told_as_408),
+        cmocka_unit_test(that_trim_was_ignored_is_told),
         cmocka_unit_test(nothing_is_kept),
         cmocka_unit_test(no_code_is_made_at_run_time),
     };
