@@ -11,7 +11,7 @@
 
 struct image_cache {
     bool has_memory;
-    uint64_t bytes_max;
+    uint64_t memory_bytes_max; /* 0: any */
     belfry_log *log;
     struct disk_cache *disk;     /* NULL: none */
     struct remote_cache *remote; /* NULL: none */
@@ -83,18 +83,25 @@ bool image_cache_check_options(const struct image_cache_options *opts, struct er
 
 /* --- all --- */
 
+static uint64_t memory_bytes_max(const struct image_cache_options *opts)
+{
+    if (opts->memory_bytes_max && (!opts->bytes_max || opts->memory_bytes_max < opts->bytes_max))
+        return opts->memory_bytes_max;
+    return opts->bytes_max;
+}
+
 bool image_cache_open(struct image_cache **out, const struct image_cache_options *opts,
                       struct error *err)
 {
     struct image_cache *c = mem_alloc_zero(MEM_OTHER, 1, sizeof(*c));
     bool has_disk = opts->type == CACHE_DISK || opts->type == CACHE_HYBRID;
     c->has_memory = opts->type == CACHE_MEMORY || opts->type == CACHE_HYBRID;
-    c->bytes_max = opts->bytes_max;
+    c->memory_bytes_max = memory_bytes_max(opts);
     c->log = opts->log;
     c->remote_name = opts->type == CACHE_S3 ? "s3" : "valkey";
     breaker_init(&c->breaker);
     mutex_init(&c->mutex);
-    lru_init(&c->memory, opts->memory_entries_max, opts->bytes_max);
+    lru_init(&c->memory, opts->memory_entries_max, c->memory_bytes_max);
     *out = c;
     bool ok = !has_disk || disk_cache_open(&c->disk, opts->disk_folder, opts->disk_entries_max,
                                            opts->bytes_max, err);
@@ -128,7 +135,7 @@ static void memory_put(struct image_cache *c, const struct image_key *key,
                        struct cached_image *image)
 {
     struct image_key gone;
-    if (c->bytes_max && cached_image_size(image) > c->bytes_max)
+    if (c->memory_bytes_max && cached_image_size(image) > c->memory_bytes_max)
         return;
     mutex_lock(&c->mutex);
     struct cached_image *out =

@@ -21,8 +21,9 @@ struct image_cache;
 struct image_cache_options {
     enum cache_type type;
     uint64_t memory_entries_max, disk_entries_max;
-    uint64_t bytes_max;      /* of each of both; 0: any */
-    const char *disk_folder; /* of disk and hybrid */
+    uint64_t bytes_max;        /* of each of both; 0: any */
+    uint64_t memory_bytes_max; /* of memory, where that is less; 0: bytes_max alone */
+    const char *disk_folder;   /* of disk and hybrid */
     const char *url; /* of valkey (valkey_cache.h) and s3 (s3_cache.h); of s3 it may be NULL */
     struct s3_settings s3;
     belfry_log *log; /* NULL = none */

@@ -3,6 +3,7 @@
 #include "imgforge_settings.h"
 
 #include "base/file.h"
+#include "base/machine.h"
 #include "watermarks.h"
 
 #include <ctype.h>
@@ -106,7 +107,8 @@ const struct setting IMGFORGE_SETTINGS[] = {
     {"IMGFORGE_CACHE_DISK_CAPACITY", SETTING_COUNT, FIELD(cache_disk_entries), "10000", .min = 1,
      .max = 1e9, .help = "entries on disk"},
     {"IMGFORGE_CACHE_MAX_BYTES", SETTING_SIZE, FIELD(cache_bytes_max), "0", .max = 1e15,
-     .help = "of the entries in memory, and of those on disk; 0 = any"},
+     .help = "of the entries in memory, and of those on disk; 0 = any; hybrid: at most 1/8 of the "
+             "machine's memory"},
     {"IMGFORGE_CACHE_URL", SETTING_SECRET, FIELD(cache_url),
      .help = "valkey://HOST:PORT/DATABASE or s3://BUCKET/PREFIX"},
     {"S3_ENDPOINT", SETTING_TEXT, FIELD(s3.endpoint), .help = "of the cache s3; unset = AWS"},
@@ -284,6 +286,8 @@ static bool configure_sources(struct configuring *c)
     return true;
 }
 
+enum { HYBRID_MEMORY_SHARE = 8 }; /* an eighth: chosen, not measured; pictures need the rest */
+
 static bool configure_cache(struct configuring *c)
 {
     struct imgforge_settings *s = c->to;
@@ -299,6 +303,8 @@ static bool configure_cache(struct configuring *c)
         .url = secret_reveal(&in->cache_url).ptr,
         .s3 = in->s3,
     };
+    if (s->cache.type == CACHE_HYBRID) /* one limit for both, and disks are larger */
+        s->cache.memory_bytes_max = machine_memory_bytes() / HYBRID_MEMORY_SHARE;
     if (s->cache.type == CACHE_VALKEY && !s->cache.url)
         return REFUSE(c, "IMGFORGE_CACHE_URL", "where it is, as valkey://host:6379/0");
     if (!image_cache_check_options(&s->cache, &err))

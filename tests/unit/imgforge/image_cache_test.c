@@ -35,7 +35,11 @@ static struct image_key key_of(unsigned n)
 static struct image_cache *cache_open(enum cache_type type, uint64_t memory, uint64_t disk,
                                       uint64_t bytes)
 {
-    struct image_cache_options opts = {type, memory, disk, bytes, folder};
+    struct image_cache_options opts = {.type = type,
+                                       .memory_entries_max = memory,
+                                       .disk_entries_max = disk,
+                                       .bytes_max = bytes,
+                                       .disk_folder = folder};
     struct image_cache *c;
     struct error err = {0};
     if (!image_cache_open(&c, &opts, &err))
@@ -94,6 +98,34 @@ static void bytes_are_bounded(void **state)
     }
     assert_true(has(c, 99, text));
     assert_false(has(c, 80, text));
+    image_cache_close(c);
+}
+
+/* What memory has no room for is on disk. */
+static void memory_may_have_less_than_disk(void **state)
+{
+    struct image_cache_options opts = {.type = CACHE_HYBRID,
+                                       .memory_entries_max = 1000,
+                                       .disk_entries_max = 1000,
+                                       .bytes_max = 1 << 20,
+                                       .memory_bytes_max = 2000,
+                                       .disk_folder = folder};
+    struct image_cache *c;
+    struct error err = {0};
+    char text[3001] = "";
+    assert_true(image_cache_open(&c, &opts, &err));
+    memset(text, 'x', 500);
+    for (unsigned i = 0; i < 10; i++) {
+        put(c, i, text);
+        assert_in_range(image_cache_memory_bytes(c), 500, 2000);
+    }
+    memset(text, 'x', 3000);
+    put(c, 10, text);
+    assert_in_range(image_cache_memory_bytes(c), 500, 2000);
+    assert_true(has(c, 10, text));
+    text[500] = '\0';
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(has(c, i, text));
     image_cache_close(c);
 }
 
@@ -337,7 +369,10 @@ static void what_is_not_ours_stays(void **state)
     put(c, 2, "x");
     image_cache_close(c);
     assert_true(file_exists(path));
-    struct image_cache_options opts = {CACHE_DISK, 1, 1, 0, "/nowhere/at/all"};
+    struct image_cache_options opts = {.type = CACHE_DISK,
+                                       .memory_entries_max = 1,
+                                       .disk_entries_max = 1,
+                                       .disk_folder = "/nowhere/at/all"};
     assert_false(image_cache_open(&c, &opts, &err));
     assert_null(c);
 }
@@ -386,6 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_one_used_least_recently_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(bytes_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(memory_may_have_less_than_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_larger_than_the_cache_harms_no_other, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(two_processes_share_a_folder, setup, teardown),

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/machine.h"
 #include "imgforge_settings.h"
 #include "watermarks.h"
 
@@ -97,6 +98,29 @@ static void what_is_wrong_is_named(void **state)
         if (!ok && (strcmp(problem.variable, CASES[i].variable) != 0 ||
                     !strstr(problem.expected, CASES[i].expected)))
             fail_msg("case %zu: %s: %s", i, problem.variable, problem.expected);
+        settings_deinit(&s);
+    }
+}
+
+/* A limit that fits the disk would let memory grow until the process is killed. */
+static void hybrid_leaves_memory_for_pictures(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        uint64_t share;
+    } TYPES[] = {{"IMGFORGE_CACHE_TYPE=hybrid", 8}, {"IMGFORGE_CACHE_TYPE=memory", 0}};
+    for (size_t i = 0; i < sizeof(TYPES) / sizeof(TYPES[0]); i++) {
+        struct settings s;
+        struct service_config config;
+        struct setting_problem problem = {0};
+        const char *environment[] = {UNSIGNED, TYPES[i].type, "IMGFORGE_CACHE_DISK_PATH=/tmp",
+                                     "IMGFORGE_CACHE_MAX_BYTES=4GiB", NULL};
+        if (!configure(&s, environment, &config, &problem))
+            fail_msg("%s: %s", problem.variable, problem.expected);
+        assert_true(imgforge_settings.cache.bytes_max == UINT64_C(4) << 30);
+        assert_true(imgforge_settings.cache.memory_bytes_max ==
+                    (TYPES[i].share ? machine_memory_bytes() / TYPES[i].share : 0));
         settings_deinit(&s);
     }
 }
@@ -205,6 +229,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(hybrid_leaves_memory_for_pictures),
         cmocka_unit_test(a_watermark_that_is_too_large_is_refused),
         cmocka_unit_test(defaults_are_those_of_the_specification),
         cmocka_unit_test(what_is_said_is_taken),
