@@ -511,6 +511,9 @@ def test_units_are_taken_by_systemd():
             path = "%s/%s.service" % (d, name)
             with open(path, "w") as f:  # the program and its account need not be installed here
                 f.write(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", unit))
+        with open(os.path.join(TOP, "deploy/systemd/%s.sysusers.conf" % name)) as f:
+            made = re.findall(r"(?m)^[ug] (\S+)", f.read())
+        assert made == re.findall(r"(?m)^(?:User|SupplementaryGroups)=(.*)$", unit), (name, made)
             code, out, err = run(analyze, "verify", path)
             assert code == 0 and not (out + err).strip(), (name, out, err)
 
