@@ -67,15 +67,17 @@ def test_configuration_is_taken_by_prometheus():
 
 
 def test_configuration_with_a_token_is_taken():
-    """The lines that prometheus.yml shows for IMGFORGE_SECRET, without their comment sign."""
+    """The lines that prometheus.yml shows for IMGFORGE_SECRET and for a Belfry with users, without their comment sign."""
     with open(STACK + "/prometheus.yml") as f:
         shown = re.sub(r"(?m)^( *)#(authorization:|  credentials_file:|scheme:)", r"\1\2", f.read())
-    assert shown.count("\n    authorization:\n      credentials_file: ") == 1 and "\n    scheme: https" in shown, shown
+    named = re.findall(r"\n    authorization:\n      credentials_file: secrets/(.*)", shown)
+    assert named == ["imgforge-token", "belfry-token"] and "\n    scheme: https" in shown, shown
     with folder() as d:
         os.symlink(STACK + "/rules", d + "/rules")
         os.mkdir(d + "/secrets")
-        with open(d + "/secrets/imgforge-token", "w") as f:
-            f.write("token\n")
+        for name in named:
+            with open("%s/secrets/%s" % (d, name), "w") as f:
+                f.write("token\n")
         with open(d + "/prometheus.yml", "w") as f:
             f.write(shown)
         checked(BELFRY, "check", "config", "prometheus.yml", cwd=d)
