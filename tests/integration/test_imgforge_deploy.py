@@ -270,6 +270,8 @@ def test_compose_has_what_the_seed_names():
     assert "grafana-data:/var/lib/grafana" in started["grafana"]["volumes"]
     login = {k: default(v) for k, v in started["grafana"]["environment"].items() if "ADMIN" in k}
     assert login == {"GF_SECURITY_ADMIN_USER": "admin", "GF_SECURITY_ADMIN_PASSWORD": "admin"}, login
+    for name, service in stack["services"].items():  # each other one by its name, and with all
+        assert name in started or service["profiles"] == [name, "all"], (name, service)
     told = stack["services"]["alertmanager"]
     assert "--config.file=%s/alertmanager.yml" % told["working_dir"] in told["command"], told  # its *_file are found from there
 
@@ -509,13 +511,13 @@ def test_units_are_taken_by_systemd():
                      "Type=notify"):
             assert "\n%s\n" % line in unit, (name, line)
         assert name != "imgforge" or "\nLimitNOFILE=1048576\n" in unit, unit
+        with open(os.path.join(TOP, "deploy/systemd/%s.sysusers.conf" % name)) as f:
+            made = re.findall(r"(?m)^[ug] (\S+)", f.read())
+        assert made == re.findall(r"(?m)^(?:User|SupplementaryGroups)=(.*)$", unit), (name, made)
         with folder() as d:
             path = "%s/%s.service" % (d, name)
             with open(path, "w") as f:  # the program and its account need not be installed here
                 f.write(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", unit))
-        with open(os.path.join(TOP, "deploy/systemd/%s.sysusers.conf" % name)) as f:
-            made = re.findall(r"(?m)^[ug] (\S+)", f.read())
-        assert made == re.findall(r"(?m)^(?:User|SupplementaryGroups)=(.*)$", unit), (name, made)
             code, out, err = run(analyze, "verify", path)
             assert code == 0 and not (out + err).strip(), (name, out, err)
 
