@@ -10,6 +10,7 @@
 #include "base/thread.h"
 
 #include <string.h>
+#include <time.h>
 
 enum {
     /* Each a thread that mostly waits (measured: 9 KiB of memory until it is used). */
@@ -60,10 +61,7 @@ bool image_work_start(struct image_work **out, const struct image_work_options *
     unsigned workers = opts->settings->workers;
     unsigned jobs = clamp(workers * JOBS_PER_WORKER, JOBS_MIN, JOBS_MAX);
     work->o = *opts;
-    work->operations =
-        (struct operations){.permits = permits_new(workers, false),
-                            .memory = permits_new_weighed(machine_memory_bytes() / 2, 0),
-                            .metrics = opts->metrics};
+    operations_init(&work->operations, workers, machine_memory_bytes() / 2, opts->metrics);
     work->jobs = permits_new(jobs, true);
     work->sources =
         permits_new(clamp(workers * SOURCES_PER_WORKER, SOURCES_MIN, SOURCES_MAX), true);
@@ -84,9 +82,18 @@ void image_work_stop(struct image_work *work)
     flights_stop(work->flights);
     permits_free(work->sources);
     permits_free(work->jobs);
-    permits_free(work->operations.memory);
-    permits_free(work->operations.permits);
+    operations_deinit(&work->operations);
     mem_free(MEM_OTHER, work);
+}
+
+unsigned image_work_await_drawings(struct image_work *work, int64_t timeout_ms)
+{
+    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+    mono_time deadline = mono_add_ms(clock_mono(), timeout_ms);
+    struct permits *drawings = work->operations.drawing_permits;
+    while (permits_taken(drawings) && clock_mono().ns < deadline.ns)
+        (void)nanosleep(&pause, NULL); /* the loop asks again */
+    return (unsigned)permits_taken(drawings);
 }
 
 struct pool *image_work_pool(struct image_work *work)
@@ -101,6 +108,17 @@ static bool is_timed_out(struct image_failure *f)
     return image_fail(f, 408, "Request Timeout");
 }
 
+static bool is_drawing(struct view bytes)
+{
+    return source_kind_is_drawing(source_kind_sniff(bytes));
+}
+
+/* The operator's own is trusted to end. */
+static bool has_drawn_mark(const struct job *job, struct view mark)
+{
+    return job->options.watermark_url.len && is_drawing(mark);
+}
+
 /* Only headers are looked at: whether a picture that strangers chose may be decoded at all. */
 static bool check_watermark(struct job *job, struct view bytes, struct image_failure *f)
 {
@@ -109,8 +127,8 @@ static bool check_watermark(struct job *job, struct view bytes, struct image_fai
     struct image_options options = job->options;
     struct pipeline_request rq = {.source = bytes, .options = &options, .cancel = job->cancel};
     options.page = 0; /* is of the picture */
-    if (!operation_begin(&job->work->operations, OPERATION_WATERMARK, job->queued_ns, job->cancel,
-                         &op))
+    if (!operation_begin(&job->work->operations, OPERATION_WATERMARK, has_drawn_mark(job, bytes),
+                         job->queued_ns, job->cancel, &op))
         return is_timed_out(f);
     struct image_failure why;
     bool ok = pipeline_check_source(&ANY, &rq, &why);
@@ -193,8 +211,9 @@ static bool process(struct job *job, struct pipeline_request *rq, struct pipelin
     if (pipeline_output_format(policy, rq->options, source_kind_sniff(rq->source)) ==
         IMAGE_FORMAT_NONE)
         return pipeline_process(policy, rq, result, f); /* bytes only: takes no permit */
-    if (!operation_begin(&job->work->operations, OPERATION_PROCESS, job->queued_ns, job->cancel,
-                         &op))
+    if (!operation_begin(&job->work->operations, OPERATION_PROCESS,
+                         is_drawing(rq->source) || has_drawn_mark(job, rq->watermark),
+                         job->queued_ns, job->cancel, &op))
         return is_timed_out(f);
     struct weighing weighing = {job, &op};
     rq->admit = weigh;
@@ -276,8 +295,8 @@ static struct cached_image *read_information(struct job *job, const struct sourc
                                   .declared_type = buffer_view(&source->content_type),
                                   .options = &job->options,
                                   .cancel = job->cancel};
-    if (!operation_begin(&job->work->operations, OPERATION_INFO, job->queued_ns, job->cancel,
-                         &op)) {
+    if (!operation_begin(&job->work->operations, OPERATION_INFO, is_drawing(rq.source),
+                         job->queued_ns, job->cancel, &op)) {
         is_timed_out(f);
         return NULL;
     }

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     LOOKUP_THREADS = 4,
@@ -32,6 +33,7 @@ enum {
     LOOKUPS_MAX = 4096,         /* that wait for these threads */
     CACHE_CHECK_MS = 2500,      /* a probe has 3 s */
     SOURCE_KEYS_MAX = 257,      /* as many sources as there are at most at once, and watermarks */
+    ABANDON_MS = 1000,          /* for drawings that nobody waits for */
     PATHS_MAX = 8
 };
 
@@ -459,6 +461,22 @@ static void reload_imgforge(void *state)
                          BELFRY_STR("detail", err.message));
 }
 
+/* No request is there: what is still drawn is for nobody. Results are in the caches or were answered, so nothing is lost. */
+static void stop_imgforge(void *state, mono_time deadline)
+{
+    struct imgforge *forge = state;
+    belfry_log *log = service_log(forge->service);
+    (void)deadline; /* may be long past, or far */
+    unsigned count = image_work_await_drawings(forge->work, ABANDON_MS);
+    if (count == 0)
+        return;
+    belfry_log_warn(log, "drawings_abandoned", BELFRY_INT("drawings", count),
+                    BELFRY_STR("detail", "SVG or PDF sources that do not end"));
+    belfry_log_info(log, "service_stopped", BELFRY_INT("exit_code", 0));
+    (void)belfry_log_flush(log); /* there is nobody left to tell */
+    _exit(0);
+}
+
 static void close_imgforge(void *state)
 {
     struct imgforge *forge = state;
@@ -514,6 +532,7 @@ int main(int argc, char **argv)
         .configure = imgforge_configure,
         .open = open_imgforge,
         .reload = reload_imgforge,
+        .stop = stop_imgforge,
         .close = close_imgforge,
         .observe = observe,
         .error_body = error_body,

@@ -126,7 +126,7 @@ static double ratio_to_result(const struct loading *l, bool *is_cropped)
 /* Decodes less where the decoder can and enough stays. */
 static bool open_smaller(struct loading *l, struct image_failure *f)
 {
-    bool is_cropped, is_drawn = l->kind == SOURCE_SVG || l->kind == SOURCE_PDF;
+    bool is_cropped, is_drawn = source_kind_is_drawing(l->kind);
     double ratio = ratio_to_result(l, &is_cropped);
     if (is_cropped)
         ratio /= CROPPED_RATIO;
@@ -159,13 +159,23 @@ static bool open_thumbnail(struct loading *l, struct image_failure *f)
     return size_is_allowed(l, f);
 }
 
+static bool drawing_is_allowed(const struct loading *l, struct image_failure *f)
+{
+    int64_t pixels = (int64_t)l->image->Xsize * l->image->Ysize;
+    if (!source_kind_is_drawing(l->kind) || pixels <= DRAWN_PIXELS_MAX)
+        return true;
+    image_fail(f, 400, "Source image resolution is too large");
+    return image_fail_cause(f, "would be drawn at %dx%d, over %lld pixels", l->image->Xsize,
+                            l->image->Ysize, (long long)DRAWN_PIXELS_MAX);
+}
+
 static bool open_all(struct loading *l, struct image_failure *f)
 {
     if (!open_first(l, f) || !open_frames(l, f))
         return false;
     if (l->options->auto_rotate)
         l->turns = turns_of_orientation(vips_image_get_orientation(l->image));
-    return open_thumbnail(l, f) && open_smaller(l, f);
+    return open_thumbnail(l, f) && open_smaller(l, f) && drawing_is_allowed(l, f);
 }
 
 /* --- memory --- */

@@ -22,6 +22,11 @@
     X(SVG, "svg", "image/svg+xml", NONE)                                                           \
     X(PDF, "pdf", "application/pdf", NONE)
 
+bool source_kind_is_drawing(enum source_kind kind)
+{
+    return kind == SOURCE_SVG || kind == SOURCE_PDF;
+}
+
 const char *source_kind_name(enum source_kind kind)
 {
     static const char *const NAMES[] = {

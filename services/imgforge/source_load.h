@@ -11,6 +11,8 @@
 
 /* More pixels than these are never decoded, nor made, whatever the server's limits are: 16384 x 16384, above the largest cameras. */
 #define IMAGE_PIXELS_MAX ((int64_t)1 << 28)
+/* Of a drawing (SVG, PDF), at the size that it is drawn at: 4096 x 4096. Filters cost as much a pixel as the file likes. */
+#define DRAWN_PIXELS_MAX ((int64_t)1 << 24)
 /* Of an animation more are left out, as with max_animation_frames: each is a chain of its own in memory. */
 enum { ANIMATION_FRAMES_MAX = 1000 };
 

@@ -457,6 +457,31 @@ def test_slow_clients_and_slow_origins_leave_the_others_alone():
         assert forge.ask("/health")[0] == 200
 
 
+# A filter that costs 1500 x 1500 steps for each of as many pixels: hours.
+ENDLESS = (b'<svg xmlns="http://www.w3.org/2000/svg" width="1500" height="1500"><filter id="f"><feMorphology operator="dilate" radius="750"/></filter>'
+           b'<rect width="1500" height="1500" filter="url(#f)"/></svg>')
+
+
+def test_drawings_that_do_not_end_leave_the_others_alone():
+    """More of them than there are workers: each is answered in time, pictures are made meanwhile and afterwards, and the end does not wait."""
+    for workers in (1, 4):
+        with folder() as cwd, Origin() as origin, Imgforge(cwd, IMGFORGE_WORKERS=str(workers), IMGFORGE_TIMEOUT="4") as forge:
+            url, results = origin.add("/endless.svg", ENDLESS, "image/svg+xml"), []
+            threads = [threading.Thread(target=lambda n=n: results.append(forge.image("cb:%d" % n, url))) for n in range(6)]
+            with Wellmeaning(forge, origin):
+                for t in threads:
+                    t.start()
+                for t in threads:
+                    t.join()
+            assert [(r[0], r[2].strip()) for r in results] == [(408, b"Request Timeout")] * 6, results
+            hanging = max(1, workers // 2)
+            assert forge.metrics()['image_operations_active{operation="process"}'] == hanging
+            forge.proc.terminate()
+            assert forge.proc.wait(60) == 0
+            assert [e["drawings"] for e in forge.events("drawings_abandoned")] == [hanging]
+            assert len(forge.events("service_stopped")) == 1
+
+
 def test_a_client_that_leaves_takes_no_other_with_it():
     with folder() as cwd, Origin() as origin, Imgforge(cwd) as forge:
         origin.pages["/wait"] = origin.wait_here

@@ -732,6 +732,18 @@ static void drawings_are_drawn_at_their_size(void **state)
     }
 }
 
+/* What counts is the size that it is drawn at, not the one it says. */
+static void a_large_drawing_is_drawn_small(void **state)
+{
+    static const char SVG[] =
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"12000\" height=\"12000\"/>";
+    struct made m;
+    VipsImage *image =
+        must_make(&m, fixture_bytes(SVG, sizeof(SVG) - 1), "rs:fit:30:30", IMAGE_FORMAT_PNG);
+    assert_int_equal(image->Xsize, 30);
+    picture_deinit(&m.picture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -753,6 +765,7 @@ int main(void)
         cmocka_unit_test(cut_files_are_refused),
         cmocka_unit_test(work_ends_when_it_is_cancelled),
         cmocka_unit_test(pictures_are_weighed),
+        cmocka_unit_test(a_large_drawing_is_drawn_small),
         cmocka_unit_test(drawings_are_drawn_at_their_size),
     };
     return cmocka_run_group_tests(tests, fixtures_start, fixtures_stop);

@@ -188,6 +188,8 @@ static void bombs_are_refused_by_their_headers(void **state)
         0,    0,    2, 0, 0, 0, 0, 0, 0, 0, 1,  2, 3, 0, 4,  5, 6, 0, 0,    1};
     static const char SVG[] =
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"30000\" height=\"30000\"/>";
+    static const char DEAR_SVG[] =
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"4096\" height=\"4097\"/>";
     static const char SMALL_SVG[] =
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"10\" height=\"10\"/>";
     const struct {
@@ -197,6 +199,9 @@ static void bombs_are_refused_by_their_headers(void **state)
         {fixture_bytes(PNG, sizeof(PNG)), "rs:fit:10:10", "Source image resolution is too large"},
         {fixture_bytes(BMP, sizeof(BMP)), "rs:fit:10:10", "Source image resolution is too large"},
         {fixture_bytes(SVG, sizeof(SVG) - 1), "rs:fit:10:10",
+         "Source image resolution is too large"},
+        {fixture_bytes(DEAR_SVG, sizeof(DEAR_SVG) - 1), "", "Source image resolution is too large"},
+        {fixture_bytes(SMALL_SVG, sizeof(SMALL_SVG) - 1), "rs:fit:4097:4097:1/f:png",
          "Source image resolution is too large"},
         {fixture_bytes(SMALL_SVG, sizeof(SMALL_SVG) - 1), "rs:fit:30000:30000:1/f:png",
          "Processed image would be 30000x30000, over the 268435456 pixel limit"},
