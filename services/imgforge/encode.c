@@ -146,8 +146,7 @@ bool picture_encode(const struct picture *p, const struct image_options *o,
         return image_fail_operation(f);
     e.metadata = metadata_take_off(image, o, format);
     /* Ends the work while pixels are read. A codec that has them all (WebP, AVIF, HEIF) ends its frame first. */
-    struct image_watch watch = {.cancel = cancel,
-                                .hides_failures = encoder_leaks(&e) && p->frames > 1};
+    struct image_watch watch = {.cancel = cancel, .hides_failures = encoder_leaks(&e)};
     image = image_watch_pixels(image, &watch, false);
     if (image && o->max_bytes && encoder_heeds_quality(image, &e)) {
         if ((int64_t)image->Xsize * image->Ysize > IMAGE_PIXELS_MAX) {
@@ -167,7 +166,7 @@ bool picture_encode(const struct picture *p, const struct image_options *o,
     if (!ok || !image_watch_saw_failure(&watch))
         return ok;
     buffer_reset(out);
-    return image_fail(f, 408, "Request Timeout");
+    return fail_to_encode(format, cancel, false, out->bytes_max, f);
 }
 
 bool format_can_encode(enum image_format format)

@@ -12,7 +12,7 @@ bool image_watch_is_cancelled(struct image_watch *w)
 bool image_watch_saw_failure(struct image_watch *w)
 {
     return image_watch_is_cancelled(w) ||
-           atomic_load_explicit(&w->source_failed, memory_order_relaxed);
+           atomic_load_explicit(&w->read_failed, memory_order_relaxed);
 }
 
 static int fail(VipsRegion *out, struct image_watch *w)
@@ -33,6 +33,7 @@ static int pass(VipsRegion *out, struct image_watch *w, VipsRegion *in, bool is_
         return vips_region_region(out, in, &out->valid, out->valid.left, out->valid.top);
     if (is_source)
         atomic_store_explicit(&w->source_failed, true, memory_order_relaxed);
+    atomic_store_explicit(&w->read_failed, true, memory_order_relaxed);
     return fail(out, w);
 }
 

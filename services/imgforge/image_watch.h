@@ -11,10 +11,10 @@
 
 struct image_watch {
     const atomic_bool *cancel; /* NULL = never */
-    /* Readers get black pixels instead of failures, and have to ask image_watch_saw_failure() at the end. For the writer of animated WebP files,
+    /* Readers get black pixels instead of failures, and have to ask image_watch_saw_failure() at the end. For the writer of WebP files,
      * which in libvips 8.14 keeps the image for ever when reading fails. */
     bool hides_failures;
-    atomic_bool source_failed, cancelled;
+    atomic_bool source_failed, read_failed, cancelled;
 };
 
 /* The same pixels, not copied. Takes the reference of `in`; NULL gives NULL. `w` lives longer than the result and all that is

@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
+#include <unistd.h>
 #include <vips/vector.h>
 
 enum { RESULT_BYTES_MAX = 64 << 20 };
@@ -312,6 +314,56 @@ static void nothing_is_kept(void **state)
     assert_true(pipeline_memory().bytes_highwater > 0);
 }
 
+struct alarm {
+    atomic_bool cancel;
+    useconds_t after_us;
+};
+
+static void *ring(void *arg)
+{
+    struct alarm *a = arg;
+    usleep(a->after_us);
+    atomic_store(&a->cancel, true);
+    return NULL;
+}
+
+static void *count_object(VipsObject *object, void *count, void *unused)
+{
+    ++*(int *)count;
+    return NULL;
+}
+
+static int objects_alive(void)
+{
+    int count = 0;
+    vips_object_map((VipsSListMap2Fn)count_object, &count, NULL);
+    return count;
+}
+
+/* Wherever the work is when nobody wants it any more. */
+static void what_is_given_up_leaves_nothing(void **state)
+{
+    struct view file = fixture_file(fixture_photo(200, 140), ".png");
+    int before = objects_alive();
+    for (unsigned i = 0; i < 200; i++) {
+        struct run r;
+        struct alarm a = {.after_us = 25 * i};
+        pthread_t thread;
+        r = (struct run){
+            .options = fixture_options(i % 2 ? "rs:fit:64:64/f:webp" : "rs:fit:64:64/f:jpeg")};
+        r.request =
+            (struct pipeline_request){.source = file, .options = &r.options, .cancel = &a.cancel};
+        buffer_init(&r.result.bytes, MEM_OTHER, RESULT_BYTES_MAX);
+        assert_int_equal(pthread_create(&thread, NULL, ring, &a), 0);
+        bool ok = pipeline_process(&POLICY, &r.request, &r.result, &r.failure);
+        assert_true(ok || r.failure.status == 408);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        buffer_deinit(&r.result.bytes);
+    }
+    assert_no_memory_kept("200 that were given up");
+    assert_int_equal(objects_alive(), before);
+}
+
 /* liborc frees what other threads make: docs/decisions/019. */
 static void no_code_is_made_at_run_time(void **state)
 {
@@ -332,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_deadline_is_told_as_408),
         cmocka_unit_test(that_trim_was_ignored_is_told),
         cmocka_unit_test(nothing_is_kept),
+        cmocka_unit_test(what_is_given_up_leaves_nothing),
         cmocka_unit_test(no_code_is_made_at_run_time),
     };
     return cmocka_run_group_tests(tests, fixtures_start, fixtures_stop);
