@@ -49,7 +49,7 @@ typedef void alert_state_matched(void *arg, const struct matchers *m, size_t *ma
                                  size_t *alive);
 void alert_state_watch(struct alert_state *s, alert_state_matched *matched, void *arg);
 
-/* All entries of the notification log up to this ticket are on disk, or cannot be for now. Called without a lock, on the thread
+/* All entries of the notification log up to this ticket are on disk, or the file fails. Called without a lock, on the thread
  * that writes; NULL ends it, and no call is under way when this returns. */
 typedef void alert_state_kept(void *arg, uint64_t ticket);
 void alert_state_watch_kept(struct alert_state *s, alert_state_kept *kept, void *arg);

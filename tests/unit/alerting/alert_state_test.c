@@ -182,7 +182,7 @@ static void await_kept(struct kept *k, uint64_t ticket)
     mutex_unlock(&k->mutex);
 }
 
-/* The tickets of what was sent are told when it is in the file, or cannot be for now; then nobody waits any more. */
+/* The tickets of what was sent are told when it is in the file, or when the file fails; then nobody waits any more. */
 static void who_sends_is_told_when_that_is_kept(void **state)
 {
     struct fixture *f = *state;
