@@ -166,6 +166,11 @@ bool image_cache_may_wait(const struct image_cache *c)
     return c->disk || c->remote;
 }
 
+bool image_cache_is_remote(const struct image_cache *c)
+{
+    return c->remote != NULL;
+}
+
 struct cached_image *image_cache_get(struct image_cache *c, const struct image_key *key)
 {
     struct cached_image *image = image_cache_get_now(c, key);

@@ -41,6 +41,8 @@ struct cached_image *image_cache_get_now(struct image_cache *c, const struct ima
 /* Is there more than memory? Then image_cache_get() and _put() wait, for a file or (at most the timeout of its URL) a server: they belong
  * on a thread that may. Without: a miss of image_cache_get_now() is a miss. */
 bool image_cache_may_wait(const struct image_cache *c);
+/* Is it a server's, for which a write takes as long as a read? */
+bool image_cache_is_remote(const struct image_cache *c);
 /* With a reference of the caller's; NULL: a miss. */
 struct cached_image *image_cache_get(struct image_cache *c, const struct image_key *key);
 /* Keeps a reference of its own. False when it could not be written to disk or server: it may be in memory all the same. ERROR_UNAVAILABLE:

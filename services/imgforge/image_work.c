@@ -334,13 +334,6 @@ static bool fetch(struct job *job, struct source *source, struct image_failure *
     return outcome == SOURCE_FETCHED;
 }
 
-/* A server may be slow: they who wait have their answer before, and who asks meanwhile is given it by the flight. */
-static bool is_kept_afterwards(const struct job *job)
-{
-    enum cache_type type = job->work->o.settings->cache.type;
-    return type == CACHE_VALKEY || type == CACHE_S3;
-}
-
 static struct image_cache *cache_of(const struct job *job)
 {
     return job->kind == CACHE_KEY_IMAGE ? job->work->o.images : job->work->o.information;
@@ -393,7 +386,9 @@ static void run_job(void *arg)
     belfry_request_enter(job->who, &scope);
     bool is_known;
     struct cached_image *image = do_work(job, &is_known, &f);
-    bool is_kept = image && is_known, is_later = is_kept_afterwards(job);
+    bool is_kept = image && is_known;
+    /* A server may be slow: they who wait have their answer before, and who asks meanwhile is given it by the flight. */
+    bool is_later = image_cache_is_remote(cache_of(job));
     if (is_kept && !is_later)
         keep(job, image);
     /* Before they are told: who is answered and comes again finds a place. */

@@ -389,10 +389,10 @@ static bool open_caches(struct imgforge *forge, struct error *err)
     }
     if (!image_cache_open(&forge->information, &opts, err))
         return error_wrap(err, "the cache of information");
-    bool is_remote = opts.type == CACHE_VALKEY || opts.type == CACHE_S3;
+    unsigned threads =
+        image_cache_is_remote(forge->images) ? LOOKUP_THREADS_REMOTE : LOOKUP_THREADS;
     return !image_cache_may_wait(forge->images) ||
-           pool_start(&forge->lookups, is_remote ? LOOKUP_THREADS_REMOTE : LOOKUP_THREADS,
-                      LOOKUPS_MAX, err);
+           pool_start(&forge->lookups, threads, LOOKUPS_MAX, err);
 }
 
 static bool open_sources(struct imgforge *forge, struct error *err)

@@ -345,7 +345,6 @@ bool picture_make(const struct pipeline_request *rq, enum source_kind kind,
         pixels = pixels_held(&l) + mark;
         ok = admit(rq, pixels, f);
     }
-    out->watch->hides_failures = format == IMAGE_FORMAT_WEBP && l.frames > 1;
     ok = ok && make(&l, out, f);
     g_clear_object(&l.image);
     if (ok) {
@@ -355,10 +354,8 @@ bool picture_make(const struct pipeline_request *rq, enum source_kind kind,
             return false;
         }
     }
-    if (ok && !image_watch_saw_failure(out->watch))
+    if (ok && !image_watch_is_cancelled(out->watch))
         return true;
-    if (ok)
-        image_fail_operation(f);
     image_watch_explain(out->watch, f);
     picture_deinit(out);
     return false;

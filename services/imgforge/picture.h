@@ -23,7 +23,7 @@ struct picture {
 MUST_USE bool picture_check(const struct pipeline_request *rq, enum source_kind kind,
                             struct dimensions *out, struct image_failure *f);
 /* Loads and does everything up to the limit of the container, effects and watermark (effects.h) included. `format` is what will be written. Most of it is
- * done while the image is read: what fails then, or only seems not to, is known to image_watch_saw_failure() and explained by image_watch_explain(). Source and options are borrowed until picture_deinit(), which
+ * done while the image is read: what fails then is explained by image_watch_explain(). Source and options are borrowed until picture_deinit(), which
  * the caller calls when it was made. 400, 408, 500. */
 MUST_USE bool picture_make(const struct pipeline_request *rq, enum source_kind kind,
                            enum image_format format, struct picture *out, struct image_failure *f);

@@ -169,8 +169,6 @@ static bool make_result(const struct pipeline_policy *policy, const struct pipel
         return false;
     bool ok =
         picture_encode(&p, rq->options, out->format, policy->quality, rq->cancel, &out->bytes, f);
-    if (ok && image_watch_saw_failure(p.watch))
-        ok = image_fail_operation(f);
     if (!ok)
         image_watch_explain(p.watch, f);
     out->source = p.source;

@@ -343,7 +343,8 @@ static int objects_alive(void)
 /* Wherever the work is when nobody wants it any more. */
 static void what_is_given_up_leaves_nothing(void **state)
 {
-    struct view file = fixture_file(fixture_photo(200, 140), ".png");
+    struct view files[] = {fixture_file(fixture_photo(200, 140), ".png"),
+                           fixture_file(fixture_animation(80, 60, 6), ".gif")};
     int before = objects_alive();
     for (unsigned i = 0; i < 200; i++) {
         struct run r;
@@ -351,8 +352,8 @@ static void what_is_given_up_leaves_nothing(void **state)
         pthread_t thread;
         r = (struct run){
             .options = fixture_options(i % 2 ? "rs:fit:64:64/f:webp" : "rs:fit:64:64/f:jpeg")};
-        r.request =
-            (struct pipeline_request){.source = file, .options = &r.options, .cancel = &a.cancel};
+        r.request = (struct pipeline_request){
+            .source = files[i / 2 % 2], .options = &r.options, .cancel = &a.cancel};
         buffer_init(&r.result.bytes, MEM_OTHER, RESULT_BYTES_MAX);
         assert_int_equal(pthread_create(&thread, NULL, ring, &a), 0);
         bool ok = pipeline_process(&POLICY, &r.request, &r.result, &r.failure);
