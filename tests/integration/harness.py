@@ -151,6 +151,13 @@ class Belfry(Process):
         r = self.query(expr, **args)
         return float(r[0]["value"][1]) if r else None
 
+    def moment(self, series):
+        """A time, in seconds, before which `series` gets no more samples: a scrape that began
+        before now can still be on its way, so one that began after now is waited for."""
+        now = time.time()
+        wait_for(lambda: any(r["values"][-1][0] > now for r in self.query(series + "[1m]")), "a later sample of " + series, 30)
+        return now
+
 
 class Target:
     """A scrape target in this process: answer(path) -> (status, headers, body) or a function of the raw socket."""

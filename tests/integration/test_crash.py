@@ -69,7 +69,7 @@ def test_a_clean_stop_and_start_keeps_everything():
     with folder() as d, Target(text("a 1\n")) as t:
         with Belfry(d, config({"t": t.address}, "200ms")) as b:
             wait_for(lambda: (b.value("count_over_time(a[1m])") or 0) >= 5, "five samples")
-            at = time.time()
+            at = b.moment("a")
             before = b.query("a[1m]", time="%.3f" % at)
             assert b.stop() == 0
         with Belfry(d, config({"t": t.address}, "200ms")) as b:

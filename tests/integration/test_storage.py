@@ -19,7 +19,7 @@ def test_blocks_are_cut_and_the_answer_stays_the_same():
             for m in metas():
                 assert m["stats"]["numSamples"] > 0 and m["stats"]["numSeries"] >= 100 and m["stats"]["numChunks"] > 0
                 assert m["minTime"] < m["maxTime"]
-            at = time.time()
+            at = b.moment('m{n="5"}')
             before = b.query('m{n="5"}[1m]', time="%.3f" % at)
             assert len(before[0]["values"]) > 20
             steps = [y[0] - x[0] for x, y in zip(before[0]["values"], before[0]["values"][1:])]
@@ -65,7 +65,7 @@ def test_series_are_deleted_and_snapshots_taken_over_http():
             for method, path, status, words in ADMIN_REFUSALS:
                 got = b.request(method, path)
                 assert got[0] == status and words in got[1].decode(), (path, got)
-            at = time.time()
+            at = b.moment('m{n="3"}')
             assert b.request("POST", "/api/v1/admin/tsdb/delete_series?match[]=m{n=\"3\"}&match[]=m{n=\"4\"}")[0] == 204
             assert b.query('count(count_over_time(m[1h]))', time="%.3f" % at)[0]["value"][1] == "8"
             assert b.request("PUT", "/api/v1/admin/tsdb/clean_tombstones")[0] == 204
