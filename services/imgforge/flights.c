@@ -99,19 +99,21 @@ static void call_soon_locked(struct flights *fs, struct flight_waiter *w)
     cond_signal(&fs->wake);
 }
 
-/* Who is the last to go takes the flight out: it is on its way down, and nobody shall board it. */
-static void leave_locked(struct flights *fs, struct flight_waiter *w)
+/* Who is the last to go takes the flight out: it is on its way down, and nobody shall board it. True: that is so. */
+static bool leave_locked(struct flights *fs, struct flight_waiter *w)
 {
     struct flight *flight = w->flight;
     *(w->previous ? &w->previous->next : &flight->first) = w->next;
     if (w->next)
         w->next->previous = w->previous;
     fs->stats.waiters--;
-    if (flight->first == NULL) {
+    bool is_last = flight->first == NULL;
+    if (is_last) {
         unlist_locked(fs, flight);
         atomic_store_explicit(&flight->cancel, true, memory_order_relaxed); /* a hint to hurry */
     }
     call_soon_locked(fs, w);
+    return is_last;
 }
 
 static struct flight_waiter *take_left_locked(struct flights *fs)
@@ -223,14 +225,16 @@ void flights_join(struct flights *fs, const struct image_key *key, struct flight
     cached_image_unref(shown);
 }
 
-void flights_leave(struct flights *fs, struct flight_waiter *w)
+bool flights_leave(struct flights *fs, struct flight_waiter *w)
 {
+    bool is_last = false;
     mutex_lock(&fs->mutex);
     if (w->state == WAITER_NEW)
         w->state = WAITER_LEFT; /* flights_join() will see it */
     else if (w->state == WAITER_WAITS)
-        leave_locked(fs, w);
+        is_last = leave_locked(fs, w);
     mutex_unlock(&fs->mutex);
+    return is_last;
 }
 
 const atomic_bool *flight_cancel(const struct flight *flight)

@@ -53,8 +53,9 @@ void flights_stop(struct flights *fs);
 void flights_join(struct flights *fs, const struct image_key *key, struct flight_waiter *w,
                   struct flight **out);
 /* It waits no longer: landed() with FLIGHT_LEFT comes soon, unless landed() was called, or is being called, already. Also before
- * flights_join(). Under any lock of the caller's that no landed() takes before it returns from an http function; does not wait. */
-void flights_leave(struct flights *fs, struct flight_waiter *w);
+ * flights_join(). Under any lock of the caller's that no landed() takes before it returns from an http function; does not wait.
+ * True: it was the last to wait, *flight_cancel() is set now. */
+bool flights_leave(struct flights *fs, struct flight_waiter *w);
 /* Set when nobody waits any more. Valid until it has landed. */
 const atomic_bool *flight_cancel(const struct flight *flight);
 /* The picture is made, and not yet where others would find it: calls everybody who still waits, and who joins from now on at once.

@@ -489,5 +489,8 @@ void image_work_ask(struct image_work *work, const struct image_request *rq,
 
 void image_work_leave(struct image_work *work, struct flight_waiter *w)
 {
-    flights_leave(work->flights, w);
+    if (!flights_leave(work->flights, w))
+        return;
+    permits_wake(work->sources);
+    operations_wake(&work->operations);
 }

@@ -34,6 +34,7 @@ enum {
     CACHE_CHECK_MS = 2500,      /* a probe has 3 s */
     SOURCE_KEYS_MAX = 257,      /* as many sources as there are at most at once, and watermarks */
     ABANDON_MS = 1000,          /* for drawings that nobody waits for */
+    ANSWER_MS_MAX = 250,        /* of a request's time, kept for the answer that it is over */
     PATHS_MAX = 8
 };
 
@@ -174,6 +175,14 @@ static struct image_headers headers_of(const struct imgforge *forge, struct http
     return h;
 }
 
+/* IMGFORGE_TIMEOUT is when the answer is there, so the work is given up a little before: threads wait for a processor when there is more to
+ * do than can be done. */
+static int64_t work_ms(int64_t timeout_ms)
+{
+    int64_t answer_ms = timeout_ms / 20;
+    return timeout_ms - (answer_ms < ANSWER_MS_MAX ? answer_ms : ANSWER_MS_MAX);
+}
+
 /* Takes on what memory did not have. */
 static void hold(struct pending *p)
 {
@@ -181,7 +190,7 @@ static void hold(struct pending *p)
     if (!http_request_hold(p->rq))
         return;
     p->waiter = (struct flight_waiter){.landed = on_landed, .arg = p};
-    http_request_set_cancel(p->rq, on_cancel, p, forge->settings->in.timeout_ms);
+    http_request_set_cancel(p->rq, on_cancel, p, work_ms(forge->settings->in.timeout_ms));
     if (!forge->lookups) /* else it is known when the flight has looked */
         count_lookup(p, false);
     image_work_ask(forge->work, &p->asked, &p->waiter, service_request_copy(p->rq));

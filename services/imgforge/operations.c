@@ -33,6 +33,14 @@ void operations_deinit(struct operations *ops)
     permits_free(ops->drawing_memory);
 }
 
+void operations_wake(const struct operations *ops)
+{
+    permits_wake(ops->permits);
+    permits_wake(ops->drawing_permits);
+    permits_wake(ops->memory);
+    permits_wake(ops->drawing_memory);
+}
+
 /* One worker alone is the pictures': a drawing runs beside it. */
 static bool takes_worker(const struct operations *ops, bool is_drawing)
 {

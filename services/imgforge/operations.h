@@ -31,6 +31,8 @@ struct operation {
 void operations_init(struct operations *ops, unsigned workers, uint64_t bytes,
                      struct imgforge_metrics *metrics);
 void operations_deinit(struct operations *ops); /* none runs; zero is fine */
+/* After *cancel of some that may wait was set: permits_wake(). */
+void operations_wake(const struct operations *ops);
 /* Waits for a permit. `queued_ns`: how long the work waited for this thread. False: *cancel was set before. */
 MUST_USE bool operation_begin(const struct operations *ops, enum image_operation kind,
                               bool is_drawing, int64_t queued_ns, const atomic_bool *cancel,

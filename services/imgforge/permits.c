@@ -3,11 +3,8 @@
 #include "permits.h"
 
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
-
-enum { LOOK_MS = 100 }; /* how soon a waiter sees that it is cancelled */
 
 struct share {
     uint64_t key;
@@ -16,6 +13,7 @@ struct share {
 
 struct waiter {
     uint64_t key, n;
+    const atomic_bool *cancel;
     pthread_cond_t changed;
     bool is_in;
     struct waiter *next;
@@ -143,12 +141,18 @@ bool permits_try(struct permits *p, uint64_t key)
     return permits_try_many(p, key, 1);
 }
 
+/* Set before permits_wake() took the mutex: who has it after that sees it. */
+static bool is_cancelled(const atomic_bool *cancel)
+{
+    return atomic_load_explicit(cancel, memory_order_relaxed);
+}
+
 /* Where they are shared, who waits was refused before: of that key nobody is let in either, so none that comes overtakes one of its
  * own. */
 bool permits_wait_many(struct permits *p, uint64_t key, uint64_t n, const atomic_bool *cancel)
 {
-    struct waiter w = {.key = key, .n = at_most_all(p, n)};
-    if (atomic_load_explicit(cancel, memory_order_relaxed))
+    struct waiter w = {.key = key, .n = at_most_all(p, n), .cancel = cancel};
+    if (is_cancelled(cancel))
         return false;
     mutex_lock(&p->mutex);
     if ((p->keys_max || !p->first) && take_locked(p, key, w.n)) {
@@ -162,9 +166,8 @@ bool permits_wait_many(struct permits *p, uint64_t key, uint64_t n, const atomic
         p->first = &w;
     p->last = &w;
     p->waiting++;
-    while (!w.is_in && !atomic_load_explicit(cancel, memory_order_relaxed))
-        (void)cond_wait_until(&w.changed, &p->mutex,
-                              mono_add_ms(clock_mono(), LOOK_MS)); /* the loop asks again */
+    while (!w.is_in && !is_cancelled(cancel))
+        cond_wait(&w.changed, &p->mutex);
     p->waiting--;
     if (!w.is_in) {
         leave_locked(p, &w);
@@ -178,6 +181,16 @@ bool permits_wait_many(struct permits *p, uint64_t key, uint64_t n, const atomic
 bool permits_wait(struct permits *p, uint64_t key, const atomic_bool *cancel)
 {
     return permits_wait_many(p, key, 1, cancel);
+}
+
+void permits_wake(struct permits *p)
+{
+    mutex_lock(&p->mutex);
+    for (struct waiter *w = p->first; w; w = w->next) {
+        if (is_cancelled(w->cancel))
+            cond_signal(&w->changed);
+    }
+    mutex_unlock(&p->mutex);
 }
 
 void permits_give_many(struct permits *p, uint64_t key, uint64_t n)

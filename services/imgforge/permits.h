@@ -25,10 +25,12 @@ void permits_free(struct permits *p);
 /* At once or not at all. `key` counts where permits are shared: a hash, so that two keys may be taken for one. */
 MUST_USE bool permits_try(struct permits *p, uint64_t key);
 MUST_USE bool permits_try_many(struct permits *p, uint64_t key, uint64_t n);
-/* Waits for one. False: *cancel was set before there was one; seen within a tenth of a second. */
+/* Waits for one. False: *cancel was set before there was one; who sets it while somebody may wait calls permits_wake(). */
 MUST_USE bool permits_wait(struct permits *p, uint64_t key, const atomic_bool *cancel);
 MUST_USE bool permits_wait_many(struct permits *p, uint64_t key, uint64_t n,
                                 const atomic_bool *cancel);
+/* Those of the waiting whose *cancel is set leave. Does not wait; under any lock. */
+void permits_wake(struct permits *p);
 /* Gives it back. */
 void permits_give(struct permits *p, uint64_t key);
 void permits_give_many(struct permits *p, uint64_t key, uint64_t n);

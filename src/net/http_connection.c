@@ -5,6 +5,7 @@
 #include "net/http_private.h"
 
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 
 /* A certificate that was replaced meanwhile goes on to serve the connections that began with it. */
@@ -86,6 +87,21 @@ static void peer_name(struct http_request *rq)
                    port);
 }
 
+/* The kernel counts in its ticks, of up to 10 ms each: what may be less than two is not known, and nothing. */
+enum { LATE_MS_MIN = 20 };
+
+/* When the client's last bytes came: on a busy machine that is long before this thread reads them. */
+static mono_time arrived(const struct http_connection *c)
+{
+    mono_time now = clock_mono();
+    struct tcp_info info = {0};
+    socklen_t bytes = sizeof info;
+    if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0 ||
+        info.tcpi_last_data_recv < LATE_MS_MIN)
+        return now;
+    return mono_add_ms(now, -(int64_t)info.tcpi_last_data_recv);
+}
+
 void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
     struct http_server *s = cls;
@@ -96,7 +112,7 @@ void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
     rq->server = s;
     rq->connection = info->socket_context;
     rq->mhd = mhd;
-    rq->began = clock_mono();
+    rq->began = arrived(rq->connection);
     rq->method_name = "other";
     arena_init(&rq->arena, MEM_HTTP, HTTP_REQUEST_ARENA_BYTES_MAX);
     rq->target = arena_copy(&rq->arena, view_from(target));

@@ -9,9 +9,10 @@
 
 #include <sys/ioctl.h>
 
-/* ENDED_MS: so long must a request have been without its end before its connection is looked at for it: by then MHD has
+/* DEADLINE_MS: so late at most is a handler told that its time is over, and so often at most are all connections looked at for it.
+ * ENDED_MS: so long must a request have been without its end before its connection is looked at for it: by then MHD has
  * long worked on what it has read. */
-enum { TICK_MS = 50, TICK_LONG_MS = 500, ENDED_MS = 1000 };
+enum { TICK_MS = 50, TICK_LONG_MS = 500, DEADLINE_MS = 5, ENDED_MS = 1000 };
 
 static void cancel_locked(struct http_request *rq, enum http_cancel why)
 {
@@ -96,11 +97,18 @@ static void wake_later_locked(struct governor *g, struct http_connection *c)
     g->wakes[g->wake_count++] = c->request->mhd;
 }
 
+static void note_deadline_locked(struct governor *g, mono_time deadline)
+{
+    if (deadline.ns && (g->next_deadline.ns == 0 || deadline.ns < g->next_deadline.ns))
+        g->next_deadline = deadline;
+}
+
 /* Deadlines, and the list of descriptors to poll. Returns their number. */
 static size_t scan_locked(struct http_server *s, mono_time now)
 {
     struct governor *g = &s->governor;
     size_t count = 0;
+    g->next_deadline.ns = 0;
     g->polls =
         mem_grow(MEM_HTTP, g->polls, &g->poll_capacity, g->connection_count + 1, sizeof *g->polls);
     g->polled = mem_grow(MEM_HTTP, g->polled, &g->polled_capacity, g->connection_count + 1,
@@ -121,6 +129,8 @@ static size_t scan_locked(struct http_server *s, mono_time now)
         } else {
             if (rq->cancel_deadline.ns && now.ns >= rq->cancel_deadline.ns)
                 cancel_locked(rq, HTTP_CANCEL_DEADLINE);
+            else
+                note_deadline_locked(g, rq->cancel_deadline);
             if (c->hung_up)
                 continue;
         }
@@ -188,6 +198,17 @@ static void wake_all(struct governor *g)
     mutex_lock(&g->mutex);
 }
 
+/* Connections that are there: when it must look at them again. */
+static mono_time next_look_locked(const struct governor *g)
+{
+    mono_time now = clock_mono();
+    mono_time tick = mono_add_ms(now, g->working_count == 0 ? TICK_LONG_MS : TICK_MS);
+    mono_time soon = mono_add_ms(now, DEADLINE_MS), deadline = g->next_deadline;
+    if (deadline.ns == 0 || deadline.ns > tick.ns)
+        return tick;
+    return deadline.ns > soon.ns ? deadline : soon;
+}
+
 static void *governor_run(void *arg)
 {
     struct http_server *s = arg;
@@ -199,14 +220,15 @@ static void *governor_run(void *arg)
         wake_all(g);
         if (g->stop)
             break;
-        g->sleeps_long = g->working_count == 0;
-        if (g->connection_count == 0)
+        g->sleeps_until.ns = INT64_MAX;
+        if (g->connection_count == 0) {
             cond_wait(&g->wake, &g->mutex);
-        else
-            (void)cond_wait_until(
-                &g->wake, &g->mutex, /* either way it looks again */
-                mono_add_ms(clock_mono(), g->sleeps_long ? TICK_LONG_MS : TICK_MS));
-        g->sleeps_long = false;
+        } else {
+            g->sleeps_until = next_look_locked(g);
+            /* either way it looks again */
+            (void)cond_wait_until(&g->wake, &g->mutex, g->sleeps_until);
+        }
+        g->sleeps_until.ns = 0;
     }
     mutex_unlock(&g->mutex);
     return NULL;
@@ -239,12 +261,18 @@ void governor_stop(struct http_server *s)
     g->poll_capacity = g->polled_capacity = 0;
 }
 
-static void wake_locked(struct governor *g)
+/* It is to look by then. */
+static void wake_by_locked(struct governor *g, mono_time by)
 {
-    if (g->sleeps_long) {
-        g->sleeps_long = false;
+    if (g->sleeps_until.ns > by.ns) {
+        g->sleeps_until.ns = 0;
         cond_signal(&g->wake);
     }
+}
+
+static void wake_locked(struct governor *g)
+{
+    wake_by_locked(g, mono_add_ms(clock_mono(), TICK_MS));
 }
 
 /* Cuts the connection that waits longest without a request of its own; of this peer, unless it is 0. False when all
@@ -396,6 +424,9 @@ void governor_begin_request(struct http_connection *c, struct http_request *rq)
 {
     struct governor *g = &c->server->governor;
     mutex_lock(&g->mutex);
+    /* It was sent while the one before was in work: only from then on could anybody begin with it. */
+    if (c->phase == CONNECTION_IDLE && rq->began.ns < c->since.ns)
+        rq->began = c->since;
     c->request = rq;
     c->admitted = c->is_live = c->is_woken = false;
     g->request_count++;
@@ -470,6 +501,10 @@ void http_request_set_cancel(struct http_request *rq, void (*cancel)(void *arg),
         rq->cancel = cancel;
         rq->cancel_arg = arg;
         rq->cancel_deadline = deadline_ms ? mono_add_ms(rq->began, deadline_ms) : (mono_time){0};
+        if (deadline_ms) {
+            note_deadline_locked(g, rq->cancel_deadline);
+            wake_by_locked(g, mono_add_ms(rq->cancel_deadline, DEADLINE_MS));
+        }
     }
     mutex_unlock(&g->mutex);
 }

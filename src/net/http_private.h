@@ -174,7 +174,9 @@ struct governor {
     pthread_cond_t wake;    /* for the governor */
     pthread_cond_t changed; /* for http_server_stop(): a request ended */
     pthread_t thread;
-    bool running, stop, sleeps_long;
+    bool running, stop;
+    mono_time sleeps_until;  /* ns 0 = it is awake */
+    mono_time next_deadline; /* the first of all handlers' to come; ns 0 = none */
     struct http_connection *first;
     size_t connection_count, request_count, working_count;
     struct MHD_Connection **wakes; /* governor's thread: to be resumed without the mutex */

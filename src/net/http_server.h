@@ -234,7 +234,8 @@ const char *http_request_route_name(const struct http_request *rq);
 /* The whole body, at most the route's limit. */
 struct view http_request_body(const struct http_request *rq);
 
-/* When the request line was read: waiting in a queue counts against a query's deadline. */
+/* Since the request came, or the one before it on its connection was answered: waiting for a thread that reads it and in a queue counts
+ * against a query's deadline. */
 int64_t http_request_age_ms(const struct http_request *rq);
 
 enum http_cancel {
@@ -243,8 +244,8 @@ enum http_cancel {
     HTTP_CANCEL_DEADLINE,
     HTTP_CANCEL_STOP
 };
-/* From now on `cancel(arg)` is called, once, when the client goes away, deadline_ms after the request began (0 =
- * none) or when the server stops; at once when that was so already. It runs on another thread, under a lock: it may
+/* From now on `cancel(arg)` is called, once, when the client goes away, deadline_ms after the request came (0 =
+ * none; http_request_age_ms(); a few ms later at most) or when the server stops; at once when that was so already. It runs on another thread, under a lock: it may
  * only set a flag. */
 void http_request_set_cancel(struct http_request *rq, void (*cancel)(void *arg), void *arg,
                              int64_t deadline_ms);

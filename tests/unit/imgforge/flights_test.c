@@ -147,14 +147,14 @@ static void who_leads_may_leave_and_the_others_get_their_picture(void **state)
     flights_join(fs, &key, &leader.waiter, &flight);
     flights_join(fs, &key, &leaves.waiter, &none);
     flights_join(fs, &key, &waits.waiter, &none);
-    flights_leave(fs, &leader.waiter);
-    flights_leave(fs, &leaves.waiter);
-    flights_leave(fs, &leaves.waiter); /* once is enough */
+    assert_false(flights_leave(fs, &leader.waiter));
+    assert_false(flights_leave(fs, &leaves.waiter));
+    assert_false(flights_leave(fs, &leaves.waiter)); /* once is enough */
     caller_wait(&leader);
     caller_wait(&leaves);
     assert_false(atomic_load(flight_cancel(flight)));
     land(fs, flight, false, "picture");
-    flights_leave(fs, &waits.waiter); /* too late */
+    assert_false(flights_leave(fs, &waits.waiter)); /* too late */
     assert_told(&leader, FLIGHT_LEFT, "");
     assert_told(&leaves, FLIGHT_LEFT, "");
     assert_told(&waits, FLIGHT_LANDED, "picture");
@@ -175,7 +175,7 @@ static void work_that_nobody_waits_for_is_cancelled_and_not_joined(void **state)
     caller_init(&first);
     caller_init(&second);
     flights_join(fs, &key, &first.waiter, &flight);
-    flights_leave(fs, &first.waiter);
+    assert_true(flights_leave(fs, &first.waiter));
     caller_wait(&first);
     assert_true(atomic_load(flight_cancel(flight)));
     flights_join(fs, &key, &second.waiter, &again);
@@ -201,7 +201,7 @@ static void who_left_before_joining_leads_nothing(void **state)
     struct flight *flight;
     struct image_key key = key_of(2);
     caller_init(&c);
-    flights_leave(fs, &c.waiter);
+    assert_false(flights_leave(fs, &c.waiter)); /* there is nothing to cancel */
     assert_int_equal(c.calls, 0);
     flights_join(fs, &key, &c.waiter, &flight);
     assert_null(flight);

@@ -76,6 +76,7 @@ static void drawings_leave_workers_and_memory_to_pictures(void **state)
             assert_true(begin(&ops, false, &pictures[n]));
         assert_true(operation_weigh(&ops, &pictures[0], 5000, &never, &f));
         atomic_store(&more.cancel, true);
+        operations_wake(&ops);
         thread_join(thread);
         assert_false(more.got);
         for (unsigned n = 0; n < CASES[i].drawings; n++)

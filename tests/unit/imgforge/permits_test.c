@@ -99,7 +99,10 @@ static void who_waits_comes_in_by_arrival_unless_cancelled(void **state)
         while (permits_waiting(p) != i + 1)
             sched_yield();
     }
+    permits_wake(p); /* nobody is cancelled: all go on to wait */
+    assert_int_equal(permits_waiting(p), 3);
     atomic_store(&w[1].cancel, true);
+    permits_wake(p);
     thread_join(threads[1]);
     assert_false(w[1].got);
     assert_int_equal(permits_waiting(p), 2);
@@ -183,6 +186,7 @@ static void who_leaves_lets_in_those_behind(void **state)
     assert_true(permits_wait_many(p, 0, 60, &never));
     pthread_t first = begin_to_wait(&large, 0), second = begin_to_wait(&small, 1);
     atomic_store(&large.cancel, true);
+    permits_wake(p);
     thread_join(first);
     thread_join(second);
     assert_true(!large.got && small.got);

@@ -24,7 +24,8 @@ struct world {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t changed;
     unsigned observed, released;
-    bool is_canceled;
+    bool is_canceled, is_blocking, may_go_on;
+    int64_t age_ms;
     struct http_request *held;
     uint64_t last_sent_bytes;
 };
@@ -122,6 +123,30 @@ static void share(void *arg, struct http_request *rq, struct http_response *rs)
         http_response_error(rs, 400, "taken back");
 }
 
+/* Keeps the only thread from all others until it is told to go on. */
+static void block(void *arg, struct http_request *rq, struct http_response *rs)
+{
+    struct world *w = arg;
+    (void)rq;
+    (void)rs;
+    mutex_lock(&w->mutex);
+    w->is_blocking = true;
+    cond_broadcast(&w->changed);
+    while (!w->may_go_on)
+        cond_wait(&w->changed, &w->mutex);
+    w->is_blocking = w->may_go_on = false;
+    mutex_unlock(&w->mutex);
+}
+
+static void note_age(void *arg, struct http_request *rq, struct http_response *rs)
+{
+    struct world *w = arg;
+    (void)rs;
+    mutex_lock(&w->mutex);
+    w->age_ms = http_request_age_ms(rq);
+    mutex_unlock(&w->mutex);
+}
+
 /* ---- the server and its client ---- */
 
 static const struct http_route ROUTES[] = {
@@ -130,9 +155,11 @@ static const struct http_route ROUTES[] = {
      know_or_find_out, .ignores_query = true},
     {HTTP_GET, "/held", NULL, HTTP_ROLE_VIEW, HTTP_RUN_DIRECT, hold},
     {HTTP_GET, "/shared/{bytes}", NULL, HTTP_ROLE_VIEW, HTTP_RUN_DIRECT, share},
+    {HTTP_GET, "/block", NULL, HTTP_ROLE_VIEW, HTTP_RUN_DIRECT, block},
+    {HTTP_GET, "/age", NULL, HTTP_ROLE_VIEW, HTTP_RUN_DIRECT, note_age},
 };
 
-static struct world *world_new(void)
+static struct world *world_new_of(unsigned thread_count)
 {
     static const char *const LOOPBACK[] = {"127.0.0.1:0"};
     struct error err;
@@ -142,6 +169,7 @@ static struct world *world_new(void)
     assert_true(pool_start(&w->pool, 2, 100, &err));
     struct http_server_options opts = {.addresses = LOOPBACK,
                                        .address_count = 1,
+                                       .thread_count = thread_count,
                                        .drain_timeout_ms = 1,
                                        .context_bytes = sizeof(struct http_response *),
                                        .observe = on_seen,
@@ -158,6 +186,11 @@ static struct world *world_new(void)
     for (size_t i = 0; i < sizeof shared_bytes; i++)
         shared_bytes[i] = (char)('a' + i % 26);
     return w;
+}
+
+static struct world *world_new(void)
+{
+    return world_new_of(0);
 }
 
 static void world_free(struct world *w)
@@ -315,9 +348,49 @@ static void shared_bytes_are_sent_as_they_are_and_given_back(void **state)
     world_free(w);
 }
 
+/* Sends `request` while the only thread is kept busy, for 100 ms at least. Returns when it was told to go on. */
+static mono_time be_late(struct world *w, const char *request, int *fd)
+{
+    mutex_lock(&w->mutex);
+    while (!w->is_blocking)
+        cond_wait(&w->changed, &w->mutex);
+    if (request)
+        *fd = say(w, request);
+    mono_time until = mono_add_ms(clock_mono(), 100);
+    while (clock_mono().ns < until.ns)
+        (void)cond_wait_until(&w->changed, &w->mutex, until);
+    mono_time now = clock_mono();
+    w->may_go_on = true;
+    cond_broadcast(&w->changed);
+    mutex_unlock(&w->mutex);
+    return now;
+}
+
+/* One thread, which is kept: who waits for it is older than the time of waiting. What was sent behind a request of its own connection is not,
+ * as nobody could have begun with it. */
+static void a_request_is_as_old_as_its_bytes(void **state)
+{
+    (void)state;
+    struct world *w = world_new_of(1);
+    size_t len;
+    int late, fd = say(w, "GET /block" END);
+    (void)be_late(w, "GET /age" END, &late);
+    free(read_all(fd, &len));
+    free(read_all(late, &len));
+    await_observed(w, 2);
+    assert_true(w->age_ms >= 80); /* the kernel's clock is coarse */
+    fd = say(w, "GET /block HTTP/1.1\r\nHost: x\r\n\r\nGET /age" END);
+    mono_time went_on = be_late(w, NULL, NULL);
+    free(read_all(fd, &len));
+    await_observed(w, 4);
+    assert_true(w->age_ms <= mono_ms_since(went_on));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_is_as_old_as_its_bytes),
         cmocka_unit_test(each_request_has_its_answer),
         cmocka_unit_test(what_is_held_is_cancelled_and_answered),
         cmocka_unit_test(shared_bytes_are_sent_as_they_are_and_given_back),
