@@ -7,6 +7,7 @@
 #include "image_failure.h"
 #include "image_options.h"
 
+#include <stdatomic.h>
 #include <vips/vips.h>
 
 /* Contrast and brightness (v' = (v - 128) x contrast + 128 + brightness, rounded and cut to the scale once), saturation, blur, sharpen, pixelate, in
@@ -18,9 +19,9 @@ MUST_USE bool effects_apply(VipsImage *frame, const struct image_options *o, Vip
 bool effects_hold_pixels(const struct image_options *o);
 
 /* Decodes a watermark once for all frames: sRGB of 8 bit with alpha, in memory, upright, scaled to its part of a result of this width. Bytes are not
- * needed any more after it. 400. */
+ * needed any more after it. A drawing is given up when *cancel (NULL: never) is set. 400. */
 MUST_USE bool watermark_load(struct view bytes, const struct image_options *o, int result_width,
-                             VipsImage **out, struct image_failure *f);
+                             const atomic_bool *cancel, VipsImage **out, struct image_failure *f);
 /* Lays it over a frame, once or as tiles (offsets are the gaps between them then). Grey becomes sRGB. `mark` lives as long as *out. 500. */
 MUST_USE bool watermark_apply(VipsImage *frame, VipsImage *mark, const struct image_options *o,
                               VipsImage **out, struct image_failure *f);

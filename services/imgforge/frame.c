@@ -381,7 +381,8 @@ static bool apply_watermark(struct frame *fr, struct image_failure *f)
     VipsImage *out = NULL;
     if (!fr->options->has_watermark || r->watermark.len == 0)
         return true;
-    if (!r->mark && !watermark_load(r->watermark, fr->options, fr->image->Xsize, &r->mark, f))
+    if (!r->mark &&
+        !watermark_load(r->watermark, fr->options, fr->image->Xsize, r->watch->cancel, &r->mark, f))
         return false;
     return watermark_apply(fr->image, r->mark, fr->options, &out, f) && step(fr, 0, &out, f);
 }

@@ -5,11 +5,12 @@
 
 #include <vips/vips.h>
 
-bool pipeline_information(struct view source, struct image_information *out)
+bool pipeline_information(struct view source, const atomic_bool *cancel,
+                          struct image_information *out)
 {
     *out = (struct image_information){.kind = SOURCE_UNKNOWN};
     enum source_kind kind = source_kind_sniff(source);
-    struct source_reading how = {0};
+    struct source_reading how = {.cancel = cancel};
     struct image_failure f;
     VipsImage *image;
     if (kind == SOURCE_UNKNOWN || !source_open(source, kind, &how, &image, &f))

@@ -7,10 +7,8 @@
 #include "base/machine.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "base/thread.h"
 
 #include <string.h>
-#include <time.h>
 
 enum {
     /* Each a thread that mostly waits (measured: 9 KiB of memory until it is used). */
@@ -84,16 +82,6 @@ void image_work_stop(struct image_work *work)
     permits_free(work->jobs);
     operations_deinit(&work->operations);
     mem_free(MEM_OTHER, work);
-}
-
-unsigned image_work_await_drawings(struct image_work *work, int64_t timeout_ms)
-{
-    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
-    mono_time deadline = mono_add_ms(clock_mono(), timeout_ms);
-    struct permits *drawings = work->operations.drawing_permits;
-    while (permits_taken(drawings) && clock_mono().ns < deadline.ns)
-        (void)nanosleep(&pause, NULL); /* the loop asks again */
-    return (unsigned)permits_taken(drawings);
 }
 
 struct pool *image_work_pool(struct image_work *work)
@@ -209,7 +197,8 @@ static bool process(struct job *job, struct pipeline_request *rq, struct pipelin
     const struct pipeline_policy *policy = &o->settings->pipeline;
     struct operation op;
     if (pipeline_output_format(policy, rq->options, source_kind_sniff(rq->source)) ==
-        IMAGE_FORMAT_NONE)
+            IMAGE_FORMAT_NONE &&
+        !is_drawing(rq->source))                        /* a look at its header takes a process */
         return pipeline_process(policy, rq, result, f); /* bytes only: takes no permit */
     if (!operation_begin(&job->work->operations, OPERATION_PROCESS,
                          is_drawing(rq->source) || has_drawn_mark(job, rq->watermark),
@@ -300,7 +289,7 @@ static struct cached_image *read_information(struct job *job, const struct sourc
         is_timed_out(f);
         return NULL;
     }
-    *is_known = pipeline_information(rq.source, &info);
+    *is_known = pipeline_information(rq.source, rq.cancel, &info);
     /* What is no picture is told so, unless the guards are asked to keep such things out. */
     bool ok = (!*is_known && !policy->allowed_types) || pipeline_check_source(policy, &rq, f);
     (void)operation_end(&job->work->operations, &op); /* nobody asks how long */

@@ -43,9 +43,6 @@ void image_work_ask(struct image_work *work, const struct image_request *rq,
                     struct flight_waiter *w, belfry_request *who);
 /* w waits no longer. Under locks, as flights_leave(). */
 void image_work_leave(struct image_work *work, struct flight_waiter *w);
-/* Waits for drawings that nobody waits for, and which cannot be told so. How many go on nevertheless: image_work_stop() would wait for
- * them, maybe for ever. */
-unsigned image_work_await_drawings(struct image_work *work, int64_t timeout_ms);
 /* For the check "worker". */
 struct pool *image_work_pool(struct image_work *work);
 

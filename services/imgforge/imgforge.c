@@ -10,6 +10,8 @@
  * A client that leaves, IMGFORGE_TIMEOUT and the end of the process reach it through the request's cancel callback: its flight goes
  * on for others, and ends when nobody waits any more. */
 #include "builder_page.h"
+#include "drawer_main.h"
+#include "drawing_order.h"
 #include "image_answer.h"
 #include "image_work.h"
 #include "imgforge_metrics.h"
@@ -33,7 +35,6 @@ enum {
     LOOKUPS_MAX = 4096,         /* that wait for these threads */
     CACHE_CHECK_MS = 2500,      /* a probe has 3 s */
     SOURCE_KEYS_MAX = 257,      /* as many sources as there are at most at once, and watermarks */
-    ABANDON_MS = 1000,          /* for drawings that nobody waits for */
     ANSWER_MS_MAX = 250,        /* of a request's time, kept for the answer that it is over */
     PATHS_MAX = 8
 };
@@ -372,7 +373,7 @@ static bool open_pipeline(struct imgforge *forge, struct error *err)
 {
     struct image_failure f;
     enum image_format format = forge->settings->pipeline.default_format;
-    if (!pipeline_start(&f))
+    if (!pipeline_start("/proc/self/exe", &f))
         return error_set(err, ERROR_IO, "libvips does not start: %s", f.cause);
     forge->has_pipeline = true;
     if (format != IMAGE_FORMAT_NONE && !(pipeline_formats() & 1u << format))
@@ -470,22 +471,6 @@ static void reload_imgforge(void *state)
                          BELFRY_STR("detail", err.message));
 }
 
-/* No request is there: what is still drawn is for nobody. Results are in the caches or were answered, so nothing is lost. */
-static void stop_imgforge(void *state, mono_time deadline)
-{
-    struct imgforge *forge = state;
-    belfry_log *log = service_log(forge->service);
-    (void)deadline; /* may be long past, or far */
-    unsigned count = image_work_await_drawings(forge->work, ABANDON_MS);
-    if (count == 0)
-        return;
-    belfry_log_warn(log, "drawings_abandoned", BELFRY_INT("drawings", count),
-                    BELFRY_STR("detail", "SVG or PDF sources that do not end"));
-    belfry_log_info(log, "service_stopped", BELFRY_INT("exit_code", 0));
-    (void)belfry_log_flush(log); /* there is nobody left to tell */
-    _exit(0);
-}
-
 static void close_imgforge(void *state)
 {
     struct imgforge *forge = state;
@@ -541,10 +526,11 @@ int main(int argc, char **argv)
         .configure = imgforge_configure,
         .open = open_imgforge,
         .reload = reload_imgforge,
-        .stop = stop_imgforge,
         .close = close_imgforge,
         .observe = observe,
         .error_body = error_body,
     };
+    if (argc > 1 && strcmp(argv[1], DRAWER_COMMAND) == 0) /* has no settings: no service */
+        return drawer_main(argc, argv);
     return service_main(&definition, argc, argv);
 }

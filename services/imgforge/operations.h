@@ -8,8 +8,8 @@
 #include "imgforge_metrics.h"
 #include "permits.h"
 
-/* Borrowed by all who work; constant. Any thread. Drawings (source_kind.h) may never end, so they have bounds of their own, within which all
- * of them may hang and pictures go on: half of the workers, a part of the memory. */
+/* Borrowed by all who work; constant. Any thread. Drawings (source_kind.h) cost as much as their files like, until nobody waits for them any more, so they
+ * have bounds of their own, within which all of them may take that long and pictures go on: half of the workers, a part of the memory. */
 struct operations {
     struct permits *permits; /* workers */
     struct permits

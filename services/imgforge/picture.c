@@ -58,7 +58,11 @@ static bool open_first(struct loading *l, struct image_failure *f)
 bool picture_check(const struct pipeline_request *rq, enum source_kind kind, struct dimensions *out,
                    struct image_failure *f)
 {
-    struct loading l = {.rq = rq, .options = rq->options, .kind = kind, .frames = 1};
+    struct loading l = {.rq = rq,
+                        .options = rq->options,
+                        .kind = kind,
+                        .reading = {.cancel = rq->cancel},
+                        .frames = 1};
     bool ok = open_first(&l, f);
     *out = l.source;
     g_clear_object(&l.image);
@@ -189,13 +193,13 @@ static uint64_t pixels_of(struct dimensions d)
 }
 
 /* Only its header is read; what is wrong with it is told when it is drawn. */
-static uint64_t watermark_pixels(struct view bytes)
+static uint64_t watermark_pixels(struct view bytes, const atomic_bool *cancel)
 {
-    static const struct source_reading FIRST = {0};
+    const struct source_reading first = {.cancel = cancel};
     enum source_kind kind = source_kind_sniff(bytes);
     struct image_failure ignored;
     VipsImage *image;
-    if (kind == SOURCE_UNKNOWN || !source_open(bytes, kind, &FIRST, &image, &ignored))
+    if (kind == SOURCE_UNKNOWN || !source_open(bytes, kind, &first, &image, &ignored))
         return 0;
     uint64_t pixels = (uint64_t)image->Xsize * (uint64_t)image->Ysize;
     g_object_unref(image);
@@ -335,12 +339,14 @@ bool picture_make(const struct pipeline_request *rq, enum source_kind kind,
                         .options = rq->options,
                         .kind = kind,
                         .format = format_traits(format),
+                        .reading = {.cancel = rq->cancel},
                         .frames = 1};
     *out = (struct picture){0};
     out->watch = mem_alloc_zero(MEM_OTHER, 1, sizeof(*out->watch));
     out->watch->cancel = rq->cancel;
     bool ok = open_all(&l, f);
-    uint64_t mark = ok && rq->watermark.len ? watermark_pixels(rq->watermark) : 0, pixels = 0;
+    uint64_t mark = ok && rq->watermark.len ? watermark_pixels(rq->watermark, rq->cancel) : 0,
+             pixels = 0;
     if (ok) {
         pixels = pixels_held(&l) + mark;
         ok = admit(rq, pixels, f);

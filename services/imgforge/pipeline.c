@@ -3,6 +3,7 @@
 #include "pipeline.h"
 
 #include "base/buffer.h"
+#include "drawers.h"
 #include "encode.h"
 #include "picture.h"
 
@@ -28,7 +29,7 @@ static void drop_log(const gchar *domain, GLogLevelFlags level, const gchar *mes
 
 enum { HEAPS_MAX = 2 };
 
-bool pipeline_start(struct image_failure *f)
+bool pipeline_start_libvips(struct image_failure *f)
 {
     /* Each thread's heap of its own keeps what its largest picture left: after 7,000 mixed requests 86 MB, with two heaps 68
      * (bench/imgforge_soak.py). Pixels are in few large pieces, so threads hardly wait for each other. */
@@ -47,6 +48,13 @@ bool pipeline_start(struct image_failure *f)
     vips_operation_block_set("VipsForeignLoad", TRUE);
     for (size_t i = 0; i < sizeof(DECODERS) / sizeof(DECODERS[0]); i++)
         vips_operation_block_set(DECODERS[i], FALSE);
+    return true;
+}
+
+bool pipeline_start(const char *drawer, struct image_failure *f)
+{
+    if (!pipeline_start_libvips(f))
+        return false;
     formats = 0;
     for (int format = IMAGE_FORMAT_NONE + 1; format < IMAGE_FORMAT_COUNT; format++)
         if (format_can_encode((enum image_format)format))
@@ -54,11 +62,13 @@ bool pipeline_start(struct image_failure *f)
     vips_error_clear();
     /* Codecs took some MiB to show that they write: back to the system, where pictures are not as large. */
     malloc_trim(0);
+    drawers_start(drawer);
     return true;
 }
 
 void pipeline_stop(void)
 {
+    drawers_stop();
     vips_shutdown();
 }
 

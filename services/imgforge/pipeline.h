@@ -55,9 +55,12 @@ struct image_information {
     int orientation; /* 1 to 8; 0: not said */
 };
 
-/* Once, before all others, and once at the end. False: libvips does not start. */
-MUST_USE bool pipeline_start(struct image_failure *f);
+/* Once, before all others, and once at the end. `drawer` is the program of imgforge, which is started to draw (drawers.h); borrowed.
+ * False: libvips does not start. */
+MUST_USE bool pipeline_start(const char *drawer, struct image_failure *f);
 void pipeline_stop(void);
+/* Of pipeline_start() what a process needs that only decodes. */
+MUST_USE bool pipeline_start_libvips(struct image_failure *f);
 /* Which formats can be written, found out by writing one of 2 x 2: bits 1u << enum image_format. Constant after start. */
 unsigned pipeline_formats(void);
 
@@ -68,8 +71,9 @@ MUST_USE bool pipeline_check_source(const struct pipeline_policy *policy,
 MUST_USE bool pipeline_process(const struct pipeline_policy *policy,
                                const struct pipeline_request *rq, struct pipeline_result *out,
                                struct image_failure *f);
-/* Reads headers only. False: not a picture that we know; *out is zero. */
-MUST_USE bool pipeline_information(struct view source, struct image_information *out);
+/* Reads headers only. False: not a picture that we know, or a drawing that was given up for *cancel (NULL: never); *out is zero. */
+MUST_USE bool pipeline_information(struct view source, const atomic_bool *cancel,
+                                   struct image_information *out);
 /* The format that pipeline_process() would write; IMAGE_FORMAT_NONE: the source is given as it is (raw, skip_processing). */
 enum image_format pipeline_output_format(const struct pipeline_policy *policy,
                                          const struct image_options *o, enum source_kind kind);

@@ -22,7 +22,7 @@ enum source_kind {
 };
 
 enum source_kind source_kind_sniff(struct view bytes);
-/* SVG, PDF: pixels are drawn by a program of the file's, which may take any time and cannot be stopped within. */
+/* SVG, PDF: pixels are drawn by a program of the file's, which may take any time and is stopped only by ending its process (drawers.h). */
 bool source_kind_is_drawing(enum source_kind kind);
 /* "jpeg", "bmp"; "unknown". Static. */
 const char *source_kind_name(enum source_kind kind);

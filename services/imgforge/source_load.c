@@ -7,6 +7,7 @@
 #include "source_load.h"
 
 #include "bmp.h"
+#include "drawing.h"
 #include "image_watch.h"
 
 bool source_kind_has_pages(enum source_kind kind)
@@ -87,8 +88,8 @@ static void own_metadata(VipsImage *image)
     g_ptr_array_free(names, TRUE);
 }
 
-bool source_open(struct view bytes, enum source_kind kind, const struct source_reading *how,
-                 VipsImage **out, struct image_failure *f)
+bool source_decode(struct view bytes, enum source_kind kind, const struct source_reading *how,
+                   VipsImage **out, struct image_failure *f)
 {
     *out = NULL;
     if (kind == SOURCE_BMP || kind == SOURCE_ICO)
@@ -100,4 +101,11 @@ bool source_open(struct view bytes, enum source_kind kind, const struct source_r
     if (ok && (kind == SOURCE_HEIF || kind == SOURCE_AVIF))
         own_metadata(*out);
     return ok || image_fail_decode(f);
+}
+
+bool source_open(struct view bytes, enum source_kind kind, const struct source_reading *how,
+                 VipsImage **out, struct image_failure *f)
+{
+    return source_kind_is_drawing(kind) ? drawing_open(bytes, kind, how, out, f)
+                                        : source_decode(bytes, kind, how, out, f);
 }

@@ -40,14 +40,14 @@ static VipsImage *scaled_in_memory(VipsImage *in, int width)
 /* What is drawn is drawn as large as it will be. */
 static double drawing_scale(enum source_kind kind, double width, double width_now)
 {
-    return kind == SOURCE_SVG || kind == SOURCE_PDF ? fmax(1e-3, fmin(width / width_now, 1e3)) : 1;
+    return source_kind_is_drawing(kind) ? fmax(1e-3, fmin(width / width_now, 1e3)) : 1;
 }
 
 bool watermark_load(struct view bytes, const struct image_options *o, int result_width,
-                    VipsImage **out, struct image_failure *f)
+                    const atomic_bool *cancel, VipsImage **out, struct image_failure *f)
 {
     enum source_kind kind = source_kind_sniff(bytes);
-    struct source_reading how = {0};
+    struct source_reading how = {.cancel = cancel};
     VipsImage *in;
     *out = NULL;
     if (kind == SOURCE_UNKNOWN || !source_open(bytes, kind, &how, &in, f))

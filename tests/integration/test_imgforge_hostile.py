@@ -462,11 +462,39 @@ ENDLESS = (b'<svg xmlns="http://www.w3.org/2000/svg" width="1500" height="1500">
            b'<rect width="1500" height="1500" filter="url(#f)"/></svg>')
 
 
+def drawers(pid):
+    """Processes that draw for this one: pid -> (state, ticks of the CPU)."""
+    found = {}
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            with open("/proc/%d/stat" % int(name)) as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+            if int(fields[1]) == pid:
+                found[int(name)] = fields[0], int(fields[11]) + int(fields[12])
+    return found
+
+
+def at_work(pid):
+    return [child for child, (_, used) in drawers(pid).items() if used > 60]  # 0.6 s: starting takes a part of that
+
+
+def at_rest(pid):
+    before = drawers(pid)
+    time.sleep(0.5)
+    return [used for _, used in drawers(pid).values()] == [used for _, used in before.values()]
+
+
 def test_drawings_that_do_not_end_leave_the_others_alone():
-    """More of them than there are workers: each is answered in time, pictures are made meanwhile and afterwards, and the end does not wait."""
+    """More of them than there are workers: each is answered in time, pictures are made meanwhile and afterwards, and when nobody waits
+    none is drawn any more: their places are free, nothing computes, nothing is left."""
     for workers in (1, 4):
         with folder() as cwd, Origin() as origin, Imgforge(cwd, IMGFORGE_WORKERS=str(workers), IMGFORGE_TIMEOUT="4") as forge:
-            url, results = origin.add("/endless.svg", ENDLESS, "image/svg+xml"), []
+            pid, results = forge.proc.pid, []
+            url = origin.add("/endless.svg", ENDLESS, "image/svg+xml")
+            drawn = origin.add("/drawn.svg", svg("<rect width='20' height='20' fill='red'/>"), "image/svg+xml")
+            assert drawers(pid) == {}, "a process is started for the first drawing, not before"
+            assert forge.image("w:16", drawn, "png")[0] == 200
+            files = len(os.listdir("/proc/%d/fd" % pid))
             threads = [threading.Thread(target=lambda n=n: results.append(forge.image("cb:%d" % n, url))) for n in range(6)]
             with Wellmeaning(forge, origin):
                 for t in threads:
@@ -474,12 +502,65 @@ def test_drawings_that_do_not_end_leave_the_others_alone():
                 for t in threads:
                     t.join()
             assert [(r[0], r[2].strip()) for r in results] == [(408, b"Request Timeout")] * 6, results
-            hanging = max(1, workers // 2)
-            assert forge.metrics()['image_operations_active{operation="process"}'] == hanging
+            wait_for(lambda: forge.metrics()['image_operations_active{operation="process"}'] == 0, "the end of all work")
+            wait_for(lambda: at_rest(pid), "nobody who draws", 60)
+            assert all(state != "Z" for state, _ in drawers(pid).values()), drawers(pid)
+            for n in range(8):
+                assert forge.image("w:16/cb:%d" % n, drawn, "png")[0] == 200, "there is a place for the next drawing"
+            idle = drawers(pid)
+            assert len(idle) <= os.cpu_count(), idle
+            # Connections may still be closing; each idle drawer has one descriptor.
+            wait_for(lambda: len(os.listdir("/proc/%d/fd" % pid)) <= files + len(idle), "no more descriptors than before")
             forge.proc.terminate()
             assert forge.proc.wait(60) == 0
-            assert [e["drawings"] for e in forge.events("drawings_abandoned")] == [hanging]
             assert len(forge.events("service_stopped")) == 1
+            wait_for(lambda: not [p for p in idle if os.path.exists("/proc/%d" % p)], "the end of the drawers")
+
+
+def test_a_drawing_ends_with_the_server_however_that_ends():
+    for how in ("terminate", "kill"):
+        with folder() as cwd, Origin() as origin, Imgforge(cwd, IMGFORGE_TIMEOUT="300", SHUTDOWN_GRACE_SECONDS="1") as forge:
+            url, results = origin.add("/endless.svg", ENDLESS, "image/svg+xml"), []
+
+            def ask():
+                try:
+                    results.append(forge.image("", url)[0])
+                except OSError as e:
+                    results.append(e)
+
+            client = threading.Thread(target=ask)
+            client.start()
+            wait_for(lambda: at_work(forge.proc.pid), "a drawing that goes on", 120)
+            pids = list(drawers(forge.proc.pid))
+            getattr(forge.proc, how)()
+            assert forge.proc.wait(60) == (0 if how == "terminate" else -9)
+            wait_for(lambda: not [p for p in pids if os.path.exists("/proc/%d" % p)], "the end of the drawers")
+            client.join()
+            assert len(results) == 1 and (how == "kill" or results == [503]), results
+
+
+def test_a_drawer_that_is_killed_costs_one_picture():
+    with folder() as cwd, Origin() as origin, Imgforge(cwd, IMGFORGE_TIMEOUT="300") as forge:
+        url, results = origin.add("/endless.svg", ENDLESS, "image/svg+xml"), []
+        drawn = origin.add("/drawn.svg", svg("<rect width='20' height='20' fill='red'/>"), "image/svg+xml")
+        client = threading.Thread(target=lambda: results.append(forge.image("", url)))
+        client.start()
+        wait_for(lambda: at_work(forge.proc.pid), "a drawing that goes on", 120)
+        os.kill(at_work(forge.proc.pid)[0], 9)
+        client.join()
+        assert (results[0][0], results[0][2].strip()) == (400, DECODE), results
+        wait_for(lambda: "was ended by signal 9 (Killed)" in forge.output(), "a line that says so")
+        assert forge.image("w:16", drawn, "png")[0] == 200
+
+
+def test_draw_is_not_for_people():
+    program = imgforge_subject.IMGFORGE
+    if not os.path.exists(program):
+        raise Skip("imgforge is not built")
+    for words in (["draw"], ["draw", "a.svg"]):
+        done = subprocess.run([program, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == 'imgforge: "draw" is what a server starts its own processes with; see imgforge --help\n', done.stderr
 
 
 def test_a_client_that_leaves_takes_no_other_with_it():

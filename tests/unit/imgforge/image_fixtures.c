@@ -18,7 +18,7 @@ int fixtures_start(void **state)
 {
     struct image_failure f = {0};
     arena_init(&arena, MEM_OTHER, 0);
-    if (!pipeline_start(&f))
+    if (!pipeline_start(IMGFORGE_PROGRAM, &f))
         fail_msg("%s: %s", f.text, f.cause);
     return 0;
 }

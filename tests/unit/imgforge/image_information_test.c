@@ -30,7 +30,7 @@ static const struct {
 static void expect(const char *name, struct view file, const struct image_information *want)
 {
     struct image_information got;
-    if (!pipeline_information(file, &got))
+    if (!pipeline_information(file, NULL, &got))
         fail_msg("%s is not known", name);
     if (got.width != want->width || got.height != want->height || got.kind != want->kind ||
         got.channels != want->channels || got.pages != want->pages ||
@@ -74,11 +74,13 @@ static void pages_are_counted(void **state)
 {
     (void)state;
     struct image_information got;
-    assert_true(pipeline_information(fixture_file(fixture_animation(20, 10, 5), ".gif"), &got));
+    assert_true(
+        pipeline_information(fixture_file(fixture_animation(20, 10, 5), ".gif"), NULL, &got));
     assert_int_equal(got.pages, 5);
     assert_int_equal(got.width, 20);
     assert_int_equal(got.height, 10);
-    assert_true(pipeline_information(fixture_file(fixture_animation(20, 10, 3), ".webp"), &got));
+    assert_true(
+        pipeline_information(fixture_file(fixture_animation(20, 10, 3), ".webp"), NULL, &got));
     assert_int_equal(got.pages, 3);
     assert_int_equal(got.height, 10);
 }
@@ -96,11 +98,11 @@ static void files_without_headers_are_unknown(void **state)
     struct image_information got, zero = {.kind = SOURCE_UNKNOWN};
     (void)state;
     struct view jpeg = fixture_file(fixture_photo(400, 300), ".jpg");
-    assert_true(pipeline_information(view_slice(jpeg, 0, 1000), &got));
+    assert_true(pipeline_information(view_slice(jpeg, 0, 1000), NULL, &got));
     assert_int_equal(got.width, 400);
     for (size_t i = 0; i < sizeof(NONE) / sizeof(NONE[0]); i++) {
         memset(&got, 1, sizeof(got));
-        assert_false(pipeline_information(NONE[i], &got));
+        assert_false(pipeline_information(NONE[i], NULL, &got));
         assert_true(got.width == zero.width && got.height == zero.height && got.kind == zero.kind &&
                     got.channels == 0 && got.pages == 0 && !got.has_alpha && got.orientation == 0);
     }

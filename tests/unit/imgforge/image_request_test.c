@@ -363,7 +363,7 @@ static int setup(void **state)
     (void)state;
     struct image_failure f;
     arena_init(&arena, MEM_OTHER, 0);
-    return pipeline_start(&f) ? 0 : -1;
+    return pipeline_start(IMGFORGE_PROGRAM, &f) ? 0 : -1;
 }
 
 static int teardown(void **state)

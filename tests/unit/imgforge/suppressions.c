@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* suppressions.c: what the sanitizers overlook in tests with pictures. */
+#include <stdio.h>
+#include <stdlib.h>
 
 const char *__lsan_default_suppressions(void);
 const char *__tsan_default_options(void);
@@ -16,6 +18,16 @@ const char *__lsan_default_suppressions(void)
 const char *__tsan_default_options(void)
 {
     return "ignore_noninstrumented_modules=1";
+}
+
+/* Drawings are drawn by the program (drawers.h), which is given the environment and has none of these. */
+__attribute__((constructor)) static void tell_drawers(void)
+{
+    char options[1024];
+    const char *given = getenv("TSAN_OPTIONS");
+    (void)snprintf(options, sizeof(options), "%s:ignore_noninstrumented_modules=1",
+                   given ? given : "");
+    (void)setenv("TSAN_OPTIONS", options, 1); /* without memory the test fails anyway */
 }
 
 const char *__tsan_default_suppressions(void)

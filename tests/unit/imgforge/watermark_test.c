@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "drawers.h"
 #include "effects.h"
 
 #include "picture_samples.h"
@@ -185,7 +186,7 @@ static VipsImage *loaded(struct view bytes, double scale, int width)
     struct image_failure f = {0};
     VipsImage *out;
     o.watermark_scale = scale;
-    if (!watermark_load(bytes, &o, width, &out, &f))
+    if (!watermark_load(bytes, &o, width, NULL, &out, &f))
         fail_msg("%d %s (%s)", f.status, f.text, f.cause);
     assert_int_equal(out->Bands, 4);
     assert_int_equal(out->BandFmt, VIPS_FORMAT_UCHAR);
@@ -256,7 +257,7 @@ static void unusable_marks_are_refused(void **state)
         VipsImage *out;
         o.watermark_url = CASES[i].url;
         o.watermark_scale = CASES[i].scale;
-        assert_false(watermark_load(CASES[i].bytes, &o, 1000, &out, &f));
+        assert_false(watermark_load(CASES[i].bytes, &o, 1000, NULL, &out, &f));
         assert_null(out);
         assert_int_equal(f.status, 400);
         assert_string_equal(f.text, CASES[i].text);
@@ -279,7 +280,7 @@ static void turned_marks_are_measured_as_they_are_seen(void **state)
     assert_int_equal(mark->Xsize, 4);
     assert_int_equal(mark->Ysize, 800);
     o.watermark_scale = 1;
-    assert_false(watermark_load((struct view){bytes, len}, &o, 1000, &out, &f));
+    assert_false(watermark_load((struct view){bytes, len}, &o, 1000, NULL, &out, &f));
     assert_string_equal(f.cause, "the watermark is 400 x 2 and would be 1000 x 200000");
     g_object_unref(mark);
     g_object_unref(turned);
@@ -290,12 +291,14 @@ static void turned_marks_are_measured_as_they_are_seen(void **state)
 static int start(void **state)
 {
     (void)state;
+    drawers_start(IMGFORGE_PROGRAM);
     return VIPS_INIT("watermark_test");
 }
 
 static int stop(void **state)
 {
     (void)state;
+    drawers_stop();
     vips_shutdown();
     return 0;
 }
