@@ -37,6 +37,9 @@ struct rrule {
     int64_t start_day;       /* its date in days since the epoch */
     enum freq freq;
     int64_t interval, count; /* count 0: without end */
+    int64_t
+        last_day; /* with a count: the local day and minute of the last one; INT64_MAX: later than all days */
+    int last_minute;
     bool has_until;
     int64_t until_s; /* included */
     int week_start;
@@ -361,6 +364,8 @@ static void make_times(struct rrule *r)
             r->times[r->time_count++] = (uint16_t)i;
 }
 
+static void find_last(struct rrule *r);
+
 bool rrule_new(struct rrule **out, struct view text, const struct timezone_data *zone,
                int64_t start_s, struct error *err)
 {
@@ -377,8 +382,10 @@ bool rrule_new(struct rrule **out, struct view text, const struct timezone_data 
     r->week_start = 1;
     *out = NULL;
     bool ok = parse(r, text, err);
-    if (ok)
+    if (ok) {
         make_times(r);
+        find_last(r);
+    }
     if (ok && !rrule_next(r, start_s - 1, &ignored))
         ok = error_set(err, ERROR_INPUT, "RRULE: \"%.*s\" never comes", VIEW_ARGS(text));
     if (!ok) {
@@ -492,8 +499,10 @@ static bool day_matches(const struct rrule *r, int64_t day)
 struct walk {
     const struct rrule *r;
     int64_t after_s, found_s;
-    int64_t counted;
-    bool is_over; /* COUNT or UNTIL */
+    int64_t day; /* local, as `minute`: of found_s */
+    int minute;
+    int64_t to_count; /* more than 0: so many are gone through, whenever they are */
+    bool is_over;     /* COUNT or UNTIL */
 };
 
 /* True: the walk ends. */
@@ -503,8 +512,14 @@ static bool visit(struct walk *w, int64_t day, uint16_t minute)
     int64_t at = timezone_to_utc(r->zone, day * DAY_SECONDS + minute * 60 + r->start.second);
     if (at < r->start_s)
         return false;
-    w->is_over = (r->has_until && at > r->until_s) || (r->count > 0 && ++w->counted > r->count);
+    w->is_over =
+        (r->has_until && at > r->until_s) ||
+        (r->count > 0 && (day > r->last_day || (day == r->last_day && minute > r->last_minute)));
     w->found_s = at;
+    w->day = day;
+    w->minute = minute;
+    if (w->to_count > 0)
+        return --w->to_count == 0;
     return w->is_over || at > w->after_s;
 }
 
@@ -549,8 +564,8 @@ static bool visit_period(struct walk *w, struct period p)
         return false;
     }
     for (size_t d = 0; d < count; d++) {
-        /* Days that are past for certain need not be gone through, unless they count. */
-        if (r->count == 0 && (days[d] + 3) * DAY_SECONDS < w->after_s)
+        /* Days that are past for certain need not be gone through, unless they are counted. */
+        if (w->to_count == 0 && (days[d] + 3) * DAY_SECONDS < w->after_s)
             continue;
         for (size_t t = 0; t < r->time_count; t++)
             if (visit(w, days[d], r->times[t]))
@@ -559,19 +574,39 @@ static bool visit_period(struct walk *w, struct period p)
     return false;
 }
 
+/* From the period `n` on, to the first time that ends the walk. */
+static bool walk_from(struct walk *w, int64_t n)
+{
+    int64_t last = days_of(YEAR_MAX, 1, 1);
+    for (;; n++) {
+        struct period p = period_of(w->r, n);
+        if (p.first >= last)
+            return false;
+        if (visit_period(w, p))
+            return true;
+    }
+}
+
+/* COUNT is gone through once, here: later its last day is an end as UNTIL is, whatever was before. That is a place on the
+ * calendar and no time, as those of a day with a clock change do not ascend. */
+static void find_last(struct rrule *r)
+{
+    struct walk w = {.r = r, .to_count = r->count};
+    r->last_day = INT64_MAX;
+    if (r->count > 0 && walk_from(&w, 0)) {
+        r->last_day = w.day;
+        r->last_minute = w.minute;
+    }
+}
+
 bool rrule_next(const struct rrule *r, int64_t after_s, int64_t *out_s)
 {
     struct walk w = {.r = r, .after_s = after_s};
-    int64_t last = days_of(YEAR_MAX, 1, 1), near = after_s / DAY_SECONDS - 2;
-    if (near > last)
+    int64_t near = after_s / DAY_SECONDS - 2;
+    if (near > days_of(YEAR_MAX, 1, 1) || near - 4 > r->last_day)
         return false;
-    for (int64_t n = r->count > 0 ? 0 : period_near(r, near);; n++) {
-        struct period p = period_of(r, n);
-        if (p.first >= last)
-            return false;
-        if (visit_period(&w, p)) {
-            *out_s = w.found_s;
-            return !w.is_over;
-        }
-    }
+    if (!walk_from(&w, period_near(r, near)))
+        return false;
+    *out_s = w.found_s;
+    return !w.is_over;
 }

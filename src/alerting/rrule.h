@@ -22,7 +22,7 @@ MUST_USE bool rrule_new(struct rrule **out, struct view text, const struct timez
                         int64_t start_s, struct error *err);
 void rrule_free(struct rrule *r); /* NULL does nothing */
 /* The first time after `after_s`; false: there is none (or it is beyond the year 2261). A local time that a clock change
- * leaves out comes so much later, one that is there twice comes the first time. At most some ms. */
+ * leaves out comes so much later, one that is there twice comes the first time. However long ago it began; at most some ms. */
 bool rrule_next(const struct rrule *r, int64_t after_s, int64_t *out_s);
 
 #endif

@@ -226,6 +226,19 @@ static void rules_come_when_rfc_5545_says(void **state)
          "2024-03-30 01:30, 2024-03-31 01:30, 2024-04-06 00:30, ..."}, /* 02:30 is left out */
         {"FREQ=WEEKLY;BYDAY=SU;BYHOUR=2;BYMINUTE=30", "Europe/Paris", "2024-10-26 00:00", NULL,
          "2024-10-27 00:30, 2024-11-03 01:30, ..."}, /* 02:30 is there twice */
+        {"FREQ=DAILY;COUNT=10000", "UTC", "2000-01-01 09:00", "2027-05-17 00:00",
+         "2027-05-17 09:00, 2027-05-18 09:00"},
+        {"FREQ=DAILY;COUNT=100", "UTC", "2000-01-01 09:00", "2024-01-01 00:00", ""},
+        {"FREQ=MONTHLY;COUNT=7;BYDAY=MO,TU,WE,TH,FR;BYHOUR=8,18;BYMINUTE=0;BYSETPOS=-1,1", "UTC",
+         "2024-03-01 00:00", "2024-05-01 09:00", "2024-05-31 18:00, 2024-06-03 08:00"},
+        /* Of a day with a clock change the times do not ascend: 02:30 is 03:30, and then comes 03:00. */
+        {"FREQ=DAILY;COUNT=4;BYHOUR=1,2,3;BYMINUTE=0,30", NEW_YORK, "2024-03-10 01:00", NULL,
+         "2024-03-10 06:00, 2024-03-10 06:30, 2024-03-10 07:00, 2024-03-10 07:30"},
+        {"FREQ=DAILY;COUNT=7;BYHOUR=1,2,3;BYMINUTE=0,30", NEW_YORK, "2024-03-10 01:00", NULL,
+         "2024-03-10 06:00, 2024-03-10 06:30, 2024-03-10 07:00, 2024-03-10 07:30, 2024-03-11 "
+         "05:00"},
+        {"FREQ=YEARLY;COUNT=10000", "UTC", "2024-06-01 00:00", "2260-01-01 00:00",
+         "2260-06-01 00:00"},
         {"FREQ=DAILY;INTERVAL=1000", "UTC", "2024-01-01 00:00", "2259-06-01 00:00",
          "2259-06-18 00:00"},
     };
