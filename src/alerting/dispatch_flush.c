@@ -162,27 +162,20 @@ static bool has_hash(const uint64_t *items, size_t count, uint64_t hash)
     return count && bsearch(&hash, items, count, sizeof *items, compare_hashes);
 }
 
-/* Is this end to be told? One of before the start only to who was told of the alert and not of its end. */
+/* Is this end to be told? Once: it stays in the group while another integration of the receiver could not be told. One of before
+ * the start only to who was told of the alert and not of its end. */
 static bool is_to_be_told(const struct flush *f, const struct notification_entry *entry,
                           uint64_t hash)
 {
     return has_hash(entry->firing, entry->firing_count, hash) ||
-           !has_hash(f->old_hashes, f->old_hash_count, hash);
+           !(has_hash(entry->resolved, entry->resolved_count, hash) ||
+             has_hash(f->old_hashes, f->old_hash_count, hash));
 }
 
 static bool has_ends(const struct flush *f, const struct notification_entry *entry)
 {
     for (size_t i = 0; i < f->resolved_hash_count; i++)
         if (is_to_be_told(f, entry, f->resolved_hashes[i]))
-            return true;
-    return false;
-}
-
-static bool has_new_ends(const struct flush *f, const struct notification_entry *entry)
-{
-    for (size_t i = 0; i < f->resolved_hash_count; i++)
-        if (!has_hash(entry->resolved, entry->resolved_count, f->resolved_hashes[i]) &&
-            is_to_be_told(f, entry, f->resolved_hashes[i]))
             return true;
     return false;
 }
@@ -198,7 +191,7 @@ static struct view reason_to_send(const struct flush *f, const struct notificati
     if (f->firing_hash_count ==
         0) /* whether resolved ones are sent or not: the log has to forget them */
         return entry->firing_count ? VIEW("all alerts resolved") : VIEW("");
-    if (send_resolved && has_new_ends(f, entry))
+    if (send_resolved && has_ends(f, entry))
         return VIEW("some alerts resolved");
     if (entry->sent_ns < now_ns - repeat_ns && f->unacknowledged_count > 0)
         return VIEW("repeat interval elapsed");
@@ -303,7 +296,7 @@ static void set_job_alerts(struct flush *f, struct flush_job *job, int64_t now_n
     bool send_resolved = job->integration->common->send_resolved;
     job->alerts = f->alerts;
     job->alert_count = f->alert_count;
-    if (send_resolved ? f->old_hash_count == 0 : f->resolved_hash_count == 0)
+    if (f->resolved_hash_count == 0)
         return;
     struct live_alert **chosen =
         arena_alloc(&f->arena, f->alert_count * sizeof(struct live_alert *));

@@ -639,11 +639,19 @@ static void a_dead_integration_delays_no_other(void **state)
          "30s r {}:{g=\"x\"} +a (first notification)\n30s r[1] {}:{g=\"x\"} +a (first "
          "notification)\n"
          "330s r {}:{g=\"x\"} -a +b (new alerts added)\n"
-         "630s r {}:{g=\"x\"} -a +b +d (new alerts added)\n"
+         "630s r {}:{g=\"x\"} +b +d (new alerts added)\n"
          "1000s r[1] {}:{g=\"x\"} -a +b +d (new alerts added)\n"
          "group {}:{g=\"x\"} next 1230s d b\n"
          "1530s r {}:{g=\"x\"} +b +d +e (new alerts added)\n1530s r[1] {}:{g=\"x\"} +b +d +e (new "
          "alerts added)\n"},
+        {"an end is told once, also when it is the last one or comes again after a new beginning",
+         "0s hold 1\n0s fire " A "\n0s fire " B " until 500s\n40s end " A "\n400s fire " A
+         "\n700s end " A "\n2000s stop",
+         "30s r {}:{g=\"x\"} +a +b (first notification)\n30s r[1] {}:{g=\"x\"} +a +b (first "
+         "notification)\n"
+         "330s r {}:{g=\"x\"} -a +b (some alerts resolved)\n"
+         "630s r {}:{g=\"x\"} +a -b (new alerts added)\n"
+         "930s r {}:{g=\"x\"} -a (all alerts resolved)\n"},
         {"who waits for a turn and then has nothing to tell leaves it to the next",
          "0s hold 1\n0s fire " A " until 3h\n1s fire " C " until 3h\n2s fire " D
          " until 50s\n3s fire " E " until 3h\n40s silence " D "\n100s release\n2000s stop",
