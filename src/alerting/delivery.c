@@ -150,11 +150,12 @@ size_t delivery_limit_alerts(struct delivery *d, uint64_t alerts_max)
 bool delivery_secret(struct delivery *d, const struct secret *inline_secret, struct view file,
                      struct secret *out, struct error *err)
 {
+    struct buffer text;
     if (file.len == 0) {
         *out = *inline_secret;
+        redaction_add(d->secrets, secret_reveal(out));
         return true;
     }
-    struct buffer text;
     buffer_init(&text, MEM_OTHER, SECRET_FILE_BYTES_MAX);
     bool ok = file_read_all(arena_copy(d->arena, file).ptr, &text, err);
     struct view v = buffer_view(&text);
@@ -164,12 +165,25 @@ bool delivery_secret(struct delivery *d, const struct secret *inline_secret, str
         v = view_slice(v, 1, v.len);
     if (ok)
         *out = secret_from(arena_copy(d->arena, v));
+    if (ok)
+        redaction_add(d->secrets, v);
     else if (err)
         err->kind = ERROR_IO; /* the file may be there next time */
     if (text.ptr)
         explicit_bzero(text.ptr, text.len);
     buffer_deinit(&text);
     return ok;
+}
+
+bool delivery_secret_text(struct delivery *d, const struct secret *inline_secret, struct view file,
+                          struct view *out, struct error *err)
+{
+    struct secret template;
+    if (!delivery_secret(d, inline_secret, file, &template, err) ||
+        !delivery_text_strict(d, secret_reveal(&template), out, err))
+        return false;
+    redaction_add(d->secrets, *out);
+    return true;
 }
 
 #define ELLIPSIS "\xe2\x80\xa6" /* U+2026 */

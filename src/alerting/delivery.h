@@ -18,6 +18,7 @@
 #include "base/attributes.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/redaction.h"
 #include "base/secret.h"
 #include "base/view.h"
 #include "template/notification.h"
@@ -106,6 +107,8 @@ struct delivery {
      * notification log (Slack's ts of a message that is to be updated). */
     struct notification_kv recalled, remembered;
     const struct template_value *value; /* of data, once a template wanted it: delivery_text.c's */
+    struct redaction *
+        secrets; /* borrowed; gets what drivers read and send of secrets. NULL: nobody wants to know */
 };
 
 struct delivery_driver {
@@ -154,6 +157,9 @@ struct view delivery_html(struct delivery *d, struct view template);
 /* A secret, or the text of the file that holds it, without blanks around it. ERROR_IO. */
 MUST_USE bool delivery_secret(struct delivery *d, const struct secret *inline_secret,
                               struct view file, struct secret *out, struct error *err);
+/* The same of one that may be a template: its text. ERROR_IO, ERROR_EXECUTION. */
+MUST_USE bool delivery_secret_text(struct delivery *d, const struct secret *inline_secret,
+                                   struct view file, struct view *out, struct error *err);
 /* Appends a node of the configuration as JSON: its texts and keys are templates, and what a text gives is what YAML makes of
  * that: 1 a number, "[a, b]" a list. What NULL is written for is null. ERROR_EXECUTION. */
 MUST_USE bool delivery_json_node(struct delivery *d, const struct yaml_node *node,
@@ -168,7 +174,7 @@ void delivery_json(struct delivery *d, struct view url, struct view body);
 /* Adds "NAME: VALUE" to the request; what cannot stand in a header (line feeds) becomes blanks. */
 void delivery_header(struct delivery *d, const char *name, struct view value);
 /* The verdict on a status as Alertmanager's retrier: 2xx sent; 429, 5xx and those of `retry` (ended by 0; may be NULL) retry; else
- * failed. The sentence has the status and the body's beginning: no secret is in it. */
+ * failed. The sentence has the status and the body's beginning, which may quote what was sent: the sender redacts it. */
 enum delivery_verdict delivery_judge(const struct delivery_answer *a, const long *retry,
                                      struct error *err);
 /* SHA-256 in hexadecimal of the group key: PagerDuty's dedup_key, OpsGenie's alias. */

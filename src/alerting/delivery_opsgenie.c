@@ -163,11 +163,9 @@ static const struct step {
 static enum delivery_verdict send(struct delivery *d, const struct step *step, struct error *err)
 {
     const struct opsgenie_receiver *r = d->integration->settings;
-    struct secret inline_or_file;
     struct view key, body, path = VIEW("v2/alerts"), query = {NULL, 0};
     struct json_body j;
-    if (!delivery_secret(d, &r->api_key, r->api_key_file, &inline_or_file, err) ||
-        !delivery_text_strict(d, secret_reveal(&inline_or_file), &key, err)) {
+    if (!delivery_secret_text(d, &r->api_key, r->api_key_file, &key, err)) {
         error_wrap(err, "API key");
         return delivery_not_composed(err);
     }

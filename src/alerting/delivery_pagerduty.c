@@ -65,10 +65,8 @@ static bool key_of(struct delivery *d, struct view *out, struct error *err)
 {
     const struct pagerduty_receiver *r = d->integration->settings;
     bool v1 = is_v1(r);
-    struct secret key;
-    if (!delivery_secret(d, v1 ? &r->service_key : &r->routing_key,
-                         v1 ? r->service_key_file : r->routing_key_file, &key, err) ||
-        !delivery_text_strict(d, secret_reveal(&key), out, err))
+    if (!delivery_secret_text(d, v1 ? &r->service_key : &r->routing_key,
+                              v1 ? r->service_key_file : r->routing_key_file, out, err))
         return error_wrap(err, v1 ? "service key" : "routing key");
     return out->len ||
            error_set(err, ERROR_EXECUTION, "%s key cannot be empty", v1 ? "service" : "routing");

@@ -31,10 +31,8 @@ static void add_seconds(struct delivery *d, struct buffer *b, const char *name, 
 static bool add_key(struct delivery *d, struct buffer *b, const char *name,
                     const struct secret *inline_key, struct view file, struct error *err)
 {
-    struct secret key;
     struct view text;
-    if (!delivery_secret(d, inline_key, file, &key, err) ||
-        !delivery_text_strict(d, secret_reveal(&key), &text, err))
+    if (!delivery_secret_text(d, inline_key, file, &text, err))
         return error_wrap(err, "%s", name);
     delivery_form_add(b, name, text);
     return true;

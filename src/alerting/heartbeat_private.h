@@ -11,7 +11,8 @@
 struct heartbeat_target {
     struct config *config; /* a reference, as `entry` is in it */
     const struct config_heartbeat *entry;
-    struct client client; /* easy: NULL until the first request */
+    struct client client;     /* easy: NULL until the first request */
+    struct redaction secrets; /* that its requests carried */
     char *url, *redirect;
     mono_time start; /* of the request on its way */
     mono_time due;

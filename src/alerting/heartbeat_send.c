@@ -71,9 +71,20 @@ static void reset(struct heartbeat_target *t)
     if (t->client.easy)
         curl_easy_reset(t->client.easy); /* credentials are not to stay in it */
     client_deinit(&t->client);
+    redaction_clear(&t->secrets);
     mem_free(MEM_SCRAPE, t->redirect);
     mem_free(MEM_ALERTING, t->url);
     t->redirect = t->url = NULL;
+}
+
+/* Where a redirect leads, and what a token's endpoint says, may quote what was sent. */
+static void redact(struct heartbeat_target *t, struct error *err)
+{
+    if (t->url)
+        redaction_add_url(&t->secrets, view_from(t->url));
+    if (t->entry->http_config)
+        config_http_secrets(t->entry->http_config, &t->secrets);
+    redaction_apply(&t->secrets, err->message, sizeof err->message);
 }
 
 bool heartbeat_begin(struct heartbeat_target *t, struct client_tokens *tokens, struct error *err)
@@ -83,8 +94,10 @@ bool heartbeat_begin(struct heartbeat_target *t, struct client_tokens *tokens, s
     if (!t->client.easy)
         return error_set(err, ERROR_LIMIT, "no memory for a transfer");
     t->start = clock_mono();
+    t->client.secrets = &t->secrets;
     if (read_url(t, err) && request(t, t->url, tokens, err))
         return true;
+    redact(t, err);
     reset(t);
     return false;
 }
@@ -119,6 +132,8 @@ enum heartbeat_outcome heartbeat_end(struct heartbeat_target *t, CURLcode code,
         code = CURLE_OK;
     if (code == CURLE_OK && follow(t, status, tokens, &failed, err))
         return HEARTBEAT_GOES_ON;
+    if (failed)
+        redact(t, err);
     reset(t);
     if (failed)
         return HEARTBEAT_FAILED;

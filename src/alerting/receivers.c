@@ -277,6 +277,21 @@ static bool webhook_check(struct loader *l, const struct yaml_node *node, void *
 
 /* --- a receiver --- */
 
+void receiver_secrets(const char *kind, const void *settings, struct redaction *out)
+{
+    static const struct {
+        const char *kind;
+        const struct section *section;
+    } KINDS[] = {
+#define X(kind, type) {#kind, &RECEIVER_##kind##_SECTION},
+        RECEIVER_KINDS(X)
+#undef X
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(KINDS); i++)
+        if (strcmp(KINDS[i].kind, kind) == 0)
+            config_secrets(KINDS[i].section, settings, out);
+}
+
 static bool receiver_check(struct loader *l, const struct yaml_node *node, void *object)
 {
     struct receiver *r = object;

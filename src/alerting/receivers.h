@@ -5,6 +5,7 @@
 #ifndef BELFRY_ALERTING_RECEIVERS_H
 #define BELFRY_ALERTING_RECEIVERS_H
 
+#include "base/redaction.h"
 #include "base/secret.h"
 #include "base/view.h"
 #include "ingest/config.h"
@@ -317,5 +318,8 @@ struct receivers {
     struct receiver *items;
     size_t count;
 };
+
+/* Adds all secrets that stand in the settings (struct KIND_receiver) of a kind of notification; not those of files. */
+void receiver_secrets(const char *kind, const void *settings, struct redaction *out);
 
 #endif

@@ -53,6 +53,7 @@ struct sender_task {
 
     /* The attempt at hand, and what the last one came to. */
     struct arena attempt;
+    struct redaction secrets; /* that its requests carried */
     struct delivery d;
     struct sender_transfer transfer;
     mono_time attempt_start;
@@ -114,9 +115,9 @@ struct sender {
 enum delivery_verdict sender_attempt_begin(struct sender_task *t, struct error *err);
 /* Its transfer has ended: DELIVERY_MORE: the next request is on its way. */
 enum delivery_verdict sender_attempt_go_on(struct sender_task *t, CURLcode code, struct error *err);
-/* Copies an error's message, cut to fit, without the secrets of the request's URL: some services quote it in their answers. */
-void sender_attempt_redact(const struct sender_task *t, const char *message, char *out,
-                           size_t bytes);
+/* Copies an error's message, cut to fit, without the secrets of the integration and of what it was sent: services may quote that in
+ * their answers. The one way of their words into logs, API and history. */
+void sender_attempt_redact(struct sender_task *t, const char *message, char *out, size_t bytes);
 /* Frees what the attempt has; takes its transfer out of the multi. */
 void sender_attempt_end(struct sender_task *t);
 

@@ -8,6 +8,7 @@
 #include "alerting/integrations.h"
 #include "base/checksum.h"
 #include "base/mem.h"
+#include "base/redaction.h"
 #include "base/secret.h"
 #include "net/address_class.h"
 #include "net/http_client.h"
@@ -118,6 +119,20 @@ static bool header_is(struct view line, const char *name)
     return line.len > len && line.ptr[len] == ':' && strncasecmp(line.ptr, name, len) == 0;
 }
 
+/* "SCHEME TOKEN", or any other text. */
+static void add_header_secret(struct redaction *secrets, struct view line)
+{
+    const char *colon = memchr(line.ptr, ':', line.len);
+    size_t from = colon ? (size_t)(colon - line.ptr) + 1 : line.len;
+    while (from < line.len && line.ptr[from] == ' ')
+        from++;
+    struct view value = view_slice(line, from, line.len);
+    const char *blank = value.len ? memchr(value.ptr, ' ', value.len) : NULL;
+    redaction_add_whole(secrets, value);
+    if (blank && blank == memrchr(value.ptr, ' ', value.len))
+        redaction_add(secrets, view_slice(value, (size_t)(blank - value.ptr) + 1, value.len));
+}
+
 /* A driver's headers may hold its credentials: away from the first origin only what the content is goes along. */
 static bool add_headers(struct sender_task *t, struct error *err)
 {
@@ -127,8 +142,11 @@ static bool add_headers(struct sender_task *t, struct error *err)
         struct view line = r->headers[i];
         if (x->as_get && header_is(line, "Content-Type"))
             continue;
-        if (x->client.foreign && !header_is(line, "Content-Type") && !header_is(line, "Accept"))
+        bool is_plain = header_is(line, "Content-Type") || header_is(line, "Accept");
+        if (x->client.foreign && !is_plain)
             continue;
+        if (!is_plain)
+            add_header_secret(&t->secrets, line);
         if (!client_header(&x->client, err, "%.*s", VIEW_ARGS(line)))
             return false;
     }
@@ -184,6 +202,15 @@ static bool guard_address(struct sender_task *t, const struct config_http_client
     return true;
 }
 
+/* Where tokens come from is the configuration's word alone: that may be an address that only we can reach. */
+static void unguard_address(CURL *easy)
+{
+    CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, NULL));
+    CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, NULL));
+    CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L));
+    CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 0L));
+}
+
 static bool http_request(struct sender_task *t, const char *url, struct error *err)
 {
     struct sender_transfer *x = &t->transfer;
@@ -194,6 +221,8 @@ static bool http_request(struct sender_task *t, const char *url, struct error *e
         return false;
     if (!x->client.asks_token)
         set_method(t);
+    else if (t->d.request.host_is_templated)
+        unguard_address(x->client.easy);
     return true;
 }
 
@@ -278,6 +307,12 @@ static bool mail_request(struct sender_task *t, struct error *err)
     return !m->tls || client_prepare_tls(&x->client, m->tls, x->url, t->sender->tokens, err);
 }
 
+static void add_mail_secrets(struct redaction *secrets, const struct delivery_mail *m)
+{
+    redaction_add_credentials(secrets, m->username, secret_reveal(&m->password));
+    redaction_add(secrets, secret_reveal(&m->cram_secret));
+}
+
 static void forget_urls(struct sender_transfer *x)
 {
     mem_free(MEM_ALERTING, x->url);
@@ -318,6 +353,11 @@ static bool request_begin(struct sender_task *t, struct error *err)
     x->as_get = false;
     x->timeout_ms = r->timeout_ms ? r->timeout_ms : attempt_ms(t);
     x->url = r->mail ? mail_url(r->mail) : mem_copy_string(MEM_ALERTING, r->url);
+    x->client.secrets = &t->secrets;
+    if (r->mail)
+        add_mail_secrets(&t->secrets, r->mail);
+    else
+        redaction_add_url(&t->secrets, r->url);
     return (r->mail ? mail_request(t, err) : http_request(t, x->url, err)) && add_to_multi(t, err);
 }
 
@@ -487,6 +527,7 @@ enum delivery_verdict sender_attempt_begin(struct sender_task *t, struct error *
         return DELIVERY_RETRY;
     }
     delivery_init(&t->d, &t->attempt, job->integration, &source);
+    t->d.secrets = &t->secrets;
     enum delivery_verdict verdict = job->integration->driver->begin(&t->d, err);
     if (t->d.retry_after_ms > t->retry_after_ms)
         t->retry_after_ms = t->d.retry_after_ms;
@@ -497,45 +538,14 @@ enum delivery_verdict sender_attempt_begin(struct sender_task *t, struct error *
 
 /* --- what may be shown --- */
 
-/* Each occurrence of `secret` becomes SECRET_SHOWN; cut where that does not fit. */
-static void redact(char *text, size_t bytes, struct view secret)
+void sender_attempt_redact(struct sender_task *t, const char *message, char *out, size_t bytes)
 {
-    const size_t shown = sizeof(SECRET_SHOWN) - 1;
-    for (char *at = text; (at = memmem(at, strlen(at), secret.ptr, secret.len)); at += shown) {
-        size_t rest = strlen(at + secret.len), room = bytes - (size_t)(at - text) - 1;
-        if (room < shown) {
-            *at = '\0';
-            return;
-        }
-        if (rest > room - shown)
-            rest = room - shown;
-        memmove(at + shown, at + secret.len, rest);
-        memcpy(at, SECRET_SHOWN, shown);
-        at[shown + rest] = '\0';
-    }
-}
-
-/* The whole of a URL behind its host, that without the query, and its long pieces: what is short may be any word. */
-void sender_attempt_redact(const struct sender_task *t, const char *message, char *out,
-                           size_t bytes)
-{
-    enum { WHOLE_BYTES_MIN = 8, PIECE_BYTES_MIN = 12 };
-    const char *url = t->transfer.url, *host = url ? strstr(url, "://") : NULL;
-    (void)snprintf(out, bytes, "%s", message);
-    if (!host || strncmp(url, "http", 4) != 0)
-        return;
-    const char *path = host + 3 + strcspn(host + 3, "/?#");
-    struct view whole = view_from(path), plain = {path, strcspn(path, "?#")};
-    if (whole.len >= WHOLE_BYTES_MIN)
-        redact(out, bytes, whole);
-    if (plain.len >= WHOLE_BYTES_MIN)
-        redact(out, bytes, plain);
-    while (*path) {
-        size_t len = strcspn(path, "/?#&=");
-        if (len >= PIECE_BYTES_MIN)
-            redact(out, bytes, (struct view){path, len});
-        path += len + (path[len] != '\0');
-    }
+    char whole[ERROR_MESSAGE_BYTES];
+    const struct integration *i = t->job.integration;
+    (void)snprintf(whole, sizeof whole, "%s", message);
+    receiver_secrets(i->driver->kind, i->settings, &t->secrets);
+    redaction_apply(&t->secrets, whole, sizeof whole);
+    (void)snprintf(out, bytes, "%s", whole);
 }
 
 void sender_attempt_end(struct sender_task *t)
@@ -543,6 +553,7 @@ void sender_attempt_end(struct sender_task *t)
     struct sender *s = t->sender;
     struct sender_transfer *x = &t->transfer;
     CURL *easy = x->client.easy;
+    redaction_clear(&t->secrets);
     if (!easy)
         return;
     if (x->in_multi)

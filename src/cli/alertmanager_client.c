@@ -227,6 +227,7 @@ bool alertmanager_ask(const struct alertmanager_client *c, const char *method, s
     struct buffer url;
     struct config_http_client settings;
     struct error why = {0};
+    struct redaction secrets = {0};
     struct exchange x = {.client = c, .method = method, .body = body, .settings = &settings};
     long status = 0;
     *out = NULL;
@@ -236,6 +237,7 @@ bool alertmanager_ask(const struct alertmanager_client *c, const char *method, s
     config_http_client_defaults(&settings);
     x.tokens = client_tokens_new();
     x.http.easy = curl_easy_init();
+    x.http.secrets = &secrets;
     bool ok = x.http.easy || error_set(err, ERROR_LIMIT, "no memory for a request");
     ok = ok && make_url(c, path, &url, err) &&
          (c->http_config[0] == '\0' ||
@@ -250,10 +252,13 @@ bool alertmanager_ask(const struct alertmanager_client *c, const char *method, s
     else if (ok && x.answer.len && !*out)
         ok = error_set(err, ERROR_INPUT, "%s answered with no JSON of an API: %s", url.ptr,
                        why.message);
-    if (!ok) {
+    if (!ok) { /* it may quote what it was sent */
+        config_http_secrets(&settings, &secrets);
+        redaction_apply(&secrets, err->message, sizeof err->message);
         json_decref(*out);
         *out = NULL;
     }
+    redaction_clear(&secrets);
     client_deinit(&x.http);
     curl_easy_cleanup(x.http.easy);
     client_tokens_free(x.tokens);

@@ -135,17 +135,19 @@ static bool set_basic_auth(struct client *c, const struct config_basic_auth *aut
                            struct buffer *secret, struct error *err)
 {
     struct secret none = {0};
+    struct buffer name;
     CURL_NEVER_FAILS(curl_easy_setopt(c->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC));
-    struct view name = auth->username;
-    if (auth->username_file.len) {
-        if (!client_secret_read(&none, auth->username_file, secret, err))
-            return false;
-        name = buffer_view(secret);
-    }
-    if (!set_text(c->easy, CURLOPT_USERNAME, name, err) ||
-        !client_secret_read(&auth->password, auth->password_file, secret, err))
-        return false;
-    return set_text(c->easy, CURLOPT_PASSWORD, buffer_view(secret), err);
+    buffer_init(&name, MEM_SCRAPE, CLIENT_SECRET_BYTES_MAX);
+    buffer_append_view(&name, auth->username);
+    bool ok = (auth->username_file.len == 0 ||
+               client_secret_read(&none, auth->username_file, &name, err)) &&
+              set_text(c->easy, CURLOPT_USERNAME, buffer_view(&name), err) &&
+              client_secret_read(&auth->password, auth->password_file, secret, err) &&
+              set_text(c->easy, CURLOPT_PASSWORD, buffer_view(secret), err);
+    if (ok)
+        redaction_add_credentials(c->secrets, buffer_view(&name), buffer_view(secret));
+    buffer_deinit(&name);
+    return ok;
 }
 
 static bool set_credentials(struct client *c, const struct config_http_client *http,
@@ -161,13 +163,14 @@ static bool set_credentials(struct client *c, const struct config_http_client *h
         ok = client_secret_read(&auth->credentials, auth->credentials_file, &secret, err) &&
              client_header(c, err, "Authorization: %.*s %.*s", VIEW_ARGS(auth->type),
                            VIEW_ARGS(buffer_view(&secret)));
+        redaction_add(c->secrets, buffer_view(&secret));
     }
     client_secret_wipe(&secret);
     return ok;
 }
 
-static bool add_configured_headers(struct curl_slist **list, const struct config_headers *headers,
-                                   struct error *err)
+static bool add_configured_headers(const struct client *c, struct curl_slist **list,
+                                   const struct config_headers *headers, struct error *err)
 {
     for (size_t i = 0; i < headers->count; i++) {
         const struct config_header *h = &headers->items[i];
@@ -181,10 +184,12 @@ static bool add_configured_headers(struct curl_slist **list, const struct config
         for (size_t v = 0; ok && v < h->secret_count; v++)
             ok = header_add(list, err, "%.*s: %.*s", VIEW_ARGS(h->name),
                             VIEW_ARGS(secret_reveal(&h->secrets[v])));
-        for (size_t v = 0; ok && v < h->files.count; v++)
+        for (size_t v = 0; ok && v < h->files.count; v++) {
             ok = client_secret_read(&none, h->files.items[v], &secret, err) &&
                  header_add(list, err, "%.*s: %.*s", VIEW_ARGS(h->name),
                             VIEW_ARGS(buffer_view(&secret)));
+            redaction_add(c->secrets, buffer_view(&secret));
+        }
         client_secret_wipe(&secret);
         if (!ok)
             return false;
@@ -291,7 +296,7 @@ static bool set_proxy(struct client *c, const char *url, const struct config_pro
     bool ok = set_text(c->easy, CURLOPT_PROXY, buffer_view(&use), err) &&
               set_text(c->easy, CURLOPT_NOPROXY, VIEW(""), err);
     if (ok && use.len) {
-        ok = add_configured_headers(&c->proxy_headers, &proxy->connect_headers, err);
+        ok = add_configured_headers(c, &c->proxy_headers, &proxy->connect_headers, err);
         CURL_NEVER_FAILS(curl_easy_setopt(c->easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE));
         CURL_NEVER_FAILS(curl_easy_setopt(c->easy, CURLOPT_PROXYHEADER, c->proxy_headers));
     }
@@ -347,17 +352,27 @@ static bool ask_token(struct client *c, const struct config_oauth2 *oauth2,
     return ok;
 }
 
+/* "Bearer TOKEN" */
+static void add_token(const struct client *c, struct view header)
+{
+    const char *blank = header.len ? memchr(header.ptr, ' ', header.len) : NULL;
+    redaction_add(c->secrets,
+                  view_slice(header, blank ? (size_t)(blank - header.ptr) + 1 : 0, header.len));
+}
+
 /* With the token that is known; else c->asks_token is set. */
 static bool set_token(struct client *c, const struct config_oauth2 *oauth2,
                       struct client_tokens *tokens, struct error *err)
 {
     struct client_token_request request;
     struct buffer token;
-    if (!client_token_request_init(&request, oauth2, c->token_in_form, err))
+    if (!client_token_request_init(&request, oauth2, c->token_in_form, c->secrets, err))
         return false;
     buffer_init(&token, MEM_SCRAPE, CLIENT_TOKEN_BYTES_MAX);
-    bool ok;
-    if (client_tokens_get(tokens, request.key, &token))
+    bool ok = client_tokens_get(tokens, request.key, &token);
+    if (ok)
+        add_token(c, buffer_view(&token));
+    if (ok)
         ok = client_header(c, err, "Authorization: %.*s", VIEW_ARGS(buffer_view(&token)));
     else if (c->token_is_fresh)
         ok = error_set(err, ERROR_UNAVAILABLE, "the OAuth2 token expired before it could be used");
@@ -382,7 +397,7 @@ bool client_prepare(struct client *c, const struct config_http_client *http, con
     if (!set_connection(c, url, &http->tls, &http->proxy, http->enable_http2, err))
         return false;
     if (!c->foreign && (!set_credentials(c, http, err) ||
-                        !add_configured_headers(&c->headers, &http->http_headers, err)))
+                        !add_configured_headers(c, &c->headers, &http->http_headers, err)))
         return false;
     CURL_NEVER_FAILS(curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers));
     return true;

@@ -11,6 +11,7 @@
 #include "base/attributes.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/redaction.h"
 #include "ingest/config.h"
 
 #include <curl/curl.h>
@@ -42,6 +43,8 @@ struct client {
     uint64_t token_key;  /* what the token is asked with */
     struct buffer token_answer;
     char *token_text; /* the form that asks for it; holds the secret */
+    struct redaction *
+        secrets; /* borrowed; gets what requests carry, also of files and tokens. NULL: nobody wants to know */
 };
 
 /* Forgets all of the request before. Call it before the handle serves somebody else, too. */

@@ -86,7 +86,7 @@ static void form_add(struct buffer *form, struct view name, struct view value)
 }
 
 bool client_token_request_init(struct client_token_request *r, const struct config_oauth2 *oauth2,
-                               bool in_form, struct error *err)
+                               bool in_form, struct redaction *secrets, struct error *err)
 {
     struct buffer secret, text;
     buffer_init(&secret, MEM_SCRAPE, CLIENT_SECRET_BYTES_MAX);
@@ -113,6 +113,8 @@ bool client_token_request_init(struct client_token_request *r, const struct conf
     buffer_append_byte(&text, ':');
     http_escape(&text, buffer_view(&secret));
     base64_append(&r->basic, buffer_view(&text));
+    redaction_add(secrets, buffer_view(&secret));
+    redaction_add(secrets, buffer_view(&r->basic));
     r->key = hash64_view(buffer_view(&r->form)) ^ 3 * hash64_view(buffer_view(&r->basic)) ^
              7 * hash64_view(oauth2->token_url);
     if (in_form) {

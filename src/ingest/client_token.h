@@ -17,11 +17,11 @@ struct client_token_request {
     uint64_t key;        /* of both and the URL */
 };
 
-/* Reads the secret's file. in_form: id and secret are parameters, for servers that do not take them in a header.
- * ERROR_IO. Deinit only after success. */
+/* Reads the secret's file. in_form: id and secret are parameters, for servers that do not take them in a header. `secrets` (or
+ * NULL) gets what the request carries. ERROR_IO. Deinit only after success. */
 MUST_USE bool client_token_request_init(struct client_token_request *r,
                                         const struct config_oauth2 *oauth2, bool in_form,
-                                        struct error *err);
+                                        struct redaction *secrets, struct error *err);
 void client_token_request_deinit(struct client_token_request *r);
 
 /* Appends "Bearer TOKEN". False when none is known or it is about to expire. */

@@ -12,6 +12,7 @@
 #include "base/attributes.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/redaction.h"
 #include "base/secret.h"
 #include "base/view.h"
 #include "ingest/relabel.h"
@@ -430,5 +431,7 @@ MUST_USE bool config_http_client_load(struct arena *arena, const char *path,
 void config_print_yaml(const struct config *c, struct buffer *out);
 /* Appends a URL with its password, if any, as xxxxx. */
 void config_url_redacted(struct view url, struct buffer *out);
+/* Adds the secrets that stand in it; not those of files that it names. */
+void config_http_secrets(const struct config_http_client *http, struct redaction *out);
 
 #endif

@@ -80,7 +80,7 @@ void config_bytes_format(struct buffer *out, int64_t bytes)
 
 /* --- what was kept as written --- */
 
-static bool name_is_secret(struct view name)
+bool config_name_is_secret(struct view name)
 {
     if (view_has_suffix(name, VIEW("_file")) || view_has_suffix(name, VIEW("_url")) ||
         view_has_suffix(name, VIEW("_ref")))
@@ -151,7 +151,7 @@ static struct raw raw_member(struct raw of, struct view name)
     const struct field *field = of.section ? find_field(of.section, name) : NULL;
     struct raw raw = {.is_secret = of.is_secret};
     if (!field || field->kind == FIELD_RAW || field->kind == FIELD_HEADERS) {
-        raw.is_secret |= name_is_secret(name);
+        raw.is_secret |= config_name_is_secret(name);
     } else {
         raw.section = field->section; /* NULL of fields that have none */
         raw.is_secret |= field->kind == FIELD_SECRET;

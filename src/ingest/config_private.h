@@ -132,6 +132,12 @@ MUST_USE bool config_finish_heartbeats(struct loader *l, const struct yaml_node 
 void config_print_source(const struct section *section, const struct yaml_node *root,
                          struct buffer *out);
 
+/* Is what has this name in a part of the file that no table knows to be hidden? */
+bool config_name_is_secret(struct view name);
+
+/* config_secrets.c: adds all secrets that the object holds: those of its fields, and of parts, headers and URLs in it. */
+void config_secrets(const struct section *section, const void *object, struct redaction *out);
+
 /* config_finish.c */
 /* Names and values of labels that a section sets. */
 bool config_labels_check(struct loader *l, const struct yaml_node *node, struct labels labels,

@@ -76,6 +76,14 @@ static bool request(struct alert_post *p, const char *url, struct client_tokens 
     return ok;
 }
 
+/* An Alertmanager, or a proxy before it, may quote what it was sent. */
+static void redact(struct alert_post *p, struct error *err)
+{
+    redaction_add_userinfo(&p->secrets, view_from(p->url));
+    config_http_secrets(&p->entry->http, &p->secrets);
+    redaction_apply(&p->secrets, err->message, sizeof err->message);
+}
+
 bool alert_post_begin(struct alert_post *p, struct config *config,
                       const struct config_alertmanager *entry, const char *url,
                       struct client_tokens *tokens, struct error *err)
@@ -88,8 +96,10 @@ bool alert_post_begin(struct alert_post *p, struct config *config,
     p->entry = entry;
     p->url = url;
     p->start = clock_mono();
+    p->client.secrets = &p->secrets;
     if (request(p, url, tokens, err))
         return true;
+    redact(p, err);
     alert_post_reset(p);
     return false;
 }
@@ -152,6 +162,8 @@ enum post_outcome alert_post_end(struct alert_post *p, CURLcode code, struct cli
     if (code == CURLE_OK && follow(p, status, tokens, &failed, err))
         return POST_GOES_ON;
     enum post_outcome outcome = failed ? POST_FAILED : judge(p, code, status, err);
+    if (outcome != POST_SENT)
+        redact(p, err);
     alert_post_reset(p);
     return outcome;
 }
@@ -161,6 +173,7 @@ void alert_post_reset(struct alert_post *p)
     if (p->client.easy)
         curl_easy_reset(p->client.easy); /* credentials and the body are not to stay in it */
     client_deinit(&p->client);
+    redaction_clear(&p->secrets);
     mem_free(MEM_SCRAPE, p->redirect);
     p->redirect = NULL;
     config_unref(p->config);

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/redaction.h"
 #include "ingest/client.h"
 #include "ingest/config.h"
 
@@ -23,7 +24,8 @@ struct alert_post {
     const struct config_alertmanager *entry;
     const char *url; /* borrowed */
     char *redirect;
-    struct buffer body; /* filled in by who begins it */
+    struct redaction secrets; /* that its requests carried */
+    struct buffer body;       /* filled in by who begins it */
     mono_time start;
     size_t answer_bytes, headers_bytes;
     char said[POST_SAID_BYTES + 1], status_text[100], curl_error[CURL_ERROR_SIZE];
@@ -41,7 +43,7 @@ enum post_outcome {
 MUST_USE bool alert_post_begin(struct alert_post *p, struct config *config,
                                const struct config_alertmanager *entry, const char *url,
                                struct client_tokens *tokens, struct error *err);
-/* The transfer has ended and left its multi. Sets err for the last two outcomes. */
+/* The transfer has ended and left its multi. Sets err for the last two outcomes, without the secrets of the entry. */
 enum post_outcome alert_post_end(struct alert_post *p, CURLcode code, struct client_tokens *tokens,
                                  struct error *err);
 /* Gives up a transfer that has left its multi, or was never in one; keeps the handle. */

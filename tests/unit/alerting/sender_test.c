@@ -133,6 +133,9 @@ static void answer(struct server *s, int fd, const char *request, unsigned turn)
         send_text(fd, text);
     } else if (strcmp(path, "/denied") == 0)
         send_text(fd, "HTTP/1.1 403 No\r\nContent-Length: 6\r\n\r\nsecret");
+    else if (strcmp(path, "/token") == 0)
+        send_text(fd, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+                      "{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":3600}");
     else if (strcmp(path, "/silent") != 0)
         send_text(fd, OK);
 }
@@ -515,6 +518,32 @@ static void templated_hosts_are_public_only(void **state)
     mutex_unlock(&w->server.mutex);
 }
 
+/* What a template does not choose may be near: the token comes from an address that is not public, and the alert goes to none. */
+static void tokens_for_templated_hosts_come_from_anywhere(void **state)
+{
+    struct world *w = *state;
+    char text[300];
+    struct driver_fixture f;
+    struct outcome o;
+    (void)snprintf(text, sizeof text,
+                   "webhook_configs: [{url: 'http://{{ \"localhost\" }}:%u/ok', http_config: "
+                   "{oauth2: {client_id: c, client_secret: s, token_url: "
+                   "'http://127.0.0.1:%u/token'}}}]",
+                   w->server.port, w->other.port);
+    const struct driver_case c = {.name = "token", .receiver = text};
+    driver_fixture_init(&f, &c);
+    deliver(w, &f, LONG_MS, &o);
+    assert_int_equal(o.verdict, DELIVERY_FAILED);
+    assert_non_null(strstr(o.error, "not public"));
+    driver_fixture_deinit(&f);
+    mutex_lock(&w->server.mutex);
+    assert_int_equal(w->server.asked, 0);
+    mutex_unlock(&w->server.mutex);
+    mutex_lock(&w->other.mutex);
+    assert_int_equal(w->other.asked, 1);
+    mutex_unlock(&w->other.mutex);
+}
+
 /* A receiver that hangs has at most so many at once, others are served, and what waits longer than it may is told so. */
 static void one_that_hangs_holds_up_nobody_else(void **state)
 {
@@ -821,6 +850,7 @@ int main(void)
         IN_WORLD(requests_carry_what_is_configured),
         IN_WORLD(redirects_do_not_carry_credentials_away),
         IN_WORLD(templated_hosts_are_public_only),
+        IN_WORLD(tokens_for_templated_hosts_come_from_anywhere),
         IN_WORLD(one_that_hangs_holds_up_nobody_else),
         IN_WORLD(what_is_not_kept_is_on_its_way),
         IN_WORLD(nothing_is_held_for_long),

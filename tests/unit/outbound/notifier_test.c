@@ -355,6 +355,33 @@ static void a_token_goes_with_the_alerts(void **state)
     world_deinit(&w);
 }
 
+/* What an Alertmanager, or who stands before it, quotes of what it was sent is not said in the log. */
+static void what_is_quoted_of_secrets_is_hidden(void **state)
+{
+    static const char *const CLIENTS[] = {
+        "basic_auth: {username: me, password: Zx9kQ7vB2mW4pL8}",
+        "authorization: {credentials: Zx9kQ7vB2mW4pL8}",
+        "http_headers: {X-Key: {secrets: [Zx9kQ7vB2mW4pL8]}}",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CLIENTS); i++) {
+        struct world w;
+        world_init(&w, 1, (struct notifier_options){0});
+        peer_set(w.peers[0], PEER_ANSWER, "400 Zx9kQ7vB2mW4pL8", "X-Was: Zx9kQ7vB2mW4pL8\r\n",
+                 VIEW("Basic bWU6Wng5a1E3dkIybVc0cEw4, Bearer Zx9kQ7vB2mW4pL8"));
+        apply(&w,
+              "alerting: {alertmanagers: [{%s, static_configs: [{targets: ['127.0.0.1:%d']}]}]}\n",
+              CLIENTS[i], peer_port(w.peers[0]));
+        send_alerts(&w, 0, 1);
+        wait_for_log(&w, "400 <secret>: Basic ");
+        mutex_lock(&w.mutex);
+        assert_null(memmem(w.log.ptr, w.log.len, "Zx9kQ7vB", 8));
+        if (i == 0)
+            assert_null(memmem(w.log.ptr, w.log.len, "bWU6Wng5", 8));
+        mutex_unlock(&w.mutex);
+        world_deinit(&w);
+    }
+}
+
 static void alerts_go_over_tls(void **state)
 {
     struct world w;
@@ -517,6 +544,7 @@ int main(void)
         cmocka_unit_test(what_failed_is_tried_again),
         cmocka_unit_test(redirects_keep_the_alerts),
         cmocka_unit_test(a_token_goes_with_the_alerts),
+        cmocka_unit_test(what_is_quoted_of_secrets_is_hidden),
         cmocka_unit_test(alerts_go_over_tls),
         cmocka_unit_test(answers_without_end_are_cut),
         cmocka_unit_test(a_reload_loses_nothing),
