@@ -117,6 +117,23 @@ bool aws_credentials_of_file(struct arena *arena, struct view profile, struct aw
     return ok;
 }
 
+bool aws_credentials_at_hand(struct arena *arena, const struct config_sigv4 *sigv4,
+                             struct aws_credentials *out, bool *found, struct error *err)
+{
+    bool has_profile = sigv4->profile.len || aws_variable("AWS_PROFILE").len;
+    *found = true;
+    if (secret_is_set(&sigv4->secret_key)) {
+        *out = (struct aws_credentials){.access_key = sigv4->access_key,
+                                        .secret_key = sigv4->secret_key};
+        return true;
+    }
+    if (!has_profile && aws_credentials_of_environment(arena, out))
+        return true;
+    *found = false;
+    return (!has_profile && aws_variable("AWS_WEB_IDENTITY_TOKEN_FILE").len) ||
+           aws_credentials_of_file(arena, sigv4->profile, out, found, err);
+}
+
 bool aws_region(struct arena *arena, struct view profile, struct view *out, struct error *err)
 {
     struct buffer text;

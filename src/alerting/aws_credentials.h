@@ -7,6 +7,7 @@
 #include "alerting/aws_signature.h"
 #include "base/attributes.h"
 #include "base/error.h"
+#include "ingest/config.h"
 
 #include <stdbool.h>
 
@@ -16,6 +17,11 @@ bool aws_credentials_of_environment(struct arena *arena, struct aws_credentials 
 /* The profile of ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE) and ~/.aws/config (AWS_CONFIG_FILE); `profile` empty:
  * AWS_PROFILE, else "default". *found: it has keys. A file that is not there is no error. ERROR_IO. */
 MUST_USE bool aws_credentials_of_file(struct arena *arena, struct view profile,
+                                      struct aws_credentials *out, bool *found, struct error *err);
+
+/* Keys that need nobody to be asked: of `sigv4`; of the environment, unless it or AWS_PROFILE names a profile; of the shared files, unless
+ * there is no such name but a web identity. *found: there are any. ERROR_IO. */
+MUST_USE bool aws_credentials_at_hand(struct arena *arena, const struct config_sigv4 *sigv4,
                                       struct aws_credentials *out, bool *found, struct error *err);
 
 /* AWS_REGION, AWS_DEFAULT_REGION or the profile's; empty: none says it. ERROR_IO. */

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "net/http_client.h"
 
+#include <curl/curl.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <time.h>
@@ -87,6 +88,27 @@ static struct view canonical_request(struct arena *arena, const struct aws_crede
         VIEW_ARGS(typed ? r->content_type : none), typed ? "\n" : "", VIEW_ARGS(r->host),
         VIEW_ARGS(date), token.len ? "x-amz-security-token:" : "", VIEW_ARGS(token),
         token.len ? "\n" : "", VIEW_ARGS(*names), VIEW_ARGS(payload));
+}
+
+bool aws_request_url(struct arena *arena, struct view url, struct aws_request *r, struct error *err)
+{
+    CURLU *parts = curl_url();
+    char *host = NULL, *port = NULL, *path = NULL;
+    bool ok = parts && !curl_url_set(parts, CURLUPART_URL, arena_copy(arena, url).ptr, 0) &&
+              !curl_url_get(parts, CURLUPART_HOST, &host, 0) &&
+              !curl_url_get(parts, CURLUPART_PATH, &path, 0);
+    if (ok) {
+        (void)curl_url_get(parts, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT); /* none: fine */
+        r->host = arena_printf(arena, "%s%s%s", host, port ? ":" : "", port ? port : "");
+        r->path = arena_copy(arena, view_from(path));
+    } else {
+        error_set(err, ERROR_INPUT, "the API URL is none");
+    }
+    curl_free(host);
+    curl_free(port);
+    curl_free(path);
+    curl_url_cleanup(parts);
+    return ok;
 }
 
 struct aws_signature aws_sign(struct arena *arena, const struct aws_credentials *c,

@@ -4,7 +4,9 @@
 #define BELFRY_ALERTING_AWS_SIGNATURE_H
 
 #include "base/arena.h"
+#include "base/attributes.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/secret.h"
 #include "base/view.h"
 
@@ -29,6 +31,10 @@ struct aws_signature {
     struct view date; /* X-Amz-Date */
     struct view authorization;
 };
+
+/* Sets host and path as libcurl will send them, in `arena`. ERROR_INPUT. */
+MUST_USE bool aws_request_url(struct arena *arena, struct view url, struct aws_request *r,
+                              struct error *err);
 
 /* In `arena`. Any thread. */
 struct aws_signature aws_sign(struct arena *arena, const struct aws_credentials *credentials,

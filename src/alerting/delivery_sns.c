@@ -14,7 +14,6 @@
 
 #include "base/clock.h"
 
-#include <curl/curl.h>
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -122,28 +121,6 @@ static bool given_take_json(struct delivery *d, struct given *g, struct view tex
 
 /* --- requests --- */
 
-/* Host as curl will send it, and path. */
-static bool split_url(struct delivery *d, struct view url, struct aws_request *r, struct error *err)
-{
-    CURLU *parts = curl_url();
-    char *host = NULL, *port = NULL, *path = NULL;
-    bool ok = parts && !curl_url_set(parts, CURLUPART_URL, arena_copy(d->arena, url).ptr, 0) &&
-              !curl_url_get(parts, CURLUPART_HOST, &host, 0) &&
-              !curl_url_get(parts, CURLUPART_PATH, &path, 0);
-    if (ok) {
-        (void)curl_url_get(parts, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT); /* none: fine */
-        r->host = arena_printf(d->arena, "%s%s%s", host, port ? ":" : "", port ? port : "");
-        r->path = arena_copy(d->arena, view_from(path));
-    } else {
-        error_set(err, ERROR_INPUT, "the API URL is none");
-    }
-    curl_free(host);
-    curl_free(port);
-    curl_free(path);
-    curl_url_cleanup(parts);
-    return ok;
-}
-
 /* POSTs the form, signed with `keys`; NULL: not signed. */
 static bool post(struct delivery *d, struct view url, struct view form, const char *service,
                  const struct aws_credentials *keys, struct error *err)
@@ -156,7 +133,7 @@ static bool post(struct delivery *d, struct view url, struct view form, const ch
                             .body = form,
                             .region = x->region,
                             .service = view_from(service)};
-    if (!split_url(d, url, &r, err))
+    if (!aws_request_url(d->arena, url, &r, err))
         return false;
     d->request.url = url;
     d->request.body = form;
@@ -407,19 +384,9 @@ static bool find_region(struct delivery *d, struct error *err)
 static bool find_keys(struct delivery *d, struct aws_credentials *keys, bool *found,
                       struct error *err)
 {
-    const struct sns_signature *s = &((const struct sns_receiver *)d->integration->settings)->sigv4;
+    const struct sns_receiver *r = d->integration->settings;
     const struct sns_state *state = d->integration->state;
-    bool has_profile = s->profile.len || aws_variable("AWS_PROFILE").len;
-    *found = true;
-    if (secret_is_set(&s->secret_key)) {
-        *keys = (struct aws_credentials){.access_key = s->access_key, .secret_key = s->secret_key};
-        return true;
-    }
-    if (!has_profile && aws_credentials_of_environment(d->arena, keys))
-        return true;
-    *found = false;
-    if ((has_profile || aws_variable("AWS_WEB_IDENTITY_TOKEN_FILE").len == 0) &&
-        !aws_credentials_of_file(d->arena, s->profile, keys, found, err))
+    if (!aws_credentials_at_hand(d->arena, &r->sigv4, keys, found, err))
         return false;
     if (!*found && is_fresh(&state->own)) {
         *found = true;

@@ -223,16 +223,10 @@ struct slack_receiver {
     int64_t timeout_ms;
 };
 
-struct sns_signature {
-    struct view region, access_key, profile, role_arn, external_id;
-    struct secret secret_key;
-    bool use_fips_sts_endpoint;
-};
-
 struct sns_receiver {
     struct receiver_common common;
     struct view api_url, topic_arn, phone_number, target_arn, subject, message;
-    struct sns_signature sigv4;
+    struct config_sigv4 sigv4; /* without service_name */
     struct config_pairs attributes;
     bool use_aws_http_client;
 };

@@ -360,33 +360,10 @@ static void sns_defaults(void *object)
     r->message = TEMPLATE("sns.default.message");
 }
 
-static bool signature_check(struct loader *l, const struct yaml_node *node, void *object)
-{
-    const struct sns_signature *s = object;
-    if ((s->access_key.len > 0) != secret_is_set(&s->secret_key))
-        return receiver_fail(
-            l, node,
-            "must provide a AWS SigV4 Access key and Secret Key if credentials are "
-            "specified in the SigV4 config");
-    return s->external_id.len == 0 || s->role_arn.len > 0 ||
-           receiver_fail(l, node, "external_id can only be used with role_arn");
-}
-
-static const struct field SIGNATURE_FIELDS[] = {
-    {F(sns_signature, region, FIELD_STRING)},
-    {F(sns_signature, access_key, FIELD_STRING)},
-    {F(sns_signature, secret_key, FIELD_SECRET)},
-    {F(sns_signature, profile, FIELD_STRING)},
-    {F(sns_signature, role_arn, FIELD_STRING)},
-    {F(sns_signature, external_id, FIELD_STRING)},
-    {F(sns_signature, use_fips_sts_endpoint, FIELD_BOOL)},
-};
-PART(SIGNATURE_SECTION, "sigv4", sns_signature, SIGNATURE_FIELDS, signature_check);
-
 static const struct field SNS_FIELDS[] = {
     COMMON,
     TEXT(sns, api_url),
-    {F(sns_receiver, sigv4, FIELD_STRUCT), &SIGNATURE_SECTION},
+    {F(sns_receiver, sigv4, FIELD_STRUCT), &CONFIG_SIGV4_SECTION},
     TEXT(sns, topic_arn),
     TEXT(sns, phone_number),
     TEXT(sns, target_arn),
@@ -404,6 +381,10 @@ static bool sns_check(struct loader *l, const struct yaml_node *node, void *obje
     /* One of the three; Alertmanager lets all three at once pass. */
     bool one = ((r->target_arn.len == 0) != (r->topic_arn.len == 0)) == (r->phone_number.len == 0);
     return receiver_check_common(l, &RECEIVER_sns_SECTION, node, r) &&
+           (r->sigv4.service_name.len == 0 ||
+            receiver_fail(
+                l, yaml_place(node, "sigv4"),
+                "sigv4: service_name cannot be set: requests to SNS are signed for it")) &&
            (one ||
             receiver_fail(l, node,
                           "must provide either a Target ARN, Topic ARN, or Phone Number for SNS "

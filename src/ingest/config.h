@@ -282,6 +282,14 @@ struct config_storage {
     int64_t exemplars_max;             /* default 100000 */
 };
 
+/* How requests to AWS are signed. What is empty comes from where AWS' own tools look for it. */
+struct config_sigv4 {
+    struct view region, access_key, profile, role_arn, external_id;
+    struct view service_name; /* empty: the user's */
+    struct secret secret_key;
+    bool use_fips_sts_endpoint;
+};
+
 struct config_alertmanager {
     struct config_http_client http;
     struct view scheme, path_prefix;
@@ -290,7 +298,7 @@ struct config_alertmanager {
     struct config_target_groups static_configs;
     struct config_discoveries discoveries;
     struct config_relabel_rules relabel_configs, alert_relabel_configs;
-    const struct yaml_node *sigv4; /* as written; NULL: none */
+    const struct config_sigv4 *sigv4; /* without role_arn; NULL: none */
 };
 struct config_alertmanagers {
     struct config_alertmanager *items;

@@ -256,10 +256,6 @@ static void warn_without_effect(struct loader *l, const struct yaml_node *root)
         if (node && !yaml_is_null(node) && (node->kind == YAML_SCALAR || node->count > 0))
             config_warn(l, node, "section \"%s\" has no effect in this version", SECTIONS[i]);
     }
-    static const char *const MANAGER[] = {"sigv4"};
-    const struct yaml_node *managers = yaml_find(yaml_find(root, "alerting"), "alertmanagers");
-    for (uint32_t i = 0; managers && i < managers->count; i++)
-        warn_of_fields(l, managers->items[i], MANAGER, ARRAY_COUNT(MANAGER));
     warn_of_fields(l, yaml_find(root, "global"), GLOBAL, ARRAY_COUNT(GLOBAL));
     warn_of_fields(l, tsdb, TSDB, ARRAY_COUNT(TSDB));
 }

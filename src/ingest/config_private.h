@@ -92,6 +92,8 @@ struct config_owner {
 extern const struct section CONFIG_SECTION, CONFIG_GLOBAL_SECTION, CONFIG_JOB_SECTION,
     CONFIG_HTTP_SECTION, CONFIG_TLS_SECTION, CONFIG_JOB_FILE_SECTION, CONFIG_HEADER_SECTION,
     CONFIG_RELABEL_SECTION, CONFIG_TRACING_SECTION, CONFIG_HEARTBEATS_SECTION;
+/* config_sigv4.c */
+extern const struct section CONFIG_SIGV4_SECTION;
 extern const struct config_protocols CONFIG_PROTOCOLS_DEFAULT, CONFIG_PROTOCOLS_PROTOBUF_FIRST;
 /* config_discovery.c: the static name of a kind ("dns_sd_configs"), or NULL. */
 const char *config_discovery_kind(struct view name);

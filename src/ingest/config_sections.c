@@ -742,7 +742,7 @@ static const struct section RUNTIME_SECTION = {"the runtime section", 0, FIELDS(
 
 static const struct field ALERTMANAGER_FIELDS[] = {
     {"", FIELD_INLINE, offsetof(struct config_alertmanager, http), &CONFIG_HTTP_SECTION},
-    {F(config_alertmanager, sigv4, FIELD_RAW)},
+    {F(config_alertmanager, sigv4, FIELD_POINTER), &CONFIG_SIGV4_SECTION},
     {F(config_alertmanager, scheme, FIELD_STRING)},
     {F(config_alertmanager, path_prefix, FIELD_STRING)},
     {"timeout", FIELD_DURATION, offsetof(struct config_alertmanager, timeout_ms)},
@@ -779,6 +779,11 @@ static bool alertmanager_check(struct loader *l, const struct yaml_node *node, v
         return yaml_error(
             l->err, yaml_place(node, "sigv4"),
             "at most one of basic_auth, authorization, oauth2, & sigv4 must be configured");
+    if (manager->sigv4 && manager->sigv4->role_arn.len)
+        return yaml_error(
+            l->err, yaml_place(node, "sigv4"),
+            "sigv4: role_arn is not supported for Alertmanagers: requests are signed "
+            "with access_key and secret_key, those of a profile or of the environment");
     return manager->relabel_configs.count > 0 || targets_check(l, node, &manager->static_configs);
 }
 

@@ -3,6 +3,7 @@
  * Prometheus) turns the POST into a GET, which an Alertmanager answers gladly: the alerts would be lost without a word. */
 #include "outbound/alert_post.h"
 
+#include "alerting/aws_credentials.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -41,6 +42,56 @@ static size_t on_answer(char *bytes, size_t size, size_t count, void *arg)
     return p->answer_bytes > POST_ANSWER_BYTES_MAX ? 0 : len; /* 0 ends the transfer */
 }
 
+/* The Host header as client_prepare() sets it: with a server_name always with its port. */
+static struct view host_header(struct arena *arena, const struct alert_post *p, const char *url,
+                               struct view host)
+{
+    bool is_renamed = p->entry->http.tls.server_name.len && strncmp(url, "https:", 6) == 0;
+    const char *colon = memrchr(host.ptr, ':', host.len), *v6 = memrchr(host.ptr, ']', host.len);
+    return is_renamed && (!colon || colon < v6) ? arena_printf(arena, "%.*s:443", VIEW_ARGS(host))
+                                                : host;
+}
+
+/* As Prometheus does: for the service "aps" unless another one is named. What may not leave is noted for redaction. */
+static bool sign(struct alert_post *p, const char *url, struct error *err)
+{
+    const struct config_sigv4 *s = p->entry->sigv4;
+    struct aws_request r = {.method = VIEW("POST"),
+                            .query = VIEW(""),
+                            .content_type = VIEW("application/json"),
+                            .body = buffer_view(&p->body),
+                            .region = s->region,
+                            .service = s->service_name.len ? s->service_name : VIEW("aps")};
+    struct aws_credentials keys;
+    struct arena arena;
+    bool found = false;
+    arena_init(&arena, MEM_ALERTING, 0);
+    bool ok = aws_credentials_at_hand(&arena, s, &keys, &found, err) &&
+              (s->region.len || aws_region(&arena, s->profile, &r.region, err)) &&
+              aws_request_url(&arena, view_from(url), &r, err);
+    if (ok && !found)
+        ok = error_set(err, ERROR_INPUT,
+                       "there are no AWS credentials: sigv4 has no access_key and secret_key, and "
+                       "neither the environment nor AWS' shared files have any");
+    if (ok && r.region.len == 0)
+        ok = error_set(err, ERROR_INPUT,
+                       "region not configured in sigv4 or in default credentials chain");
+    if (ok) {
+        r.host = host_header(&arena, p, url, r.host);
+        struct aws_signature signature = aws_sign(&arena, &keys, &r, clock_wall());
+        struct view token = secret_reveal(&keys.session_token);
+        redaction_add(&p->secrets, secret_reveal(&keys.secret_key));
+        redaction_add(&p->secrets, token);
+        ok = client_header(&p->client, err, "X-Amz-Date: %.*s", VIEW_ARGS(signature.date)) &&
+             (token.len == 0 ||
+              client_header(&p->client, err, "X-Amz-Security-Token: %.*s", VIEW_ARGS(token))) &&
+             client_header(&p->client, err, "Authorization: %.*s",
+                           VIEW_ARGS(signature.authorization));
+    }
+    arena_deinit(&arena);
+    return ok || error_wrap(err, "sigv4");
+}
+
 /* Everything for a request to `url`. */
 static bool request(struct alert_post *p, const char *url, struct client_tokens *tokens,
                     struct error *err)
@@ -70,6 +121,7 @@ static bool request(struct alert_post *p, const char *url, struct client_tokens 
     CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->body.len));
     bool ok = client_header(&p->client, err, "Content-Type: application/json") &&
               client_header(&p->client, err, "Expect:") && /* no waiting for a 100 */
+              (!p->entry->sigv4 || p->client.foreign || sign(p, url, err)) &&
               client_prepare(&p->client, &p->entry->http, url, tokens, err);
     if (ok && p->client.asks_token) /* whose form is a string */
         CURL_NEVER_FAILS(curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)-1));
@@ -81,6 +133,8 @@ static void redact(struct alert_post *p, struct error *err)
 {
     redaction_add_userinfo(&p->secrets, view_from(p->url));
     config_http_secrets(&p->entry->http, &p->secrets);
+    if (p->entry->sigv4)
+        redaction_add(&p->secrets, secret_reveal(&p->entry->sigv4->secret_key));
     redaction_apply(&p->secrets, err->message, sizeof err->message);
 }
 

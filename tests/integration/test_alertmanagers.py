@@ -2,12 +2,16 @@
 """Alerts to Alertmanagers beside a real Prometheus: the same posts, the same answer about who is in force."""
 import http.server
 import json
+import os
 import re
 import threading
 import time
+import types
+import urllib.parse
 import urllib.request
 
-from harness import Belfry, Process, folder, free_port, need, wait_for
+import duty_services as services
+from harness import BELFRY, Belfry, Process, folder, free_port, need, run, wait_for
 
 RULES = r"""groups:
 - name: g
@@ -142,3 +146,109 @@ def test_a_slow_alertmanager_gets_all_before_the_server_ends():
             assert b.stop() == 0
             assert len(slow.alerts()) == 20, len(slow.alerts())
             assert "are dropped" not in b.output()
+
+
+class Signed:
+    """An Alertmanager of AWS: takes alerts only with a signature that it finds itself, and quotes the request where it does not."""
+
+    def __init__(self, service="aps"):
+        self.who, self.refused, self.mutex = [], [], threading.Lock()
+        signed = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                request = types.SimpleNamespace(method="POST", path=urllib.parse.quote(self.path), body=body,
+                                                headers={k.lower(): v for k, v in self.headers.items()})
+                answer = b""
+                with signed.mutex:
+                    try:
+                        key, region = services.aws_verify(request, service)
+                        signed.who.append((self.path, key, region, len(json.loads(body))))
+                    except services.Refused as e:
+                        signed.refused.append(e)
+                        answer = json.dumps({"keys": services.AWS_KEYS, "token": self.headers["X-Amz-Security-Token"]}).encode()
+                self.send_response(403 if answer else 200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = "127.0.0.1:%d" % self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+SIGNED = """rule_files: [one.yml]
+alerting: {alertmanagers: [{path_prefix: "/workspaces/ws-1/alert manager", sigv4: {%s}, static_configs: [{targets: ["%s"]}]}]}
+"""
+SECRET = services.AWS_KEYS["AKIDBELFRY"][0]
+STATIC = "region: eu-west-1, access_key: AKIDBELFRY, secret_key: %s" % SECRET
+
+
+def with_environment(variables, begin):
+    before = {k: os.environ.pop(k) for k in list(os.environ) if k.startswith("AWS_")}
+    os.environ.update(variables)
+    try:
+        return begin()
+    finally:
+        for k in variables:
+            os.environ.pop(k, None)
+        os.environ.update(before)
+
+
+def signed_by(sigv4, variables=None, service="aps"):
+    """Who signed the first alert."""
+    with folder() as d, Signed(service) as am:
+        write(d + "/one.yml", json.dumps({"groups": [{"name": "g", "interval": "500ms", "rules": [{"alert": "A", "expr": "vector(1)"}]}]}))
+        write(d + "/credentials", "[team]\naws_access_key_id = AKIDBELFRY\naws_secret_access_key = %s\n" % SECRET)
+        write(d + "/config", "[profile team]\nregion = us-east-2\n")
+        variables = {k: v.replace("@DIR", d) for k, v in (variables or {}).items()}
+        with with_environment(variables, lambda: Belfry(d, SIGNED % (sigv4, am.address))) as b:
+            wait_for(lambda: am.who or am.refused, "an alert is signed", 60)
+            assert not am.refused, am.refused
+            assert SECRET not in b.output() + b.get("/api/v1/status/config")[1].decode()
+            path, key, region, count = am.who[0]
+            assert path == "/workspaces/ws-1/alert%20manager/api/v2/alerts" and count == 1, am.who
+            return key, region
+
+
+def test_alerts_to_aws_are_signed():
+    assert signed_by(STATIC) == ("AKIDBELFRY", "eu-west-1")
+    assert signed_by(STATIC + ", service_name: execute-api", service="execute-api") == ("AKIDBELFRY", "eu-west-1")
+    files = {"AWS_SHARED_CREDENTIALS_FILE": "@DIR/credentials", "AWS_CONFIG_FILE": "@DIR/config"}
+    assert signed_by("profile: team", files) == ("AKIDBELFRY", "us-east-2")
+    temporary = {"AWS_ACCESS_KEY_ID": "ASIATEMPORARY", "AWS_SECRET_ACCESS_KEY": "temporary/secret",
+                 "AWS_SESSION_TOKEN": "token/of+the=role", "AWS_REGION": "eu-central-1"}
+    assert signed_by("", temporary) == ("ASIATEMPORARY", "eu-central-1")
+
+
+def test_what_cannot_be_signed_is_said():
+    rules = json.dumps({"groups": [{"name": "g", "interval": "500ms", "rules": [{"alert": "A", "expr": "vector(1)"}]}]})
+
+    def logged(sigv4, text):
+        with folder() as d, Signed() as am:
+            write(d + "/one.yml", rules)
+            none = {"AWS_SHARED_CREDENTIALS_FILE": d + "/none", "AWS_CONFIG_FILE": d + "/none"}
+            with with_environment(none, lambda: Belfry(d, SIGNED % (sigv4, am.address))) as b:
+                wait_for(lambda: text in b.output(), text, 60)
+                return b.output()
+    logged("region: r", "sigv4: there are no AWS credentials")
+    logged("access_key: AKIDBELFRY, secret_key: x", "sigv4: region not configured in sigv4")
+    said = logged(STATIC.replace(SECRET, "temporary/secret"), "bad response status 403")
+    assert "temporary/secret" not in said and "<secret>" in said, said
+    with folder() as d:
+        write(d + "/role.yml", SIGNED % (STATIC + ", role_arn: 'arn:aws:iam::1:role/r'", "a:1"))
+        status, out, err = run(BELFRY, "check", "config", d + "/role.yml")
+        assert status and "sigv4: role_arn is not supported for Alertmanagers" in out + err, out + err

@@ -62,6 +62,17 @@ static const struct {
     {"a header that is none",
      "scrape_configs:\n- job_name: a\n  http_headers:\n    'a b': {values: [x]}\n",
      "belfry.yml:4:5: \"a b\" is not a valid name of a header"},
+    {"half of AWS' keys", "alerting:\n  alertmanagers:\n  - sigv4: {access_key: a}\n",
+     "belfry.yml:3:12: must provide a AWS SigV4 Access key and Secret Key if credentials are "
+     "specified in the SigV4 config"},
+    {"a role of AWS", "alerting:\n  alertmanagers:\n  - sigv4: {region: r, role_arn: a}\n",
+     "belfry.yml:3:12: sigv4: role_arn is not supported for Alertmanagers: requests are signed "
+     "with "
+     "access_key and secret_key, those of a profile or of the environment"},
+    {"a signature and a password",
+     "alerting:\n  alertmanagers:\n  - sigv4: {}\n    basic_auth: {username: u}\n",
+     "belfry.yml:3:12: at most one of basic_auth, authorization, oauth2, & sigv4 must be "
+     "configured"},
     {"a mapping for a list", "scrape_configs:\n  job_name: a\n",
      "belfry.yml:2:3: a list was expected, not a mapping"},
     {"a string for targets",
@@ -275,7 +286,6 @@ static void what_has_no_effect_warns(void **state)
                                  "alerting:\n"
                                  "  alertmanagers:\n"
                                  "  - static_configs: [{targets: ['localhost:9093']}]\n"
-                                 "    sigv4: {region: eu-west-1}\n"
                                  "remote_write:\n"
                                  "- url: http://x/\n"
                                  "scrape_configs:\n"
@@ -287,12 +297,11 @@ static void what_has_no_effect_warns(void **state)
                                  "  track_timestamps_staleness: false\n"
                                  "storage: {tsdb: {retention: {time: 1d, percentage: 5}}}\n");
     static const char *const WARNINGS[] = {
-        "belfry.yml:11:3: this build of Belfry cannot discover targets by ec2_sd_configs: it is "
+        "belfry.yml:10:3: this build of Belfry cannot discover targets by ec2_sd_configs: it is "
         "checked and has no effect; file_sd_configs or http_sd_configs can stand "
         "in",
-        "belfry.yml:7:1: section \"remote_write\" has no effect in this version",
-        "belfry.yml:5:12: field \"sigv4\" has no effect in this version",
-        "belfry.yml:13:29: field \"scrape_native_histograms\" has no effect in this version",
+        "belfry.yml:6:1: section \"remote_write\" has no effect in this version",
+        "belfry.yml:12:29: field \"scrape_native_histograms\" has no effect in this version",
     };
     assert_int_equal(c->warnings.count, ARRAY_COUNT(WARNINGS));
     for (size_t i = 0; i < ARRAY_COUNT(WARNINGS); i++)
