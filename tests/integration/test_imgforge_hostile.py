@@ -468,10 +468,20 @@ def drawers(pid):
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError, ValueError):
             with open("/proc/%d/stat" % int(name)) as f:
-                fields = f.read().rsplit(")", 1)[1].split()
-            if int(fields[1]) == pid:
+                program, rest = f.read().split("(", 1)[1].rsplit(")", 1)
+            fields = rest.split()
+            if int(fields[1]) == pid and program == "imgforge-draw":
                 found[int(name)] = fields[0], int(fields[11]) + int(fields[12])
     return found
+
+
+def has_ended(pid):
+    """Or waits for whoever is process 1 here to notice."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 def at_work(pid):
@@ -534,7 +544,7 @@ def test_a_drawing_ends_with_the_server_however_that_ends():
             pids = list(drawers(forge.proc.pid))
             getattr(forge.proc, how)()
             assert forge.proc.wait(60) == (0 if how == "terminate" else -9)
-            wait_for(lambda: not [p for p in pids if os.path.exists("/proc/%d" % p)], "the end of the drawers")
+            wait_for(lambda: all(has_ended(p) for p in pids), "the end of the drawers")
             client.join()
             assert len(results) == 1 and (how == "kill" or results == [503]), results
 
