@@ -22,6 +22,7 @@
 #include "base/machine.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "net/outgoing_kept.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,6 +48,7 @@ struct imgforge {
     struct image_key policy;  /* of cache_key_policy() */
     struct rate_limit *limit; /* NULL: none */
     struct source_policy sources;
+    struct outgoing_kept *kept; /* connections to origins */
     struct permits *source_room;
     struct watermarks *watermarks;
     struct image_work *work;
@@ -418,6 +420,9 @@ static bool open_sources(struct imgforge *forge, struct error *err)
         .timeout_ms = s->in.download_timeout_ms,
         .room = forge->source_room,
     };
+    if (!outgoing_kept_start(&forge->kept, err))
+        return false;
+    forge->sources.outgoing.kept = forge->kept;
     forge->sources.outgoing.allowed |= s->source_classes;
     const struct watermarks_options marks = {
         .policy = &forge->sources,
@@ -479,6 +484,7 @@ static void close_imgforge(void *state)
     pool_stop(forge->lookups);
     image_work_stop(forge->work);
     watermarks_free(forge->watermarks);
+    outgoing_kept_stop(forge->kept);
     permits_free(forge->source_room);
     image_cache_close(forge->information);
     image_cache_close(forge->images);

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outgoing.c: see outgoing.h. libcurl carries the bytes; redirects are followed here, so that each hop's URL is checked
  * as the first one was. The guard is open_socket(): libcurl asks it for a socket to the address it is about to connect
- * to, and there is no way to connect without one. */
+ * to, and there is no way to connect without one.
+ *
+ * A connection that is kept was let in there by a request before. It went well, so who it is was verified as well; that its address is
+ * one that this request may reach is seen to when it is taken (may_use()) and once more before anything is sent (before_request()). */
 #include "net/outgoing.h"
 
 #include "base/assert.h"
+#include "base/checksum.h"
 #include "base/clock.h"
+#include "net/outgoing_kept.h"
+#include "net/outgoing_lookup.h"
 #include "net/outgoing_trust.h"
 #include "net/outgoing_url.h"
 
@@ -24,9 +30,13 @@ struct hop {
     struct outgoing_url url;
     const char *proxy;
     CURL *easy;
-    size_t header_bytes; /* of all heads of this hop */
-    bool has_head;       /* request->on_head was told */
-    bool is_followed;    /* its body is nobody's */
+    struct outgoing_addresses
+        addresses; /* judged; none: with a proxy, or where no connections are kept */
+    char peer[OUTGOING_KEPT_ADDRESS_BYTES]; /* that the connection is to */
+    bool has_opened;                        /* a socket of its own */
+    size_t header_bytes;                    /* of all heads of this hop */
+    bool has_head;                          /* request->on_head was told */
+    bool is_followed;                       /* its body is nobody's */
     bool is_blocked, is_too_large, is_stopped, is_distrusted;
     struct error distrust;
     enum address_class class; /* when it is blocked */
@@ -59,6 +69,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
         hop->class = class;
         return CURL_SOCKET_BAD;
     }
+    hop->has_opened = true;
     return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
@@ -66,7 +77,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 static bool peer_is_trusted(struct hop *hop)
 {
     struct curl_tlssessioninfo *tls = NULL;
-    if (!hop->url.is_https || hop->policy->trust == NULL)
+    if (!hop->url.is_https || hop->policy->trust == NULL || (hop->policy->kept && !hop->has_opened))
         return true;
     hop->is_distrusted =
         curl_easy_getinfo(hop->easy, CURLINFO_TLS_SSL_PTR, &tls) != CURLE_OK || tls == NULL ||
@@ -75,14 +86,26 @@ static bool peer_is_trusted(struct hop *hop)
     return !hop->is_distrusted;
 }
 
+/* A connection that is there already. */
+static bool may_use(void *arg, const char *address)
+{
+    const struct hop *hop = arg;
+    return hop->proxy || outgoing_addresses_has(&hop->addresses, address);
+}
+
 /* Connected, TLS begun, nothing sent yet. */
 static int before_request(void *arg, char *peer, char *local, int peer_port, int local_port)
 {
     struct hop *hop = arg;
-    (void)peer;
     (void)local;
     (void)peer_port;
     (void)local_port;
+    if (hop->policy->kept) {
+        if (!may_use(hop, peer))
+            return CURL_PREREQFUNC_ABORT;
+        (void)snprintf(hop->peer, sizeof hop->peer, "%s", peer);
+        (void)snprintf(hop->answer->address, sizeof hop->answer->address, "%s", peer);
+    }
     return hop->is_blocked || !peer_is_trusted(hop) ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
@@ -191,6 +214,19 @@ static bool set_trust(struct hop *hop)
             curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK &&
             curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
             curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK);
+}
+
+/* One connection in each handle. What was resolved for it is not to be used for another request. */
+static bool set_kept(struct hop *hop, struct curl_slist *addresses)
+{
+    CURL *easy = hop->easy;
+    return hop->policy->kept == NULL ||
+           (curl_easy_setopt(easy, CURLOPT_MAXCONNECTS, 1L) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)OUTGOING_KEPT_LIFE_S) ==
+                CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L) == CURLE_OK &&
+            curl_easy_setopt(easy, CURLOPT_RESOLVE, addresses) == CURLE_OK);
 }
 
 static bool set_options(struct hop *hop, struct curl_slist *headers, int64_t left_ms)
@@ -321,7 +357,88 @@ static bool headers_add(const struct hop *hop, struct curl_slist **headers)
     return ok;
 }
 
-static enum outgoing_failure hop_run(struct hop *hop, int64_t left_ms, struct error *err)
+/* What libcurl may connect to; NULL where the URL says the address itself, or without memory (*ok false). */
+static struct curl_slist *addresses_list(const struct hop *hop, bool *ok)
+{
+    char line[sizeof hop->url.host + OUTGOING_ADDRESSES_MAX * (INET6_ADDRSTRLEN + 3) + 16];
+    const struct outgoing_addresses *all = &hop->addresses;
+    struct sockaddr_storage literal;
+    struct curl_slist *list = NULL;
+    if (all->count == 0 || outgoing_url_address(&hop->url, &literal))
+        return NULL;
+    int len = snprintf(line, sizeof line, "%s:%s:", hop->url.host, hop->url.port);
+    for (size_t i = 0; i < all->count; i++) {
+        bool is_v6 = all->items[i].socket.ss_family == AF_INET6;
+        len += snprintf(line + len, sizeof line - (size_t)len, "%s%s%s%s", i ? "," : "",
+                        is_v6 ? "[" : "", all->items[i].text, is_v6 ? "]" : "");
+    }
+    list = curl_slist_append(NULL, line);
+    *ok = *ok && list;
+    return list;
+}
+
+/* All addresses of the host, each of which must be allowed. */
+static enum outgoing_failure know_addresses(struct hop *hop, mono_time deadline, struct error *err)
+{
+    struct sockaddr_storage literal;
+    mono_time connect = mono_add_ms(clock_mono(), OUTGOING_CONNECT_MS);
+    hop->addresses.count = 0;
+    if (hop->policy->kept == NULL || hop->proxy)
+        return OUTGOING_OK;
+    if (outgoing_url_address(&hop->url, &literal))
+        outgoing_addresses_add(&hop->addresses, (const struct sockaddr *)&literal);
+    else if (!outgoing_lookup(&hop->addresses, hop->url.host,
+                              deadline.ns < connect.ns ? deadline : connect, hop->request->cancel,
+                              err))
+        return err->kind == ERROR_CANCELED  ? OUTGOING_STOPPED
+               : err->kind == ERROR_TIMEOUT ? OUTGOING_TIMEOUT
+                                            : OUTGOING_DNS;
+    for (size_t i = 0; i < hop->addresses.count; i++) {
+        const struct outgoing_address *at = &hop->addresses.items[i];
+        hop->class = address_class_of((const struct sockaddr *)&at->socket);
+        if (class_is_allowed(hop->policy, hop->class))
+            continue;
+        (void)snprintf(hop->answer->address, sizeof hop->answer->address, "%s", at->text);
+        return blocked(hop, err);
+    }
+    return OUTGOING_OK;
+}
+
+static uint64_t server_of(const struct hop *hop)
+{
+    char text[sizeof hop->url.host + sizeof hop->url.port + 16];
+    int len =
+        snprintf(text, sizeof text, "%d %s %s", hop->url.is_https, hop->url.port, hop->url.host);
+    return hash64_secret(text, (size_t)len);
+}
+
+static bool handle_take(struct hop *hop, struct error *err)
+{
+    struct outgoing_kept *kept = hop->policy->kept;
+    if (kept && hop->easy == NULL)
+        hop->easy = outgoing_kept_take(kept, server_of(hop), may_use, hop);
+    if (hop->easy == NULL)
+        hop->easy = curl_easy_init();
+    return hop->easy || error_set(err, ERROR_IO, "could not prepare a request");
+}
+
+/* Of a request that did not go well nothing is kept: its connection may be somebody's who was not believed. */
+static void handle_give(struct hop *hop, bool went_well)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    if (hop->policy->kept == NULL)
+        return; /* the next hop's, and outgoing_send() ends it */
+    if (went_well && curl_easy_getinfo(hop->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK &&
+        fd != CURL_SOCKET_BAD) {
+        curl_easy_reset(hop->easy); /* it knows what will be gone */
+        outgoing_kept_give(hop->policy->kept, hop->easy, server_of(hop), hop->peer);
+    } else {
+        curl_easy_cleanup(hop->easy);
+    }
+    hop->easy = NULL;
+}
+
+static enum outgoing_failure hop_run(struct hop *hop, mono_time deadline, struct error *err)
 {
     char detail[CURL_ERROR_SIZE] = "";
     struct sockaddr_storage literal;
@@ -334,16 +451,26 @@ static enum outgoing_failure hop_run(struct hop *hop, int64_t left_ms, struct er
             return blocked(hop, err);
         }
     }
+    enum outgoing_failure failure = know_addresses(hop, deadline, err);
+    if (failure != OUTGOING_OK)
+        return failure;
+    if (!handle_take(hop, err))
+        return OUTGOING_CONNECT;
     struct curl_slist *headers = NULL;
     bool ok = header_add(&headers, "Expect", "") && headers_add(hop, &headers);
+    struct curl_slist *addresses = addresses_list(hop, &ok);
     CURLcode code = CURLE_OUT_OF_MEMORY;
-    if (ok && set_options(hop, headers, left_ms)) {
+    int64_t left_ms = (deadline.ns - clock_mono().ns) / 1000000;
+    if (ok && set_options(hop, headers, left_ms > 0 ? left_ms : 1) && set_kept(hop, addresses)) {
         curl_easy_setopt(hop->easy, CURLOPT_ERRORBUFFER, detail);
         code = curl_easy_perform(hop->easy);
         note_status(hop);
     }
+    failure = verdict(hop, code, detail, err);
+    handle_give(hop, code == CURLE_OK && failure == OUTGOING_OK);
     curl_slist_free_all(headers);
-    return verdict(hop, code, detail, err);
+    curl_slist_free_all(addresses);
+    return failure;
 }
 
 /* ---- all hops ---- */
@@ -386,18 +513,17 @@ static enum outgoing_failure hops_run(struct hop *hop, mono_time deadline, struc
 {
     struct outgoing_answer *answer = hop->answer;
     for (;;) {
-        int64_t left_ms = (deadline.ns - clock_mono().ns) / 1000000;
-        if (left_ms <= 0) {
+        if (deadline.ns - clock_mono().ns < 1000000) {
             (void)error_set(err, ERROR_TIMEOUT, "no time was left");
             return OUTGOING_TIMEOUT;
         }
         if (answer->url.failed || !outgoing_url_init(&hop->url, answer->url.ptr, err))
             return OUTGOING_URL;
         hop->header_bytes = 0;
-        hop->has_head = hop->is_followed = false;
+        hop->has_head = hop->is_followed = hop->has_opened = false;
         answer->status = 0;
         enum outgoing_failure failure =
-            may_go(hop, err) ? hop_run(hop, left_ms, err) : OUTGOING_BLOCKED;
+            may_go(hop, err) ? hop_run(hop, deadline, err) : OUTGOING_BLOCKED;
         bool follow = failure == OUTGOING_OK && hop->is_followed;
         if (follow && answer->redirects == hop->request->redirects_max) {
             (void)error_set(err, ERROR_INPUT, "%s redirects more than %u times", hop->url.host,
@@ -461,14 +587,9 @@ enum outgoing_failure outgoing_send(const struct outgoing_policy *policy,
                         OUTGOING_URL_BYTES_MAX);
         return OUTGOING_URL;
     }
-    hop.easy = curl_easy_init();
-    if (hop.easy == NULL) {
-        (void)error_set(err, ERROR_IO, "could not prepare a request");
-        return OUTGOING_CONNECT;
-    }
     enum outgoing_failure failure =
         hops_run(&hop, mono_add_ms(clock_mono(), request->timeout_ms), err);
-    curl_easy_cleanup(hop.easy);
+    curl_easy_cleanup(hop.easy); /* NULL where connections are kept */
     return failure;
 }
 

@@ -10,6 +10,10 @@
  * - With a proxy the proxy connects; an address that the URL itself names is judged all the same. Names are the
  *   proxy's: it is the operator's own place to refuse them.
  *
+ * - Where connections are kept, each hop's host is asked for anew, all of its addresses (the first 8) are judged, and only a connection to one
+ *   of these is used again: a name that has changed its address has another connection, or is refused. With a proxy the connection is the
+ *   proxy's.
+ *
  * One call is one request, waited for; any thread. */
 #ifndef BELFRY_NET_OUTGOING_H
 #define BELFRY_NET_OUTGOING_H
@@ -33,6 +37,7 @@ enum {
 };
 
 struct outgoing_trust; /* outgoing_trust.h */
+struct outgoing_kept;  /* outgoing_kept.h */
 
 struct outgoing_policy {
     unsigned allowed; /* bits 1u << enum address_class; ADDRESS_PUBLIC needs none */
@@ -40,6 +45,8 @@ struct outgoing_policy {
     const char *http_proxy, *https_proxy, *no_proxy;
     /* Whose certificates are believed; borrowed. NULL = the system's, read for each connection (48 ms). */
     const struct outgoing_trust *trust;
+    /* Where connections are left for the next request; borrowed, of this policy alone. NULL = each request has one of its own. */
+    struct outgoing_kept *kept;
 };
 
 enum outgoing_failure {

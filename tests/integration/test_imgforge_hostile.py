@@ -7,6 +7,7 @@ import json
 import os
 import random
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -14,8 +15,9 @@ import time
 import zlib
 
 import imgforge_subject
-from harness import Skip, folder, wait_for
+from harness import Skip, folder, need, wait_for
 from imgforge_subject import Imgforge, Origin, encoded, plain, png, unsafe
+from test_access import certificate
 
 SCALE = float(os.environ.get("TEST_SCALE", "1"))
 REFUSED = b"Source URL is not allowed"
@@ -205,7 +207,14 @@ def test_a_name_that_changes_its_address_gains_nothing():
             status, _, body = ask(0, [["127.0.0.1"], ["10.0.0.1"]])
             assert status == 200, (status, body)
             assert names.asked == 1, "what was judged is what is connected to: the name is asked for once"
-            for i, answers in enumerate(([["10.0.0.1"]], [["169.254.169.254"]], [["10.0.0.1", "10.0.0.2"]]), 1):
+            # Connections are used again, and the name is asked for all the same: where it now leads is what counts.
+            peers = []
+            origin.pages["/a.png"] = noting_page(peers)
+            for i in (20, 21):
+                status, _, body = ask(i, [["127.0.0.1"]])
+                assert (status, names.asked) == (200, 1), (status, body, names.asked)
+            assert peers[0] == peers[1], peers
+            for i, answers in enumerate(([["10.0.0.1"]], [["169.254.169.254"]], [["10.0.0.1", "10.0.0.2"]], [["127.0.0.1", "10.0.0.2"]]), 1):
                 status, _, body = ask(i, answers)
                 assert (status, body.strip()) == (400, REFUSED), (answers, status, body)
             status, _, body = ask(9, [[]])
@@ -213,6 +222,40 @@ def test_a_name_that_changes_its_address_gains_nothing():
             before = names.asked
             expect(forge, unsafe("", "http://127.0.0.1:%d/none" % origin.port), 400, b"Source responded with status 404")
             assert names.asked == before
+
+
+def noting_page(peers):
+    """A picture; the ports that asked for it go into `peers`."""
+    def page(handler):
+        body = png(8, 8)
+        peers.append(handler.client_address[1])
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+    return page
+
+
+def test_connections_over_tls_are_used_again_and_strangers_are_never_believed():
+    need("openssl")
+    with folder() as cwd, Origin() as friend, Origin() as stranger:
+        peers = []
+        for origin, name in ((friend, "friend"), (stranger, "stranger")):
+            files = certificate(cwd, name, sans="DNS:localhost")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*files)
+            origin.server.socket = context.wrap_socket(origin.server.socket, server_side=True)
+            origin.pages["/a.png"] = noting_page(peers)
+        with Confined(cwd, "mount --bind %s/friend.pem /etc/ssl/certs/ca-certificates.crt" % cwd) as forge:
+            for i in range(3):
+                status, _, body = forge.image("cb:%d" % i, "https://localhost:%d/a.png" % friend.port)
+                assert status == 200, (status, body)
+                status, _, body = forge.image("cb:%d" % i, "https://localhost:%d/a.png" % stranger.port)
+                assert (status, body.strip()) == (400, FETCH), (status, body)
+                # Whose name is another one is a stranger as well.
+                status, _, body = forge.image("cb:%d" % i, "https://127.0.0.1:%d/a.png" % friend.port)
+                assert (status, body.strip()) == (400, FETCH), (status, body)
+        assert len(peers) == 3 and len(set(peers)) == 1, peers
 
 
 # ---- what an origin sends ----

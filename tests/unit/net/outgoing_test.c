@@ -5,12 +5,17 @@
 
 #include "base/thread.h"
 #include "net/http_server.h"
+#include "net/outgoing_kept.h"
+#include "net/outgoing_lookup.h"
 #include "net/outgoing_url.h"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -223,6 +228,45 @@ static void urls_are_taken_or_refused_with_a_reason(void **state)
     free(text);
 }
 
+/* Texts are compared, so they must be libcurl's: inet_ntop()'s. */
+static void addresses_are_known_by_their_text(void **state)
+{
+    (void)state;
+    struct outgoing_addresses all = {0};
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    struct sockaddr other = {.sa_family = AF_UNIX};
+    assert_int_equal(inet_pton(AF_INET, "192.0.2.1", &v4.sin_addr), 1);
+    assert_int_equal(inet_pton(AF_INET6, "2001:DB8:0::1", &v6.sin6_addr), 1);
+    outgoing_addresses_add(&all, (struct sockaddr *)&v4);
+    outgoing_addresses_add(&all, &other);
+    outgoing_addresses_add(&all, (struct sockaddr *)&v6);
+    assert_int_equal(all.count, 2);
+    assert_true(outgoing_addresses_has(&all, "192.0.2.1"));
+    assert_true(outgoing_addresses_has(&all, "2001:db8::1"));
+    assert_false(outgoing_addresses_has(&all, "192.0.2.10"));
+    assert_false(outgoing_addresses_has(&all, ""));
+    for (int i = 0; i < OUTGOING_ADDRESSES_MAX; i++)
+        outgoing_addresses_add(&all, (struct sockaddr *)&v4);
+    assert_int_equal(all.count, OUTGOING_ADDRESSES_MAX);
+}
+
+/* Whether there is a name server or none: there is no such name, and nobody waits longer than he likes. */
+static void a_lookup_ends_by_its_answer_its_time_or_a_flag(void **state)
+{
+    (void)state;
+    struct outgoing_addresses all = {0};
+    struct error err = {0};
+    atomic_bool cancel = true;
+    assert_false(
+        outgoing_lookup(&all, "name.invalid", mono_add_ms(clock_mono(), 60000), &cancel, &err));
+    assert_true(err.kind == ERROR_CANCELED || err.kind == ERROR_IO);
+    err = (struct error){0};
+    assert_false(outgoing_lookup(&all, "name.invalid", clock_mono(), NULL, &err));
+    assert_true(err.kind == ERROR_TIMEOUT || err.kind == ERROR_IO);
+    assert_int_equal(all.count, 0);
+}
+
 /* ---- a server ---- */
 
 struct world {
@@ -398,11 +442,10 @@ static char *expand(const char *path, uint16_t port)
     return out;
 }
 
-static void each_exchange_ends_as_it_should(void **state)
+static void exchange_all(struct outgoing_kept *kept)
 {
-    (void)state;
     struct world *w = world_new();
-    struct outgoing_policy policy = {.allowed = BIT(ADDRESS_LOOPBACK)};
+    struct outgoing_policy policy = {.allowed = BIT(ADDRESS_LOOPBACK), .kept = kept};
     for (size_t i = 0; i < ARRAY_COUNT(EXCHANGES); i++) {
         char body[64] = "", got[256];
         struct outgoing_answer answer;
@@ -427,6 +470,179 @@ static void each_exchange_ends_as_it_should(void **state)
         outgoing_answer_deinit(&answer);
     }
     world_free(w);
+}
+
+static struct outgoing_kept *kept_new(void)
+{
+    struct outgoing_kept *kept;
+    struct error err;
+    assert_true(outgoing_kept_start(&kept, &err));
+    return kept;
+}
+
+/* With a connection for each, and with those that are kept. */
+static void each_exchange_ends_as_it_should(void **state)
+{
+    (void)state;
+    exchange_all(NULL);
+    struct outgoing_kept *kept = kept_new();
+    exchange_all(kept);
+    exchange_all(kept); /* of a server that is gone */
+    outgoing_kept_stop(kept);
+}
+
+static enum outgoing_failure get(const struct outgoing_policy *policy, const char *url)
+{
+    struct outgoing_answer answer;
+    struct error err;
+    struct outgoing_request request = {
+        .url = url, .redirects_max = 3, .timeout_ms = 20000, .body_bytes_max = 100000};
+    outgoing_answer_init(&answer);
+    enum outgoing_failure failure = outgoing_send(policy, &request, &answer, &err);
+    if (failure == OUTGOING_OK)
+        assert_string_equal(answer.address, "127.0.0.1");
+    outgoing_answer_deinit(&answer);
+    return failure;
+}
+
+static uint64_t connections(const struct world *w)
+{
+    struct http_server_stats stats;
+    http_server_stats_get(w->server, &stats);
+    return stats.connections_total;
+}
+
+static void a_connection_is_used_again_by_who_may(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct outgoing_kept *kept = kept_new();
+    struct outgoing_policy policy = {.allowed = BIT(ADDRESS_LOOPBACK), .kept = kept};
+    struct outgoing_policy strict = {.kept = kept}, single = {.allowed = BIT(ADDRESS_LOOPBACK)};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(get(&policy, expand("/note", w->port)), OUTGOING_OK);
+    assert_int_equal(connections(w), 1);
+    assert_int_equal(get(&strict, expand("/note", w->port)), OUTGOING_BLOCKED);
+    assert_int_equal(get(&single, expand("/note", w->port)), OUTGOING_OK);
+    assert_int_equal(connections(w), 2);
+    assert_int_equal(get(&policy, expand("/flood", w->port)), OUTGOING_TOO_LARGE);
+    assert_int_equal(connections(w), 2); /* it had the one that is kept, which ends with it */
+    assert_int_equal(get(&policy, expand("/note", w->port)), OUTGOING_OK);
+    assert_int_equal(connections(w), 3);
+    assert_int_equal(get(&policy, expand("/to?url=/note", w->port)), OUTGOING_OK);
+    assert_int_equal(get(&policy, expand("/note", w->port)), OUTGOING_OK);
+    assert_true(connections(w) <= 4); /* a redirect's body is not waited for */
+    outgoing_kept_stop(kept);
+    world_free(w);
+}
+
+static bool any(void *arg, const char *address)
+{
+    return arg == NULL || strcmp(address, arg) == 0;
+}
+
+/* The last one first, by server and address; the oldest goes when there are too many. */
+static void what_is_kept_is_found(void **state)
+{
+    (void)state;
+    struct outgoing_kept *kept = kept_new();
+    CURL *easy[OUTGOING_KEPT_MAX + 1];
+    char first[] = "192.0.2.1", other[] = "192.0.2.2";
+    for (size_t i = 0; i < OUTGOING_KEPT_MAX + 1; i++) {
+        easy[i] = curl_easy_init();
+        outgoing_kept_give(kept, easy[i], i < 2 ? 7 : 8, i < 4 ? first : other);
+    }
+    assert_ptr_equal(outgoing_kept_take(kept, 7, any, NULL), easy[1]);
+    assert_null(outgoing_kept_take(kept, 7, any, NULL)); /* easy[0] was too many */
+    assert_ptr_equal(outgoing_kept_take(kept, 8, any, first), easy[3]);
+    assert_ptr_equal(outgoing_kept_take(kept, 8, any, NULL), easy[OUTGOING_KEPT_MAX]);
+    curl_easy_cleanup(easy[1]);
+    curl_easy_cleanup(easy[3]);
+    curl_easy_cleanup(easy[OUTGOING_KEPT_MAX]);
+    outgoing_kept_stop(kept);
+}
+
+/* Answers once on each of two connections; the first it closes behind its answer or, when it has the next request, without one. */
+struct fickle {
+    int fd;
+    bool waits;
+};
+
+static void read_request(int fd)
+{
+    char text[4096];
+    size_t len = 0;
+    for (ssize_t got; len < sizeof text - 1; len += (size_t)got) {
+        got = recv(fd, text + len, sizeof text - 1 - len, 0);
+        if (got <= 0)
+            return;
+        text[len + (size_t)got] = '\0';
+        if (strstr(text, "\r\n\r\n"))
+            return;
+    }
+}
+
+static void *be_fickle(void *arg)
+{
+    static const char ANSWER[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    const struct fickle *f = arg;
+    for (int i = 0; i < 2; i++) {
+        int fd = accept(f->fd, NULL, NULL);
+        if (fd < 0)
+            return NULL;
+        read_request(fd);
+        (void)!send(fd, ANSWER, sizeof ANSWER - 1, MSG_NOSIGNAL); /* the client complains */
+        if (i == 0 && f->waits)
+            read_request(fd);
+        close(fd);
+    }
+    return NULL;
+}
+
+static pthread_t fickle_start(struct fickle *f, uint16_t *port)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof to;
+    pthread_t thread;
+    struct error err;
+    f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(f->fd, (struct sockaddr *)&to, sizeof to), 0);
+    assert_int_equal(listen(f->fd, 5), 0);
+    assert_int_equal(getsockname(f->fd, (struct sockaddr *)&to, &bytes), 0);
+    *port = ntohs(to.sin_port);
+    assert_true(thread_start(&thread, "fickle", be_fickle, f, &err));
+    return thread;
+}
+
+static void a_server_that_closes_what_was_kept_is_asked_anew(void **state)
+{
+    (void)state;
+    for (int waits = 0; waits < 2; waits++) {
+        struct fickle f = {.waits = waits};
+        uint16_t port;
+        pthread_t thread = fickle_start(&f, &port);
+        struct outgoing_policy policy = {.allowed = BIT(ADDRESS_LOOPBACK), .kept = kept_new()};
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(get(&policy, expand("/", port)), OUTGOING_OK);
+        thread_join(thread);
+        outgoing_kept_stop(policy.kept);
+        close(f.fd);
+    }
+}
+
+/* The server waits for the connection's end, and nobody asks it anything more. */
+static void what_is_not_used_again_is_closed(void **state)
+{
+    (void)state;
+    struct fickle f = {.waits = true};
+    uint16_t port;
+    pthread_t thread = fickle_start(&f, &port);
+    struct outgoing_policy policy = {.allowed = BIT(ADDRESS_LOOPBACK), .kept = kept_new()};
+    assert_int_equal(get(&policy, expand("/", port)), OUTGOING_OK);
+    assert_int_equal(shutdown(f.fd, SHUT_RDWR), 0); /* it accepts no second one */
+    thread_join(thread);
+    outgoing_kept_stop(policy.kept);
+    close(f.fd);
 }
 
 /* Passwords stay with the first origin, cookies with nobody; a redirect of a POST is its answer. */
@@ -535,7 +751,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_notation_of_an_address_has_its_class_and_is_refused),
         cmocka_unit_test(urls_are_taken_or_refused_with_a_reason),
+        cmocka_unit_test(addresses_are_known_by_their_text),
+        cmocka_unit_test(a_lookup_ends_by_its_answer_its_time_or_a_flag),
         cmocka_unit_test(each_exchange_ends_as_it_should),
+        cmocka_unit_test(a_connection_is_used_again_by_who_may),
+        cmocka_unit_test(what_is_kept_is_found),
+        cmocka_unit_test(a_server_that_closes_what_was_kept_is_asked_anew),
+        cmocka_unit_test(what_is_not_used_again_is_closed),
         cmocka_unit_test(headers_and_bodies_go_to_whom_they_are_for),
         cmocka_unit_test(a_request_is_stopped_by_its_reader_or_a_flag),
         cmocka_unit_test(a_proxy_is_used_but_for_what_no_proxy_names),

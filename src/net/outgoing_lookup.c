@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* outgoing_lookup.c: see outgoing_lookup.h. What is asked belongs to the thread and to who waits: the last one to leave frees it. */
+#include "net/outgoing_lookup.h"
+
+#include "base/mem.h"
+#include "base/thread.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <string.h>
+
+enum {
+    CANCEL_SEEN_MS = 500,
+    LOOKUPS_MAX = 512 /* chosen, not measured: 10 to 30 s of names whose servers are dead */
+};
+
+static atomic_uint lookup_count; /* threads of the process that ask */
+
+struct lookup {
+    char *host; /* constant */
+
+    pthread_mutex_t mutex; /* a leaf; guards the rest */
+    pthread_cond_t changed;
+    unsigned users;
+    bool is_answered;
+    int code; /* of getaddrinfo() */
+    struct outgoing_addresses found;
+};
+
+void outgoing_addresses_add(struct outgoing_addresses *all, const struct sockaddr *address)
+{
+    bool is_v6 = address->sa_family == AF_INET6;
+    if ((!is_v6 && address->sa_family != AF_INET) || all->count == OUTGOING_ADDRESSES_MAX)
+        return;
+    struct outgoing_address *at = &all->items[all->count];
+    const void *bytes = is_v6 ? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
+                              : (const void *)&((const struct sockaddr_in *)address)->sin_addr;
+    memcpy(&at->socket, address, is_v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
+    if (inet_ntop(address->sa_family, bytes, at->text, sizeof at->text))
+        all->count++;
+}
+
+bool outgoing_addresses_has(const struct outgoing_addresses *all, const char *text)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        if (strcmp(all->items[i].text, text) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void unref(struct lookup *l)
+{
+    mutex_lock(&l->mutex);
+    bool is_last = --l->users == 0;
+    mutex_unlock(&l->mutex);
+    if (!is_last)
+        return;
+    cond_deinit(&l->changed);
+    mutex_deinit(&l->mutex);
+    mem_free(MEM_HTTP, l->host);
+    mem_free(MEM_HTTP, l);
+}
+
+static void *ask(void *arg)
+{
+    struct lookup *l = arg;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    int code = getaddrinfo(l->host, NULL, &hints, &found);
+    mutex_lock(&l->mutex);
+    l->code = code;
+    for (const struct addrinfo *at = code == 0 ? found : NULL; at; at = at->ai_next)
+        outgoing_addresses_add(&l->found, at->ai_addr);
+    l->is_answered = true;
+    cond_signal(&l->changed);
+    mutex_unlock(&l->mutex);
+    if (code == 0)
+        freeaddrinfo(found);
+    unref(l);
+    atomic_fetch_sub_explicit(&lookup_count, 1, memory_order_relaxed);
+    return NULL;
+}
+
+static bool await(struct lookup *l, mono_time deadline, const atomic_bool *cancel,
+                  struct error *err)
+{
+    bool is_cancelled = false, is_late = false;
+    mutex_lock(&l->mutex);
+    while (!l->is_answered && !is_cancelled && !is_late) {
+        mono_time look = mono_add_ms(clock_mono(), CANCEL_SEEN_MS);
+        (void)cond_wait_until(&l->changed, &l->mutex, /* the loop asks why */
+                              look.ns < deadline.ns ? look : deadline);
+        is_cancelled = cancel && atomic_load_explicit(cancel, memory_order_relaxed);
+        is_late = clock_mono().ns >= deadline.ns;
+    }
+    bool ok = l->is_answered && l->found.count > 0;
+    if (!ok && l->is_answered)
+        (void)error_set(err, ERROR_IO, "%s: %s", l->host,
+                        l->code ? gai_strerror(l->code) : "it has no address");
+    else if (!ok && is_cancelled)
+        (void)error_set(err, ERROR_CANCELED, "the request to %s was stopped", l->host);
+    else if (!ok)
+        (void)error_set(err, ERROR_TIMEOUT, "%s: the name server did not answer in time", l->host);
+    mutex_unlock(&l->mutex);
+    return ok;
+}
+
+bool outgoing_lookup(struct outgoing_addresses *out, const char *host, mono_time deadline,
+                     const atomic_bool *cancel, struct error *err)
+{
+    if (atomic_fetch_add_explicit(&lookup_count, 1, memory_order_relaxed) >= LOOKUPS_MAX) {
+        atomic_fetch_sub_explicit(&lookup_count, 1, memory_order_relaxed);
+        return error_set(err, ERROR_IO, "%s: the name server answers none of %d other questions",
+                         host, LOOKUPS_MAX);
+    }
+    struct lookup *l = mem_alloc_zero(MEM_HTTP, 1, sizeof *l);
+    pthread_t thread;
+    l->host = mem_copy_string(MEM_HTTP, view_from(host));
+    l->users = 2;
+    mutex_init(&l->mutex);
+    cond_init(&l->changed);
+    bool ok = thread_start(&thread, "lookup", ask, l, err);
+    if (ok) {
+        (void)pthread_detach(thread); /* cannot fail: it is joinable, and nobody else has it */
+        ok = await(l, deadline, cancel, err);
+        if (ok)
+            *out = l->found; /* answered: the thread changes it no more */
+    } else {
+        l->users = 1;
+        atomic_fetch_sub_explicit(&lookup_count, 1, memory_order_relaxed);
+    }
+    unref(l);
+    return ok;
+}
