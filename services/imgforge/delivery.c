@@ -32,11 +32,6 @@ static struct view item_take(struct view *rest, char separator)
 
 /* --- formats and sizes that the client names --- */
 
-static bool is_media_type(struct view range, const char *type)
-{
-    return range.len == strlen(type) && strncasecmp(range.ptr, type, range.len) == 0;
-}
-
 /* The weight of the type itself: what a client takes by a wildcard it has not said that it knows. 0: not offered. */
 static double weight_of(struct view accept, const char *type)
 {
@@ -44,7 +39,7 @@ static double weight_of(struct view accept, const char *type)
     while (accept.len) {
         struct view range = item_take(&accept, ',');
         double q = 1;
-        if (!is_media_type(item_take(&range, ';'), type))
+        if (!view_is_any_case(item_take(&range, ';'), type))
             continue;
         while (range.len) {
             struct view parameter = item_take(&range, ';');

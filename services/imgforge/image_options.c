@@ -5,42 +5,11 @@
 
 #include "base/floattext.h"
 #include "base/hex.h"
+#include "option_arguments.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static const struct {
-    const char *name, *other, *type;
-} FORMATS[IMAGE_FORMAT_COUNT] = {[IMAGE_FORMAT_NONE] = {"", "", ""},
-#define X(format, name, other, type) [IMAGE_FORMAT_##format] = {name, other, type},
-                                 IMAGE_FORMATS(X)
-#undef X
-};
-
-static bool view_is_any_case(struct view text, const char *word)
-{
-    return text.len == strlen(word) && strncasecmp(text.ptr, word, text.len) == 0;
-}
-
-enum image_format image_format_from(struct view name)
-{
-    for (int i = IMAGE_FORMAT_NONE + 1; i < IMAGE_FORMAT_COUNT && name.len; i++) {
-        if (view_is_any_case(name, FORMATS[i].name) || view_is_any_case(name, FORMATS[i].other))
-            return (enum image_format)i;
-    }
-    return IMAGE_FORMAT_NONE;
-}
-
-const char *image_format_name(enum image_format format)
-{
-    return FORMATS[format].name;
-}
-
-const char *image_format_type(enum image_format format)
-{
-    return FORMATS[format].type;
-}
 
 unsigned image_options_quality(const struct image_options *o, enum image_format format,
                                unsigned fallback)
@@ -64,132 +33,20 @@ void image_options_init(struct image_options *out)
     };
 }
 
-/* --- arguments --- */
-
-struct reading {
-    struct arena *arena;
-    struct image_options *out;
-    struct error *err;
-    /* width and height count only where no size is given; background_alpha whichever comes first. */
-    bool has_size;
-    uint32_t width, height;
-    double background_alpha; /* below 0: not said */
-    const struct image_option *option;
-    const char *name; /* the option's first name, for messages */
-};
-
-#define REFUSE(r, ...) error_set((r)->err, ERROR_INPUT, __VA_ARGS__)
-
-static struct view argument(const struct reading *r, size_t idx)
-{
-    return image_option_argument(r->option, idx);
-}
-
-/* Fails where the first argument is missing. */
-static bool need_argument(const struct reading *r, struct view *out)
-{
-    *out = argument(r, 0);
-    return out->len > 0 || REFUSE(r, "%s option requires one argument", r->name);
-}
-
-static bool invalid(const struct reading *r, const char *what, struct view text)
-{
-    return REFUSE(r, "invalid %s value \"%.*s\"", what, VIEW_ARGS(text));
-}
-
-static bool bool_from(struct view text)
-{
-    static const char *const TRUE[] = {"1", "t", "T", "true", "TRUE", "True"};
-    for (size_t i = 0; i < sizeof(TRUE) / sizeof(TRUE[0]); i++) {
-        if (view_is(text, TRUE[i]))
-            return true;
-    }
-    return false;
-}
-
-/* Sets it when the argument is there. */
-static void bool_read(const struct reading *r, size_t idx, bool *out)
-{
-    struct view text = argument(r, idx);
-    if (text.len)
-        *out = bool_from(text);
-}
-
-/* Digits alone, at most `max`. */
-static bool whole_read(const struct reading *r, const char *what, struct view text, uint64_t max,
-                       uint64_t *out)
-{
-    uint64_t v = 0;
-    bool ok = text.len > 0;
-    for (size_t i = 0; ok && i < text.len; i++) {
-        uint64_t digit = (unsigned char)text.ptr[i] - (uint64_t)'0';
-        ok = digit <= 9 && v <= (max - digit) / 10;
-        v = v * 10 + digit;
-    }
-    *out = v;
-    return ok || invalid(r, what, text);
-}
-
-static bool pixels_read(const struct reading *r, const char *what, size_t idx, uint32_t *out)
-{
-    struct view text = argument(r, idx);
-    uint64_t v = *out;
-    if (text.len && !whole_read(r, what, text, UINT32_MAX, &v))
-        return false;
-    *out = (uint32_t)v;
-    return true;
-}
-
-static bool number_read(const struct reading *r, const char *what, struct view text, double *out)
-{
-    return (float_parse(text, out) && isfinite(*out)) || invalid(r, what, text);
-}
-
-/* An argument that may be missing: *out stays. */
-static bool number_argument(const struct reading *r, const char *what, size_t idx, double *out)
-{
-    struct view text = argument(r, idx);
-    return text.len == 0 || number_read(r, what, text, out);
-}
-
-static bool positive_argument(const struct reading *r, const char *what, size_t idx, double *out)
-{
-    return number_argument(r, what, idx, out) &&
-           (argument(r, idx).len == 0 || *out > 0 ||
-            REFUSE(r, "%s must be a finite positive number", what));
-}
-
-static bool unit_argument(const struct reading *r, const char *what, size_t idx, double *out)
-{
-    return number_argument(r, what, idx, out) &&
-           ((*out >= 0 && *out <= 1) ||
-            REFUSE(r, "%s must be a finite number between 0 and 1", what));
-}
-
-/* The place of the word among `words` (ended by NULL), in any case; -1. */
-static int word_find(const char *const *words, struct view text)
-{
-    for (int i = 0; words[i]; i++) {
-        if (view_is_any_case(text, words[i]))
-            return i;
-    }
-    return -1;
-}
-
 /* --- gravity --- */
 
 static const char *const ANCHORS[] = {"ce",   "no",   "so", "ea", "we", "noea", "nowe",
                                       "soea", "sowe", "fp", "sm", "re", NULL};
 
 /* anchor[:x[:y]] from argument `from` on, where the anchors in `but` are none. Without an anchor *out stays. */
-static bool gravity_read(const struct reading *r, const char *what, size_t from, const char *but,
-                         struct gravity *out)
+static bool gravity_read(const struct option_reading *r, const char *what, size_t from,
+                         const char *but, struct gravity *out)
 {
-    struct view text = argument(r, from);
+    struct view text = option_argument(r, from);
     struct gravity g = {.anchor = GRAVITY_CENTER};
     if (text.len == 0)
         return true;
-    int found = word_find(ANCHORS, text);
+    int found = option_word(ANCHORS, text);
     if (found < 0 || strstr(but, ANCHORS[found])) {
         char list[64];
         size_t len = 0;
@@ -198,22 +55,22 @@ static bool gravity_read(const struct reading *r, const char *what, size_t from,
                 len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "",
                                         ANCHORS[i]);
         }
-        return REFUSE(r, "%s must be one of: %s", what, list);
+        return OPTION_REFUSE(r, "%s must be one of: %s", what, list);
     }
     g.anchor = (enum gravity_anchor)found;
-    if (!number_argument(r, "gravity x offset", from + 1, &g.x) ||
-        !number_argument(r, "gravity y offset", from + 2, &g.y))
+    if (!option_number(r, "gravity x offset", from + 1, &g.x) ||
+        !option_number(r, "gravity y offset", from + 2, &g.y))
         return false;
     if (g.anchor == GRAVITY_FOCUS_POINT && (g.x < 0 || g.x > 1 || g.y < 0 || g.y > 1))
-        return REFUSE(r, "focus point gravity coordinates must be between 0 and 1");
+        return OPTION_REFUSE(r, "focus point gravity coordinates must be between 0 and 1");
     *out = g;
     return true;
 }
 
-static bool gravity_apply(struct reading *r)
+static bool gravity_apply(struct option_reading *r)
 {
     struct view text;
-    return need_argument(r, &text) && gravity_read(r, "gravity", 0, "re", &r->out->gravity);
+    return option_need(r, &text) && gravity_read(r, "gravity", 0, "re", &r->out->gravity);
 }
 
 /* --- size --- */
@@ -221,113 +78,114 @@ static bool gravity_apply(struct reading *r)
 static const char *const RESIZING_TYPES[] = {"fit",  "fill",      "fill-down", "force",
                                              "auto", "fill_down", NULL};
 
-static bool resizing_type_read(const struct reading *r, size_t idx)
+static bool resizing_type_read(const struct option_reading *r, size_t idx)
 {
-    struct view text = argument(r, idx);
+    struct view text = option_argument(r, idx);
     if (text.len == 0)
         return true;
-    int found = word_find(RESIZING_TYPES, text);
+    int found = option_word(RESIZING_TYPES, text);
     if (found < 0)
-        return REFUSE(r, "resizing_type must be one of: fit, fill, fill-down, force, auto");
+        return OPTION_REFUSE(r, "resizing_type must be one of: fit, fill, fill-down, force, auto");
     r->out->resizing_type = found == 5 ? RESIZING_FILL_DOWN : (enum resizing_type)found;
     return true;
 }
 
-static bool resizing_type_apply(struct reading *r)
+static bool resizing_type_apply(struct option_reading *r)
 {
     struct view text;
-    return need_argument(r, &text) && resizing_type_read(r, 0);
+    return option_need(r, &text) && resizing_type_read(r, 0);
 }
 
-static bool resizing_algorithm_apply(struct reading *r)
+static bool resizing_algorithm_apply(struct option_reading *r)
 {
     static const char *const WORDS[] = {"nearest", "linear", "cubic", "lanczos2", "lanczos3", NULL};
     struct view text;
-    if (!need_argument(r, &text))
+    if (!option_need(r, &text))
         return false;
-    int found = word_find(WORDS, text);
+    int found = option_word(WORDS, text);
     if (found < 0)
-        return REFUSE(r,
-                      "Invalid resizing algorithm: %.*s. Must be one of: nearest, linear, cubic, "
-                      "lanczos2, lanczos3",
-                      VIEW_ARGS(text));
+        return OPTION_REFUSE(
+            r,
+            "Invalid resizing algorithm: %.*s. Must be one of: nearest, linear, cubic, "
+            "lanczos2, lanczos3",
+            VIEW_ARGS(text));
     r->out->resizing_algorithm = (enum resizing_algorithm)found;
     return true;
 }
 
 /* is_on[:gravity[:x[:y]]]: nothing is picked out of what is added, so there is no smart gravity. */
-static bool extend_read(const struct reading *r, size_t from, struct image_extend *out)
+static bool extend_read(const struct option_reading *r, size_t from, struct image_extend *out)
 {
     struct image_extend e = {.is_on = false};
-    bool_read(r, from, &e.is_on);
+    option_flag(r, from, &e.is_on);
     if (!gravity_read(r, "extend gravity", from + 1, "sm re", &e.gravity))
         return false;
-    if (argument(r, from).len)
+    if (option_argument(r, from).len)
         *out = e;
     return true;
 }
 
 /* width:height[:enlarge[:extend...]] from argument `from` on. */
-static bool size_read(struct reading *r, size_t from)
+static bool size_read(struct option_reading *r, size_t from)
 {
-    r->has_size |= argument(r, from).len || argument(r, from + 1).len;
-    bool_read(r, from + 2, &r->out->enlarge);
-    return pixels_read(r, "width", from, &r->out->width) &&
-           pixels_read(r, "height", from + 1, &r->out->height) &&
+    r->has_size |= option_argument(r, from).len || option_argument(r, from + 1).len;
+    option_flag(r, from + 2, &r->out->enlarge);
+    return option_pixels(r, "width", from, &r->out->width) &&
+           option_pixels(r, "height", from + 1, &r->out->height) &&
            extend_read(r, from + 3, &r->out->extend);
 }
 
-static bool size_apply(struct reading *r)
+static bool size_apply(struct option_reading *r)
 {
     return size_read(r, 0);
 }
 
-static bool resize_apply(struct reading *r)
+static bool resize_apply(struct option_reading *r)
 {
     return resizing_type_read(r, 0) && size_read(r, 1);
 }
 
-static bool width_apply(struct reading *r)
+static bool width_apply(struct option_reading *r)
 {
     r->width = 0;
-    return pixels_read(r, "width", 0, &r->width);
+    return option_pixels(r, "width", 0, &r->width);
 }
 
-static bool height_apply(struct reading *r)
+static bool height_apply(struct option_reading *r)
 {
     r->height = 0;
-    return pixels_read(r, "height", 0, &r->height);
+    return option_pixels(r, "height", 0, &r->height);
 }
 
-static bool extend_apply(struct reading *r)
+static bool extend_apply(struct option_reading *r)
 {
     struct view text;
-    return need_argument(r, &text) && extend_read(r, 0, &r->out->extend);
+    return option_need(r, &text) && extend_read(r, 0, &r->out->extend);
 }
 
-static bool extend_aspect_ratio_apply(struct reading *r)
+static bool extend_aspect_ratio_apply(struct option_reading *r)
 {
     struct view text;
-    return need_argument(r, &text) && extend_read(r, 0, &r->out->extend_aspect_ratio);
+    return option_need(r, &text) && extend_read(r, 0, &r->out->extend_aspect_ratio);
 }
 
-static bool zoom_apply(struct reading *r)
+static bool zoom_apply(struct option_reading *r)
 {
     struct view text;
-    if (!need_argument(r, &text) || !positive_argument(r, "zoom", 0, &r->out->zoom_x))
+    if (!option_need(r, &text) || !option_positive(r, "zoom", 0, &r->out->zoom_x))
         return false;
     r->out->zoom_y = r->out->zoom_x;
-    return positive_argument(r, "zoom", 1, &r->out->zoom_y);
+    return option_positive(r, "zoom", 1, &r->out->zoom_y);
 }
 
-static bool dpr_apply(struct reading *r)
+static bool dpr_apply(struct option_reading *r)
 {
     struct view text;
     double v = 1;
-    if (!need_argument(r, &text) || !number_read(r, "dpr", text, &v))
+    if (!option_need(r, &text) || !option_number_from(r, "dpr", text, &v))
         return false;
     if (v < 1 || v > 5)
-        return REFUSE(r, "dpr value must be between 1.0 and 5.0");
+        return OPTION_REFUSE(r, "dpr value must be between 1.0 and 5.0");
     r->out->dpr = v;
     r->out->has_dpr = true;
     return true;
@@ -335,29 +193,30 @@ static bool dpr_apply(struct reading *r)
 
 /* --- what is cut off and added --- */
 
-static bool crop_apply(struct reading *r)
+static bool crop_apply(struct option_reading *r)
 {
     struct image_options *o = r->out;
     struct view text;
     double width = 0, height = 0;
     struct gravity g = {.anchor = GRAVITY_CENTER};
-    if (!need_argument(r, &text) || !number_argument(r, "crop width", 0, &width) ||
-        !number_argument(r, "crop height", 1, &height) ||
+    if (!option_need(r, &text) || !option_number(r, "crop width", 0, &width) ||
+        !option_number(r, "crop height", 1, &height) ||
         !gravity_read(r, "crop gravity", 2, "re", &g))
         return false;
     if (width < 0 || height < 0)
-        return REFUSE(r, "%s must be a finite non-negative number",
-                      width < 0 ? "crop width" : "crop height");
+        return OPTION_REFUSE(r, "%s must be a finite non-negative number",
+                             width < 0 ? "crop width" : "crop height");
     o->has_crop = true;
     o->crop_width = width;
     o->crop_height = height;
-    o->has_crop_gravity = argument(r, 2).len > 0;
+    o->has_crop_gravity = option_argument(r, 2).len > 0;
     o->crop_gravity = g;
     return true;
 }
 
 /* RRGGBB or, where there is room for it, RRGGBBAA; "#" may stand before it. */
-static bool color_read(const struct reading *r, struct view text, uint8_t *out, size_t channels_max)
+static bool color_read(const struct option_reading *r, struct view text, uint8_t *out,
+                       size_t channels_max)
 {
     struct view digits = view_has_prefix(text, VIEW("#")) ? view_slice(text, 1, text.len) : text;
     bool ok = digits.len == 6 || (digits.len == 8 && channels_max == 4);
@@ -367,65 +226,65 @@ static bool color_read(const struct reading *r, struct view text, uint8_t *out, 
         ok = high != HEX_NONE && low != HEX_NONE;
         out[i] = (uint8_t)(high << 4 | low);
     }
-    return ok || REFUSE(r, "invalid %s color", r->name);
+    return ok || OPTION_REFUSE(r, "invalid %s color", r->name);
 }
 
-static bool trim_apply(struct reading *r)
+static bool trim_apply(struct option_reading *r)
 {
     struct image_options *o = r->out;
-    struct view text, color = argument(r, 1);
+    struct view text, color = option_argument(r, 1);
     double threshold = 0;
-    if (!need_argument(r, &text) || !number_read(r, "trim threshold", text, &threshold))
+    if (!option_need(r, &text) || !option_number_from(r, "trim threshold", text, &threshold))
         return false;
     if (threshold < 0)
-        return REFUSE(r, "trim threshold must be a finite non-negative number");
+        return OPTION_REFUSE(r, "trim threshold must be a finite non-negative number");
     if (color.len && !color_read(r, color, o->trim_color, 3))
         return false;
     o->has_trim = true;
     o->has_trim_color = color.len > 0;
     o->trim_threshold = threshold;
-    bool_read(r, 2, &o->trim_equal_h);
-    bool_read(r, 3, &o->trim_equal_v);
+    option_flag(r, 2, &o->trim_equal_h);
+    option_flag(r, 3, &o->trim_equal_v);
     return true;
 }
 
 /* As CSS reads one to four values: what is not said is as the side across from it, or as the first. */
-static bool padding_apply(struct reading *r)
+static bool padding_apply(struct option_reading *r)
 {
     static const uint8_t LIKE[4] = {0, 0, 0, 1};
     uint32_t *padding = r->out->padding;
     struct view text;
-    if (!need_argument(r, &text))
+    if (!option_need(r, &text))
         return false;
     for (size_t i = 0; i < 4; i++) {
         padding[i] = i ? padding[LIKE[i]] : 0;
-        if (!pixels_read(r, "padding", i, &padding[i]))
+        if (!option_pixels(r, "padding", i, &padding[i]))
             return false;
     }
     return true;
 }
 
-static bool rotate_apply(struct reading *r)
+static bool rotate_apply(struct option_reading *r)
 {
     struct view text;
     uint64_t v;
-    if (!need_argument(r, &text) || !whole_read(r, "rotation", text, 360, &v))
+    if (!option_need(r, &text) || !option_whole(r, "rotation", text, 360, &v))
         return false;
     if (v != 0 && v != 90 && v != 180 && v != 270)
-        return REFUSE(r, "rotation must be one of: 0, 90, 180, 270");
+        return OPTION_REFUSE(r, "rotation must be one of: 0, 90, 180, 270");
     r->out->rotate = (unsigned)v;
     return true;
 }
 
-static bool flip_apply(struct reading *r)
+static bool flip_apply(struct option_reading *r)
 {
     r->out->flip_horizontally = r->out->flip_vertically = false;
-    bool_read(r, 0, &r->out->flip_horizontally);
-    bool_read(r, 1, &r->out->flip_vertically);
+    option_flag(r, 0, &r->out->flip_horizontally);
+    option_flag(r, 1, &r->out->flip_vertically);
     return true;
 }
 
-static bool background_apply(struct reading *r)
+static bool background_apply(struct option_reading *r)
 {
     struct image_options *o = r->out;
     uint8_t color[4] = {0, 0, 0, 255};
@@ -437,67 +296,67 @@ static bool background_apply(struct reading *r)
         return true;
     for (size_t i = 0; i < 3 && count >= 3; i++) {
         uint64_t v;
-        if (!whole_read(r, CHANNELS[i], argument(r, i), 255, &v))
+        if (!option_whole(r, CHANNELS[i], option_argument(r, i), 255, &v))
             return false;
         color[i] = (uint8_t)v;
     }
-    if (count < 3 && !color_read(r, argument(r, 0), color, 4))
+    if (count < 3 && !color_read(r, option_argument(r, 0), color, 4))
         return false;
     memcpy(o->background, color, sizeof(color));
     return true;
 }
 
-static bool background_alpha_apply(struct reading *r)
+static bool background_alpha_apply(struct option_reading *r)
 {
     struct view text;
-    return need_argument(r, &text) && unit_argument(r, "background_alpha", 0, &r->background_alpha);
+    return option_need(r, &text) && option_unit(r, "background_alpha", 0, &r->background_alpha);
 }
 
 /* --- colours and effects --- */
 
-static bool brightness_read(const struct reading *r, size_t idx)
+static bool brightness_read(const struct option_reading *r, size_t idx)
 {
-    struct view text = argument(r, idx), digits = text;
+    struct view text = option_argument(r, idx), digits = text;
     uint64_t v;
     bool is_negative = view_has_prefix(text, VIEW("-"));
     if (text.len == 0)
         return true;
     if (is_negative || view_has_prefix(text, VIEW("+")))
         digits = view_slice(text, 1, text.len);
-    if (!whole_read(r, "brightness", digits, UINT32_MAX, &v))
+    if (!option_whole(r, "brightness", digits, UINT32_MAX, &v))
         return false;
     if (v > 255)
-        return REFUSE(r, "brightness must be between -255 and 255");
+        return OPTION_REFUSE(r, "brightness must be between -255 and 255");
     r->out->brightness = is_negative ? -(int)v : (int)v;
     return true;
 }
 
-static bool adjust_apply(struct reading *r)
+static bool adjust_apply(struct option_reading *r)
 {
-    return brightness_read(r, 0) && positive_argument(r, "contrast", 1, &r->out->contrast) &&
-           positive_argument(r, "saturation", 2, &r->out->saturation);
+    return brightness_read(r, 0) && option_positive(r, "contrast", 1, &r->out->contrast) &&
+           option_positive(r, "saturation", 2, &r->out->saturation);
 }
 
-static bool brightness_apply(struct reading *r)
+static bool brightness_apply(struct option_reading *r)
 {
     struct view text;
-    return need_argument(r, &text) && brightness_read(r, 0);
+    return option_need(r, &text) && brightness_read(r, 0);
 }
 
-static bool watermark_apply(struct reading *r)
+static bool watermark_apply(struct option_reading *r)
 {
     struct image_options *o = r->out;
     struct view text;
     struct gravity g = {.anchor = GRAVITY_CENTER};
     double opacity = 0, scale = 0;
-    if (!need_argument(r, &text) || !unit_argument(r, "watermark opacity", 0, &opacity) ||
+    if (!option_need(r, &text) || !option_unit(r, "watermark opacity", 0, &opacity) ||
         !gravity_read(r, "watermark position", 1, "fp sm", &g) ||
-        !number_argument(r, "watermark x offset", 2, &g.x) ||
-        !number_argument(r, "watermark y offset", 3, &g.y) ||
-        !number_argument(r, "watermark scale", 4, &scale))
+        !option_number(r, "watermark x offset", 2, &g.x) ||
+        !option_number(r, "watermark y offset", 3, &g.y) ||
+        !option_number(r, "watermark scale", 4, &scale))
         return false;
     if (scale < 0)
-        return REFUSE(r, "watermark scale must be a finite non-negative number");
+        return OPTION_REFUSE(r, "watermark scale must be a finite non-negative number");
     o->has_watermark = true;
     o->watermark_opacity = opacity;
     o->watermark_gravity = g;
@@ -505,126 +364,126 @@ static bool watermark_apply(struct reading *r)
     return true;
 }
 
-static bool text_decode(const struct reading *r, struct view text, struct view *out)
+static bool text_decode(const struct option_reading *r, struct view text, struct view *out)
 {
     return image_text_decode(r->arena, text, out, NULL) ||
-           REFUSE(r, "invalid Base64 for %s", r->name);
+           OPTION_REFUSE(r, "invalid Base64 for %s", r->name);
 }
 
-static bool watermark_url_apply(struct reading *r)
+static bool watermark_url_apply(struct option_reading *r)
 {
     struct view text;
-    return need_argument(r, &text) && text_decode(r, text, &r->out->watermark_url);
+    return option_need(r, &text) && text_decode(r, text, &r->out->watermark_url);
 }
 
 /* --- the result --- */
 
-static bool format_read(const struct reading *r, struct view text, enum image_format *out)
+static bool format_read(const struct option_reading *r, struct view text, enum image_format *out)
 {
     *out = image_format_from(text);
     return *out != IMAGE_FORMAT_NONE ||
-           REFUSE(r, "Unsupported output format: %.*s", VIEW_ARGS(text));
+           OPTION_REFUSE(r, "Unsupported output format: %.*s", VIEW_ARGS(text));
 }
 
-static bool format_apply(struct reading *r)
+static bool format_apply(struct option_reading *r)
 {
     struct view text;
-    return need_argument(r, &text) && format_read(r, text, &r->out->format);
+    return option_need(r, &text) && format_read(r, text, &r->out->format);
 }
 
-static bool quality_read(const struct reading *r, struct view text, uint8_t *out)
+static bool quality_read(const struct option_reading *r, struct view text, uint8_t *out)
 {
     uint64_t v;
-    if (!whole_read(r, "quality", text, 255, &v))
+    if (!option_whole(r, "quality", text, 255, &v))
         return false;
     *out = (uint8_t)(v < 1 ? 1 : v > 100 ? 100 : v);
     return true;
 }
 
-static bool quality_apply(struct reading *r)
+static bool quality_apply(struct option_reading *r)
 {
     struct view text;
-    return need_argument(r, &text) && quality_read(r, text, &r->out->quality);
+    return option_need(r, &text) && quality_read(r, text, &r->out->quality);
 }
 
-static bool format_quality_apply(struct reading *r)
+static bool format_quality_apply(struct option_reading *r)
 {
     size_t count = image_option_argument_count(r->option);
     if (count == 0 || count % 2)
-        return REFUSE(r, "format_quality option requires format:quality pairs");
+        return OPTION_REFUSE(r, "format_quality option requires format:quality pairs");
     for (size_t i = 0; i < count; i += 2) {
         enum image_format format;
-        if (!format_read(r, argument(r, i), &format) ||
-            !quality_read(r, argument(r, i + 1), &r->out->format_quality[format]))
+        if (!format_read(r, option_argument(r, i), &format) ||
+            !quality_read(r, option_argument(r, i + 1), &r->out->format_quality[format]))
             return false;
     }
     return true;
 }
 
-static bool jpeg_options_apply(struct reading *r)
+static bool jpeg_options_apply(struct option_reading *r)
 {
     struct image_options *o = r->out;
-    struct view table = argument(r, 5);
+    struct view table = option_argument(r, 5);
     uint64_t v = o->jpeg_quant_table;
-    bool_read(r, 0, &o->jpeg_progressive);
-    bool_read(r, 1, &o->jpeg_no_subsample);
-    bool_read(r, 2, &o->jpeg_trellis);
-    bool_read(r, 3, &o->jpeg_dering);
-    bool_read(r, 4, &o->jpeg_optimize_scans);
-    if (table.len && !whole_read(r, "jpeg quant_table", table, UINT32_MAX, &v))
+    option_flag(r, 0, &o->jpeg_progressive);
+    option_flag(r, 1, &o->jpeg_no_subsample);
+    option_flag(r, 2, &o->jpeg_trellis);
+    option_flag(r, 3, &o->jpeg_dering);
+    option_flag(r, 4, &o->jpeg_optimize_scans);
+    if (table.len && !option_whole(r, "jpeg quant_table", table, UINT32_MAX, &v))
         return false;
     if (v > 8)
-        return REFUSE(r, "jpeg quant_table must be between 0 and 8");
+        return OPTION_REFUSE(r, "jpeg quant_table must be between 0 and 8");
     o->jpeg_quant_table = (uint8_t)v;
     return true;
 }
 
-static bool png_options_apply(struct reading *r)
+static bool png_options_apply(struct option_reading *r)
 {
     struct image_options *o = r->out;
-    struct view colors = argument(r, 2);
+    struct view colors = option_argument(r, 2);
     uint64_t v = o->png_colors;
-    bool_read(r, 0, &o->png_interlaced);
-    bool_read(r, 1, &o->png_quantize);
-    if (colors.len && !whole_read(r, "png colors", colors, UINT32_MAX, &v))
+    option_flag(r, 0, &o->png_interlaced);
+    option_flag(r, 1, &o->png_quantize);
+    if (colors.len && !option_whole(r, "png colors", colors, UINT32_MAX, &v))
         return false;
     if (v < 2 || v > 256)
-        return REFUSE(r, "png colors must be between 2 and 256");
+        return OPTION_REFUSE(r, "png colors must be between 2 and 256");
     o->png_colors = (uint16_t)v;
     return true;
 }
 
-static bool webp_options_apply(struct reading *r)
+static bool webp_options_apply(struct option_reading *r)
 {
     static const char *const PRESETS[] = {"default", "picture", "photo", "drawing",
                                           "icon",    "text",    NULL};
-    bool_read(r, 0, &r->out->webp_lossless);
-    bool_read(r, 1, &r->out->webp_smart_subsample);
-    int found = word_find(PRESETS, argument(r, 2));
+    option_flag(r, 0, &r->out->webp_lossless);
+    option_flag(r, 1, &r->out->webp_smart_subsample);
+    int found = option_word(PRESETS, option_argument(r, 2));
     if (found >= 0)
         r->out->webp_preset = (enum webp_preset)found;
     return true;
 }
 
-static bool pages_apply(struct reading *r)
+static bool pages_apply(struct option_reading *r)
 {
     struct view text;
-    if (!need_argument(r, &text) || !pixels_read(r, "pages", 0, &r->out->pages))
+    if (!option_need(r, &text) || !option_pixels(r, "pages", 0, &r->out->pages))
         return false;
-    return r->out->pages > 0 || REFUSE(r, "pages must be greater than zero");
+    return r->out->pages > 0 || OPTION_REFUSE(r, "pages must be greater than zero");
 }
 
-static bool skip_processing_apply(struct reading *r)
+static bool skip_processing_apply(struct option_reading *r)
 {
     size_t count = image_option_argument_count(r->option);
     if (count == 0)
-        return REFUSE(r, "skip_processing option requires at least one argument");
+        return OPTION_REFUSE(r, "skip_processing option requires at least one argument");
     r->out->skip_processing = 0;
     for (size_t i = 0; i < count; i++) {
         enum image_format format;
-        if (argument(r, i).len == 0)
+        if (option_argument(r, i).len == 0)
             continue;
-        if (!format_read(r, argument(r, i), &format))
+        if (!format_read(r, option_argument(r, i), &format))
             return false;
         r->out->skip_processing |= 1u << format;
     }
@@ -633,75 +492,76 @@ static bool skip_processing_apply(struct reading *r)
 
 /* --- delivery and limits --- */
 
-static bool cachebuster_apply(struct reading *r)
+static bool cachebuster_apply(struct option_reading *r)
 {
-    return need_argument(r, &r->out->cachebuster);
+    return option_need(r, &r->out->cachebuster);
 }
 
-static bool filename_apply(struct reading *r)
+static bool filename_apply(struct option_reading *r)
 {
     bool is_encoded = false;
-    bool_read(r, 1, &is_encoded);
-    return need_argument(r, &r->out->filename) &&
+    option_flag(r, 1, &is_encoded);
+    return option_need(r, &r->out->filename) &&
            (!is_encoded || text_decode(r, r->out->filename, &r->out->filename));
 }
 
-static bool expires_apply(struct reading *r)
+static bool expires_apply(struct option_reading *r)
 {
     struct view text;
     r->out->has_expires = true;
-    return need_argument(r, &text) && whole_read(r, r->name, text, INT64_MAX, &r->out->expires);
+    return option_need(r, &text) && option_whole(r, r->name, text, INT64_MAX, &r->out->expires);
 }
 
 /* Megapixels to pixels. */
-static bool resolution_read(const struct reading *r, uint64_t *out)
+static bool resolution_read(const struct option_reading *r, uint64_t *out)
 {
     struct view text;
     double megapixels = 0;
-    if (!need_argument(r, &text))
+    if (!option_need(r, &text))
         return false;
     if (!float_parse(text, &megapixels) || !isfinite(megapixels) || megapixels <= 0)
-        return REFUSE(r, "invalid %s: must be a finite positive number of megapixels", r->name);
+        return OPTION_REFUSE(r, "invalid %s: must be a finite positive number of megapixels",
+                             r->name);
     double pixels = floor(megapixels * 1e6);
     if (pixels < 1)
-        return REFUSE(r, "invalid %s: must allow at least one pixel", r->name);
+        return OPTION_REFUSE(r, "invalid %s: must allow at least one pixel", r->name);
     if (pixels >= 0x1p63)
-        return REFUSE(r, "invalid %s: is too large to represent as a pixel count", r->name);
+        return OPTION_REFUSE(r, "invalid %s: is too large to represent as a pixel count", r->name);
     *out = (uint64_t)pixels;
     return true;
 }
 
-static bool limit_read(const struct reading *r, const char *unit, uint64_t *out)
+static bool limit_read(const struct option_reading *r, const char *unit, uint64_t *out)
 {
     struct view text;
-    struct reading quiet = *r;
+    struct option_reading quiet = *r;
     quiet.err = NULL;
-    return need_argument(r, &text) &&
-           ((whole_read(&quiet, r->name, text, INT64_MAX, out) && *out > 0) ||
-            REFUSE(r, "invalid %s: must be a positive integer number of %s", r->name, unit));
+    return option_need(r, &text) &&
+           ((option_whole(&quiet, r->name, text, INT64_MAX, out) && *out > 0) ||
+            OPTION_REFUSE(r, "invalid %s: must be a positive integer number of %s", r->name, unit));
 }
 
-static bool max_src_resolution_apply(struct reading *r)
+static bool max_src_resolution_apply(struct option_reading *r)
 {
     return resolution_read(r, &r->out->limits.source_pixels);
 }
 
-static bool max_animation_frame_resolution_apply(struct reading *r)
+static bool max_animation_frame_resolution_apply(struct option_reading *r)
 {
     return resolution_read(r, &r->out->limits.animation_frame_pixels);
 }
 
-static bool max_src_file_size_apply(struct reading *r)
+static bool max_src_file_size_apply(struct option_reading *r)
 {
     return limit_read(r, "bytes", &r->out->limits.source_bytes);
 }
 
-static bool max_result_dimension_apply(struct reading *r)
+static bool max_result_dimension_apply(struct option_reading *r)
 {
     return limit_read(r, "pixels", &r->out->limits.result_side);
 }
 
-static bool max_animation_frames_apply(struct reading *r)
+static bool max_animation_frames_apply(struct option_reading *r)
 {
     return limit_read(r, "frames", &r->out->limits.animation_frames);
 }
@@ -721,7 +581,7 @@ static const struct option_rule {
     const char *names; /* between blanks; the first one is in messages */
     enum rule_kind kind;
     size_t offset;
-    bool (*apply)(struct reading *r);
+    bool (*apply)(struct option_reading *r);
 } RULES[] = {
 #define CALL(names, function)                                                                      \
     {                                                                                              \
@@ -813,7 +673,7 @@ static const struct option_rule *rule_find(struct view name)
     return NULL;
 }
 
-static bool rule_apply(struct reading *r, const struct option_rule *rule)
+static bool rule_apply(struct option_reading *r, const struct option_rule *rule)
 {
     void *field = (char *)r->out + rule->offset;
     struct view text;
@@ -822,17 +682,17 @@ static bool rule_apply(struct reading *r, const struct option_rule *rule)
         return rule->apply(r);
     case RULE_FLAG:
         *(bool *)field = true;
-        bool_read(r, 0, field);
+        option_flag(r, 0, field);
         return true;
     case RULE_BOOL:
-        bool_read(r, 0, field);
-        return need_argument(r, &text);
+        option_flag(r, 0, field);
+        return option_need(r, &text);
     case RULE_PIXELS:
-        return need_argument(r, &text) && pixels_read(r, r->name, 0, field);
+        return option_need(r, &text) && option_pixels(r, r->name, 0, field);
     case RULE_WHOLE:
-        return need_argument(r, &text) && whole_read(r, r->name, text, INT64_MAX, field);
+        return option_need(r, &text) && option_whole(r, r->name, text, INT64_MAX, field);
     case RULE_POSITIVE:
-        return need_argument(r, &text) && positive_argument(r, r->name, 0, field);
+        return option_need(r, &text) && option_positive(r, r->name, 0, field);
     }
     return false;
 }
@@ -840,7 +700,7 @@ static bool rule_apply(struct reading *r, const struct option_rule *rule)
 bool image_options_read(struct arena *arena, const struct image_option *options, size_t count,
                         struct image_options *out, struct error *err)
 {
-    struct reading r = {.arena = arena, .out = out, .err = err, .background_alpha = -1};
+    struct option_reading r = {.arena = arena, .out = out, .err = err, .background_alpha = -1};
     for (size_t i = 0; i < count; i++) {
         char name[64];
         const struct option_rule *rule = rule_find(options[i].name);

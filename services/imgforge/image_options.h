@@ -6,33 +6,10 @@
 #ifndef IMGFORGE_IMAGE_OPTIONS_H
 #define IMGFORGE_IMAGE_OPTIONS_H
 
+#include "image_format.h"
 #include "image_url.h"
 
 #include <stdint.h>
-
-/* format, its name, its other names, media type */
-#define IMAGE_FORMATS(X)                                                                           \
-    X(JPEG, "jpeg", "jpg", "image/jpeg")                                                           \
-    X(PNG, "png", "", "image/png")                                                                 \
-    X(WEBP, "webp", "", "image/webp")                                                              \
-    X(GIF, "gif", "", "image/gif")                                                                 \
-    X(TIFF, "tiff", "tif", "image/tiff")                                                           \
-    X(AVIF, "avif", "", "image/avif")                                                              \
-    X(HEIF, "heif", "heic", "image/heif")
-
-enum image_format {
-    IMAGE_FORMAT_NONE,
-#define X(format, name, other, type) IMAGE_FORMAT_##format,
-    IMAGE_FORMATS(X)
-#undef X
-        IMAGE_FORMAT_COUNT
-};
-
-/* By either name, in any case; IMAGE_FORMAT_NONE when it is none. */
-enum image_format image_format_from(struct view name);
-/* "jpeg"; static. */
-const char *image_format_name(enum image_format format);
-const char *image_format_type(enum image_format format);
 
 enum resizing_type {
     RESIZING_FIT,

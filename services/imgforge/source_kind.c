@@ -3,7 +3,6 @@
 #include "source_kind.h"
 
 #include <stdint.h>
-#include <strings.h>
 
 /* --- names --- */
 
@@ -57,11 +56,6 @@ enum image_format source_kind_format(enum source_kind kind)
     return FORMATS[kind];
 }
 
-static bool is_type(struct view type, const char *name)
-{
-    return type.len == strlen(name) && strncasecmp(type.ptr, name, type.len) == 0;
-}
-
 enum source_kind source_kind_from_type(struct view type)
 {
     /* Names that were in use before those of the registry, and those of sequences, which the same decoders read. */
@@ -88,10 +82,10 @@ enum source_kind source_kind_from_type(struct view type)
         {"application/x-pdf", SOURCE_PDF},
     };
     for (int kind = SOURCE_UNKNOWN; kind <= SOURCE_PDF; kind++)
-        if (is_type(type, source_kind_type((enum source_kind)kind)))
+        if (view_is_any_case(type, source_kind_type((enum source_kind)kind)))
             return (enum source_kind)kind;
     for (size_t i = 0; i < sizeof(OTHERS) / sizeof(OTHERS[0]); i++)
-        if (is_type(type, OTHERS[i].type))
+        if (view_is_any_case(type, OTHERS[i].type))
             return OTHERS[i].kind;
     return SOURCE_UNKNOWN;
 }

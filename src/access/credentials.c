@@ -2,7 +2,6 @@
 #include "access/credentials.h"
 
 #include <stdint.h>
-#include <strings.h>
 
 static struct view trim(struct view v)
 {
@@ -71,10 +70,9 @@ static bool parse_authorization(struct credentials *out, struct view text, struc
     const char *blank = memchr(text.ptr, ' ', text.len);
     struct view scheme = view_slice(text, 0, blank ? (size_t)(blank - text.ptr) : text.len);
     struct view rest = trim(view_slice(text, scheme.len, text.len));
-    if (scheme.len == BASIC.len && strncasecmp(scheme.ptr, BASIC.ptr, BASIC.len) == 0)
+    if (view_eq_any_case(scheme, BASIC))
         return parse_basic(out, rest, err);
-    if (scheme.len == BEARER.len && strncasecmp(scheme.ptr, BEARER.ptr, BEARER.len) == 0 &&
-        rest.len) {
+    if (view_eq_any_case(scheme, BEARER) && rest.len) {
         out->kind = CREDENTIALS_BEARER;
         out->secret = secret_from(rest);
         return true;

@@ -3,8 +3,6 @@
  * receiver says itself is one attachment; where `attachments` are configured, they are sent and its text stands above them. */
 #include "alerting/delivery_chat.h"
 
-#include <strings.h>
-
 enum { TEXT_RUNES = 16383 };
 
 struct mattermost_exchange {
@@ -41,8 +39,7 @@ static void put_priority(struct delivery *d, struct json_body *j,
     struct view text = chat_setting(d, p->priority);
     size_t level = 0;
     for (size_t i = 0; i < 3; i++)
-        if (text.len == strlen(PRIORITIES[i]) &&
-            strncasecmp(text.ptr, PRIORITIES[i], text.len) == 0)
+        if (view_is_any_case(text, PRIORITIES[i]))
             level = i;
     json_body_open(j, "priority", '{');
     json_body_text(j, "priority", view_from(PRIORITIES[level]));

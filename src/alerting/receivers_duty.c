@@ -6,8 +6,6 @@
 #include "base/assert.h"
 #include "template/template.h"
 
-#include <strings.h>
-
 /* --- incident.io --- */
 
 static void incidentio_defaults(void *object)
@@ -185,8 +183,7 @@ static bool responder_check(struct loader *l, const struct yaml_node *node, void
             "opsGenieConfig responder has to have at least one of id, username or name "
             "specified");
     for (size_t i = 0; i < ARRAY_COUNT(TYPES); i++) {
-        if (r->type.len == strlen(TYPES[i]) &&
-            strncasecmp(r->type.ptr, TYPES[i], r->type.len) == 0) {
+        if (view_is_any_case(r->type, TYPES[i])) {
             r->type = view_from(TYPES[i]);
             return true;
         }

@@ -4,7 +4,6 @@
 
 #include "base/nearest.h"
 
-#include <strings.h>
 #include <time.h>
 
 enum { MINUTES_OF_DAY = 24 * 60, DAYS_OF_MONTH = 31 };
@@ -35,7 +34,7 @@ static bool read_word(struct view text, const char *const *words, size_t count, 
                       int32_t *out)
 {
     for (size_t i = 0; i < count; i++) {
-        if (text.len == strlen(words[i]) && strncasecmp(text.ptr, words[i], text.len) == 0) {
+        if (view_is_any_case(text, words[i])) {
             *out = (int32_t)i + first;
             return true;
         }

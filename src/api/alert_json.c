@@ -11,7 +11,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 enum { INVALID_BYTES_MAX = 800, AT_BYTES = 64 };
 #define NS_PER_SECOND INT64_C(1000000000)
@@ -162,11 +161,9 @@ static bool is_uri(struct view url)
 static bool is_script(struct view url)
 {
     static const char *const SCHEMES[] = {"javascript:", "data:", "vbscript:"};
-    for (size_t i = 0; i < ARRAY_COUNT(SCHEMES); i++) {
-        size_t bytes = strlen(SCHEMES[i]);
-        if (url.len >= bytes && strncasecmp(url.ptr, SCHEMES[i], bytes) == 0)
+    for (size_t i = 0; i < ARRAY_COUNT(SCHEMES); i++)
+        if (view_has_prefix_any_case(url, SCHEMES[i]))
             return true;
-    }
     return false;
 }
 

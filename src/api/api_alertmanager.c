@@ -7,8 +7,6 @@
 #include "api/alert_json.h"
 #include "base/json_write.h"
 
-#include <strings.h>
-
 /* --- answers and errors --- */
 
 void api_v2_refuse(struct http_response *rs, const struct alert_refusal *why)
@@ -46,8 +44,7 @@ bool api_v2_check_type(struct http_request *rq, struct http_response *rs)
     struct view type = http_request_header(rq, "Content-Type");
     struct view media = api_cut(&type, ';');
     struct alert_refusal why;
-    if (media.len == strlen("application/json") &&
-        strncasecmp(media.ptr, "application/json", media.len) == 0)
+    if (view_is_any_case(media, "application/json"))
         return true;
     (void)alert_refuse(&why, 415, 415,
                        "unsupported media type \"%.*s\", only [application/json] are allowed",
@@ -71,8 +68,7 @@ static bool read_switch(struct http_request *rq, const char *name)
             continue;
         is_on = params[i].value.len == 0; /* said without a value: the default */
         for (size_t w = 0; w < ARRAY_COUNT(TRUE_WORDS); w++)
-            is_on |= params[i].value.len == strlen(TRUE_WORDS[w]) &&
-                     strncasecmp(params[i].value.ptr, TRUE_WORDS[w], params[i].value.len) == 0;
+            is_on |= view_is_any_case(params[i].value, TRUE_WORDS[w]);
     }
     return is_on;
 }

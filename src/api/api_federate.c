@@ -11,7 +11,6 @@
 #include "storage/cursor.h"
 
 #include <stdlib.h>
-#include <strings.h>
 
 enum { LOOKBACK_MS = 5 * 60 * 1000 };
 

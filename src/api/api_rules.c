@@ -12,7 +12,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <strings.h>
 
 enum { EXPR_BYTES_MAX = 1 << 20, TOKEN_BYTES = 17 };
 
@@ -47,8 +46,8 @@ static bool is_wanted(const struct rule_filter *f, const char *name, struct view
 
 static bool parse_type(struct rule_filter *f, struct view type, struct error *err)
 {
-    f->no_alerting = type.len == 6 && strncasecmp(type.ptr, "record", 6) == 0;
-    f->no_recording = type.len == 5 && strncasecmp(type.ptr, "alert", 5) == 0;
+    f->no_alerting = view_is_any_case(type, "record");
+    f->no_recording = view_is_any_case(type, "alert");
     return type.len == 0 || f->no_alerting || f->no_recording ||
            error_set(err, ERROR_INPUT, "not supported value \"%.*s\"",
                      VIEW_ARGS(view_slice(type, 0, 200)));

@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 static void duration_write(struct buffer *b, const char *name, int64_t ms)
 {
@@ -132,20 +131,16 @@ static void list_write(struct buffer *b, const struct scrape_targets *targets, b
     buffer_append_byte(b, ']');
 }
 
-static bool word_is(struct view text, const char *word)
-{
-    return text.len == strlen(word) && strncasecmp(text.ptr, word, text.len) == 0;
-}
-
 void api_serve_targets(struct api *api, struct http_request *rq, struct http_response *rs)
 {
     struct arena arena;
     struct scrape_targets all;
     struct view state = http_request_param(rq, "state"),
                 pool = http_request_param(rq, "scrapePool");
-    bool any = state.len == 0 || word_is(state, "any"), show_active = any, show_dropped = any;
-    show_active |= word_is(state, "active");
-    show_dropped |= word_is(state, "dropped");
+    bool any = state.len == 0 || view_is_any_case(state, "any"), show_active = any,
+         show_dropped = any;
+    show_active |= view_is_any_case(state, "active");
+    show_dropped |= view_is_any_case(state, "dropped");
     const struct scrape_targets none = {0};
     arena_init(&arena, MEM_HTTP, 0);
     scrape_targets_get(api->options.scrape, &arena, &all);

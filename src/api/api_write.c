@@ -5,8 +5,6 @@
 #include "api/api_private.h"
 #include "ingest/remote_write.h"
 
-#include <strings.h>
-
 static void answer(struct http_response *rs, int status, struct view text)
 {
     struct buffer *b = http_response_body(rs);
@@ -19,11 +17,6 @@ static void answer(struct http_response *rs, int status, struct view text)
     buffer_append_byte(b, '\n');
 }
 
-static bool eq_nocase(struct view a, struct view b)
-{
-    return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
-}
-
 /* "application/x-protobuf", alone or with proto=prometheus.WriteRequest; nothing at all is taken for it, as
  * Prometheus does for senders from before there was a choice. */
 static bool check_type(struct view type, struct error *err)
@@ -31,13 +24,13 @@ static bool check_type(struct view type, struct error *err)
     if (type.len == 0)
         return true;
     struct view rest = type, media = api_cut(&rest, ';');
-    if (!eq_nocase(media, VIEW("application/x-protobuf")))
+    if (!view_eq_any_case(media, VIEW("application/x-protobuf")))
         return error_set(err, ERROR_INPUT,
                          "expected application/x-protobuf as the content type, got \"%.*s\"",
                          VIEW_ARGS(view_slice(type, 0, 200)));
     while (rest.len) {
         struct view part = api_cut(&rest, ';');
-        if (part.len < 6 || strncasecmp(part.ptr, "proto=", 6) != 0)
+        if (!view_has_prefix_any_case(part, "proto="))
             continue;
         struct view proto = view_slice(part, 6, part.len);
         if (view_is(proto, "prometheus.WriteRequest"))
@@ -55,7 +48,7 @@ static bool check_type(struct view type, struct error *err)
 
 static bool check_encoding(struct view encoding, struct error *err)
 {
-    return encoding.len == 0 || eq_nocase(encoding, VIEW("snappy")) ||
+    return encoding.len == 0 || view_eq_any_case(encoding, VIEW("snappy")) ||
            error_set(err, ERROR_INPUT,
                      "%.*s encoding (compression) is not accepted by this server; only snappy is "
                      "acceptable",

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 struct view {
     const char *ptr; /* may be NULL only when len is 0 */
@@ -34,6 +35,23 @@ static inline bool view_eq(struct view a, struct view b)
 static inline bool view_is(struct view a, const char *text)
 {
     return view_eq(a, view_from(text));
+}
+
+/* Letters of ASCII may be large or small. */
+static inline bool view_eq_any_case(struct view a, struct view b)
+{
+    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline bool view_is_any_case(struct view a, const char *text)
+{
+    return view_eq_any_case(a, view_from(text));
+}
+
+static inline bool view_has_prefix_any_case(struct view a, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return a.len >= len && strncasecmp(a.ptr, prefix, len) == 0;
 }
 
 /* Order of unsigned bytes, shorter first: < 0, 0, > 0. */

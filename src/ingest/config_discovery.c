@@ -88,14 +88,13 @@ static bool dns_check(struct loader *l, const struct yaml_node *node, void *obje
     const struct config_dns_sd *dns = object;
     bool known = false;
     for (size_t i = 0; i < ARRAY_COUNT(TYPES); i++)
-        known |= dns->type.len == strlen(TYPES[i]) &&
-                 strncasecmp(dns->type.ptr, TYPES[i], dns->type.len) == 0;
+        known |= view_is_any_case(dns->type, TYPES[i]);
     if (dns->names.count == 0)
         return yaml_error(l->err, node, "DNS-SD config must contain at least one SRV record name");
     if (!known)
         return yaml_error(l->err, yaml_place(node, "type"), "invalid DNS-SD records type %.*s",
                           VIEW_ARGS(view_slice(dns->type, 0, 100)));
-    if (dns->port == 0 && !(dns->type.len == 3 && strncasecmp(dns->type.ptr, "SRV", 3) == 0))
+    if (dns->port == 0 && !view_is_any_case(dns->type, "SRV"))
         return yaml_error(l->err, yaml_place(node, "type"),
                           "a port is required in DNS-SD configs for all record types except SRV");
     return refresh_check(l, node, dns->refresh_interval_ms);

@@ -217,7 +217,7 @@ static bool http_check_authorization(struct loader *l, const struct yaml_node *n
         authorization->type.len--;
     if (!authorization->type.len)
         authorization->type = VIEW("Bearer");
-    if (authorization->type.len == 5 && strncasecmp(authorization->type.ptr, "basic", 5) == 0)
+    if (view_is_any_case(authorization->type, "basic"))
         return yaml_error(
             l->err, node,
             "authorization type cannot be set to \"basic\", use \"basic_auth\" instead");

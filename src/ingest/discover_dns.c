@@ -16,7 +16,6 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum { TRY_MS = 2000, TRIES = 3, ADDRESSES_MAX = 4096 /* of one answer; a message has 64 KiB */ };
 
@@ -65,8 +64,7 @@ static const struct record_type {
 static int type_of(const struct config_dns_sd *sd)
 {
     for (size_t i = 0; i < ARRAY_COUNT(TYPES); i++) {
-        if (sd->type.len == strlen(TYPES[i].word) &&
-            strncasecmp(sd->type.ptr, TYPES[i].word, sd->type.len) == 0)
+        if (view_is_any_case(sd->type, TYPES[i].word))
             return TYPES[i].type;
     }
     UNREACHABLE(); /* the configuration was checked */

@@ -46,8 +46,7 @@ void relabel_rule_deinit(struct relabel_rule *rule)
 bool relabel_action_parse(struct view word, enum relabel_action *out)
 {
     for (int i = 0; i < RELABEL_ACTION_COUNT; i++) {
-        if (word.len == strlen(ACTION_NAMES[i]) &&
-            strncasecmp(word.ptr, ACTION_NAMES[i], word.len) == 0) {
+        if (view_is_any_case(word, ACTION_NAMES[i])) {
             *out = (enum relabel_action)i;
             return true;
         }

@@ -3,7 +3,6 @@
 #include "ingest/scrape_negotiate.h"
 
 #include <string.h>
-#include <strings.h>
 
 enum { MEDIA_PARAMETERS_MAX = 32 };
 
@@ -90,11 +89,6 @@ static bool take_parameter(struct view *rest, struct view *name)
     return take_parameter_value(rest);
 }
 
-static bool same_word(struct view a, struct view b)
-{
-    return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
-}
-
 /* type "/" subtype {parameter}: no parameter twice. */
 static bool media_type_parse(struct view text, struct view *type)
 {
@@ -116,7 +110,7 @@ static bool media_type_parse(struct view text, struct view *type)
         if (!take_parameter(&rest, &name) || count == MEDIA_PARAMETERS_MAX)
             return false;
         for (size_t i = 0; i < count; i++) {
-            if (same_word(names[i], name))
+            if (view_eq_any_case(names[i], name))
                 return false;
         }
         names[count++] = name;
@@ -166,15 +160,15 @@ bool scrape_format(struct view content_type, const struct config_scrape_job *job
                   shown, content_type.ptr);
         return fallback(job, out, &why, err);
     }
-    if (same_word(type, VIEW("text/plain"))) {
+    if (view_eq_any_case(type, VIEW("text/plain"))) {
         *out = EXPOSITION_TEXT;
         return true;
     }
-    if (same_word(type, VIEW("application/openmetrics-text"))) {
+    if (view_eq_any_case(type, VIEW("application/openmetrics-text"))) {
         *out = EXPOSITION_OPENMETRICS;
         return true;
     }
-    if (same_word(type, VIEW("application/vnd.google.protobuf")))
+    if (view_eq_any_case(type, VIEW("application/vnd.google.protobuf")))
         return error_set(err, ERROR_INPUT,
                          "received Content-Type \"%.*s\", which was not asked for and which this "
                          "version does not read",

@@ -49,11 +49,6 @@ bool peer_is_loopback(const struct sockaddr *sa)
     return IN6_IS_ADDR_LOOPBACK(a) || (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] == 127);
 }
 
-static bool eq_nocase(struct view a, const char *text)
-{
-    return a.len == strlen(text) && strncasecmp(a.ptr, text, a.len) == 0;
-}
-
 /* "host:port", "[v6]:port", "host" -> host, without brackets. */
 static struct view host_part(struct view authority)
 {
@@ -74,7 +69,7 @@ static enum host_kind host_kind_of(struct view authority)
     char text[INET6_ADDRSTRLEN];
     struct in_addr v4;
     struct in6_addr v6;
-    if (eq_nocase(host, "localhost") ||
+    if (view_is_any_case(host, "localhost") ||
         (host.len > 10 && strncasecmp(host.ptr + host.len - 10, ".localhost", 10) == 0))
         return HOST_LOOPBACK;
     if (host.len == 0 || host.len >= sizeof text)
@@ -144,7 +139,7 @@ void request_judge_caller(struct http_request *rq)
 static bool has_bearer(const struct http_request *rq)
 {
     struct view value = http_request_header(rq, "Authorization");
-    return value.len > 7 && strncasecmp(value.ptr, "Bearer ", 7) == 0;
+    return value.len > 7 && view_has_prefix_any_case(value, "Bearer ");
 }
 
 /* Reads that happen to be POST (queries) may come from anywhere: an answer is only shown to sites that

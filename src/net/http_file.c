@@ -31,7 +31,7 @@ static bool digits_parse(struct view text, uint64_t *out)
 static enum range_kind range_parse(struct view header, uint64_t bytes, uint64_t *from,
                                    uint64_t *end)
 {
-    if (header.len < 6 || strncasecmp(header.ptr, "bytes=", 6) != 0)
+    if (!view_has_prefix_any_case(header, "bytes="))
         return RANGE_NONE;
     struct view spec = view_slice(header, 6, header.len);
     const char *dash = memchr(spec.ptr, '-', spec.len);

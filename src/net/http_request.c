@@ -11,13 +11,6 @@
 #include "base/utf8.h"
 #include "net/http_private.h"
 
-#include <strings.h>
-
-static bool view_eq_nocase(struct view a, const char *text)
-{
-    return a.len == strlen(text) && strncasecmp(a.ptr, text, a.len) == 0;
-}
-
 enum http_method http_request_method(const struct http_request *rq)
 {
     return rq->method;
@@ -170,13 +163,13 @@ static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind, const cha
         scan->bad = "a header's name has a character that is not allowed";
     else if (has_control(v))
         scan->bad = "a header has a control character";
-    if (view_eq_nocase(n, "content-length")) {
+    if (view_is_any_case(n, "content-length")) {
         scan->lengths++;
         scan->length = v;
-    } else if (view_eq_nocase(n, "transfer-encoding")) {
+    } else if (view_is_any_case(n, "transfer-encoding")) {
         scan->codings++;
         scan->coding = v;
-    } else if (view_eq_nocase(n, "host")) {
+    } else if (view_is_any_case(n, "host")) {
         scan->hosts++;
     }
     return MHD_YES;
@@ -205,7 +198,7 @@ static const char *scan_verdict(const struct header_scan *scan, bool is_http_1_0
         return "more than one Content-Length header";
     if (scan->lengths && scan->codings)
         return "Content-Length beside Transfer-Encoding";
-    if (scan->codings > 1 || (scan->codings && !view_eq_nocase(scan->coding, "chunked")))
+    if (scan->codings > 1 || (scan->codings && !view_is_any_case(scan->coding, "chunked")))
         return "Transfer-Encoding other than chunked";
     if (scan->codings && is_http_1_0)
         return "Transfer-Encoding in HTTP/1.0";
@@ -375,7 +368,7 @@ static bool gzip_accepted(struct view header)
         struct view item = view_slice(header, pos, end);
         while (item.len && item.ptr[0] == ' ')
             item = view_slice(item, 1, item.len);
-        if (item.len >= 4 && strncasecmp(item.ptr, "gzip", 4) == 0 &&
+        if (view_has_prefix_any_case(item, "gzip") &&
             (item.len == 4 || item.ptr[4] == ';' || item.ptr[4] == ' '))
             return memmem(item.ptr, item.len, "q=0", 3) == NULL ||
                    memmem(item.ptr, item.len, "q=0.", 4) != NULL;
@@ -435,9 +428,7 @@ bool request_parse_params(struct http_request *rq)
     if (rq->route->ignores_query)
         return true;
     struct view type = http_request_header(rq, "Content-Type");
-    static const char FORM[] = "application/x-www-form-urlencoded";
-    bool has_form =
-        type.len >= sizeof FORM - 1 && strncasecmp(type.ptr, FORM, sizeof FORM - 1) == 0;
+    bool has_form = view_has_prefix_any_case(type, "application/x-www-form-urlencoded");
     if ((has_form && !form_parse(&rq->arena, buffer_view(&rq->body), &rq->params, &err)) ||
         !form_parse(&rq->arena, rq->query, &rq->params, &err)) {
         http_response_error(&rq->response, 400, "error parsing form values: %s", err.message);

@@ -13,7 +13,6 @@
 #include "base/utf8.h"
 
 #include <string.h>
-#include <strings.h>
 
 enum { BOUNDARY_BYTES_MAX = 70, PIECE_BYTES_MAX = 64 * 1024 };
 
@@ -41,11 +40,6 @@ static struct view trim(struct view v)
     while (v.len && (v.ptr[v.len - 1] == ' ' || v.ptr[v.len - 1] == '\t'))
         v.len--;
     return v;
-}
-
-static bool equal_fold(struct view v, const char *text)
-{
-    return v.len == strlen(text) && strncasecmp(v.ptr, text, v.len) == 0;
 }
 
 /* ---- name=value; name="value" ---- */
@@ -101,10 +95,10 @@ static bool boundary_of(struct view content_type, char *room, struct view *out, 
     struct view rest, name, value;
     bool bad = false;
     *out = VIEW("");
-    if (!equal_fold(value_head(content_type, &rest), "multipart/form-data"))
+    if (!view_is_any_case(value_head(content_type, &rest), "multipart/form-data"))
         return error_set(err, ERROR_INPUT, "expected multipart/form-data");
     while (parameter_next(&rest, &room, &name, &value, &bad))
-        if (equal_fold(name, "boundary"))
+        if (view_is_any_case(name, "boundary"))
             *out = value;
     for (size_t i = 0; i < out->len; i++)
         bad = bad || out->ptr[i] < ' ' || out->ptr[i] == 0x7f;
@@ -151,12 +145,12 @@ static bool disposition_read(struct view value, char *room, struct multipart_par
 {
     struct view rest, name, text;
     bool bad = false;
-    if (!equal_fold(value_head(value, &rest), "form-data"))
+    if (!view_is_any_case(value_head(value, &rest), "form-data"))
         return error_set(err, ERROR_INPUT, "a part is no form-data");
     while (parameter_next(&rest, &room, &name, &text, &bad)) {
-        if (equal_fold(name, "name")) {
+        if (view_is_any_case(name, "name")) {
             part->name = text;
-        } else if (equal_fold(name, "filename")) {
+        } else if (view_is_any_case(name, "filename")) {
             part->filename = text;
             part->has_filename = true;
         }
@@ -183,9 +177,9 @@ static bool part_begin(struct multipart *m, struct view header, struct error *er
             return error_set(err, ERROR_INPUT, "a part's header has a line without a colon");
         struct view name = view_slice(line, 0, (size_t)(colon - line.ptr));
         struct view value = trim(view_slice(line, name.len + 1, line.len));
-        if (equal_fold(name, "Content-Type"))
+        if (view_is_any_case(name, "Content-Type"))
             part.content_type = value;
-        else if (equal_fold(name, "Content-Disposition") &&
+        else if (view_is_any_case(name, "Content-Disposition") &&
                  !disposition_read(value, room, &part, err))
             return false;
     }

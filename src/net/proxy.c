@@ -4,12 +4,6 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-static bool equal_fold(struct view a, struct view b)
-{
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
-}
 
 /* The address in 16 bytes, IPv4 mapped into IPv6. */
 static bool address_parse(struct view text, unsigned char out[16])
@@ -78,10 +72,10 @@ static bool name_matches(struct view item, struct view host)
     struct view bare = below_only ? view_slice(item, 1, item.len) : item;
     if (bare.len == 0)
         return false;
-    if (!below_only && equal_fold(host, bare))
+    if (!below_only && view_eq_any_case(host, bare))
         return true;
     return host.len > bare.len + 1 && host.ptr[host.len - bare.len - 1] == '.' &&
-           equal_fold(view_slice(host, host.len - bare.len, host.len), bare);
+           view_eq_any_case(view_slice(host, host.len - bare.len, host.len), bare);
 }
 
 bool proxy_no_proxy_matches(struct view no_proxy, struct view host, struct view port)
@@ -118,7 +112,7 @@ bool proxy_is_loopback(struct view host)
 {
     unsigned char address[16];
     static const unsigned char SIX[16] = {[15] = 1};
-    if (equal_fold(host, VIEW("localhost")))
+    if (view_eq_any_case(host, VIEW("localhost")))
         return true;
     return address_parse(host, address) &&
            (memcmp(address, SIX, 16) == 0 || (address[10] == 0xff && address[12] == 127));

@@ -7,7 +7,6 @@
 #include <gnutls/gnutls.h>
 #include <stdarg.h>
 #include <string.h>
-#include <strings.h>
 
 struct service_context *service_context_of(const struct http_request *rq)
 {
@@ -136,7 +135,7 @@ bool service_secret_equals(const struct secret *secret, struct view text)
 enum service_bearer service_bearer_check(struct http_request *rq, const struct secret *token)
 {
     struct view value = http_request_header(rq, "Authorization");
-    if (value.len < 7 || strncasecmp(value.ptr, "Bearer ", 7) != 0)
+    if (!view_has_prefix_any_case(value, "Bearer "))
         return SERVICE_BEARER_MISSING;
     value = view_slice(value, 7, value.len);
     while (value.len && value.ptr[0] == ' ')
