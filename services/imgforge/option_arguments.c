@@ -43,7 +43,7 @@ void option_flag(const struct option_reading *r, size_t idx, bool *out)
 
 /* Digits alone, at most `max`. */
 bool option_whole(const struct option_reading *r, const char *what, struct view text, uint64_t max,
-                       uint64_t *out)
+                  uint64_t *out)
 {
     uint64_t v = 0;
     bool ok = text.len > 0;
@@ -66,7 +66,8 @@ bool option_pixels(const struct option_reading *r, const char *what, size_t idx,
     return true;
 }
 
-bool option_number_from(const struct option_reading *r, const char *what, struct view text, double *out)
+bool option_number_from(const struct option_reading *r, const char *what, struct view text,
+                        double *out)
 {
     return (float_parse(text, out) && isfinite(*out)) || option_invalid(r, what, text);
 }

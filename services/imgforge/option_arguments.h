@@ -31,15 +31,21 @@ bool option_invalid(const struct option_reading *r, const char *what, struct vie
 
 /* Of arguments that may be missing: *out stays then. `what` names them in errors. */
 void option_flag(const struct option_reading *r, size_t idx, bool *out);
-MUST_USE bool option_pixels(const struct option_reading *r, const char *what, size_t idx, uint32_t *out);
-MUST_USE bool option_number(const struct option_reading *r, const char *what, size_t idx, double *out);
-MUST_USE bool option_positive(const struct option_reading *r, const char *what, size_t idx, double *out);
-MUST_USE bool option_unit(const struct option_reading *r, const char *what, size_t idx, double *out);
+MUST_USE bool option_pixels(const struct option_reading *r, const char *what, size_t idx,
+                            uint32_t *out);
+MUST_USE bool option_number(const struct option_reading *r, const char *what, size_t idx,
+                            double *out);
+MUST_USE bool option_positive(const struct option_reading *r, const char *what, size_t idx,
+                              double *out);
+MUST_USE bool option_unit(const struct option_reading *r, const char *what, size_t idx,
+                          double *out);
 
 /* Of text that is there. Digits alone, at most `max`. */
-MUST_USE bool option_whole(const struct option_reading *r, const char *what, struct view text, uint64_t max, uint64_t *out);
+MUST_USE bool option_whole(const struct option_reading *r, const char *what, struct view text,
+                           uint64_t max, uint64_t *out);
 /* Finite. */
-MUST_USE bool option_number_from(const struct option_reading *r, const char *what, struct view text, double *out);
+MUST_USE bool option_number_from(const struct option_reading *r, const char *what, struct view text,
+                                 double *out);
 /* The place of the word among `words` (ended by NULL), in any case; -1. */
 int option_word(const char *const *words, struct view text);
 

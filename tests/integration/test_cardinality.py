@@ -44,7 +44,8 @@ def test_an_explosion_of_a_label_is_folded_and_named():
             before = rss(b)
             t0 = len(t.requests)
             wait_for(lambda: len(t.requests) >= t0 + 5, "five more scrapes", 60)
-            assert rss(b) - before < 8 << 20, "%d bytes more" % (rss(b) - before)
+            # Which threads scrape and answer, each with room for the 4 MB of a page, is luck; as many series as lines take 45 MB.
+            assert rss(b) - before < 20 << 20, "%d bytes more" % (rss(b) - before)
             assert len([x for x in b.output().splitlines() if "series_folded" in x]) == 1
             users[0] = 10
             wait_for(lambda: not b.query('hits_total{overflow="true"}'), "the end of the overflow", 30)
