@@ -38,7 +38,7 @@ def receiver(kind, more="", s=None):
 def config_of(d, text):
     path = d + "/alertmanager.yml"
     with open(path, "w") as f:
-        f.write("route: {receiver: team, group_by: [alertname], group_wait: 0s}\nreceivers:\n- name: team\n  " + text + "\n")
+        f.write("route: {receiver: team, group_by: [alertname], group_wait: 1s}\nreceivers:\n- name: team\n  " + text + "\n")
     return path
 
 

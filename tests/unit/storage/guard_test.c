@@ -130,7 +130,8 @@ static void event_names_job_metric_and_label(void **state)
     const char *at = strstr(text.ptr, "label \"user\" has about ");
     if (!at || sscanf(at, "label \"user\" has about %u values", &users) != 1)
         fail_msg("%s", text.ptr);
-    assert_in_range(users, 850, 1150);
+    /* Which registers values meet is drawn at each start: six times the estimate's error (1.04 / sqrt(256)) of 1000. */
+    assert_in_range(users, 610, 1390);
     assert_non_null(strstr(text.ptr,
                            "1000 new series of metric \"hits\", job \"api\", instance "
                            "\"host:1\" were folded: over the limit of series of one job"));
