@@ -135,7 +135,7 @@ static bool read_freq(struct rrule *r, struct view value, struct error *err)
 {
     static const char *const NAMES[] = {"DAILY", "WEEKLY", "MONTHLY", "YEARLY"};
     for (unsigned i = 0; i < 4; i++)
-        if (value.len == strlen(NAMES[i]) && strncasecmp(value.ptr, NAMES[i], value.len) == 0) {
+        if (view_is_any_case(value, NAMES[i])) {
             r->freq = (enum freq)i;
             return true;
         }
@@ -342,7 +342,7 @@ static bool parse(struct rrule *r, struct view text, struct error *err)
     if (text.len > TEXT_BYTES_MAX)
         return error_set(err, ERROR_INPUT, "RRULE: %zu bytes, at most %d", text.len,
                          TEXT_BYTES_MAX);
-    if (text.len >= 6 && strncasecmp(text.ptr, "RRULE:", 6) == 0)
+    if (view_has_prefix_any_case(text, "RRULE:"))
         text = view_slice(text, 6, text.len);
     for (size_t begin = 0, end; begin <= text.len; begin = end + 1) {
         for (end = begin; end < text.len && text.ptr[end] != ';'; end++) {
