@@ -209,7 +209,7 @@ static enum source_outcome failed(const struct fetch *fetch, enum outgoing_failu
         (void)image_fail(f, 400,
                          "Source image exceeds the maximum allowed size of %" PRIu64 " bytes",
                          bytes_max);
-    else if (fetch->is_without_room)
+    else if (fetch->is_without_room || failure == OUTGOING_BUSY)
         (void)image_fail(f, 429, "Too Many Requests");
     else if (fetch->is_out_of_memory)
         (void)image_fail(f, 500, "Image operation failed");

@@ -40,7 +40,7 @@ struct source {
 enum source_outcome {
     SOURCE_FETCHED,
     /* Asked, and got no picture. 400; 408 when the request's time ended before the download's, or it was cancelled; 429 when the
-     * policy's room is full */
+     * policy's room is full, or too many hosts are being asked for (net/outgoing_lookup.h) */
     SOURCE_FAILED,
     SOURCE_REFUSED /* the URL, or where a redirect leads, is not allowed or no URL: 400 "Source URL is not allowed" */
 };

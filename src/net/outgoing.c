@@ -392,6 +392,7 @@ static enum outgoing_failure know_addresses(struct hop *hop, mono_time deadline,
                               err))
         return err->kind == ERROR_CANCELED  ? OUTGOING_STOPPED
                : err->kind == ERROR_TIMEOUT ? OUTGOING_TIMEOUT
+               : err->kind == ERROR_BUSY    ? OUTGOING_BUSY
                                             : OUTGOING_DNS;
     for (size_t i = 0; i < hop->addresses.count; i++) {
         const struct outgoing_address *at = &hop->addresses.items[i];
@@ -640,6 +641,7 @@ const char *outgoing_failure_name(enum outgoing_failure failure)
                                         [OUTGOING_URL] = "url",
                                         [OUTGOING_BLOCKED] = "blocked",
                                         [OUTGOING_DNS] = "dns",
+                                        [OUTGOING_BUSY] = "busy",
                                         [OUTGOING_CONNECT] = "connect",
                                         [OUTGOING_TLS] = "tls",
                                         [OUTGOING_TIMEOUT] = "timeout",

@@ -10,7 +10,7 @@
  * - With a proxy the proxy connects; an address that the URL itself names is judged all the same. Names are the
  *   proxy's: it is the operator's own place to refuse them.
  *
- * - Where connections are kept, each hop's host is asked for anew, all of its addresses (the first 8) are judged, and only a connection to one
+ * - Where connections are kept, each hop's host is asked for anew, all of its addresses (the first 8 of IPv6 and of IPv4) are judged, and only a connection to one
  *   of these is used again: a name that has changed its address has another connection, or is refused. With a proxy the connection is the
  *   proxy's.
  *
@@ -54,6 +54,7 @@ enum outgoing_failure {
     OUTGOING_URL,     /* not a URL that is allowed */
     OUTGOING_BLOCKED, /* an address or, by may_go, a URL that is not allowed */
     OUTGOING_DNS,
+    OUTGOING_BUSY, /* too many names are being asked for (outgoing_lookup.h); where connections are kept. Later it may go */
     OUTGOING_CONNECT,
     OUTGOING_TLS,
     OUTGOING_TIMEOUT,

@@ -2,22 +2,29 @@
 /* outgoing_lookup.c: see outgoing_lookup.h. What is asked belongs to the thread and to who waits: the last one to leave frees it. */
 #include "net/outgoing_lookup.h"
 
+#include "base/checksum.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "net/outgoing.h"
 
 #include <arpa/inet.h>
+#include <libpsl.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <string.h>
 
-enum {
-    CANCEL_SEEN_MS = 500,
-    LOOKUPS_MAX = 512 /* chosen, not measured: 10 to 30 s of names whose servers are dead */
-};
+enum { CANCEL_SEEN_MS = 500 };
 
-static atomic_uint lookup_count; /* threads of the process that ask */
+/* Threads of the process that ask. */
+static struct {
+    pthread_mutex_t mutex; /* a leaf */
+    size_t count;
+    uint64_t owners[OUTGOING_LOOKUPS_MAX]; /* for whose names */
+} asking = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 struct lookup {
-    char *host; /* constant */
+    char *host;     /* constant */
+    uint64_t owner; /* constant */
 
     pthread_mutex_t mutex; /* a leaf; guards the rest */
     pthread_cond_t changed;
@@ -30,7 +37,10 @@ struct lookup {
 void outgoing_addresses_add(struct outgoing_addresses *all, const struct sockaddr *address)
 {
     bool is_v6 = address->sa_family == AF_INET6;
-    if ((!is_v6 && address->sa_family != AF_INET) || all->count == OUTGOING_ADDRESSES_MAX)
+    size_t of_its_kind = 0;
+    for (size_t i = 0; i < all->count; i++)
+        of_its_kind += all->items[i].socket.ss_family == address->sa_family;
+    if ((!is_v6 && address->sa_family != AF_INET) || of_its_kind == OUTGOING_ADDRESSES_EACH)
         return;
     struct outgoing_address *at = &all->items[all->count];
     const void *bytes = is_v6 ? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
@@ -47,6 +57,45 @@ bool outgoing_addresses_has(const struct outgoing_addresses *all, const char *te
             return true;
     }
     return false;
+}
+
+/* A hash of the registered domain, example.co.uk of a.b.example.co.uk: names below it cost their owner nothing. Names that are in none
+ * (without dots, in the operator's own search domain; public suffixes) are one owner's. */
+static uint64_t owner_of(const char *host)
+{
+    char name[OUTGOING_HOST_BYTES_MAX + 1];
+    (void)snprintf(name, sizeof name, "%s", host);
+    for (char *at = name; *at; at++)
+        if (*at >= 'A' && *at <= 'Z')
+            *at = (char)(*at - 'A' + 'a');
+    for (size_t len = strlen(name); len && name[len - 1] == '.';)
+        name[--len] = '\0';
+    const char *registered = psl_registrable_domain(psl_builtin(), name);
+    return registered ? hash64_secret(registered, strlen(registered)) : 0;
+}
+
+/* The rule is that of imgforge's permits: dynamic thresholds (Choudhury and Hahne 1998) with alpha 2. */
+static bool place_take(uint64_t owner)
+{
+    mutex_lock(&asking.mutex);
+    size_t its = 0;
+    for (size_t i = 0; i < asking.count; i++)
+        its += asking.owners[i] == owner;
+    bool ok = its + 1 <= 2 * (OUTGOING_LOOKUPS_MAX - asking.count);
+    if (ok)
+        asking.owners[asking.count++] = owner;
+    mutex_unlock(&asking.mutex);
+    return ok;
+}
+
+static void place_give(uint64_t owner)
+{
+    size_t i = 0;
+    mutex_lock(&asking.mutex);
+    while (asking.owners[i] != owner) /* it is there */
+        i++;
+    asking.owners[i] = asking.owners[--asking.count];
+    mutex_unlock(&asking.mutex);
 }
 
 static void unref(struct lookup *l)
@@ -67,6 +116,7 @@ static void *ask(void *arg)
     struct lookup *l = arg;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
     int code = getaddrinfo(l->host, NULL, &hints, &found);
+    place_give(l->owner); /* before it is answered: who asks again finds it */
     mutex_lock(&l->mutex);
     l->code = code;
     for (const struct addrinfo *at = code == 0 ? found : NULL; at; at = at->ai_next)
@@ -77,7 +127,6 @@ static void *ask(void *arg)
     if (code == 0)
         freeaddrinfo(found);
     unref(l);
-    atomic_fetch_sub_explicit(&lookup_count, 1, memory_order_relaxed);
     return NULL;
 }
 
@@ -108,14 +157,16 @@ static bool await(struct lookup *l, mono_time deadline, const atomic_bool *cance
 bool outgoing_lookup(struct outgoing_addresses *out, const char *host, mono_time deadline,
                      const atomic_bool *cancel, struct error *err)
 {
-    if (atomic_fetch_add_explicit(&lookup_count, 1, memory_order_relaxed) >= LOOKUPS_MAX) {
-        atomic_fetch_sub_explicit(&lookup_count, 1, memory_order_relaxed);
-        return error_set(err, ERROR_IO, "%s: the name server answers none of %d other questions",
-                         host, LOOKUPS_MAX);
-    }
+    uint64_t owner = owner_of(host);
+    if (!place_take(owner))
+        return error_set(
+            err, ERROR_BUSY,
+            "%s: too many names of its domain, or of all, wait for name servers that do not answer",
+            host);
     struct lookup *l = mem_alloc_zero(MEM_HTTP, 1, sizeof *l);
     pthread_t thread;
     l->host = mem_copy_string(MEM_HTTP, view_from(host));
+    l->owner = owner;
     l->users = 2;
     mutex_init(&l->mutex);
     cond_init(&l->changed);
@@ -127,7 +178,7 @@ bool outgoing_lookup(struct outgoing_addresses *out, const char *host, mono_time
             *out = l->found; /* answered: the thread changes it no more */
     } else {
         l->users = 1;
-        atomic_fetch_sub_explicit(&lookup_count, 1, memory_order_relaxed);
+        place_give(owner);
     }
     unref(l);
     return ok;

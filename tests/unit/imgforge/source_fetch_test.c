@@ -4,6 +4,8 @@
 #include "source_fetch.h"
 
 #include "base/attributes.h"
+#include "net/outgoing_kept.h"
+#include "net/outgoing_lookup.h"
 #include "origin.h"
 
 #include <belfry/request.h>
@@ -281,6 +283,33 @@ static void sources_that_find_no_room_are_refused(void **state)
     origin_free(o);
 }
 
+/* ---- names ---- */
+
+bool __wrap_outgoing_lookup(struct outgoing_addresses *out, const char *host, mono_time deadline,
+                            const atomic_bool *cancel, struct error *err);
+
+/* In place of the resolver (by the linker). */
+bool __wrap_outgoing_lookup(struct outgoing_addresses *out, const char *host, mono_time deadline,
+                            const atomic_bool *cancel, struct error *err)
+{
+    (void)out;
+    (void)deadline;
+    (void)cancel;
+    bool is_busy = strcmp(host, "busy.invalid") == 0;
+    return error_set(err, is_busy ? ERROR_BUSY : ERROR_IO, "%s: not looked up", host);
+}
+
+static void too_many_names_are_overload_and_not_the_sources_fault(void **state)
+{
+    (void)state;
+    struct error err;
+    struct source_policy policy = {.outgoing = {.allowed = LOOPBACK}, .timeout_ms = 20000};
+    assert_true(outgoing_kept_start(&policy.outgoing.kept, &err));
+    check(&policy, "http://busy.invalid/a.png", SOURCE_FAILED, 429, "Too Many Requests");
+    check(&policy, "http://name.invalid/a.png", SOURCE_FAILED, 400, "Error fetching image");
+    outgoing_kept_stop(policy.outgoing.kept);
+}
+
 /* ---- time ---- */
 
 static void time_ends_a_fetch_as_the_downloads_or_the_requests(void **state)
@@ -326,6 +355,7 @@ int main(void)
         cmocka_unit_test(redirects_too_must_be_allowed_sources),
         cmocka_unit_test(a_default_port_may_be_written_or_not),
         cmocka_unit_test(sources_that_find_no_room_are_refused),
+        cmocka_unit_test(too_many_names_are_overload_and_not_the_sources_fault),
         cmocka_unit_test(time_ends_a_fetch_as_the_downloads_or_the_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
