@@ -153,7 +153,7 @@ bool delivery_secret(struct delivery *d, const struct secret *inline_secret, str
     struct buffer text;
     if (file.len == 0) {
         *out = *inline_secret;
-        redaction_add(d->secrets, secret_reveal(out));
+        redaction_add_setting(d->secrets, secret_reveal(out));
         return true;
     }
     buffer_init(&text, MEM_OTHER, SECRET_FILE_BYTES_MAX);
@@ -166,7 +166,7 @@ bool delivery_secret(struct delivery *d, const struct secret *inline_secret, str
     if (ok)
         *out = secret_from(arena_copy(d->arena, v));
     if (ok)
-        redaction_add(d->secrets, v);
+        redaction_add_setting(d->secrets, v);
     else if (err)
         err->kind = ERROR_IO; /* the file may be there next time */
     if (text.ptr)

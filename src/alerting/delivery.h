@@ -57,6 +57,7 @@ struct delivery_request {
     const char *method; /* NULL: POST */
     struct view
         url; /* may hold secrets: is never shown, but for scheme and host where they are no secret */
+    bool url_is_shown;          /* it holds none but its user and password */
     const struct view *headers; /* "Name: value" */
     size_t header_count;
     struct view body;                 /* of a mail: the whole message */

@@ -95,6 +95,7 @@ static enum delivery_verdict send(struct delivery *d, const char *method, struct
 {
     delivery_json(d, url, body);
     d->request.method = method;
+    d->request.url_is_shown = true; /* an issue's key stands in it */
     delivery_header(d, "Accept-Language", VIEW("en"));
     return DELIVERY_MORE;
 }

@@ -119,7 +119,23 @@ static bool header_is(struct view line, const char *name)
     return line.len > len && line.ptr[len] == ':' && strncasecmp(line.ptr, name, len) == 0;
 }
 
-/* "SCHEME TOKEN", or any other text. */
+/* A header that says what the content is: it goes to other origins, too. */
+static bool is_of_content(struct view line)
+{
+    return header_is(line, "Content-Type") || header_is(line, "Accept");
+}
+
+static bool header_is_secret(struct view line)
+{
+    static const char *const PLAIN[] = {"Accept-Language", "X-Amz-Date",
+                                        "X-aws-ec2-metadata-token-ttl-seconds"};
+    bool is_plain = is_of_content(line);
+    for (size_t i = 0; i < ARRAY_COUNT(PLAIN); i++)
+        is_plain = is_plain || header_is(line, PLAIN[i]);
+    return !is_plain;
+}
+
+/* "TOKEN", "SCHEME TOKEN", or any other text. */
 static void add_header_secret(struct redaction *secrets, struct view line)
 {
     const char *colon = memchr(line.ptr, ':', line.len);
@@ -128,9 +144,11 @@ static void add_header_secret(struct redaction *secrets, struct view line)
         from++;
     struct view value = view_slice(line, from, line.len);
     const char *blank = value.len ? memchr(value.ptr, ' ', value.len) : NULL;
+    bool is_pair = blank && blank == memrchr(value.ptr, ' ', value.len);
     redaction_add_whole(secrets, value);
-    if (blank && blank == memrchr(value.ptr, ' ', value.len))
-        redaction_add(secrets, view_slice(value, (size_t)(blank - value.ptr) + 1, value.len));
+    if (is_pair || !blank)
+        redaction_add(secrets,
+                      view_slice(value, blank ? (size_t)(blank - value.ptr) + 1 : 0, value.len));
 }
 
 /* A driver's headers may hold its credentials: away from the first origin only what the content is goes along. */
@@ -142,10 +160,9 @@ static bool add_headers(struct sender_task *t, struct error *err)
         struct view line = r->headers[i];
         if (x->as_get && header_is(line, "Content-Type"))
             continue;
-        bool is_plain = header_is(line, "Content-Type") || header_is(line, "Accept");
-        if (x->client.foreign && !is_plain)
+        if (x->client.foreign && !is_of_content(line))
             continue;
-        if (!is_plain)
+        if (header_is_secret(line))
             add_header_secret(&t->secrets, line);
         if (!client_header(&x->client, err, "%.*s", VIEW_ARGS(line)))
             return false;
@@ -356,6 +373,8 @@ static bool request_begin(struct sender_task *t, struct error *err)
     x->client.secrets = &t->secrets;
     if (r->mail)
         add_mail_secrets(&t->secrets, r->mail);
+    else if (r->url_is_shown)
+        redaction_add_userinfo(&t->secrets, r->url);
     else
         redaction_add_url(&t->secrets, r->url);
     return (r->mail ? mail_request(t, err) : http_request(t, x->url, err)) && add_to_multi(t, err);

@@ -6,8 +6,9 @@
  *   4 to 7 bytes       goes as a whole
  *   1 to 3 bytes       goes where it stands alone, as a word: within words it could not be told from any other letters
  *
- * The beginning of a secret (4 bytes) goes where the text ends, too: it may have been cut there. All of this also where the text has
- * the secret as a URL, JSON or HTML writes it. One thread at a time. */
+ * The beginning of a secret (4 bytes; 8 of what goes as a whole only) goes where the text ends, too, or before a quotation mark or " (",
+ * each also behind "..." or U+2026: it may have been cut there. Cut elsewhere, or within an escape, up to 7 bytes of it are seen. All of
+ * this also where the text has the secret as a URL, JSON or HTML (with numbers) writes it. One thread at a time. */
 #ifndef BELFRY_BASE_REDACTION_H
 #define BELFRY_BASE_REDACTION_H
 
@@ -31,9 +32,12 @@ struct redaction {
 void redaction_add(struct redaction *r, struct view secret);
 /* One of which parts say nothing: it goes as a whole only. */
 void redaction_add_whole(struct redaction *r, struct view secret);
+/* What stands in the configuration. Parts of a template ({{) are ordinary words: what it gives is to be added for itself. */
+void redaction_add_setting(struct redaction *r, struct view text);
 /* A password and what basic authentication and SASL make of it and the name. */
 void redaction_add_credentials(struct redaction *r, struct view user, struct view password);
-/* All behind the host of a URL that holds a secret, without its short words, and its user and password. */
+/* All behind the host of a URL that holds a secret, its user and password, values of its query, and pieces that no word of an API is:
+ * those of 4 bytes with a digit, and as a whole only, of 12. */
 void redaction_add_url(struct redaction *r, struct view url);
 /* Of a URL that may be shown: what stands before @ of its host. */
 void redaction_add_userinfo(struct redaction *r, struct view url);

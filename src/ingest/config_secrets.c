@@ -22,7 +22,7 @@ static void add_raw(const struct yaml_node *node, bool is_secret, struct redacti
 {
     if (node->kind == YAML_SCALAR) {
         if (is_secret)
-            redaction_add(out, node->text);
+            redaction_add_setting(out, node->text);
         return;
     }
     for (uint32_t i = 0; i < node->count; i++) {
@@ -40,7 +40,7 @@ static void add_field(const struct field *field, const void *object, struct reda
     const struct list *list = at;
     switch (field->kind) {
     case FIELD_SECRET:
-        redaction_add(out, secret_reveal(at));
+        redaction_add_setting(out, secret_reveal(at));
         break;
     case FIELD_URL:
         redaction_add_userinfo(out, *(const struct view *)at);

@@ -31,7 +31,7 @@ static const char *const SECRET_FORMS[FORMS] = {SECRET_TEXT, "Zx9%2FkQ7%26vB2%22
 
 /* --- a server that says what it is told to, one connection after the other --- */
 
-enum how { AS_TEXT, AS_JSON, AS_STATUS, QUOTED_HEADERS };
+enum how { AS_TEXT, AS_JSON, AS_STATUS, QUOTED_HEADERS, AS_JIRA };
 
 struct server {
     int fd;
@@ -64,6 +64,10 @@ static void read_request(int fd, char *to)
     }
 }
 
+#define JIRA_FOUND                                                                                 \
+    "{\"issues\":[{\"key\":\"OPS-1234\",\"fields\":{\"status\":{\"statusCategory\":{\"key\":"      \
+    "\"done\"}}}}]}"
+
 static void answer(int fd, enum how how, const char *request)
 {
     char text[REQUEST_BYTES + 4096];
@@ -94,6 +98,12 @@ static void answer(int fd, enum how how, const char *request)
     case QUOTED_HEADERS:
         (void)snprintf(text, sizeof text, "HTTP/1.1 400 no\r\nConnection: close\r\n\r\n%.900s",
                        head ? head : "");
+        break;
+    case AS_JIRA:
+        (void)snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%s",
+                       strstr(request, "/search")        ? JIRA_FOUND
+                       : strstr(request, "/transitions") ? "{\"transitions\":[]}"
+                                                         : "{}");
         break;
     }
     send_text(fd, text);
@@ -402,6 +412,75 @@ static void an_echoed_secret_shows_nowhere(void **state)
     }
 }
 
+/* --- what is no secret is shown --- */
+
+static void what_is_no_secret_is_shown(void **state)
+{
+    static const struct {
+        const char *kind, *settings;
+        enum how how;
+        const char *shown;
+    } SHOWN[] = {
+        {"jira",
+         "api_url: '@URL/rest/api/2', project: OPS, issue_type: T, reopen_transition: back en, "
+         "reopen_duration: 1h",
+         AS_JIRA, "can't find transition back en for issue OPS-1234"},
+        {"jira", "api_url: '@URL/rest/api/2', project: OPS, issue_type: T", QUOTED_HEADERS,
+         "Accept-Language: en "},
+        {"sns",
+         "api_url: '@URL', topic_arn: 'arn:aws:sns:us-east-2:1:T', sigv4: {access_key: AKID, "
+         "region: us-east-2, secret_key: '@S'}",
+         AS_STATUS, "X-Amz-Date: 20"},
+        {"webhook", "url: '@URL/?key={{ template \"hook\" . }}'", AS_TEXT,
+         "template \"hook\" not defined"},
+    };
+    struct world *w = *state;
+    for (size_t i = 0; i < ARRAY_COUNT(SHOWN); i++) {
+        const struct row row = {SHOWN[i].kind, SHOWN[i].settings, true};
+        struct driver_fixture f;
+        struct buffer settings;
+        buffer_init(&settings, MEM_OTHER, 1 << 16);
+        write_settings(w, &row, &settings);
+        const struct driver_case c = {.name = row.settings, .receiver = settings.ptr};
+        driver_fixture_init(&f, &c);
+        server_say(&w->server, SHOWN[i].how, false);
+        deliver(w, &f, LONG_MS);
+        if (!strstr(w->told.ptr, SHOWN[i].shown))
+            fail_msg("%s: \"%s\" does not stand in: %s", row.settings, SHOWN[i].shown, w->told.ptr);
+        driver_fixture_deinit(&f);
+        buffer_deinit(&settings);
+    }
+}
+
+/* A token of the environment, which no setting has: quoted in part. */
+static void a_header_of_one_word_is_hidden_in_part(void **state)
+{
+    static const char *const VARIABLES[][2] = {{"AWS_ACCESS_KEY_ID", "AKID"},
+                                               {"AWS_SECRET_ACCESS_KEY", "hidden"},
+                                               {"AWS_SESSION_TOKEN", "begin-" URL_SECRET_TEXT}};
+    const struct row row = {
+        "sns",
+        "api_url: '@URL', topic_arn: 'arn:aws:sns:us-east-2:1:T', sigv4: {region: us-east-2}",
+        true};
+    struct world *w = *state;
+    struct driver_fixture f;
+    struct buffer settings;
+    for (size_t i = 0; i < ARRAY_COUNT(VARIABLES); i++)
+        assert_int_equal(setenv(VARIABLES[i][0], VARIABLES[i][1], 1), 0);
+    buffer_init(&settings, MEM_OTHER, 1 << 16);
+    write_settings(w, &row, &settings);
+    const struct driver_case c = {.name = row.settings, .receiver = settings.ptr};
+    driver_fixture_init(&f, &c);
+    server_say(&w->server, AS_TEXT, false);
+    deliver(w, &f, LONG_MS);
+    assert_non_null(strstr(w->told.ptr, SECRET_SHOWN));
+    assert_hidden(&row, w->told.ptr, URL_SECRET_TEXT);
+    driver_fixture_deinit(&f);
+    buffer_deinit(&settings);
+    for (size_t i = 0; i < ARRAY_COUNT(VARIABLES); i++)
+        assert_int_equal(unsetenv(VARIABLES[i][0]), 0);
+}
+
 /* --- the tables have no secret that no row has --- */
 
 static bool row_sets(const struct world *w, const struct row *row, const struct field *field)
@@ -451,6 +530,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_echoed_secret_shows_nowhere, world_start, world_stop),
+        cmocka_unit_test_setup_teardown(what_is_no_secret_is_shown, world_start, world_stop),
+        cmocka_unit_test_setup_teardown(a_header_of_one_word_is_hidden_in_part, world_start,
+                                        world_stop),
         cmocka_unit_test_setup_teardown(rows_have_every_secret, world_start, world_stop),
     };
     return cmocka_run_group_tests_name("alerting/redaction", tests, NULL, NULL);

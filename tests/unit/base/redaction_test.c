@@ -56,6 +56,53 @@ static const struct {
      "p/word p%2Fword dXNAcjpwL3dvcmQ=",
      "<secret> <secret> <secret>="},
     {"a URL's token", {"http://tok3n@h/"}, "tok3n", "<secret>"},
+    {"an escape in the secret, JSON",
+     {"abcd\\\\efgh"},
+     "bad password abcd\\\\efgh!",
+     "bad password <secret>!"},
+    {"the same escaped", {"abcd\\\\efgh"}, "\"abcd\\\\\\\\efgh\"", "\"<secret>\""},
+    {"short", {"x\\\\y1"}, "no x\\\\y1, x\\\\\\\\y1", "no <secret>, <secret>"},
+    {"a domain's user", {"DOM\\\\user9"}, "DOM\\\\user9", "<secret>"},
+    {"an escape in the secret, HTML",
+     {"ab&amp;cd"},
+     "ab&amp;cd ab&amp;amp;cd",
+     "<secret> <secret>"},
+    {"an escape in the secret, URL", {"p%25q7"}, "p%25q7 p%2525q7", "<secret> <secret>"},
+    {"two kinds in it", {"a%25b\\\\c"}, "a%25b\\\\\\\\c a%2525b\\\\c", "<secret> <secret>"},
+    {"no ASCII, JSON", {"P\xc3\xa4ssw\xc3\xb6rt1"}, "\"P\\u00e4ssw\\u00F6rt1\"", "\"<secret>\""},
+    {"no ASCII, HTML", {"P\xc3\xa4ssw\xc3\xb6rt1"}, "P&#228;ssw&#xF6;rt1", "<secret>"},
+    {"no ASCII, its bytes taken for characters",
+     {"P\xc3\xa4ssw\xc3\xb6rt1"},
+     "P\\u00c3\\u00a4ssw&#195;&#182;rt1",
+     "<secret>"},
+    {"three bytes and four",
+     {"\xe2\x82\xac\xf0\x9f\x98\x80"
+      "1"},
+     "\\u20ac\\ud83d\\ude001",
+     "<secret>"},
+    {"half a pair", {"\xf0\x9f\x98\x80"}, "\\ud83d\\u0041 \\ude00", "\\ud83d\\u0041 \\ude00"},
+    {"Latin-1", {"caf\xe9"}, "caf\\u00e9", "<secret>"},
+    {"no digits",
+     {"a&#12x;b"},
+     "a&#12x;b &#; &#123456789012; &#x; &#x0x41; \\u0x41",
+     "<secret> &#; &#123456789012; &#x; &#x0x41; \\u0x41"},
+    {"cut in quotation marks", {"hunter2000"}, "bad \"hunte...\"", "bad \"<secret>...\""},
+    {"cut before a status",
+     {"hunter2000"},
+     "bad hunte... (401), hunte",
+     "bad <secret>... (401), <secret>"},
+    {"cut without a mark", {"hunter2000"}, "bad hunte (401)", "bad <secret> (401)"},
+    {"three bytes of it", {"hunter2000"}, "bad hun...", "bad hun..."},
+    {"a word of a path",
+     {"http://h/api/v1/notifications"},
+     "unknown notification channel: notification",
+     "unknown notification channel: notification"},
+    {"the word itself and cut",
+     {"http://h/api/v1/notifications"},
+     "no notifications: notificat...",
+     "no <secret>: <secret>..."},
+    {"a piece with a digit", {"http://h/T0abcdefghijk"}, "no abcdefgh", "no <secret>"},
+    {"a value", {"http://h/?key=abcdefghijkl"}, "no cdefghij", "no <secret>"},
     {"what it looks like hidden", {"<secret>"}, "<secret>", "<secret>"},
 };
 
@@ -90,6 +137,19 @@ static void what_grows_is_cut(void **state)
     redaction_add(NULL, VIEW("nobody wants to know"));
 }
 
+/* What a template's text is made of is shown; what has no {{ is as any secret. */
+static void a_template_is_hidden_whole(void **state)
+{
+    struct redaction r = {0};
+    char text[200] = "template \"hook\" in {{ template \"hook\" . }}: bcdefghi";
+    (void)state;
+    redaction_add_setting(&r, VIEW("{{ template \"hook\" . }}"));
+    redaction_add_setting(&r, VIEW("abcdefghij"));
+    redaction_apply(&r, text, sizeof text);
+    assert_string_equal(text, "template \"hook\" in <secret>: <secret>");
+    redaction_clear(&r);
+}
+
 /* Each way in which a name and a password are sent. */
 static void credentials_are_hidden_encoded(void **state)
 {
@@ -107,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_left_without_secrets),
         cmocka_unit_test(what_grows_is_cut),
+        cmocka_unit_test(a_template_is_hidden_whole),
         cmocka_unit_test(credentials_are_hidden_encoded),
     };
     return cmocka_run_group_tests_name("base/redaction", tests, NULL, NULL);
