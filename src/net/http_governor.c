@@ -209,6 +209,22 @@ static mono_time next_look_locked(const struct governor *g)
     return deadline.ns > soon.ns ? deadline : soon;
 }
 
+/* Who wakes it has said by when it is to look; until then more may come that one look is enough for. */
+static void sleep_locked(struct governor *g)
+{
+    if (g->connection_count == 0)
+        g->sleeps_until.ns = INT64_MAX;
+    else
+        g->sleeps_until = next_look_locked(g);
+    while (!g->stop && clock_mono().ns < g->sleeps_until.ns) {
+        if (g->sleeps_until.ns == INT64_MAX)
+            cond_wait(&g->wake, &g->mutex);
+        else
+            (void)cond_wait_until(&g->wake, &g->mutex, g->sleeps_until); /* the loop asks why */
+    }
+    g->sleeps_until.ns = 0;
+}
+
 static void *governor_run(void *arg)
 {
     struct http_server *s = arg;
@@ -220,15 +236,7 @@ static void *governor_run(void *arg)
         wake_all(g);
         if (g->stop)
             break;
-        g->sleeps_until.ns = INT64_MAX;
-        if (g->connection_count == 0) {
-            cond_wait(&g->wake, &g->mutex);
-        } else {
-            g->sleeps_until = next_look_locked(g);
-            /* either way it looks again */
-            (void)cond_wait_until(&g->wake, &g->mutex, g->sleeps_until);
-        }
-        g->sleeps_until.ns = 0;
+        sleep_locked(g);
     }
     mutex_unlock(&g->mutex);
     return NULL;
@@ -265,7 +273,7 @@ void governor_stop(struct http_server *s)
 static void wake_by_locked(struct governor *g, mono_time by)
 {
     if (g->sleeps_until.ns > by.ns) {
-        g->sleeps_until.ns = 0;
+        g->sleeps_until = by;
         cond_signal(&g->wake);
     }
 }
@@ -502,8 +510,9 @@ void http_request_set_cancel(struct http_request *rq, void (*cancel)(void *arg),
         rq->cancel_arg = arg;
         rq->cancel_deadline = deadline_ms ? mono_add_ms(rq->began, deadline_ms) : (mono_time){0};
         if (deadline_ms) {
-            note_deadline_locked(g, rq->cancel_deadline);
-            wake_by_locked(g, mono_add_ms(rq->cancel_deadline, DEADLINE_MS));
+            mono_time now = clock_mono(), deadline = rq->cancel_deadline;
+            note_deadline_locked(g, deadline);
+            wake_by_locked(g, mono_add_ms(deadline.ns > now.ns ? deadline : now, DEADLINE_MS));
         }
     }
     mutex_unlock(&g->mutex);

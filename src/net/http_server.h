@@ -245,8 +245,10 @@ enum http_cancel {
     HTTP_CANCEL_STOP
 };
 /* From now on `cancel(arg)` is called, once, when the client goes away, deadline_ms after the request came (0 =
- * none; http_request_age_ms(); a few ms later at most) or when the server stops; at once when that was so already. It runs on another thread, under a lock: it may
- * only set a flag. */
+ * none; http_request_age_ms(); a few ms later at most) or when the server stops; at once when that was so already. It runs on another
+ * thread, or on this one before the call returns, under the mutex that all connections share: it is quick, waits for nothing but
+ * mutexes that nobody holds for long, and calls nothing of this header, also not by way of a thread that it waits for. Who holds a mutex
+ * that it takes calls nothing of this header meanwhile. */
 void http_request_set_cancel(struct http_request *rq, void (*cancel)(void *arg), void *arg,
                              int64_t deadline_ms);
 /* After this returns, the callback is not running and will not be called. Implied by the handler's return. */

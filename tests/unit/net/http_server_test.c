@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -123,6 +124,29 @@ static void wait_here(void *arg, struct http_request *rq, struct http_response *
         buffer_append_literal(http_response_body(rs), "done\n");
 }
 
+static atomic_uint looks; /* of the governor: it alone polls */
+
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
+
+/* In place of the system's (by the linker). */
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+    atomic_fetch_add(&looks, 1);
+    return __real_poll(fds, count, timeout);
+}
+
+/* Asks to be told of a deadline that is over already, and gives the governor time to look, if it has been woken. */
+static void be_late(void *arg, struct http_request *rq, struct http_response *rs)
+{
+    (void)rs;
+    while (http_request_age_ms(rq) < 1)
+        usleep(100);
+    http_request_set_cancel(rq, on_cancel, arg, 1);
+    usleep(300);
+    http_request_clear_cancel(rq);
+}
+
 struct letters {
     struct world *world;
     uint64_t produced, total;
@@ -228,6 +252,7 @@ static const struct http_route ROUTES[] = {
      echo},
     {HTTP_POST, "/small", NULL, HTTP_ROLE_VIEW, HTTP_RUN_DIRECT, echo, .body_bytes_max = 16},
     {HTTP_GET, "/wait", NULL, HTTP_ROLE_VIEW, HTTP_RUN_POOL, wait_here},
+    {HTTP_GET, "/late", NULL, HTTP_ROLE_VIEW, HTTP_RUN_POOL, be_late},
     {HTTP_GET, "/stream", NULL, HTTP_ROLE_VIEW, HTTP_RUN_POOL, stream},
     {HTTP_GET, "/overflow", NULL, HTTP_ROLE_VIEW, HTTP_RUN_ASIDE, overflow},
     {HTTP_PATCH, "/patch", NULL, HTTP_ROLE_VIEW, HTTP_RUN_DIRECT, echo},
@@ -789,6 +814,22 @@ static void a_deadline_cancels_the_handler_and_the_client_hears_of_it(void **sta
     world_free(w);
 }
 
+/* All connections are looked at for them every 5 ms at most. */
+static void deadlines_that_are_over_do_not_wake_the_governor_each(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct http_server_options){0});
+    mono_time began = clock_mono();
+    unsigned before = atomic_load(&looks);
+    for (unsigned i = 0; i < 100; i++)
+        free(ask(w, "GET /late HTTP/1.1\r\n" HOST CLOSE "\r\n"));
+    unsigned count = atomic_load(&looks) - before;
+    int64_t most = (clock_mono().ns - began.ns) / 5000000 + 2;
+    if (count > most)
+        fail_msg("%u looks at all connections, in a time for %lld", count, (long long)most);
+    world_free(w);
+}
+
 static void stop_cancels_what_does_not_end_by_itself(void **state)
 {
     (void)state;
@@ -1319,6 +1360,7 @@ int main(void)
         cmocka_unit_test(more_headers_than_the_limit_are_refused),
         cmocka_unit_test(a_client_that_leaves_cancels_its_handler),
         cmocka_unit_test(a_deadline_cancels_the_handler_and_the_client_hears_of_it),
+        cmocka_unit_test(deadlines_that_are_over_do_not_wake_the_governor_each),
         cmocka_unit_test(stop_cancels_what_does_not_end_by_itself),
         cmocka_unit_test(a_server_can_be_stopped_at_any_moment),
         cmocka_unit_test(a_gate_lets_in_so_many_and_refuses_over_its_queue),
