@@ -15,7 +15,7 @@ struct waiter {
     uint64_t key, n;
     const atomic_bool *cancel;
     pthread_cond_t changed;
-    bool is_in;
+    bool is_in, has_left; /* either: it is not in the list any more */
     struct waiter *next;
 };
 
@@ -86,6 +86,17 @@ static bool take_locked(struct permits *p, uint64_t key, uint64_t n)
     return true;
 }
 
+static void unlink_locked(struct permits *p, struct waiter *w, struct waiter *before)
+{
+    p->waiting--;
+    if (before)
+        before->next = w->next;
+    else
+        p->first = w->next;
+    if (p->last == w)
+        p->last = before;
+}
+
 /* Those who may come in now, by arrival. */
 static void let_in_locked(struct permits *p)
 {
@@ -93,12 +104,7 @@ static void let_in_locked(struct permits *p)
     for (struct waiter *w = p->first; w && p->taken < p->count;) {
         struct waiter *next = w->next;
         if (take_locked(p, w->key, w->n)) {
-            if (before)
-                before->next = next;
-            else
-                p->first = next;
-            if (p->last == w)
-                p->last = before;
+            unlink_locked(p, w, before);
             w->is_in = true;
             cond_signal(&w->changed);
         } else if (!p->keys_max) {
@@ -108,19 +114,6 @@ static void let_in_locked(struct permits *p)
         }
         w = next;
     }
-}
-
-static void leave_locked(struct permits *p, struct waiter *w)
-{
-    struct waiter *before = NULL;
-    for (struct waiter *at = p->first; at != w; at = at->next)
-        before = at;
-    if (before)
-        before->next = w->next;
-    else
-        p->first = w->next;
-    if (p->last == w)
-        p->last = before;
 }
 
 static uint64_t at_most_all(const struct permits *p, uint64_t n)
@@ -152,12 +145,11 @@ static bool is_cancelled(const atomic_bool *cancel)
 bool permits_wait_many(struct permits *p, uint64_t key, uint64_t n, const atomic_bool *cancel)
 {
     struct waiter w = {.key = key, .n = at_most_all(p, n), .cancel = cancel};
-    if (is_cancelled(cancel))
-        return false;
     mutex_lock(&p->mutex);
-    if ((p->keys_max || !p->first) && take_locked(p, key, w.n)) {
+    bool is_late = is_cancelled(cancel);
+    if (is_late || ((p->keys_max || !p->first) && take_locked(p, key, w.n))) {
         mutex_unlock(&p->mutex);
-        return true;
+        return !is_late;
     }
     cond_init(&w.changed);
     if (p->last)
@@ -166,13 +158,8 @@ bool permits_wait_many(struct permits *p, uint64_t key, uint64_t n, const atomic
         p->first = &w;
     p->last = &w;
     p->waiting++;
-    while (!w.is_in && !is_cancelled(cancel))
+    while (!w.is_in && !w.has_left)
         cond_wait(&w.changed, &p->mutex);
-    p->waiting--;
-    if (!w.is_in) {
-        leave_locked(p, &w);
-        let_in_locked(p); /* they who waited only for it to go first */
-    }
     mutex_unlock(&p->mutex);
     cond_deinit(&w.changed);
     return w.is_in;
@@ -185,11 +172,21 @@ bool permits_wait(struct permits *p, uint64_t key, const atomic_bool *cancel)
 
 void permits_wake(struct permits *p)
 {
+    struct waiter *before = NULL;
+    bool has_left = false;
     mutex_lock(&p->mutex);
-    for (struct waiter *w = p->first; w; w = w->next) {
-        if (is_cancelled(w->cancel))
-            cond_signal(&w->changed);
+    for (struct waiter *w = p->first, *next; w; w = next) {
+        next = w->next;
+        if (!is_cancelled(w->cancel)) {
+            before = w;
+            continue;
+        }
+        unlink_locked(p, w, before); /* who wakes others later does not meet it again */
+        has_left = w->has_left = true;
+        cond_signal(&w->changed);
     }
+    if (has_left && !p->keys_max)
+        let_in_locked(p); /* they who waited only for it to go first */
     mutex_unlock(&p->mutex);
 }
 

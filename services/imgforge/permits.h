@@ -29,7 +29,7 @@ MUST_USE bool permits_try_many(struct permits *p, uint64_t key, uint64_t n);
 MUST_USE bool permits_wait(struct permits *p, uint64_t key, const atomic_bool *cancel);
 MUST_USE bool permits_wait_many(struct permits *p, uint64_t key, uint64_t n,
                                 const atomic_bool *cancel);
-/* Those of the waiting whose *cancel is set leave. Does not wait; under any lock. */
+/* Those of the waiting whose *cancel is set leave. Does not wait; under any lock; looks at each that waits. */
 void permits_wake(struct permits *p);
 /* Gives it back. */
 void permits_give(struct permits *p, uint64_t key);
