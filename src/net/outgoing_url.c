@@ -95,7 +95,11 @@ static bool check_parts(struct outgoing_url *u, struct error *err)
     if (!take_part(u->parts, CURLUPART_PORT, CURLU_DEFAULT_PORT, u->port, sizeof u->port) ||
         strspn(u->port, "0") == strlen(u->port))
         return error_set(err, ERROR_INPUT, "the URL's port is none");
-    return host_to_ascii(u, err);
+    if (!host_to_ascii(u, err))
+        return false;
+    /* No name begins so, and to CURLOPT_RESOLVE these are commands. */
+    return !strchr("-+", u->host[0]) ||
+           error_set(err, ERROR_INPUT, "the URL's host begins with '%c'", u->host[0]);
 }
 
 bool outgoing_url_init(struct outgoing_url *u, const char *url, struct error *err)

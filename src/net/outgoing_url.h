@@ -17,7 +17,7 @@ struct outgoing_url {
     char port[8];                           /* also when the URL has none */
 };
 
-/* ERROR_INPUT: scheme, user, port 0, host too long or not convertible, blanks, backslashes, length. On success the
+/* ERROR_INPUT: scheme, user, port 0, host too long, not convertible or with a hyphen first, blanks, backslashes, length. On success the
  * caller calls outgoing_url_deinit(). */
 MUST_USE bool outgoing_url_init(struct outgoing_url *u, const char *url, struct error *err);
 void outgoing_url_deinit(struct outgoing_url *u);

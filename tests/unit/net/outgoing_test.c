@@ -192,6 +192,11 @@ static const struct {
     {"http://[::1/", "not a URL", NULL},
     {"http://[fe80::1%25eth0]/", "network interface", NULL},
     {"http://\xff\xfe.example/", "ASCII", NULL},
+    {"http://-a.example/", "begins with '-'", NULL},
+    {"http://-/", "begins with '-'", NULL},
+    {"http://%2Da.example:80/", "begins with '-'", NULL},
+    {"http://%2Ba.example/", "", NULL}, /* by libcurl or by us */
+    {"http://a-.example/", NULL, "a-.example"},
 };
 
 static void urls_are_taken_or_refused_with_a_reason(void **state)
