@@ -220,11 +220,11 @@ static bool start(const char *path, struct drawer **out, struct image_failure *f
 
 /* --- leases --- */
 
-/* Whoever is idle says nothing: one that does, or hung up, was killed by somebody or is not ours any more. */
+/* Whoever is idle says nothing and has read what it was told: one that speaks, hung up or leaves much unread was killed by somebody or is not ours any more. */
 static bool is_sound(const struct drawer *d)
 {
-    struct pollfd p = {.fd = d->fd, .events = POLLIN};
-    return poll(&p, 1, 0) == 0;
+    struct pollfd p = {.fd = d->fd, .events = POLLIN | POLLOUT};
+    return poll(&p, 1, 0) == 1 && p.revents == POLLOUT;
 }
 
 bool drawers_acquire(struct drawer **out, struct image_failure *f)
@@ -262,6 +262,14 @@ void drawers_release(struct drawer *d)
     }
     mutex_unlock(&mutex);
     if (!is_kept)
+        drawers_kill(d);
+}
+
+void drawers_release_with(struct drawer *d, const void *words, size_t len)
+{
+    if (send(d->fd, words, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len)
+        drawers_release(d);
+    else
         drawers_kill(d);
 }
 

@@ -28,6 +28,9 @@ void drawers_release(struct drawer *d);
 /* Takes it, kills it. Returns when it is gone. */
 void drawers_kill(struct drawer *d);
 
+/* The same with a few last words, which nobody waits for: a drawer that does not take all of them at once is killed. */
+void drawers_release_with(struct drawer *d, const void *words, size_t len);
+
 /* All of the bytes. False: the drawer was killed, and is gone; 408 when *cancel (NULL: never) was set meanwhile, else 400 "Failed to decode source image" with
  * what ended it. */
 MUST_USE bool drawer_send(struct drawer *d, const void *bytes, size_t len,

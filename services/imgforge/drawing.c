@@ -64,9 +64,7 @@ static bool ask(struct drawer *d, const struct drawing_order *order, struct view
 static void forget(struct drawer *d)
 {
     static const struct drawing_order CLOSE = {.step = DRAWING_CLOSE};
-    struct image_failure ignored;
-    if (drawer_send(d, &CLOSE, sizeof(CLOSE), NULL, &ignored)) /* else it is gone */
-        drawers_release(d);
+    drawers_release_with(d, &CLOSE, sizeof(CLOSE));
 }
 
 /* Takes d->drawer. */

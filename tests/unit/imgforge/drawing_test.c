@@ -562,6 +562,33 @@ static void one_that_hangs_is_given_up(void **state)
     assert_no_children();
 }
 
+/* Answers, and leaves unread more than the socket waits for (a quarter of its buffer), or as much as it holds. Nobody waits for it when the image is closed, nor
+ * when it is refused, and it is not asked again. */
+static void one_that_does_not_read_is_not_waited_for(void **state)
+{
+    static const struct drawing_answer SMALL = {1, 20, 10, 0, 0, 0, 1, 1, ""},
+                                       LARGE = {1, 9000, 9000, 0, 0, 0, 1, 1, ""};
+    static const size_t SIZES[] = {80 * 1024, 150 * 1024, 200 * 1024};
+    const struct drawing_answer *answers[] = {&SMALL, &LARGE};
+    (void)alarm(120); /* else it waits for ever */
+    for (size_t i = 0; i < ARRAY_COUNT(SIZES) * 2; i++) {
+        char *bytes = g_strnfill(SIZES[i / 2], ' ');
+        use_script("cat {} >&0; exec sleep 1000", answers[i % 2], sizeof(SMALL));
+        for (int round = 0; round < 2; round++) {
+            VipsImage *image =
+                must_open((struct view){bytes, SIZES[i / 2]}, SOURCE_SVG, &FIRST);
+            if (i % 2)
+                assert_int_equal(vips_image_write_to_memory(image, &(size_t){0}) != NULL, 0);
+            vips_error_clear();
+            g_object_unref(image);
+        }
+        g_free(bytes);
+    }
+    (void)alarm(0);
+    use_imgforge();
+    assert_no_children();
+}
+
 static void a_program_that_is_not_there_is_our_fault(void **state)
 {
     VipsImage *out;
@@ -611,6 +638,7 @@ int main(void)
         cmocka_unit_test(pixels_that_do_not_come_are_no_picture),
         cmocka_unit_test(one_that_says_more_than_it_was_asked_is_not_used_again),
         cmocka_unit_test(one_that_hangs_is_given_up),
+        cmocka_unit_test(one_that_does_not_read_is_not_waited_for),
         cmocka_unit_test(a_program_that_is_not_there_is_our_fault),
     };
     return cmocka_run_group_tests(tests, start, stop);
