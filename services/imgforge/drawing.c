@@ -11,9 +11,6 @@
 #include <math.h>
 #include <string.h>
 
-/* As the largest of all, a watermark: 8192 x 8192, 256 MiB. For pictures picture.c has less. */
-#define PIXELS_MAX ((int64_t)1 << 26)
-
 /* Lives as long as its image. */
 struct drawing {
     const atomic_bool *cancel; /* constant, like these */
@@ -75,7 +72,7 @@ static bool draw_locked(struct drawing *d, struct image_failure *f)
     struct drawing_answer answer;
     size_t bytes = (size_t)d->width * (size_t)d->height * DRAWING_BANDS;
     d->drawer = NULL;
-    if ((int64_t)d->width * d->height > PIXELS_MAX) {
+    if ((int64_t)d->width * d->height > DRAWN_PIXELS_MAX) {
         forget(drawer);
         image_fail(f, 400, "Source image resolution is too large");
         return image_fail_cause(f, "would be drawn at %dx%d", d->width, d->height);

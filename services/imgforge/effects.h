@@ -4,6 +4,7 @@
 #ifndef IMGFORGE_EFFECTS_H
 #define IMGFORGE_EFFECTS_H
 
+#include "geometry.h"
 #include "image_failure.h"
 #include "image_options.h"
 
@@ -18,6 +19,11 @@ MUST_USE bool effects_apply(VipsImage *frame, const struct image_options *o, Vip
 /* Whether effects_apply() takes memory for the frame's pixels, or a part of them, that is held as long as *out. */
 bool effects_hold_pixels(const struct image_options *o);
 
+/* Of a watermark's header, upright; 0 x 0: it is no picture, which is told when it is loaded. Given up as watermark_load(). */
+struct dimensions watermark_header(struct view bytes, const atomic_bool *cancel);
+/* The most pixels that a watermark of this size takes, as it is read or as it is laid over a result of this width. */
+uint64_t watermark_pixels(struct dimensions header, bool is_drawing, const struct image_options *o,
+                          double result_width);
 /* Decodes a watermark once for all frames: sRGB of 8 bit with alpha, in memory, upright, scaled to its part of a result of this width. Bytes are not
  * needed any more after it. A drawing is given up when *cancel (NULL: never) is set. 400. */
 MUST_USE bool watermark_load(struct view bytes, const struct image_options *o, int result_width,

@@ -381,8 +381,10 @@ static bool apply_watermark(struct frame *fr, struct image_failure *f)
     VipsImage *out = NULL;
     if (!fr->options->has_watermark || r->watermark.len == 0)
         return true;
+    int width = fr->image->Xsize;
     if (!r->mark &&
-        !watermark_load(r->watermark, fr->options, fr->image->Xsize, r->watch->cancel, &r->mark, f))
+        (!r->admit_watermark(r->admit_arg, width, f) ||
+         !watermark_load(r->watermark, fr->options, width, r->watch->cancel, &r->mark, f)))
         return false;
     return watermark_apply(fr->image, r->mark, fr->options, &out, f) && step(fr, 0, &out, f);
 }

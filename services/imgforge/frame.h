@@ -22,6 +22,9 @@ struct frame_rules {
     bool is_animated;
     int frames; /* all of them are in memory at once, where they are not streamed */
     struct image_watch *watch;
+    /* Asked when it is known how wide the result is that the watermark is laid over, before it is loaded. False: *f says why not. */
+    bool (*admit_watermark)(void *arg, int result_width, struct image_failure *f);
+    void *admit_arg;
 
     VipsImage *mark;
     bool has_smart_crop, has_smart_window;

@@ -3,6 +3,7 @@
 #include "picture.h"
 
 #include "base/mem.h"
+#include "effects.h"
 #include "frame.h"
 #include "source_load.h"
 
@@ -23,6 +24,9 @@ struct loading {
     struct dimensions source; /* of a frame, as stored */
     int frames;
     struct turns turns;
+    struct dimensions mark; /* the watermark's header */
+    uint64_t pixels;        /* that were weighed, the watermark's among them */
+    uint64_t mark_pixels;
 };
 
 /* --- guards --- */
@@ -192,21 +196,8 @@ static uint64_t pixels_of(struct dimensions d)
     return (uint64_t)d.width * (uint64_t)d.height;
 }
 
-/* Only its header is read; what is wrong with it is told when it is drawn. */
-static uint64_t watermark_pixels(struct view bytes, const atomic_bool *cancel)
-{
-    const struct source_reading first = {.cancel = cancel};
-    enum source_kind kind = source_kind_sniff(bytes);
-    struct image_failure ignored;
-    VipsImage *image;
-    if (kind == SOURCE_UNKNOWN || !source_open(bytes, kind, &first, &image, &ignored))
-        return 0;
-    uint64_t pixels = (uint64_t)image->Xsize * (uint64_t)image->Ysize;
-    g_object_unref(image);
-    return pixels;
-}
-
-/* Of the source as it is stored, or of the result where that is larger: what is trimmed may become larger yet. */
+/* Of the source as it is stored, or of the result, or as it was opened (a drawing for the longer side of what it is forced to), where that is larger: what is
+ * trimmed may become larger yet. */
 static uint64_t pixels_held(const struct loading *l)
 {
     struct dimensions size = dimensions_turned(l->source, l->turns);
@@ -217,12 +208,56 @@ static uint64_t pixels_held(const struct loading *l)
         size = crop_dimensions(l->options, size);
     if (resize_plan(l->options, size, &plan, &err)) /* else refused later */
         pixels = VIPS_MAX(pixels, VIPS_MAX(pixels_of(plan.scaled), pixels_of(plan.box)));
-    return pixels * (uint64_t)l->frames;
+    struct dimensions opened = {l->image->Xsize, l->image->Ysize};
+    return VIPS_MAX(pixels * (uint64_t)l->frames, pixels_of(opened));
 }
 
-static bool admit(const struct pipeline_request *rq, uint64_t pixels, struct image_failure *f)
+/* Of the frame that the watermark will be laid over, where nothing makes it larger afterwards: admit_watermark() knows. */
+static int64_t width_expected(const struct loading *l)
 {
+    const struct image_options *o = l->options;
+    struct dimensions size = dimensions_turned(l->source, l->turns);
+    struct resize_plan plan;
+    struct error err = {0};
+    if (o->has_crop)
+        size = crop_dimensions(o, size);
+    if (resize_plan(o, size, &plan, &err)) /* else refused later */
+        size = o->extend.is_on ? plan.box : plan.kept;
+    return dimensions_turned(size, (struct turns){.rotate = o->rotate}).width;
+}
+
+static uint64_t mark_pixels(const struct loading *l, double result_width)
+{
+    bool is_drawing = source_kind_is_drawing(source_kind_sniff(l->rq->watermark));
+    return watermark_pixels(l->mark, is_drawing, l->options, result_width);
+}
+
+/* Asks only for more than before. */
+static bool admit(struct loading *l, uint64_t pixels, struct image_failure *f)
+{
+    const struct pipeline_request *rq = l->rq;
+    if (pixels <= l->pixels)
+        return true;
+    l->pixels = pixels;
     return !rq->admit || rq->admit(rq->admit_arg, pixels * BYTES_PER_PIXEL, f);
+}
+
+/* Before any pixel is made. */
+static bool admit_all(struct loading *l, struct image_failure *f)
+{
+    if (l->options->has_watermark && l->rq->watermark.len) {
+        l->mark = watermark_header(l->rq->watermark, l->rq->cancel);
+        l->mark_pixels = mark_pixels(l, (double)width_expected(l));
+    }
+    return admit(l, pixels_held(l) + l->mark_pixels, f);
+}
+
+static bool admit_watermark(void *loading, int result_width, struct image_failure *f)
+{
+    struct loading *l = loading;
+    uint64_t others = l->pixels - l->mark_pixels, pixels = mark_pixels(l, result_width);
+    l->mark_pixels = VIPS_MAX(l->mark_pixels, pixels);
+    return admit(l, others + l->mark_pixels, f);
 }
 
 /* --- frames --- */
@@ -305,7 +340,9 @@ static bool make(struct loading *l, struct picture *p, struct image_failure *f)
                                 .turns = l->turns,
                                 .is_animated = l->frames > 1,
                                 .frames = l->frames,
-                                .watch = p->watch};
+                                .watch = p->watch,
+                                .admit_watermark = admit_watermark,
+                                .admit_arg = l};
     VipsImage *image = NULL;
     VipsImage *source = image_watch_pixels(l->image, p->watch, true);
     l->image = NULL; /* taken */
@@ -344,18 +381,11 @@ bool picture_make(const struct pipeline_request *rq, enum source_kind kind,
     *out = (struct picture){0};
     out->watch = mem_alloc_zero(MEM_OTHER, 1, sizeof(*out->watch));
     out->watch->cancel = rq->cancel;
-    bool ok = open_all(&l, f);
-    uint64_t mark = ok && rq->watermark.len ? watermark_pixels(rq->watermark, rq->cancel) : 0,
-             pixels = 0;
-    if (ok) {
-        pixels = pixels_held(&l) + mark;
-        ok = admit(rq, pixels, f);
-    }
-    ok = ok && make(&l, out, f);
+    bool ok = open_all(&l, f) && admit_all(&l, f) && make(&l, out, f);
     g_clear_object(&l.image);
     if (ok) {
-        uint64_t made = (uint64_t)out->image->Xsize * (uint64_t)out->image->Ysize + mark;
-        if (made > pixels && !admit(rq, made, f)) {
+        struct dimensions made = {out->image->Xsize, out->image->Ysize};
+        if (!admit(&l, pixels_of(made) + l.mark_pixels, f)) {
             picture_deinit(out);
             return false;
         }

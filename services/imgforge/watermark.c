@@ -43,6 +43,59 @@ static double drawing_scale(enum source_kind kind, double width, double width_no
     return source_kind_is_drawing(kind) ? fmax(1e-3, fmin(width / width_now, 1e3)) : 1;
 }
 
+static struct dimensions upright(VipsImage *image)
+{
+    return dimensions_turned((struct dimensions){image->Xsize, image->Ysize},
+                             turns_of_orientation(vips_image_get_orientation(image)));
+}
+
+/* The size that it is laid over a result with; not rounded, and not bounded. */
+static void size_laid(struct dimensions header, const struct image_options *o, double result_width,
+                      double *width, double *height)
+{
+    double part = o->watermark_scale > 0 ? o->watermark_scale : WATERMARK_SCALE_DEFAULT;
+    *width = fmax(1, round(result_width * part));
+    *height = *width * (double)header.height / (double)header.width;
+}
+
+struct dimensions watermark_header(struct view bytes, const atomic_bool *cancel)
+{
+    const struct source_reading first = {.cancel = cancel};
+    enum source_kind kind = source_kind_sniff(bytes);
+    struct image_failure ignored;
+    VipsImage *image;
+    if (kind == SOURCE_UNKNOWN || !source_open(bytes, kind, &first, &image, &ignored))
+        return (struct dimensions){0, 0};
+    struct dimensions out = upright(image);
+    g_object_unref(image);
+    return out;
+}
+
+uint64_t watermark_pixels(struct dimensions header, bool is_drawing, const struct image_options *o,
+                          double result_width)
+{
+    double width, height;
+    if (header.width == 0)
+        return 0;
+    size_laid(header, o, result_width, &width, &height);
+    double scale =
+               drawing_scale(is_drawing ? SOURCE_SVG : SOURCE_UNKNOWN, width, (double)header.width),
+           read = (double)header.width * scale * (double)header.height * scale;
+    /* More is refused by watermark_load(). */
+    return (uint64_t)ceil(fmin(fmax(read, width * height), (double)IMAGE_PIXELS_MAX));
+}
+
+/* Filters cost as much a pixel as the file likes, here as in pictures. */
+static bool drawing_is_allowed(VipsImage *image, enum source_kind kind,
+                               const struct image_options *o, struct image_failure *f)
+{
+    if (!source_kind_is_drawing(kind) || (int64_t)image->Xsize * image->Ysize <= DRAWN_PIXELS_MAX)
+        return true;
+    fail_to_read(o, f);
+    return image_fail_cause(f, "the watermark would be drawn at %dx%d, over %lld pixels",
+                            image->Xsize, image->Ysize, (long long)DRAWN_PIXELS_MAX);
+}
+
 bool watermark_load(struct view bytes, const struct image_options *o, int result_width,
                     const atomic_bool *cancel, VipsImage **out, struct image_failure *f)
 {
@@ -52,11 +105,8 @@ bool watermark_load(struct view bytes, const struct image_options *o, int result
     *out = NULL;
     if (kind == SOURCE_UNKNOWN || !source_open(bytes, kind, &how, &in, f))
         return fail_to_read(o, f);
-    double part = o->watermark_scale > 0 ? o->watermark_scale : WATERMARK_SCALE_DEFAULT;
-    struct dimensions size = {in->Xsize, in->Ysize};
-    size = dimensions_turned(size, turns_of_orientation(vips_image_get_orientation(in)));
-    double width = fmax(1, round(result_width * part)),
-           height = width * (double)size.height / (double)size.width;
+    double width, height;
+    size_laid(upright(in), o, result_width, &width, &height);
     if (width * height > WATERMARK_PIXELS_MAX ||
         (double)in->Xsize * in->Ysize > WATERMARK_PIXELS_MAX) {
         fail_to_read(o, f);
@@ -70,6 +120,10 @@ bool watermark_load(struct view bytes, const struct image_options *o, int result
         g_object_unref(in);
         if (!source_open(bytes, kind, &how, &in, f))
             return fail_to_read(o, f);
+    }
+    if (!drawing_is_allowed(in, kind, o, f)) {
+        g_object_unref(in);
+        return false;
     }
     *out = scaled_in_memory(in, (int)width);
     return *out || fail_to_read(o, f);

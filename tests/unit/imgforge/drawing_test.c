@@ -575,8 +575,7 @@ static void one_that_does_not_read_is_not_waited_for(void **state)
         char *bytes = g_strnfill(SIZES[i / 2], ' ');
         use_script("cat {} >&0; exec sleep 1000", answers[i % 2], sizeof(SMALL));
         for (int round = 0; round < 2; round++) {
-            VipsImage *image =
-                must_open((struct view){bytes, SIZES[i / 2]}, SOURCE_SVG, &FIRST);
+            VipsImage *image = must_open((struct view){bytes, SIZES[i / 2]}, SOURCE_SVG, &FIRST);
             if (i % 2)
                 assert_int_equal(vips_image_write_to_memory(image, &(size_t){0}) != NULL, 0);
             vips_error_clear();

@@ -704,6 +704,49 @@ static void pictures_are_weighed(void **state)
         }
 }
 
+/* Also what is drawn larger than it will be, and the watermark as large as it will be, however its header is. */
+static void drawings_and_marks_are_weighed_as_they_are_drawn(void **state)
+{
+    static const char SVG[] = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100\" "
+                              "height=\"100\"><rect width=\"9\" height=\"9\"/></svg>";
+    static const struct {
+        const char *options;
+        bool is_drawing, has_mark;
+        uint64_t pixels;
+    } CASES[] = {
+        {"rs:force:1:2000:1", true, false, (uint64_t)2000 * 2000},
+        {"rs:fit:100:100:1/c:10:10", true, false, (uint64_t)2000 * 2000},
+        {"rs:fit:64:48", false, true, (uint64_t)640 * 480 + 16 * 16},
+        {"wm:1:ce:0:0:10/rs:fit:64:48", false, true, (uint64_t)640 * 480 + 640 * 640},
+        {"wm:1:ce:0:0:1/rs:fit:64:48/rot:90", false, true, (uint64_t)640 * 480 + 48 * 48},
+        /* known when it is there */
+        {"wm:1:ce:0:0:2/rs:fit:64:48/pd:100", false, true, (uint64_t)640 * 480 + 528 * 528},
+    };
+    struct view photo = fixture_file(fixture_photo(640, 480), ".jpg"),
+                svg = fixture_bytes(SVG, sizeof(SVG) - 1);
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+        for (int fits = 0; fits < 2; fits++) {
+            struct image_options o = fixture_options(CASES[i].options);
+            struct admission a = {.room = CASES[i].pixels * 8 - !fits};
+            struct pipeline_request rq = {.source = CASES[i].is_drawing ? svg : photo,
+                                          .options = &o,
+                                          .admit = admit,
+                                          .admit_arg = &a};
+            struct picture p;
+            struct image_failure f = {0};
+            if (CASES[i].has_mark)
+                rq.watermark = svg;
+            o.has_watermark = CASES[i].has_mark;
+            bool ok = picture_make(&rq, CASES[i].is_drawing ? SOURCE_SVG : SOURCE_JPEG,
+                                   IMAGE_FORMAT_PNG, &p, &f);
+            if (ok != fits || a.asked != CASES[i].pixels * 8 || (!ok && f.status != 429))
+                fail_msg("%s: %d, asked for %llu pixels, %d %s", CASES[i].options, ok,
+                         (unsigned long long)a.asked / 8, f.status, f.text);
+            if (ok)
+                picture_deinit(&p);
+        }
+}
+
 static void drawings_are_drawn_at_their_size(void **state)
 {
     static const char SVG[] =
@@ -765,6 +808,7 @@ int main(void)
         cmocka_unit_test(cut_files_are_refused),
         cmocka_unit_test(work_ends_when_it_is_cancelled),
         cmocka_unit_test(pictures_are_weighed),
+        cmocka_unit_test(drawings_and_marks_are_weighed_as_they_are_drawn),
         cmocka_unit_test(a_large_drawing_is_drawn_small),
         cmocka_unit_test(drawings_are_drawn_at_their_size),
     };

@@ -288,6 +288,28 @@ static void turned_marks_are_measured_as_they_are_seen(void **state)
     g_free(bytes);
 }
 
+/* 4096 x 4096, however small the file says it is. */
+static void drawn_marks_have_the_bounds_of_drawings(void **state)
+{
+    static const struct view SVG = VIEW_INIT("<svg xmlns='http://www.w3.org/2000/svg' width='10' "
+                                             "height='10'><rect width='9' height='9'/></svg>");
+    struct image_options o = marked(1, GRAVITY_CENTER, 0, 0);
+    struct image_failure f = {0};
+    VipsImage *out;
+    (void)state;
+    o.watermark_scale = 819;
+    assert_false(watermark_load(SVG, &o, 10, NULL, &out, &f));
+    assert_null(out);
+    assert_int_equal(f.status, 400);
+    assert_string_equal(f.cause, "the watermark would be drawn at 8190x8190, over 16777216 pixels");
+    o.watermark_scale = 409.7;
+    assert_false(watermark_load(SVG, &o, 10, NULL, &out, &f));
+    VipsImage *mark = loaded(SVG, 409.6, 10);
+    assert_int_equal(mark->Xsize, 4096);
+    assert_int_equal(mark->Ysize, 4096);
+    g_object_unref(mark);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -311,6 +333,7 @@ int main(void)
         cmocka_unit_test(marks_are_tiled),
         cmocka_unit_test(grey_frames_get_colors),
         cmocka_unit_test(marks_are_scaled_to_the_result),
+        cmocka_unit_test(drawn_marks_have_the_bounds_of_drawings),
         cmocka_unit_test(drawings_are_drawn_at_their_size),
         cmocka_unit_test(unusable_marks_are_refused),
         cmocka_unit_test(turned_marks_are_measured_as_they_are_seen),
