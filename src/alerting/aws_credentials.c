@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "ingest/client_token.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,14 +114,14 @@ bool aws_credentials_of_file(struct arena *arena, struct view profile, struct aw
                                         .session_token = secret_from(arena_copy(
                                             arena, ini_find(ini, profile, "aws_session_token")))};
     }
-    buffer_deinit(&text);
+    client_secret_wipe(&text);
     return ok;
 }
 
 bool aws_credentials_at_hand(struct arena *arena, const struct config_sigv4 *sigv4,
                              struct aws_credentials *out, bool *found, struct error *err)
 {
-    bool has_profile = sigv4->profile.len || aws_variable("AWS_PROFILE").len;
+    bool has_profile = sigv4->profile.len > 0; /* AWS_PROFILE but says which one is the default */
     *found = true;
     if (secret_is_set(&sigv4->secret_key)) {
         *out = (struct aws_credentials){.access_key = sigv4->access_key,
@@ -147,7 +148,7 @@ bool aws_region(struct arena *arena, struct view profile, struct view *out, stru
     if (ok)
         *out =
             arena_copy(arena, ini_find(buffer_view(&text), profile_or_default(profile), "region"));
-    buffer_deinit(&text);
+    client_secret_wipe(&text);
     return ok;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* aws_credentials.h: where AWS' own tools look for keys and a region without asking anybody: environment and shared files.
- * Variables are those of AWS' SDKs. Not read: role_arn, sso_* and credential_process of a profile. */
+ * Variables are those of AWS' SDKs. Not read: role_arn, sso_* and credential_process of a profile. Keys are copied into the arena, which
+ * is to end with arena_wipe(). */
 #ifndef BELFRY_ALERTING_AWS_CREDENTIALS_H
 #define BELFRY_ALERTING_AWS_CREDENTIALS_H
 
@@ -19,8 +20,8 @@ bool aws_credentials_of_environment(struct arena *arena, struct aws_credentials 
 MUST_USE bool aws_credentials_of_file(struct arena *arena, struct view profile,
                                       struct aws_credentials *out, bool *found, struct error *err);
 
-/* Keys that need nobody to be asked: of `sigv4`; of the environment, unless it or AWS_PROFILE names a profile; of the shared files, unless
- * there is no such name but a web identity. *found: there are any. ERROR_IO. */
+/* Keys that need nobody to be asked: of `sigv4`; of the profile that it names; of the environment; of the shared files' AWS_PROFILE or
+ * "default", unless there is a web identity, which comes first. This is the order of AWS' SDKs. *found: there are any. ERROR_IO. */
 MUST_USE bool aws_credentials_at_hand(struct arena *arena, const struct config_sigv4 *sigv4,
                                       struct aws_credentials *out, bool *found, struct error *err);
 

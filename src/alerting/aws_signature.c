@@ -8,11 +8,15 @@
 #include "alerting/aws_signature.h"
 
 #include "base/assert.h"
+#include "base/buffer.h"
+#include "base/hex.h"
 #include "net/http_client.h"
 
 #include <curl/curl.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { DIGEST_BYTES = 32 };
@@ -53,21 +57,98 @@ static struct view hash(struct arena *arena, struct view text)
     return hex(arena, &d);
 }
 
-/* Encoded once more, as all services but S3 want it; its slashes stay. */
+/* Removes the last segment of a path that ends with a slash. */
+static void drop_segment(struct buffer *path)
+{
+    while (path->len > 1 && path->ptr[--path->len - 1] != '/') {
+    }
+}
+
+/* Encoded once more and without segments that are empty, . or .., as all services but S3 want it; its slashes stay. */
 static struct view canonical_path(struct arena *arena, struct view path)
 {
     struct buffer b;
-    if (path.len == 0)
-        return VIEW("/");
-    buffer_init(&b, MEM_RULES, 3 * path.len);
+    buffer_init(&b, MEM_RULES, 3 * path.len + 1);
+    buffer_append_byte(&b, '/');
     while (path.len) {
         const char *slash = memchr(path.ptr, '/', path.len);
         size_t len = slash ? (size_t)(slash - path.ptr) : path.len;
-        http_escape(&b, view_slice(path, 0, len));
-        if (slash)
-            buffer_append_byte(&b, '/');
+        struct view segment = view_slice(path, 0, len);
+        if (view_is(segment, "..")) {
+            drop_segment(&b);
+        } else if (len && !view_is(segment, ".")) {
+            http_escape(&b, segment);
+            if (slash)
+                buffer_append_byte(&b, '/');
+        }
         path = view_slice(path, len + 1, path.len);
     }
+    struct view out = arena_copy(arena, buffer_view(&b));
+    buffer_deinit(&b);
+    return out;
+}
+
+struct parameter {
+    struct view name, value; /* encoded */
+};
+
+static int parameter_order(const void *a, const void *b)
+{
+    const struct parameter *x = a, *y = b;
+    int by_name = view_cmp(x->name, y->name);
+    return by_name ? by_name : view_cmp(x->value, y->value);
+}
+
+/* A part of a query, decoded and encoded anew: what need not be encoded is not. A + is a blank, as in forms. */
+static struct view reencode(struct arena *arena, struct view text)
+{
+    struct buffer plain, out;
+    buffer_init(&plain, MEM_RULES, text.len + 1);
+    buffer_init(&out, MEM_RULES, 3 * text.len + 1);
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i] == '+' ? ' ' : text.ptr[i];
+        if (c == '%' && i + 2 < text.len) {
+            uint32_t high = hex_digit((unsigned char)text.ptr[i + 1]);
+            uint32_t low = hex_digit((unsigned char)text.ptr[i + 2]);
+            if (high != HEX_NONE && low != HEX_NONE) {
+                c = (char)(high << 4 | low);
+                i += 2;
+            }
+        }
+        buffer_append_byte(&plain, c);
+    }
+    http_escape(&out, buffer_view(&plain));
+    struct view copy = arena_copy(arena, buffer_view(&out));
+    buffer_deinit(&plain);
+    buffer_deinit(&out);
+    return copy;
+}
+
+/* Encoded and in order; each parameter has a =. */
+static struct view canonical_query(struct arena *arena, struct view query)
+{
+    struct parameter *items = NULL;
+    size_t count = 0, capacity = 0;
+    struct buffer b;
+    buffer_init(&b, MEM_RULES, 5 * query.len + 1); /* 3 for a byte, = and & for a parameter */
+    while (query.len) {
+        const char *end = memchr(query.ptr, '&', query.len);
+        size_t len = end ? (size_t)(end - query.ptr) : query.len;
+        struct view part = view_slice(query, 0, len);
+        const char *equals = len ? memchr(part.ptr, '=', len) : NULL;
+        size_t name_len = equals ? (size_t)(equals - part.ptr) : len;
+        query = view_slice(query, len + 1, query.len);
+        if (len == 0)
+            continue;
+        items = arena_grow(arena, items, &capacity, count + 1, sizeof *items);
+        items[count++] = (struct parameter){reencode(arena, view_slice(part, 0, name_len)),
+                                            reencode(arena, view_slice(part, name_len + 1, len))};
+    }
+    if (count)
+        qsort(items, count, sizeof *items, parameter_order);
+    for (size_t i = 0; i < count; i++)
+        buffer_printf(&b, "%s%.*s=%.*s", i ? "&" : "", VIEW_ARGS(items[i].name),
+                      VIEW_ARGS(items[i].value));
     struct view out = arena_copy(arena, buffer_view(&b));
     buffer_deinit(&b);
     return out;
@@ -81,10 +162,11 @@ static struct view canonical_request(struct arena *arena, const struct aws_crede
     bool typed = r->content_type.len > 0;
     *names = arena_printf(arena, "%shost;x-amz-date%s", typed ? "content-type;" : "",
                           token.len ? ";x-amz-security-token" : "");
-    struct view path = canonical_path(arena, r->path), payload = hash(arena, r->body);
+    struct view path = canonical_path(arena, r->path), payload = hash(arena, r->body),
+                query = canonical_query(arena, r->query);
     return arena_printf(
         arena, "%.*s\n%.*s\n%.*s\n%s%.*s%shost:%.*s\nx-amz-date:%.*s\n%s%.*s%s\n%.*s\n%.*s",
-        VIEW_ARGS(r->method), VIEW_ARGS(path), VIEW_ARGS(r->query), typed ? "content-type:" : "",
+        VIEW_ARGS(r->method), VIEW_ARGS(path), VIEW_ARGS(query), typed ? "content-type:" : "",
         VIEW_ARGS(typed ? r->content_type : none), typed ? "\n" : "", VIEW_ARGS(r->host),
         VIEW_ARGS(date), token.len ? "x-amz-security-token:" : "", VIEW_ARGS(token),
         token.len ? "\n" : "", VIEW_ARGS(*names), VIEW_ARGS(payload));
@@ -93,20 +175,23 @@ static struct view canonical_request(struct arena *arena, const struct aws_crede
 bool aws_request_url(struct arena *arena, struct view url, struct aws_request *r, struct error *err)
 {
     CURLU *parts = curl_url();
-    char *host = NULL, *port = NULL, *path = NULL;
+    char *host = NULL, *port = NULL, *path = NULL, *query = NULL;
     bool ok = parts && !curl_url_set(parts, CURLUPART_URL, arena_copy(arena, url).ptr, 0) &&
               !curl_url_get(parts, CURLUPART_HOST, &host, 0) &&
               !curl_url_get(parts, CURLUPART_PATH, &path, 0);
     if (ok) {
         (void)curl_url_get(parts, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT); /* none: fine */
+        (void)curl_url_get(parts, CURLUPART_QUERY, &query, 0);
         r->host = arena_printf(arena, "%s%s%s", host, port ? ":" : "", port ? port : "");
         r->path = arena_copy(arena, view_from(path));
+        r->query = arena_copy(arena, view_from(query));
     } else {
-        error_set(err, ERROR_INPUT, "the API URL is none");
+        error_set(err, ERROR_INPUT, "what is to be signed goes to no URL");
     }
     curl_free(host);
     curl_free(port);
     curl_free(path);
+    curl_free(query);
     curl_url_cleanup(parts);
     return ok;
 }
@@ -126,12 +211,15 @@ struct aws_signature aws_sign(struct arena *arena, const struct aws_credentials 
     struct view request = hash(arena, canonical_request(arena, c, r, date, &names));
     struct view text = arena_printf(arena, "AWS4-HMAC-SHA256\n%.*s\n%.*s\n%.*s", VIEW_ARGS(date),
                                     VIEW_ARGS(scope), VIEW_ARGS(request));
-    struct digest key = hmac(arena_printf(arena, "AWS4%.*s", VIEW_ARGS(secret)), day);
+    struct view start = arena_printf(arena, "AWS4%.*s", VIEW_ARGS(secret));
+    struct digest key = hmac(start, day);
+    explicit_bzero((void *)(uintptr_t)start.ptr, start.len); /* the arena's copy */
     key = hmac(view_of(&key), r->region);
     key = hmac(view_of(&key), r->service);
     key = hmac(view_of(&key), VIEW("aws4_request"));
     key = hmac(view_of(&key), text);
     struct view signature = hex(arena, &key);
+    explicit_bzero(&key, sizeof key);
     return (struct aws_signature){
         .date = date,
         .authorization = arena_printf(

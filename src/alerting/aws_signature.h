@@ -20,7 +20,7 @@ struct aws_request {
     struct view method;
     struct view host;         /* as in the Host header */
     struct view path;         /* as it is sent; empty: / */
-    struct view query;        /* canonical: encoded and sorted */
+    struct view query;        /* as it is sent, without ?; may be empty */
     struct view content_type; /* empty: none is sent */
     struct view body;
     struct view region, service;
@@ -32,7 +32,7 @@ struct aws_signature {
     struct view authorization;
 };
 
-/* Sets host and path as libcurl will send them, in `arena`. ERROR_INPUT. */
+/* Sets host, path and query as libcurl will send them, in `arena`. ERROR_INPUT. */
 MUST_USE bool aws_request_url(struct arena *arena, struct view url, struct aws_request *r,
                               struct error *err);
 

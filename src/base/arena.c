@@ -73,6 +73,15 @@ void arena_deinit(struct arena *arena)
     arena_init(arena, arena->account, arena->bytes_max);
 }
 
+void arena_wipe(struct arena *arena)
+{
+    for (struct arena_chunk *chunk = arena->chunks; chunk; chunk = chunk->older) {
+        UNPOISON(chunk, chunk->bytes);
+        explicit_bzero(chunk + 1, chunk->bytes - sizeof *chunk);
+    }
+    arena_deinit(arena);
+}
+
 void arena_reset(struct arena *arena)
 {
     struct arena_chunk *keep = NULL;

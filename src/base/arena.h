@@ -24,6 +24,8 @@ struct arena {
 void arena_init(struct arena *arena, enum mem_account account, size_t bytes_max);
 /* Frees everything; the arena may be used again (as after init). */
 void arena_deinit(struct arena *arena);
+/* The same for one that held secrets: its bytes are overwritten first. */
+void arena_wipe(struct arena *arena);
 /* Forgets everything but keeps one chunk for the next use. */
 void arena_reset(struct arena *arena);
 

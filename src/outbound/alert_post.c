@@ -70,9 +70,13 @@ static bool sign(struct alert_post *p, const char *url, struct error *err)
               (s->region.len || aws_region(&arena, s->profile, &r.region, err)) &&
               aws_request_url(&arena, view_from(url), &r, err);
     if (ok && !found)
-        ok = error_set(err, ERROR_INPUT,
-                       "there are no AWS credentials: sigv4 has no access_key and secret_key, and "
-                       "neither the environment nor AWS' shared files have any");
+        ok =
+            error_set(err, ERROR_INPUT,
+                      aws_variable("AWS_WEB_IDENTITY_TOKEN_FILE").len && !s->profile.len
+                          ? "there are no AWS credentials but a web identity "
+                            "(AWS_WEB_IDENTITY_TOKEN_FILE), which is not asked for an Alertmanager"
+                          : "there are no AWS credentials: sigv4 has no access_key and secret_key, "
+                            "and neither the environment nor AWS' shared files have any");
     if (ok && r.region.len == 0)
         ok = error_set(err, ERROR_INPUT,
                        "region not configured in sigv4 or in default credentials chain");
@@ -88,7 +92,7 @@ static bool sign(struct alert_post *p, const char *url, struct error *err)
              client_header(&p->client, err, "Authorization: %.*s",
                            VIEW_ARGS(signature.authorization));
     }
-    arena_deinit(&arena);
+    arena_wipe(&arena);
     return ok || error_wrap(err, "sigv4");
 }
 

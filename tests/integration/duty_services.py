@@ -225,7 +225,7 @@ def aws_verify(r, service):
     needed = {"host", "x-amz-date"} | ({"x-amz-security-token"} if token else set())
     if not needed <= set(names) or names != sorted(names):
         raise aws_error(403, "SignatureDoesNotMatch", "headers that must be signed are not")
-    canonical = "\n".join([r.method, r.path, "", *["%s:%s" % (n, " ".join(r.headers[n].split())) for n in names], "",
+    canonical = "\n".join([r.method, re.sub("//+", "/", r.path), getattr(r, "canonical_query", ""), *["%s:%s" % (n, " ".join(r.headers[n].split())) for n in names], "",
                            ";".join(names), hashlib.sha256(r.body).hexdigest()])
     scope = "/".join([day, region, service, "aws4_request"])
     message = "\n".join(["AWS4-HMAC-SHA256", date, scope, hashlib.sha256(canonical.encode()).hexdigest()])

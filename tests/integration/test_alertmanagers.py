@@ -151,7 +151,7 @@ def test_a_slow_alertmanager_gets_all_before_the_server_ends():
 class Signed:
     """An Alertmanager of AWS: takes alerts only with a signature that it finds itself, and quotes the request where it does not."""
 
-    def __init__(self, service="aps"):
+    def __init__(self, service="aps", redirect=None):
         self.who, self.refused, self.mutex = [], [], threading.Lock()
         signed = self
 
@@ -160,7 +160,16 @@ class Signed:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                request = types.SimpleNamespace(method="POST", path=urllib.parse.quote(self.path), body=body,
+                path, _, query = self.path.partition("?")
+                if redirect and self.path != redirect:
+                    self.send_response(307)
+                    self.send_header("Location", redirect)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                query = "&".join("%s=%s" % tuple(urllib.parse.quote(part, safe="-_.~") for part in pair)
+                                 for pair in sorted(urllib.parse.parse_qsl(query, keep_blank_values=True)))
+                request = types.SimpleNamespace(method="POST", path=urllib.parse.quote(path), canonical_query=query, body=body,
                                                 headers={k.lower(): v for k, v in self.headers.items()})
                 answer = b""
                 with signed.mutex:
@@ -234,17 +243,27 @@ def test_alerts_to_aws_are_signed():
     assert signed_by("", temporary) == ("ASIATEMPORARY", "eu-central-1")
 
 
+def test_where_a_redirect_leads_is_signed_too():
+    there = "/x//y?b=2&a=%7E/+&a=1&c"
+    with folder() as d, Signed(redirect=there) as am:
+        write(d + "/one.yml", json.dumps({"groups": [{"name": "g", "interval": "500ms", "rules": [{"alert": "A", "expr": "vector(1)"}]}]}))
+        with with_environment({}, lambda: Belfry(d, SIGNED % (STATIC, am.address))) as b:
+            wait_for(lambda: am.who or am.refused, "an alert is signed", 60)
+            assert not am.refused and am.who[0][:2] == (there, "AKIDBELFRY"), (am.refused, am.who, b.output())
+
+
 def test_what_cannot_be_signed_is_said():
     rules = json.dumps({"groups": [{"name": "g", "interval": "500ms", "rules": [{"alert": "A", "expr": "vector(1)"}]}]})
 
-    def logged(sigv4, text):
+    def logged(sigv4, text, **more):
         with folder() as d, Signed() as am:
             write(d + "/one.yml", rules)
-            none = {"AWS_SHARED_CREDENTIALS_FILE": d + "/none", "AWS_CONFIG_FILE": d + "/none"}
+            none = {"AWS_SHARED_CREDENTIALS_FILE": d + "/none", "AWS_CONFIG_FILE": d + "/none", **more}
             with with_environment(none, lambda: Belfry(d, SIGNED % (sigv4, am.address))) as b:
                 wait_for(lambda: text in b.output(), text, 60)
                 return b.output()
     logged("region: r", "sigv4: there are no AWS credentials")
+    logged("region: r", "sigv4: there are no AWS credentials but a web identity", AWS_WEB_IDENTITY_TOKEN_FILE="/none")
     logged("access_key: AKIDBELFRY, secret_key: x", "sigv4: region not configured in sigv4")
     said = logged(STATIC.replace(SECRET, "temporary/secret"), "bad response status 403")
     assert "temporary/secret" not in said and "<secret>" in said, said

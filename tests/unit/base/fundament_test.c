@@ -151,6 +151,22 @@ static void arena_frees_whole(void **state)
     assert_int_equal(mem_account_bytes(MEM_QUERY), before);
 }
 
+/* An arena that is wiped is one that may be used again, whatever it had. */
+static void arena_is_wiped(void **state)
+{
+    int64_t before = mem_account_bytes(MEM_QUERY);
+    struct arena arena;
+    arena_init(&arena, MEM_QUERY, 0);
+    arena_wipe(&arena);
+    for (size_t i = 0; i < 3; i++) {
+        memset(arena_alloc(&arena, 3000), 'x', 3000);
+        memset(arena_alloc(&arena, 2 << 20), 'x', 2 << 20);
+        arena_wipe(&arena);
+        assert_int_equal(arena.used_bytes, 0);
+    }
+    assert_int_equal(mem_account_bytes(MEM_QUERY), before);
+}
+
 static void arena_keeps_its_limit(void **state)
 {
     struct arena arena;
@@ -277,6 +293,7 @@ int main(void)
         cmocka_unit_test(error_says_why_the_system_failed),
         cmocka_unit_test(error_cuts_long_messages_between_characters),
         cmocka_unit_test(arena_frees_whole),
+        cmocka_unit_test(arena_is_wiped),
         cmocka_unit_test(arena_keeps_its_limit),
         cmocka_unit_test(buffer_failure_sticks_until_reset),
         cmocka_unit_test(reader_gives_back_what_buffer_wrote),
