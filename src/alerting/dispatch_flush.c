@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { TIMEOUT_MS_MIN = 10000, GROUP_KEY_BYTES_MAX = 64 << 20, INHIBITION_MAX = 1 };
 
@@ -94,6 +95,7 @@ static void choose_alerts(struct dispatch *d, struct flush *f, const struct aler
     uint64_t *firing = arena_alloc(&f->arena, g->count * sizeof *firing);
     uint64_t *resolved = arena_alloc(&f->arena, g->count * sizeof *resolved);
     uint64_t *old = arena_alloc(&f->arena, g->count * sizeof *old);
+    uint64_t *muted = arena_alloc(&f->arena, g->count * sizeof *muted);
     f->alerts = arena_alloc(&f->arena, g->count * sizeof(struct live_alert *));
     for (size_t i = 0; i < g->count; i++) {
         struct live_alert *a = g->items[i].alert;
@@ -102,8 +104,11 @@ static void choose_alerts(struct dispatch *d, struct flush *f, const struct aler
         bool is_acknowledged =
             !ended && o->peers->acknowledged(o->state, a->fingerprint, a->starts_ns, now_ns);
         arena_reset(&d->scratch);
-        if (is_muted(d, a, now_ns) || silence != ROUTE_SENDS)
+        if (is_muted(d, a, now_ns) || silence != ROUTE_SENDS) {
+            if (ended)
+                muted[f->muted_hash_count++] = a->fingerprint;
             continue;
+        }
         f->alerts[f->alert_count++] = live_alert_ref(a);
         if (ended)
             resolved[f->resolved_hash_count++] = a->fingerprint;
@@ -121,6 +126,7 @@ static void choose_alerts(struct dispatch *d, struct flush *f, const struct aler
     f->firing_hashes = firing;
     f->resolved_hashes = resolved;
     f->old_hashes = old;
+    f->muted_hashes = muted;
 }
 
 static int compare_alerts(const void *a, const void *b)
@@ -218,8 +224,8 @@ static uint64_t log_sent(const struct flush_job *job, int64_t sent_ns,
                                              .expires_ns = sent_ns + job->expires_after_ns,
                                              .firing = f->firing_hashes,
                                              .firing_count = f->firing_hash_count,
-                                             .resolved = f->resolved_hashes,
-                                             .resolved_count = f->resolved_hash_count,
+                                             .resolved = job->over,
+                                             .resolved_count = job->over_count,
                                              .remembered = remembered};
     return o->peers->log_put(o->state, &key, &entry);
 }
@@ -310,6 +316,25 @@ static void set_job_alerts(struct flush *f, struct flush_job *job, int64_t now_n
     job->alerts = chosen;
 }
 
+/* An end that it was told of stays known while it is muted: it is in the group still when another integration could not be told. */
+static void set_job_over(struct flush *f, struct flush_job *job)
+{
+    const struct notification_entry *known = &job->known;
+    job->over = f->resolved_hashes;
+    job->over_count = f->resolved_hash_count;
+    if (f->muted_hash_count == 0 || known->resolved_count == 0)
+        return;
+    uint64_t *over =
+        arena_alloc(&f->arena, (f->resolved_hash_count + f->muted_hash_count) * sizeof *over);
+    if (job->over_count)
+        memcpy(over, job->over, job->over_count * sizeof *over);
+    for (size_t i = 0; i < f->muted_hash_count; i++)
+        if (has_hash(known->resolved, known->resolved_count, f->muted_hashes[i]))
+            over[job->over_count++] = f->muted_hashes[i];
+    qsort(over, job->over_count, sizeof *over, compare_hashes);
+    job->over = over;
+}
+
 /* What fires stays known as told, also where nothing is sent for long: acknowledged alerts are not told anew. */
 static void keep_known(const struct dispatch *d, const struct notification_key *key,
                        struct notification_entry *entry, int64_t now_ns, int64_t expires_ns)
@@ -333,6 +358,7 @@ static bool decide(struct dispatch *d, struct flush *f, const struct alert_route
     bool was_told = o->peers->log_get(o->state, &f->arena, &key, now_ns, &job->known);
     if (!was_told)
         job->known = (struct notification_entry){0};
+    set_job_over(f, job);
     job->reason = reason_to_send(f, was_told ? &job->known : NULL, send_resolved,
                                  ns_from_ms(route->repeat_interval_ms), now_ns);
     if (job->reason.len == 0) {

@@ -74,6 +74,8 @@ struct flush_job {
     struct live_alert *const *alerts; /* as they are sent */
     size_t alert_count;
     struct notification_entry known; /* what the log said that it was told; in the flush's arena */
+    const uint64_t *over; /* ends that it knows when this is sent, for the log; ascending */
+    size_t over_count;
     struct view reason;
     struct notification_kv recalled;
     int64_t expires_after_ns; /* of the log's entry */
@@ -98,6 +100,8 @@ struct flush {
     size_t firing_hash_count, resolved_hash_count;
     const uint64_t *old_hashes; /* ascending; those of resolved_hashes that have was_over */
     size_t old_hash_count;
+    const uint64_t *muted_hashes; /* of ends in the group that are muted now */
+    size_t muted_hash_count;
     size_t unacknowledged_count; /* of the firing ones */
     struct flush_job *jobs;
     size_t job_count;

@@ -652,6 +652,13 @@ static void a_dead_integration_delays_no_other(void **state)
          "330s r {}:{g=\"x\"} -a +b (some alerts resolved)\n"
          "630s r {}:{g=\"x\"} +a -b (new alerts added)\n"
          "930s r {}:{g=\"x\"} -a (all alerts resolved)\n"},
+        {"nor again when it was silenced at a flush between",
+         "0s hold 1\n0s fire " A "\n0s fire " B " until 3h\n40s end " A "\n400s silence " A
+         "\n400s fire {g=\"x\",i=\"d\"} until 3h\n700s unsilence " A "\n2000s stop",
+         "30s r {}:{g=\"x\"} +a +b (first notification)\n30s r[1] {}:{g=\"x\"} +a +b (first "
+         "notification)\n"
+         "330s r {}:{g=\"x\"} -a +b (some alerts resolved)\n"
+         "630s r {}:{g=\"x\"} +b +d (new alerts added)\n"},
         {"who waits for a turn and then has nothing to tell leaves it to the next",
          "0s hold 1\n0s fire " A " until 3h\n1s fire " C " until 3h\n2s fire " D
          " until 50s\n3s fire " E " until 3h\n40s silence " D "\n100s release\n2000s stop",
