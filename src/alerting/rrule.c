@@ -364,7 +364,7 @@ static void make_times(struct rrule *r)
             r->times[r->time_count++] = (uint16_t)i;
 }
 
-static void find_last(struct rrule *r);
+static bool find_last(struct rrule *r);
 
 bool rrule_new(struct rrule **out, struct view text, const struct timezone_data *zone,
                int64_t start_s, struct error *err)
@@ -382,11 +382,9 @@ bool rrule_new(struct rrule **out, struct view text, const struct timezone_data 
     r->week_start = 1;
     *out = NULL;
     bool ok = parse(r, text, err);
-    if (ok) {
+    if (ok)
         make_times(r);
-        find_last(r);
-    }
-    if (ok && !rrule_next(r, start_s - 1, &ignored))
+    if (ok && !(find_last(r) && rrule_next(r, start_s - 1, &ignored)))
         ok = error_set(err, ERROR_INPUT, "RRULE: \"%.*s\" never comes", VIEW_ARGS(text));
     if (!ok) {
         rrule_free(r);
@@ -588,8 +586,8 @@ static bool walk_from(struct walk *w, int64_t n)
 }
 
 /* COUNT is gone through once, here: later its last day is an end as UNTIL is, whatever was before. That is a place on the
- * calendar and no time, as those of a day with a clock change do not ascend. */
-static void find_last(struct rrule *r)
+ * calendar and no time, as those of a day with a clock change do not ascend. False: not even the first of them comes. */
+static bool find_last(struct rrule *r)
 {
     struct walk w = {.r = r, .to_count = r->count};
     r->last_day = INT64_MAX;
@@ -597,6 +595,7 @@ static void find_last(struct rrule *r)
         r->last_day = w.day;
         r->last_minute = w.minute;
     }
+    return r->count == 0 || w.to_count < r->count;
 }
 
 bool rrule_next(const struct rrule *r, int64_t after_s, int64_t *out_s)

@@ -17,7 +17,8 @@ enum { RRULE_COUNT_MAX = 10000 };
 struct rrule;
 
 /* `start_s` is DTSTART, seconds since the epoch; the zone is borrowed and outlives the rule. ERROR_INPUT with the part. A rule that
- * never comes is refused. */
+ * never comes is refused. Goes through all of
+ * COUNT, or to the year 2261 where it does not come that often: at most some ms. */
 MUST_USE bool rrule_new(struct rrule **out, struct view text, const struct timezone_data *zone,
                         int64_t start_s, struct error *err);
 void rrule_free(struct rrule *r); /* NULL does nothing */

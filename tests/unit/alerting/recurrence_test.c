@@ -278,6 +278,8 @@ static void what_cannot_be_understood_is_said(void **state)
         {"0 0 * * *", "Mars/Olympus", 60, "unknown time zone Mars/Olympus"},
         {"0 0 * * *", "UTC", 0, "what recurs needs a duration"},
         {"0 0 * * *", "UTC", RECURRENCE_DURATION_MAX_S + 1, "what recurs needs a duration"},
+        {"FREQ=YEARLY;COUNT=3;BYMONTH=2;BYMONTHDAY=30", "UTC", 60,
+         "RRULE: \"FREQ=YEARLY;COUNT=3;BYMONTH=2;BYMONTHDAY=30\" never comes"},
         {"COUNT=3", "UTC", 60, "RRULE: FREQ is missing"},
         {"FREQ=HOURLY", "UTC", 60, "RRULE: FREQ=HOURLY: expected DAILY, WEEKLY, MONTHLY or YEARLY"},
         {"FREQ=DAILY;FREQ=DAILY", "UTC", 60, "RRULE: FREQ is there twice"},
