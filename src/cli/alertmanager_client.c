@@ -4,6 +4,8 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "base/redaction.h"
+#include "base/secret.h"
 #include "base/yaml.h"
 #include "cli/command.h"
 #include "ingest/client.h"
@@ -123,6 +125,7 @@ struct exchange {
 static bool transfer(struct exchange *x, const char *url, struct error *err)
 {
     CURL *easy = x->http.easy;
+    redaction_add_userinfo(x->http.secrets, view_from(url)); /* errors name it */
     curl_easy_reset(easy);
     client_reset(&x->http);
     buffer_reset(&x->answer);
@@ -220,6 +223,19 @@ static bool make_url(const struct alertmanager_client *c, struct view path, stru
                                      URL_BYTES_MAX);
 }
 
+/* Who asks for --verbose sees the URL without its password. */
+static void tell_request(struct arena *arena, const char *method, struct view url)
+{
+    struct redaction secrets = {0};
+    size_t bytes = url.len * sizeof SECRET_SHOWN + 1;
+    char *text = arena_alloc(arena, bytes);
+    memcpy(text, url.ptr, url.len + 1);
+    redaction_add_userinfo(&secrets, url);
+    redaction_apply(&secrets, text, bytes);
+    fprintf(stderr, "%s %s\n", method, text);
+    redaction_clear(&secrets);
+}
+
 bool alertmanager_ask(const struct alertmanager_client *c, const char *method, struct view path,
                       struct view body, json_t **out, struct error *err)
 {
@@ -243,7 +259,7 @@ bool alertmanager_ask(const struct alertmanager_client *c, const char *method, s
          (c->http_config[0] == '\0' ||
           config_http_client_load(&arena, c->http_config, &settings, err));
     if (ok && c->verbose)
-        fprintf(stderr, "%s %s\n", method, url.ptr);
+        tell_request(&arena, method, view_from(url.ptr));
     ok = ok && exchange(&x, url.ptr, &status, err);
     if (ok && x.answer.len)
         *out = json_read(buffer_view(&x.answer), &why);

@@ -128,6 +128,7 @@ static bool ask(const struct query_options *o, const char *path, bool post, stru
     if (!state) {
         error_set(err, ERROR_INPUT, "%s answered with status %d and no JSON of a query API",
                   url.ptr, status);
+        http_hide_userinfo(url.ptr, err);
         goto done;
     }
     if (strcmp(state, "success") != 0) {

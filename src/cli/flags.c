@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/duration.h"
 #include "base/mem.h"
+#include "base/redaction.h"
 #include "promql/parser.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES_MAX = 128, FLAG_COLUMN = 40 };
+enum { NAME_BYTES_MAX = 128, FLAG_COLUMN = 40, HELP_BYTES_MAX = 4096 };
 
 static const struct flag *find(const struct flag *flags, size_t count, struct view name)
 {
@@ -285,10 +286,24 @@ bool flags_parse(const struct flag *flags, size_t count, int argc, char **argv,
     return true;
 }
 
+/* A default may be an address of the environment, with a password, and the scheme left out. */
+static void print_default(FILE *out, struct view value)
+{
+    struct redaction secrets = {0};
+    char text[HELP_BYTES_MAX], url[HELP_BYTES_MAX + sizeof "http://"];
+    const char *scheme = value.len && memmem(value.ptr, value.len, "://", 3) ? "" : "http://";
+    snprintf(text, sizeof text, "%.*s", VIEW_ARGS(value));
+    snprintf(url, sizeof url, "%s%s", scheme, text);
+    redaction_add_userinfo(&secrets, view_from(url));
+    redaction_apply(&secrets, text, sizeof text);
+    redaction_clear(&secrets);
+    fprintf(out, " (%s)", text);
+}
+
 void flags_print_help(FILE *out, const struct flag *flags, size_t count)
 {
     struct buffer text;
-    buffer_init(&text, MEM_OTHER, 4096);
+    buffer_init(&text, MEM_OTHER, HELP_BYTES_MAX);
     for (size_t i = 0; i < count; i++) {
         const struct flag *f = &flags[i];
         if (!f->value)
@@ -306,7 +321,7 @@ void flags_print_help(FILE *out, const struct flag *flags, size_t count)
         buffer_reset(&text);
         flag_value_text(f, &text);
         if (text.len && f->kind != FLAG_SWITCH && f->kind != FLAG_LIST)
-            fprintf(out, " (%.*s)", VIEW_ARGS(buffer_view(&text)));
+            print_default(out, buffer_view(&text));
         fputc('\n', out);
     }
     buffer_deinit(&text);

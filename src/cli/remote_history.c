@@ -95,6 +95,8 @@ static bool ask(const struct remote_history *h, const char *path, struct view fo
     } else if (err->kind == ERROR_TOO_LARGE) {
         err->kind = ERROR_LIMIT; /* fewer times at once may fit */
     }
+    if (!ok && !url.failed)
+        http_hide_userinfo(url.ptr, err);
     buffer_deinit(&body);
     buffer_deinit(&url);
     return ok;

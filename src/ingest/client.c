@@ -286,12 +286,25 @@ static bool set_tls(struct client *c, const char *url, const struct config_tls *
 
 /* ---- a request ---- */
 
+/* The environment's is in no configuration. Without a scheme it is http, to libcurl as to Go. */
+static void add_proxy_secret(struct client *c, struct view proxy)
+{
+    struct buffer url;
+    buffer_init(&url, MEM_SCRAPE, CLIENT_PROXY_BYTES_MAX + 8);
+    if (proxy.len && !memmem(proxy.ptr, proxy.len, "://", 3))
+        buffer_append_literal(&url, "http://");
+    buffer_append_view(&url, proxy);
+    redaction_add_userinfo(c->secrets, buffer_view(&url));
+    client_secret_wipe(&url);
+}
+
 static bool set_proxy(struct client *c, const char *url, const struct config_proxy *proxy,
                       struct error *err)
 {
     struct buffer use;
-    buffer_init(&use, MEM_SCRAPE, 64 * 1024);
+    buffer_init(&use, MEM_SCRAPE, CLIENT_PROXY_BYTES_MAX);
     client_proxy_for(proxy, url, &use);
+    add_proxy_secret(c, buffer_view(&use));
     /* Without empty ones libcurl asks the environment, which Prometheus does not. */
     bool ok = set_text(c->easy, CURLOPT_PROXY, buffer_view(&use), err) &&
               set_text(c->easy, CURLOPT_NOPROXY, VIEW(""), err);

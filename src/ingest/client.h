@@ -22,6 +22,7 @@ enum {
     CLIENT_REDIRECTS_MAX = 10,
     CLIENT_TLS_FILE_BYTES_MAX = 4 << 20, /* of certificates and keys */
     CLIENT_SECRET_BYTES_MAX = 1 << 20,
+    CLIENT_PROXY_BYTES_MAX = 64 << 10, /* of its URL */
     CLIENT_TOKEN_BYTES_MAX = 1 << 20
 };
 

@@ -2,6 +2,8 @@
 /* http_client.c: see http_client.h. */
 #include "net/http_client.h"
 
+#include "base/redaction.h"
+
 #include <curl/curl.h>
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
@@ -53,13 +55,28 @@ bool http_fetch(const struct http_fetch *request, struct buffer *body, int *stat
     *status = (int)answered;
     curl_easy_cleanup(curl);
     curl_slist_free_all(headers);
-    if (body->failed)
-        return error_set(err, ERROR_TOO_LARGE, "the answer of %s is larger than %zu bytes",
-                         request->url, body->bytes_max);
-    if (code != CURLE_OK)
-        return error_set(err, ERROR_IO, "could not reach %s: %s", request->url,
-                         *detail ? detail : curl_easy_strerror(code));
-    return true;
+    if (body->failed) {
+        error_set(err, ERROR_TOO_LARGE, "the answer of %s is larger than %zu bytes", request->url,
+                  body->bytes_max);
+        http_hide_userinfo(request->url, err);
+        return false;
+    }
+    if (code == CURLE_OK)
+        return true;
+    error_set(err, ERROR_IO, "could not reach %s: %s", request->url,
+              *detail ? detail : curl_easy_strerror(code));
+    http_hide_userinfo(request->url, err);
+    return false;
+}
+
+void http_hide_userinfo(const char *url, struct error *err)
+{
+    struct redaction secrets = {0};
+    if (!err)
+        return;
+    redaction_add_userinfo(&secrets, view_from(url));
+    redaction_apply(&secrets, err->message, sizeof err->message);
+    redaction_clear(&secrets);
 }
 
 void http_escape(struct buffer *out, struct view text)

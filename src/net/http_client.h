@@ -23,6 +23,8 @@ struct http_fetch {
  * is not an error here. ERROR_IO when there was no answer, ERROR_TOO_LARGE. Any thread. */
 MUST_USE bool http_fetch(const struct http_fetch *request, struct buffer *body, int *status,
                          struct error *err);
+/* The message without the user's password that the URL may have. */
+void http_hide_userinfo(const char *url, struct error *err);
 /* Appends text percent-encoded for a query string. */
 void http_escape(struct buffer *out, struct view text);
 

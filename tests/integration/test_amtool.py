@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Called as amtool, belfry says what amtool 0.25 says of the same server."""
+import base64
 import contextlib
 import json
 import os
@@ -341,6 +342,38 @@ def test_as_belfry_the_server_is_named_by_url_or_environment():
         assert run(BELFRY, "alert", "query", "--url", url, "-o", "nix")[0] == 2
         code, _, err = run(BELFRY, "alert", "--url=http://127.0.0.1:%d" % free_port())
         assert code == 1 and "could not reach" in err
+
+
+def test_a_password_of_the_url_is_not_shown():
+    import http.server
+    import threading
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(401)
+            self.end_headers()
+            self.wfile.write(("who is %s?" % self.headers.get("Authorization")).encode())
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        password = "Zx9kQ7vB2mW4pL8"
+        for port, said in ((server.server_port, "401"), (free_port(), "could not reach")):
+            url = "http://me:%s@127.0.0.1:%d" % (password, port)
+            for words in (["alert", "query", "-v"], ["silence", "query"], ["query", "instant", "up"]):
+                code, out, err = run(BELFRY, *words, env={"BELFRY_URL": url})
+                text = out + err
+                assert code == 1 and said in text and "http://me:<secret>@127.0.0.1:%d/" % port in text, (words, text)
+                assert password not in text and base64.b64encode(("me:" + password).encode()).decode() not in text, text
+                assert "-v" not in words or text.count("GET http://me:<secret>@") >= 1, text
+        for words in (["query", "--help"], ["alert", "query", "--help"]):
+            for url in ("http://me:%s@h" % password, "me:%s@h:9090" % password):
+                code, out, err = run(BELFRY, *words, env={"BELFRY_URL": url})
+                assert code == 0 and "me:<secret>@h" in out and password not in out + err, (words, out, err)
+        server.shutdown()
 
 
 def test_http_config_file_brings_credentials():

@@ -382,6 +382,36 @@ static void what_is_quoted_of_secrets_is_hidden(void **state)
     }
 }
 
+/* Nor what is in no configuration: the password of the environment's proxy, also without a scheme. */
+static void the_password_of_the_environments_proxy_is_hidden(void **state)
+{
+    static const char *const PROXIES[] = {"http://me:Zx9kQ7vB2mW4pL8@127.0.0.1:%d",
+                                          "me:Zx9kQ7vB2mW4pL8@127.0.0.1:%d"};
+    for (size_t i = 0; i < ARRAY_COUNT(PROXIES); i++) {
+        struct world w;
+        char proxy[128];
+        world_init(&w, 1, (struct notifier_options){0});
+        peer_set(w.peers[0], PEER_ANSWER, "502 Zx9kQ7vB2mW4pL8", "",
+                 VIEW("Basic bWU6Wng5a1E3dkIybVc0cEw4"));
+        snprintf(proxy, sizeof proxy, PROXIES[i], peer_port(w.peers[0]));
+        setenv("HTTP_PROXY", proxy, 1);
+        apply(&w,
+              "alerting: {alertmanagers: [{proxy_from_environment: true, static_configs: "
+              "[{targets: ['am.invalid:%d']}]}]}\n",
+              9);
+        send_alerts(&w, 0, 1);
+        wait_for_text(&w, 0, "\"n\":\"0\"");
+        assert_true(has(&w, 0, "Proxy-Authorization: Basic bWU6Wng5a1E3dkIybVc0cEw4"));
+        wait_for_log(&w, "502 <secret>: Basic ");
+        mutex_lock(&w.mutex);
+        assert_null(memmem(w.log.ptr, w.log.len, "Zx9kQ7vB", 8));
+        assert_null(memmem(w.log.ptr, w.log.len, "bWU6Wng5", 8));
+        mutex_unlock(&w.mutex);
+        world_deinit(&w);
+        unsetenv("HTTP_PROXY");
+    }
+}
+
 static void alerts_go_over_tls(void **state)
 {
     struct world w;
@@ -545,6 +575,7 @@ int main(void)
         cmocka_unit_test(redirects_keep_the_alerts),
         cmocka_unit_test(a_token_goes_with_the_alerts),
         cmocka_unit_test(what_is_quoted_of_secrets_is_hidden),
+        cmocka_unit_test(the_password_of_the_environments_proxy_is_hidden),
         cmocka_unit_test(alerts_go_over_tls),
         cmocka_unit_test(answers_without_end_are_cut),
         cmocka_unit_test(a_reload_loses_nothing),
