@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-#include <strings.h>
 
 struct view {
     const char *ptr; /* may be NULL only when len is 0 */
@@ -37,21 +36,23 @@ static inline bool view_is(struct view a, const char *text)
     return view_eq(a, view_from(text));
 }
 
-/* Letters of ASCII may be large or small. */
+static inline char view_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Letters of ASCII may be large or small, whatever the locale is. */
 static inline bool view_eq_any_case(struct view a, struct view b)
 {
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+    bool is_equal = a.len == b.len;
+    for (size_t i = 0; is_equal && i < a.len; i++)
+        is_equal = view_lower(a.ptr[i]) == view_lower(b.ptr[i]);
+    return is_equal;
 }
 
 static inline bool view_is_any_case(struct view a, const char *text)
 {
     return view_eq_any_case(a, view_from(text));
-}
-
-static inline bool view_has_prefix_any_case(struct view a, const char *prefix)
-{
-    size_t len = strlen(prefix);
-    return a.len >= len && strncasecmp(a.ptr, prefix, len) == 0;
 }
 
 /* Order of unsigned bytes, shorter first: < 0, 0, > 0. */
@@ -82,6 +83,12 @@ static inline struct view view_slice(struct view a, size_t from, size_t to)
         from = to;
     struct view v = {a.ptr ? a.ptr + from : NULL, to - from};
     return v;
+}
+
+static inline bool view_has_prefix_any_case(struct view a, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return a.len >= len && view_is_any_case(view_slice(a, 0, len), prefix);
 }
 
 #endif

@@ -284,9 +284,26 @@ static void reader_refuses_numbers_that_are_too_wide(void **state)
     assert_false(r.failed && reader_left(&r));
 }
 
+static void views_are_compared_in_any_case(void **state)
+{
+    (void)state;
+    assert_true(view_is_any_case(VIEW("GZip"), "gzip"));
+    assert_false(view_is_any_case(VIEW("gzi"), "gzip"));
+    assert_false(view_is_any_case(VIEW("gzip "), "gzip"));
+    assert_false(view_is_any_case(VIEW("@zip"), "`zip")); /* apart by the bit that letters are */
+    assert_true(view_is_any_case((struct view){NULL, 0}, ""));
+    assert_true(view_eq_any_case(VIEW("a\0B"), VIEW("A\0b")));
+    assert_false(view_eq_any_case(VIEW("a\0b"), VIEW("a\0c")));
+    assert_false(view_eq_any_case(VIEW("\xc4"), VIEW("\xe4")));
+    assert_true(view_has_prefix_any_case(VIEW("BEARER x"), "Bearer "));
+    assert_true(view_has_prefix_any_case((struct view){NULL, 0}, ""));
+    assert_false(view_has_prefix_any_case(VIEW("Bear"), "Bearer "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(views_are_compared_in_any_case),
         cmocka_unit_test(mem_accounts_return_to_where_they_began),
         cmocka_unit_test(mem_fails_the_nth_try_once),
         cmocka_unit_test(error_sentences_grow_outwards),
