@@ -43,8 +43,13 @@ enum { EXIT_GONE = 1, EXIT_USAGE = 2 };
 
 static void limit(int resource, rlim_t most)
 {
-    struct rlimit l = {.rlim_cur = most, .rlim_max = most};
-    (void)setrlimit(resource, &l); /* less may be set already */
+    struct rlimit l;
+    if (getrlimit(resource, &l) != 0)
+        return;
+    /* Less may be set already, and root could raise it. */
+    l.rlim_max = l.rlim_max < most ? l.rlim_max : most;
+    l.rlim_cur = l.rlim_cur < l.rlim_max ? l.rlim_cur : l.rlim_max;
+    (void)setrlimit(resource, &l); /* lowers: always allowed */
 }
 
 static void limit_memory(void)
@@ -72,6 +77,8 @@ static void confine(void)
     offer_to_the_kernel();
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* there are none to be had either way */
     (void)prctl(PR_SET_NAME, "imgforge-draw");
+    (void)prctl(PR_SET_DUMPABLE,
+                0); /* the last: files of its own in /proc are root's from here on */
 }
 
 /* --- talk --- */

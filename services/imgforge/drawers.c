@@ -35,6 +35,7 @@ struct drawer {
     pid_t pid;
     int fd;
     unsigned drawings;
+    bool has_spoken;
     struct drawer *next; /* idle */
 };
 
@@ -47,6 +48,8 @@ void drawers_start(const char *path)
 {
     mutex_lock(&mutex);
     ASSERT(idle == NULL);
+    /* Where it is ignored, which survives exec, the kernel takes children that end, and gives their ids to others. */
+    (void)signal(SIGCHLD, SIG_DFL); /* fails only for what is no signal */
     program = path;
     idle_max = thread_cpu_count();
     mutex_unlock(&mutex);
@@ -54,16 +57,19 @@ void drawers_start(const char *path)
 
 /* --- the end of one --- */
 
+enum { STATUS_UNKNOWN = -1 };
+
 /* Kills it, where it has not ended. How it ended is what waitpid() says. */
 static int end(struct drawer *d)
 {
     int status = 0;
+    pid_t ended;
     (void)kill(d->pid, SIGKILL); /* our child, not waited for: the id is nobody else's */
-    while (waitpid(d->pid, &status, 0) < 0 && errno == EINTR)
+    while ((ended = waitpid(d->pid, &status, 0)) < 0 && errno == EINTR)
         ;
     (void)close(d->fd); /* a socket: nothing is lost */
     mem_free(MEM_OTHER, d);
-    return status;
+    return ended < 0 ? STATUS_UNKNOWN : status;
 }
 
 void drawers_kill(struct drawer *d)
@@ -80,8 +86,18 @@ static bool fail_cancelled(struct drawer *d, struct image_failure *f)
 /* Its end of the socket is closed. It is about to end, and killed where it only closed it. */
 static bool fail_ended(struct drawer *d, struct image_failure *f)
 {
+    bool has_spoken = d->has_spoken;
     int status = end(d);
     image_fail(f, 400, "Failed to decode source image");
+    f->is_drawers = true;
+    if (status == STATUS_UNKNOWN)
+        return image_fail_cause(f, "the process that drew it ended");
+    if (WIFEXITED(status) && !has_spoken) {
+        image_fail(f, 500, "Image operation failed"); /* it could not start */
+        f->is_drawers = true;
+        return image_fail_cause(f, "no process to draw with: it ended with status %d",
+                                WEXITSTATUS(status));
+    }
     if (WIFSIGNALED(status))
         return image_fail_cause(f, "the process that drew it was ended by signal %d (%s)",
                                 WTERMSIG(status), strsignal(WTERMSIG(status)));
@@ -227,13 +243,18 @@ static bool is_sound(const struct drawer *d)
     return poll(&p, 1, 0) == 1 && p.revents == POLLOUT;
 }
 
-bool drawers_acquire(struct drawer **out, struct image_failure *f)
+bool drawer_was_used(const struct drawer *d)
+{
+    return d->drawings > 1;
+}
+
+bool drawers_acquire(struct drawer **out, bool is_new, struct image_failure *f)
 {
     *out = NULL;
     for (;;) {
         mutex_lock(&mutex);
         const char *path = program;
-        struct drawer *d = idle;
+        struct drawer *d = is_new ? NULL : idle;
         if (d) {
             idle = d->next;
             idle_count--;
@@ -323,8 +344,10 @@ bool drawer_receive(struct drawer *d, void *to, size_t len, const atomic_bool *c
 {
     for (size_t done = 0; done < len;) {
         enum step step = await(d, POLLIN, cancel);
-        if (step != STEP_READY ||
-            !advance(recv(d->fd, (char *)to + done, len - done, MSG_DONTWAIT), &done))
+        bool ok = step == STEP_READY &&
+                  advance(recv(d->fd, (char *)to + done, len - done, MSG_DONTWAIT), &done);
+        d->has_spoken |= done > 0;
+        if (!ok)
             return fail(d, step, f);
     }
     return true;

@@ -35,6 +35,7 @@ static bool fail_by_nonsense(struct drawer *d, struct image_failure *f)
 {
     drawers_kill(d);
     image_fail(f, 400, "Failed to decode source image");
+    f->is_drawers = true;
     return image_fail_cause(f, "the process that drew it answered what cannot be");
 }
 
@@ -159,6 +160,17 @@ static VipsImage *image_of(struct drawer *drawer, const struct drawing_answer *a
     return image;
 }
 
+/* *is_used: the drawer was, and failed or not. */
+static bool open_with(bool is_new, const struct drawing_order *order, struct view bytes,
+                      const atomic_bool *cancel, struct drawer **drawer,
+                      struct drawing_answer *answer, bool *is_used, struct image_failure *f)
+{
+    if (!drawers_acquire(drawer, is_new, f))
+        return false;
+    *is_used = drawer_was_used(*drawer);
+    return ask(*drawer, order, bytes, answer, cancel, f);
+}
+
 bool drawing_open(struct view bytes, enum source_kind kind, const struct source_reading *how,
                   VipsImage **out, struct image_failure *f)
 {
@@ -172,8 +184,12 @@ bool drawing_open(struct view bytes, enum source_kind kind, const struct source_
     };
     struct drawer *drawer;
     struct drawing_answer answer;
+    bool is_used = false;
     *out = NULL;
-    if (!drawers_acquire(&drawer, f) || !ask(drawer, &order, bytes, &answer, how->cancel, f))
+    bool ok = open_with(false, &order, bytes, how->cancel, &drawer, &answer, &is_used, f);
+    if (!ok && f->is_drawers && is_used) /* what came before may have harmed it: one more, new */
+        ok = open_with(true, &order, bytes, how->cancel, &drawer, &answer, &is_used, f);
+    if (!ok)
         return false;
     *out = image_of(drawer, &answer, how->cancel);
     return *out || image_fail_decode(f);

@@ -25,7 +25,7 @@ struct dimensions watermark_header(struct view bytes, const atomic_bool *cancel)
 uint64_t watermark_pixels(struct dimensions header, bool is_drawing, const struct image_options *o,
                           double result_width);
 /* Decodes a watermark once for all frames: sRGB of 8 bit with alpha, in memory, upright, scaled to its part of a result of this width. Bytes are not
- * needed any more after it. A drawing is given up when *cancel (NULL: never) is set. 400. */
+ * needed any more after it. A drawing is given up when *cancel (NULL: never) is set. 400, 408, 500. */
 MUST_USE bool watermark_load(struct view bytes, const struct image_options *o, int result_width,
                              const atomic_bool *cancel, VipsImage **out, struct image_failure *f);
 /* Lays it over a frame, once or as tiles (offsets are the gaps between them then). Grey becomes sRGB. `mark` lives as long as *out. 500. */

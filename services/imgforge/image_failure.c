@@ -25,7 +25,7 @@ bool image_fail(struct image_failure *f, int status, const char *format, ...)
     va_end(args);
     put_on_one_line(f->text);
     f->status = status;
-    f->is_violation = false;
+    f->is_violation = f->is_drawers = false;
     f->cause[0] = '\0';
     return false;
 }

@@ -11,8 +11,9 @@
 enum { IMAGE_FAILURE_TEXT_BYTES = 256, IMAGE_FAILURE_CAUSE_BYTES = 512 };
 
 struct image_failure {
-    bool is_violation;                   /* somebody tried what is forbidden: the log says so */
-    int status;                          /* 400, 403, 404, 408, 429, 500 */
+    bool is_violation; /* somebody tried what is forbidden: the log says so */
+    bool is_drawers;   /* a process that drew failed; whether the picture made it is not known */
+    int status;        /* 400, 403, 404, 408, 429, 500 */
     char text[IMAGE_FAILURE_TEXT_BYTES]; /* "Failed to decode source image": the client's */
     char cause
         [IMAGE_FAILURE_CAUSE_BYTES]; /* one line without secrets and queries of URLs; "" = nothing more is known */

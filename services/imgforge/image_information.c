@@ -6,14 +6,15 @@
 #include <vips/vips.h>
 
 bool pipeline_information(struct view source, const atomic_bool *cancel,
-                          struct image_information *out)
+                          struct image_information *out, struct image_failure *f)
 {
     *out = (struct image_information){.kind = SOURCE_UNKNOWN};
     enum source_kind kind = source_kind_sniff(source);
     struct source_reading how = {.cancel = cancel};
-    struct image_failure f;
     VipsImage *image;
-    if (kind == SOURCE_UNKNOWN || !source_open(source, kind, &how, &image, &f))
+    if (kind == SOURCE_UNKNOWN)
+        return image_fail(f, 400, "Failed to decode source image");
+    if (!source_open(source, kind, &how, &image, f))
         return false;
     *out = (struct image_information){
         .width = image->Xsize,

@@ -123,10 +123,14 @@ static bool check_watermark(struct job *job, struct view bytes, struct image_fai
     (void)operation_end(&job->work->operations, &op); /* nobody asks how long */
     if (ok)
         return true;
+    if (why.status != 400) { /* it is not the picture */
+        *f = why;
+        return false;
+    }
     image_fail(f, 400, "%s",
                job->options.watermark_url.len ? "Failed to fetch watermark image"
                                               : "Failed to read watermark image from path");
-    return image_fail_cause(f, "%s", why.text);
+    return image_fail_cause(f, "%s%s%s", why.text, why.cause[0] ? ": " : "", why.cause);
 }
 
 static bool get_watermark(struct job *job, struct watermark **out, struct image_failure *f)
@@ -289,9 +293,11 @@ static struct cached_image *read_information(struct job *job, const struct sourc
         is_timed_out(f);
         return NULL;
     }
-    *is_known = pipeline_information(rq.source, rq.cancel, &info);
+    *is_known = pipeline_information(rq.source, rq.cancel, &info, f);
+    bool is_decided = *is_known || (f->status == 400 && !f->is_drawers);
     /* What is no picture is told so, unless the guards are asked to keep such things out. */
-    bool ok = (!*is_known && !policy->allowed_types) || pipeline_check_source(policy, &rq, f);
+    bool ok = is_decided &&
+              ((!*is_known && !policy->allowed_types) || pipeline_check_source(policy, &rq, f));
     (void)operation_end(&job->work->operations, &op); /* nobody asks how long */
     if (!ok)
         return NULL;

@@ -71,9 +71,9 @@ MUST_USE bool pipeline_check_source(const struct pipeline_policy *policy,
 MUST_USE bool pipeline_process(const struct pipeline_policy *policy,
                                const struct pipeline_request *rq, struct pipeline_result *out,
                                struct image_failure *f);
-/* Reads headers only. False: not a picture that we know, or a drawing that was given up for *cancel (NULL: never); *out is zero. */
+/* Reads headers only. False: *out is zero. 400: not a picture that we know. Else nothing is known of it: 408, 500, and 400 with is_drawers. *cancel may be NULL: never. */
 MUST_USE bool pipeline_information(struct view source, const atomic_bool *cancel,
-                                   struct image_information *out);
+                                   struct image_information *out, struct image_failure *f);
 /* The format that pipeline_process() would write; IMAGE_FORMAT_NONE: the source is given as it is (raw, skip_processing). */
 enum image_format pipeline_output_format(const struct pipeline_policy *policy,
                                          const struct image_options *o, enum source_kind kind);

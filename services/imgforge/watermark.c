@@ -7,6 +7,7 @@
 #include "source_load.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Part of the result's width, where the URL says none. */
@@ -16,11 +17,23 @@
 
 /* --- load --- */
 
+static const char *text_of(const struct image_options *o)
+{
+    return o->watermark_url.len ? "Failed to fetch watermark image"
+                                : "Failed to read watermark image from path";
+}
+
 static bool fail_to_read(const struct image_options *o, struct image_failure *f)
 {
-    return image_fail_by_vips(f, 400,
-                              o->watermark_url.len ? "Failed to fetch watermark image"
-                                                   : "Failed to read watermark image from path");
+    return image_fail_by_vips(f, 400, text_of(o));
+}
+
+/* After source_open(): its cause stays, and what is not the picture's fault stays as it is. */
+static bool fail_to_open(const struct image_options *o, struct image_failure *f)
+{
+    if (f->status == 400)
+        (void)snprintf(f->text, sizeof(f->text), "%s", text_of(o));
+    return false;
 }
 
 /* Upright sRGB of 8 bit with alpha, of this width, in memory of its own. Takes `in`. */
@@ -103,8 +116,10 @@ bool watermark_load(struct view bytes, const struct image_options *o, int result
     struct source_reading how = {.cancel = cancel};
     VipsImage *in;
     *out = NULL;
-    if (kind == SOURCE_UNKNOWN || !source_open(bytes, kind, &how, &in, f))
-        return fail_to_read(o, f);
+    if (kind == SOURCE_UNKNOWN)
+        return image_fail(f, 400, "%s", text_of(o));
+    if (!source_open(bytes, kind, &how, &in, f))
+        return fail_to_open(o, f);
     double width, height;
     size_laid(upright(in), o, result_width, &width, &height);
     if (width * height > WATERMARK_PIXELS_MAX ||
@@ -119,7 +134,7 @@ bool watermark_load(struct view bytes, const struct image_options *o, int result
     if (how.scale != 1) {
         g_object_unref(in);
         if (!source_open(bytes, kind, &how, &in, f))
-            return fail_to_read(o, f);
+            return fail_to_open(o, f);
     }
     if (!drawing_is_allowed(in, kind, o, f)) {
         g_object_unref(in);

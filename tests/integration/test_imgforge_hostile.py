@@ -6,6 +6,8 @@ import gzip
 import json
 import os
 import random
+import resource
+import signal
 import socket
 import ssl
 import struct
@@ -614,6 +616,39 @@ def test_draw_is_not_for_people():
         done = subprocess.run([program, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == 'imgforge: "draw" is what a server starts its own processes with; see imgforge --help\n', done.stderr
+
+
+def test_a_drawer_that_died_while_it_was_idle_costs_no_picture():
+    """Whether that is seen before it is asked, or after: it stands still, so that it is asked and does not answer."""
+    with folder() as cwd, Origin() as origin, Imgforge(cwd, IMGFORGE_TIMEOUT="300") as forge:
+        drawn, answers = origin.add("/drawn.svg", svg("<rect width='20' height='20' fill='red'/>"), "image/svg+xml"), []
+        assert forge.image("w:16", drawn, "png")[0] == 200
+        idle = list(drawers(forge.proc.pid))
+        assert len(idle) == 1, idle
+        os.kill(idle[0], signal.SIGSTOP)
+        client = threading.Thread(target=lambda: answers.append(forge.image("w:17", drawn, "png")))
+        client.start()
+        wait_for(lambda: json.loads(forge.ask("/ready")[2])["active_requests"] == 1, "the request")
+        os.kill(idle[0], signal.SIGKILL)
+        client.join()
+        assert answers[0][0] == 200, answers
+
+
+def test_a_drawer_keeps_the_lower_limits_that_it_is_given():
+    """Root may raise them, and has them from whoever started the server."""
+    program, lower = imgforge_subject.IMGFORGE, 300 << 20
+    if not os.path.exists(program):
+        raise Skip("imgforge is not built")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        drawer = subprocess.Popen([program, "draw"], stdin=theirs,
+                                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (lower, lower)))
+        try:  # it bears the name when it has set its own
+            wait_for(lambda: drawers(os.getpid()), "the drawer")
+            assert resource.prlimit(drawer.pid, resource.RLIMIT_DATA) == (lower, lower)
+        finally:
+            drawer.kill()
+            drawer.wait()
 
 
 def test_a_client_that_leaves_takes_no_other_with_it():

@@ -464,7 +464,7 @@ static void answers_that_cannot_be_are_refused(void **state)
         int status;
         const char *cause;
     } CASES[] = {
-        {"exit 3", {0}, 0, 400, "status 3"},
+        {"exit 3", {0}, 0, 500, "no process to draw with: it ended with status 3"},
         {"kill -9 $$", {0}, 0, 400, "signal 9"},
         {"head -c 100 /dev/zero >&0", {0}, 0, 400, "status 0"},
         {ANSWERS, {.is_ok = 2}, 1, 400, "what cannot be"},
@@ -588,6 +588,45 @@ static void one_that_does_not_read_is_not_waited_for(void **state)
     assert_no_children();
 }
 
+/* It was well until it had this one to open: somebody else's doing. A new one opens it; when that dies, too, it is the picture's. */
+static void one_that_was_used_and_dies_is_replaced_once(void **state)
+{
+    static const struct drawing_answer NO = {.is_ok = 0, .cause = "no"};
+    char script[256];
+    /* Answers the first drawing, reads the order of the second, and is killed. */
+    (void)snprintf(script, sizeof(script),
+                   "head -c %zu <&0 >/dev/null; cat {} >&0; head -c 1 <&0 >/dev/null; kill -9 $$",
+                   sizeof(struct drawing_order) + SVG.len);
+    use_script(script, &NO, sizeof(NO));
+    for (int i = 0; i < 3; i++) {
+        VipsImage *out;
+        struct image_failure f = {0};
+        assert_false(source_open(SVG, SOURCE_SVG, &FIRST, &out, &f));
+        assert_string_equal(f.cause, "no"); /* of the new one's first answer */
+        assert_false(f.is_drawers);
+    }
+    use_script("kill -9 $$", "", 0);
+    VipsImage *out;
+    struct image_failure f = {0};
+    assert_false(source_open(SVG, SOURCE_SVG, &FIRST, &out, &f));
+    assert_int_equal(f.status, 400);
+    assert_true(f.is_drawers);
+    use_imgforge();
+}
+
+/* As a parent may have left it: it survives exec. */
+static void children_are_waited_for_where_their_end_was_ignored(void **state)
+{
+    VipsImage *out;
+    struct image_failure f = {0};
+    assert_true(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
+    use_script("kill -9 $$", "", 0);
+    assert_false(source_open(SVG, SOURCE_SVG, &FIRST, &out, &f));
+    assert_non_null(strstr(f.cause, "signal 9"));
+    use_imgforge();
+    must_be_drawn(SVG, SOURCE_SVG);
+}
+
 static void a_program_that_is_not_there_is_our_fault(void **state)
 {
     VipsImage *out;
@@ -638,6 +677,8 @@ int main(void)
         cmocka_unit_test(one_that_says_more_than_it_was_asked_is_not_used_again),
         cmocka_unit_test(one_that_hangs_is_given_up),
         cmocka_unit_test(one_that_does_not_read_is_not_waited_for),
+        cmocka_unit_test(one_that_was_used_and_dies_is_replaced_once),
+        cmocka_unit_test(children_are_waited_for_where_their_end_was_ignored),
         cmocka_unit_test(a_program_that_is_not_there_is_our_fault),
     };
     return cmocka_run_group_tests(tests, start, stop);

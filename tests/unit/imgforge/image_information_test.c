@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "drawers.h"
 #include "image_fixtures.h"
 #include "picture_samples.h"
 #include "pipeline.h"
@@ -30,7 +31,8 @@ static const struct {
 static void expect(const char *name, struct view file, const struct image_information *want)
 {
     struct image_information got;
-    if (!pipeline_information(file, NULL, &got))
+    struct image_failure f;
+    if (!pipeline_information(file, NULL, &got, &f))
         fail_msg("%s is not known", name);
     if (got.width != want->width || got.height != want->height || got.kind != want->kind ||
         got.channels != want->channels || got.pages != want->pages ||
@@ -74,13 +76,14 @@ static void pages_are_counted(void **state)
 {
     (void)state;
     struct image_information got;
+    struct image_failure f;
     assert_true(
-        pipeline_information(fixture_file(fixture_animation(20, 10, 5), ".gif"), NULL, &got));
+        pipeline_information(fixture_file(fixture_animation(20, 10, 5), ".gif"), NULL, &got, &f));
     assert_int_equal(got.pages, 5);
     assert_int_equal(got.width, 20);
     assert_int_equal(got.height, 10);
     assert_true(
-        pipeline_information(fixture_file(fixture_animation(20, 10, 3), ".webp"), NULL, &got));
+        pipeline_information(fixture_file(fixture_animation(20, 10, 3), ".webp"), NULL, &got, &f));
     assert_int_equal(got.pages, 3);
     assert_int_equal(got.height, 10);
 }
@@ -96,16 +99,45 @@ static void files_without_headers_are_unknown(void **state)
                                        VIEW_INIT("RIFF\x10\0\0\0WEBPVP8 "),
                                        VIEW_INIT("%PDF-1.7\n")};
     struct image_information got, zero = {.kind = SOURCE_UNKNOWN};
+    struct image_failure f;
     (void)state;
     struct view jpeg = fixture_file(fixture_photo(400, 300), ".jpg");
-    assert_true(pipeline_information(view_slice(jpeg, 0, 1000), NULL, &got));
+    assert_true(pipeline_information(view_slice(jpeg, 0, 1000), NULL, &got, &f));
     assert_int_equal(got.width, 400);
     for (size_t i = 0; i < sizeof(NONE) / sizeof(NONE[0]); i++) {
         memset(&got, 1, sizeof(got));
-        assert_false(pipeline_information(NONE[i], NULL, &got));
+        assert_false(pipeline_information(NONE[i], NULL, &got, &f));
+        assert_int_equal(f.status, 400);
+        assert_false(f.is_drawers);
         assert_true(got.width == zero.width && got.height == zero.height && got.kind == zero.kind &&
                     got.channels == 0 && got.pages == 0 && !got.has_alpha && got.orientation == 0);
     }
+}
+
+/* That our process failed says nothing of the picture. */
+static void failures_of_ours_are_told_apart(void **state)
+{
+    static const struct {
+        const char *drawer;
+        int status;
+    } CASES[] = {{"/nonexistent/imgforge", 500}, {"/bin/false", 500}};
+    struct view svg = VIEW("<svg xmlns='http://www.w3.org/2000/svg' width='7' height='5'/>");
+    struct image_information got;
+    struct image_failure f;
+    atomic_bool cancelled = true;
+    (void)state;
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        drawers_stop();
+        drawers_start(CASES[i].drawer);
+        assert_false(pipeline_information(svg, NULL, &got, &f));
+        assert_int_equal(f.status, CASES[i].status);
+    }
+    drawers_stop();
+    drawers_start(IMGFORGE_PROGRAM);
+    assert_false(pipeline_information(svg, &cancelled, &got, &f));
+    assert_int_equal(f.status, 408);
+    assert_true(pipeline_information(svg, NULL, &got, &f));
+    assert_int_equal(got.width, 7);
 }
 
 int main(void)
@@ -115,6 +147,7 @@ int main(void)
         cmocka_unit_test(orientations_are_told),
         cmocka_unit_test(pages_are_counted),
         cmocka_unit_test(files_without_headers_are_unknown),
+        cmocka_unit_test(failures_of_ours_are_told_apart),
     };
     return cmocka_run_group_tests(tests, fixtures_start, fixtures_stop);
 }

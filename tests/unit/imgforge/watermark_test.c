@@ -310,6 +310,29 @@ static void drawn_marks_have_the_bounds_of_drawings(void **state)
     g_object_unref(mark);
 }
 
+/* What the log is to say, and whose fault it is. */
+static void failures_of_ours_keep_their_cause(void **state)
+{
+    static const struct view SVG =
+        VIEW_INIT("<svg xmlns='http://www.w3.org/2000/svg' width='10' height='10'/>");
+    struct image_options o = marked(1, GRAVITY_CENTER, 0, 0);
+    struct image_failure f = {0};
+    VipsImage *out;
+    (void)state;
+    drawers_stop();
+    drawers_start("/nonexistent/imgforge");
+    assert_false(watermark_load(SVG, &o, 10, NULL, &out, &f));
+    assert_int_equal(f.status, 500);
+    assert_string_equal(f.cause, "no process to draw with: No such file or directory");
+    drawers_stop();
+    drawers_start(IMGFORGE_PROGRAM);
+    assert_false(watermark_load(VIEW("<svg xmlns='http://www.w3.org/2000/svg'><g></svg>"), &o, 10,
+                                NULL, &out, &f));
+    assert_int_equal(f.status, 400);
+    assert_string_equal(f.text, "Failed to read watermark image from path");
+    assert_true(f.cause[0] != '\0');
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -334,6 +357,7 @@ int main(void)
         cmocka_unit_test(grey_frames_get_colors),
         cmocka_unit_test(marks_are_scaled_to_the_result),
         cmocka_unit_test(drawn_marks_have_the_bounds_of_drawings),
+        cmocka_unit_test(failures_of_ours_keep_their_cause),
         cmocka_unit_test(drawings_are_drawn_at_their_size),
         cmocka_unit_test(unusable_marks_are_refused),
         cmocka_unit_test(turned_marks_are_measured_as_they_are_seen),
