@@ -4,6 +4,7 @@
 #include "drawer_main.h"
 
 #include "base/machine.h"
+#include "base/sanitizer.h"
 #include "base/thread.h"
 #include "drawing_order.h"
 #include "image_watch.h"
@@ -19,20 +20,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#if defined(__has_feature)
-#define HAS_FEATURE(x) __has_feature(x)
-#else
-#define HAS_FEATURE(x) 0
-#endif
-
-/* The sanitizers map terabytes. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
-    HAS_FEATURE(address_sanitizer) || HAS_FEATURE(thread_sanitizer)
-enum { IS_SANITIZED = 1 };
-#else
-enum { IS_SANITIZED = 0 };
-#endif
 
 enum { EXIT_GONE = 1, EXIT_USAGE = 2 };
 
@@ -55,7 +42,7 @@ static void limit(int resource, rlim_t most)
 static void limit_memory(void)
 {
     uint64_t bytes = machine_memory_bytes() / 2;
-    if (!IS_SANITIZED)
+    if (!HAS_SANITIZER) /* which maps terabytes */
         limit(RLIMIT_DATA, bytes > MEMORY_BYTES_MIN ? bytes : MEMORY_BYTES_MIN);
 }
 

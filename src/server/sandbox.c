@@ -7,6 +7,7 @@
 #include "server/sandbox.h"
 
 #include "base/assert.h"
+#include "base/sanitizer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,19 +21,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#if defined(__has_feature)
-#define HAS_FEATURE(x) __has_feature(x)
-#else
-#define HAS_FEATURE(x) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
-    HAS_FEATURE(address_sanitizer) || HAS_FEATURE(thread_sanitizer) ||                             \
-    HAS_FEATURE(memory_sanitizer)
-#define HAS_SANITIZER 1 /* it starts a symbolizer, and a process that looks for leaks */
-#else
-#define HAS_SANITIZER 0
-#endif
 
 /* ---- Landlock ---- */
 
